@@ -1,0 +1,167 @@
+//! Functions that are open during the walk, innermost last, and their metrics.
+
+use bitacora_core::wire::record::{Function, Halstead};
+use tree_sitter::Node;
+
+use super::{kinds::Kinds, lines::LineIndex};
+
+/// Names longer than this are cut: no function is called by a name that fills screens.
+pub(super) const NAME_BYTES_MAX: usize = 512;
+
+/// What is counted for the innermost open function, or for what stands outside of functions.
+#[derive(Default)]
+pub(super) struct Frame {
+    name: String,
+    name_row: usize,
+    first_row: usize,
+    last_row: usize,
+    parameters: u32,
+    recursive: bool,
+    /// Decisions; the function's complexity is one more.
+    pub(super) cyclomatic: u32,
+    pub(super) cognitive: u32,
+    pub(super) nesting: u32,
+    pub(super) nesting_max: u32,
+    /// Its place among the functions, so that they come out in the order of the text.
+    place: usize,
+}
+
+impl Frame {
+    pub(super) fn nest(&mut self) {
+        self.nesting += 1;
+        self.nesting_max = self.nesting_max.max(self.nesting);
+    }
+}
+
+/// The stack; the first frame is the file's own.
+pub(super) struct Frames {
+    open: Vec<Frame>,
+    functions: Vec<(Function, usize, usize)>,
+    /// Sums over the closed functions.
+    sums: Sums,
+}
+
+/// The whole file's figures.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Sums {
+    pub(super) cyclomatic: u32,
+    pub(super) cognitive: u32,
+    pub(super) nesting_max: u32,
+}
+
+impl Default for Frames {
+    fn default() -> Frames {
+        Frames { open: vec![Frame::default()], functions: Vec::new(), sums: Sums::default() }
+    }
+}
+
+impl Frames {
+    #[inline]
+    pub(super) fn current(&mut self) -> &mut Frame {
+        self.open.last_mut().expect("the file's frame stays")
+    }
+
+    pub(super) fn inside_function(&self) -> bool {
+        self.open.len() > 1
+    }
+
+    pub(super) fn open(&mut self, name: String, name_row: usize, node: Node<'_>, kinds: &Kinds) {
+        self.functions.push((Function::default(), 0, 0));
+        self.open.push(Frame {
+            name,
+            name_row,
+            first_row: node.start_position().row,
+            last_row: last_row(node),
+            parameters: parameters(node, kinds),
+            place: self.functions.len() - 1,
+            ..Frame::default()
+        });
+    }
+
+    /// Direct recursion counts once.
+    pub(super) fn on_call(&mut self, called: &[u8]) {
+        let inside = self.inside_function();
+        let frame = self.current();
+        if inside && !frame.recursive && frame.name.as_bytes() == called {
+            frame.recursive = true;
+            frame.cognitive += 1;
+        }
+    }
+
+    pub(super) fn close(&mut self, halstead: Halstead) {
+        let frame = self.open.pop().expect("every close follows an open");
+        let function = Function {
+            name: frame.name,
+            line: frame.name_row as u32 + 1,
+            end_line: frame.last_row as u32 + 1,
+            cyclomatic: frame.cyclomatic + 1,
+            cognitive: frame.cognitive,
+            nesting: frame.nesting_max,
+            parameters: frame.parameters,
+            halstead,
+            ..Function::default()
+        };
+        self.sums.cyclomatic += function.cyclomatic;
+        self.sums.cognitive += function.cognitive;
+        self.sums.nesting_max = self.sums.nesting_max.max(function.nesting);
+        self.functions[frame.place] = (function, frame.first_row, frame.last_row);
+    }
+
+    /// Adds what needs the lines, and what stood outside of functions.
+    pub(super) fn finish(mut self, lines: &LineIndex) -> (Sums, Vec<Function>) {
+        let outside = self.open.pop().expect("the file's frame stays");
+        self.sums.cyclomatic += outside.cyclomatic;
+        self.sums.cognitive += outside.cognitive;
+        self.sums.nesting_max = self.sums.nesting_max.max(outside.nesting_max);
+        let functions = self.functions.into_iter().map(|(function, first, last)| Function { lines: lines.within(first, last), ..function });
+        (self.sums, functions.collect())
+    }
+}
+
+/// The row of a node's last byte: a node that ends with a line break ends on the row before.
+pub(super) fn last_row(node: Node<'_>) -> usize {
+    let end = node.end_position();
+    if end.column == 0 && end.row > node.start_position().row { end.row - 1 } else { end.row }
+}
+
+/// How deep a declarator may hide its parameters.
+const DECLARATORS_MAX: usize = 16;
+
+/// Counts what a caller passes; `(void)` is nothing, `a, b int` is two.
+fn parameters(function: Node<'_>, kinds: &Kinds) -> u32 {
+    let mut node = function;
+    for _ in 0..DECLARATORS_MAX {
+        if let Some(list) = node.child_by_field_name("parameters").filter(|list| kinds.is_parameter_list(*list)) {
+            return count_list(list, kinds);
+        }
+        match node.child_by_field_name("declarator") {
+            Some(inner) => node = inner,
+            None => break,
+        }
+    }
+    if function.child_by_field_name("parameter").is_some() {
+        return 1;
+    }
+    let mut cursor = function.walk();
+    let list = function.children(&mut cursor).find(|child| kinds.is_parameter_list(*child));
+    list.map_or(0, |list| count_list(list, kinds))
+}
+
+fn count_list(list: Node<'_>, kinds: &Kinds) -> u32 {
+    let mut cursor = list.walk();
+    let count: usize = list.named_children(&mut cursor).filter(|child| kinds.is_parameter(*child)).map(names_in).sum();
+    let only_void =
+        count == 1 && list.named_child(0).is_some_and(|only| only.end_byte() - only.start_byte() == 4 && only.named_child_count() == 1 && is_void(only));
+    if only_void { 0 } else { count as u32 }
+}
+
+fn is_void(parameter: Node<'_>) -> bool {
+    parameter.kind() == "parameter_declaration"
+        && parameter.child_by_field_name("declarator").is_none()
+        && parameter.named_child(0).is_some_and(|t| t.kind() == "primitive_type")
+}
+
+fn names_in(parameter: Node<'_>) -> usize {
+    let mut cursor = parameter.walk();
+    parameter.children_by_field_name("name", &mut cursor).count().max(1)
+}

@@ -1,0 +1,22 @@
+//! CSS.
+
+use super::{Cognitive, Language, Visibility};
+
+pub(super) static CSS: Language = Language {
+    name: "css",
+    extensions: &["css"],
+    file_names: &[],
+    interpreters: &[],
+    grammar: || tree_sitter_css::LANGUAGE.into(),
+    separator: ".",
+    comments: &["comment", "js_comment"],
+    atoms: &["string_value", "color_value", "integer_value", "float_value"],
+    code_in_atoms: &[],
+    definitions: &[],
+    decisions: &[],
+    cognitive: Cognitive::NONE,
+    imports: &[],
+    parameter_lists: &[],
+    not_parameters: &[],
+    visibility: Visibility::None,
+};

@@ -1,0 +1,22 @@
+//! YAML.
+
+use super::{Cognitive, Language, Visibility};
+
+pub(super) static YAML: Language = Language {
+    name: "yaml",
+    extensions: &["yaml", "yml"],
+    file_names: &[".clang-format", ".clang-tidy"],
+    interpreters: &[],
+    grammar: || tree_sitter_yaml::LANGUAGE.into(),
+    separator: ".",
+    comments: &["comment"],
+    atoms: &["plain_scalar", "single_quote_scalar", "double_quote_scalar", "block_scalar", "anchor", "alias"],
+    code_in_atoms: &[],
+    definitions: &[],
+    decisions: &[],
+    cognitive: Cognitive::NONE,
+    imports: &[],
+    parameter_lists: &[],
+    not_parameters: &[],
+    visibility: Visibility::None,
+};

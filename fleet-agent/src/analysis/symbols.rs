@@ -1,0 +1,261 @@
+//! Symbols and imports: names, places, containers, visibility.
+
+use std::borrow::Cow;
+
+use bitacora_core::wire::record::{Symbol, SymbolKind};
+use tree_sitter::Node;
+
+use super::{
+    functions::{NAME_BYTES_MAX, last_row},
+    languages::{Definition, Import, Name, Role, Target, Visibility},
+    lines::LineIndex,
+};
+
+/// Containers deeper than this, or with longer names, are not spelled out: a hostile file would square its size.
+const CONTAINER_BYTES_MAX: usize = 1024;
+const SIGNATURE_BYTES_MAX: usize = 160;
+/// Steps down a chain of declarators.
+const DECLARATORS_MAX: usize = 32;
+/// Children of a definition looked at for a modifier; modifiers stand first.
+const MODIFIERS_MAX: usize = 8;
+const IMPORT_BYTES_MAX: usize = 1024;
+const ANONYMOUS: &str = "(anonymous)";
+
+/// A symbol whose column and signature are still to be read off its line.
+pub(super) struct Found {
+    symbol: Symbol,
+    row: usize,
+    start: usize,
+}
+
+/// The containers around the node the walk is at.
+#[derive(Default)]
+pub(super) struct Scopes {
+    open: Vec<(String, SymbolKind)>,
+}
+
+impl Scopes {
+    pub(super) fn enter(&mut self, name: &str, kind: SymbolKind, separator: &str) {
+        let path = match self.open.last() {
+            Some((outer, _)) if outer.len() + name.len() > CONTAINER_BYTES_MAX => outer.clone(),
+            Some((outer, _)) if !outer.is_empty() => format!("{outer}{separator}{name}"),
+            _ => name.to_owned(),
+        };
+        self.open.push((path, kind));
+    }
+
+    pub(super) fn leave(&mut self) {
+        self.open.pop();
+    }
+
+    /// A function right inside a class is a method. A function bound to a variable is that variable's symbol.
+    pub(super) fn add(&self, all: &mut Vec<Found>, definition: &Definition, mut found: Found) {
+        let inside = self.open.last();
+        found.symbol.kind = match (definition.kind, inside) {
+            (SymbolKind::Function, Some((_, kind))) if kind.has_methods() => SymbolKind::Method,
+            (kind, _) => kind,
+        };
+        found.symbol.container = inside.map(|(path, _)| path.clone()).unwrap_or_default();
+        match all.last_mut() {
+            Some(last) if last.start == found.start && definition.role == Role::Function => *last = found,
+            _ => all.push(found),
+        }
+    }
+}
+
+/// A definition's name: a node, or a text for what has none.
+pub(super) enum Named<'t> {
+    At(Node<'t>, &'static str),
+    Fixed(&'static str),
+}
+
+impl Named<'_> {
+    pub(super) fn text(&self, text: &[u8]) -> String {
+        match self {
+            Named::At(node, prefix) => format!("{prefix}{}", cut(&text[node.byte_range()], NAME_BYTES_MAX)),
+            Named::Fixed(name) => (*name).to_owned(),
+        }
+    }
+
+    pub(super) fn is_anonymous(&self) -> bool {
+        matches!(self, Named::Fixed(name) if *name == ANONYMOUS)
+    }
+
+    pub(super) fn row(&self, definition: Node<'_>) -> usize {
+        match self {
+            Named::At(node, _) => node.start_position().row,
+            Named::Fixed(_) => definition.start_position().row,
+        }
+    }
+
+    pub(super) fn found(&self, definition: Node<'_>, text: &[u8], visibility: &str) -> Found {
+        let start = match self {
+            Named::At(node, _) => node.start_byte(),
+            Named::Fixed(_) => definition.start_byte(),
+        };
+        let symbol = Symbol {
+            name: self.text(text),
+            kind: SymbolKind::Function,
+            line: self.row(definition) as u32 + 1,
+            column: 0,
+            end_line: last_row(definition) as u32 + 1,
+            container: String::new(),
+            visibility: visibility.to_owned(),
+            signature: String::new(),
+        };
+        Found { symbol, row: self.row(definition), start }
+    }
+}
+
+/// Does the node have the field, or the child, without which it is no definition? `field:kind` asks for the field's kind too.
+pub(super) fn has_what_it_needs(definition: &Definition, node: Node<'_>) -> bool {
+    match definition.needs.split_once(':') {
+        _ if definition.needs.is_empty() => true,
+        Some((field, kind)) => node.child_by_field_name(field).is_some_and(|child| child.kind() == kind),
+        None => holds(node, definition.needs),
+    }
+}
+
+/// A field of this name, or a direct child of this kind.
+pub(super) fn holds(node: Node<'_>, field_or_kind: &str) -> bool {
+    let mut cursor = node.walk();
+    node.child_by_field_name(field_or_kind).is_some() || node.children(&mut cursor).any(|child| child.kind() == field_or_kind)
+}
+
+pub(super) fn names<'t>(definition: &Definition, node: Node<'t>, parent: Option<Node<'t>>, text: &[u8]) -> Vec<Named<'t>> {
+    let plain = |node: Node<'t>| Named::At(node, "");
+    let field = |field: &str| node.child_by_field_name(field).map(plain);
+    let one = |name: Option<Named<'t>>| name.into_iter().collect();
+    match definition.name {
+        Name::Field(name) => one(field(name)),
+        Name::Prefixed(prefix, name) => one(node.child_by_field_name(name).map(|name| Named::At(name, prefix))),
+        Name::FieldOr(name, text) => one(field(name).or(Some(Named::Fixed(text)))),
+        Name::FieldOrBinding(name) => one(field(name).or_else(|| Some(binding(parent, text)))),
+        Name::Binding => one(Some(binding(parent, text))),
+        Name::Bound => one(Some(binding(parent, text)).filter(|name| !name.is_anonymous())),
+        Name::Fixed(text) => one(Some(Named::Fixed(text))),
+        Name::Child(kinds) => {
+            let mut cursor = node.walk();
+            let child = node.children(&mut cursor).find(|child| kinds.contains(&child.kind()));
+            one(child.map(plain))
+        }
+        Name::EachField(name) => {
+            let mut cursor = node.walk();
+            node.children_by_field_name(name, &mut cursor).filter(|child| child.is_named()).map(plain).collect()
+        }
+        Name::Declarator => declared(node, true).into_iter().map(plain).collect(),
+        Name::VariableDeclarator => declared(node, false).into_iter().map(plain).collect(),
+    }
+}
+
+/// What a function without a name of its own is bound to.
+fn binding<'t>(parent: Option<Node<'t>>, _text: &[u8]) -> Named<'t> {
+    let fields = ["name", "key", "left", "property"];
+    let name = parent.and_then(|parent| fields.iter().find_map(|field| parent.child_by_field_name(field)));
+    let name = name.map(|name| name.child_by_field_name("property").unwrap_or(name));
+    name.filter(|name| name.child_count() == 0).map_or(Named::Fixed(ANONYMOUS), |name| Named::At(name, ""))
+}
+
+/// The identifiers that a C declaration declares; those of functions only with `functions`.
+fn declared(node: Node<'_>, functions: bool) -> Vec<Node<'_>> {
+    let mut cursor = node.walk();
+    node.children_by_field_name("declarator", &mut cursor).filter_map(|declarator| innermost(declarator, functions)).collect()
+}
+
+fn innermost(declarator: Node<'_>, functions: bool) -> Option<Node<'_>> {
+    let mut node = declarator;
+    for _ in 0..DECLARATORS_MAX {
+        if !functions && node.kind() == "function_declarator" {
+            return None;
+        }
+        let inner = node.child_by_field_name("declarator").or_else(|| wrapped(node));
+        match inner {
+            Some(inner) => node = inner,
+            None if node.kind() == "qualified_identifier" => node = node.child_by_field_name("name")?,
+            None if node.kind().ends_with("identifier") || node.kind().ends_with("_name") => return Some(node),
+            None => return None,
+        }
+    }
+    None
+}
+
+/// Declarators that hold the next one without a field.
+fn wrapped(node: Node<'_>) -> Option<Node<'_>> {
+    let mut cursor = node.walk();
+    matches!(node.kind(), "parenthesized_declarator" | "attributed_declarator" | "reference_declarator" | "template_function" | "pointer_type_declarator")
+        .then(|| node.named_children(&mut cursor).find(|child| child.kind().ends_with("declarator") || child.kind().ends_with("identifier")))
+        .flatten()
+}
+
+pub(super) fn visibility(rule: &Visibility, node: Node<'_>, name: &str, text: &[u8]) -> String {
+    let modifier = |kinds: &[&str]| (0..MODIFIERS_MAX).map_while(|i| node.child(i as u32)).find(|child| kinds.contains(&child.kind()));
+    let said: Cow<'_, str> = match *rule {
+        Visibility::None => "".into(),
+        Visibility::Modifier { kinds, default } => modifier(kinds).map_or(default.into(), |modifier| cut(&text[modifier.byte_range()], NAME_BYTES_MAX)),
+        Visibility::Keyword { kinds, words, default } => {
+            let children = (0..MODIFIERS_MAX).map_while(|i| node.child(i as u32)).filter(|child| kinds.contains(&child.kind()));
+            let spoken = |child: Node<'_>| cut(&text[child.byte_range()], NAME_BYTES_MAX).into_owned();
+            let word = children.map(spoken).find_map(|spoken| words.iter().find(|word| spoken.split_whitespace().any(|part| part == **word)).copied());
+            word.unwrap_or(default).into()
+        }
+        Visibility::Underscore => if name.starts_with('_') { "private" } else { "public" }.into(),
+        Visibility::Capital => if name.starts_with(char::is_uppercase) { "public" } else { "package" }.into(),
+    };
+    said.into_owned()
+}
+
+pub(super) fn import_targets(import: &Import, node: Node<'_>, text: &[u8], out: &mut Vec<String>) {
+    let mut cursor = node.walk();
+    let read = |node: Node<'_>| unquoted(&text[node.byte_range()]);
+    match import.target {
+        Target::Field(field) => out.extend(node.child_by_field_name(field).map(read)),
+        Target::Verbatim(field) => out.extend(node.child_by_field_name(field).map(|node| cut(&text[node.byte_range()], IMPORT_BYTES_MAX).into_owned())),
+        Target::Children(kinds) => out.extend(node.children(&mut cursor).filter(|child| kinds.contains(&child.kind())).map(read)),
+        Target::First(kinds) => out.extend(node.children(&mut cursor).find(|child| kinds.contains(&child.kind())).map(read)),
+        Target::Fixed(name) => out.push(name.to_owned()),
+        Target::Rest => out.extend(node.child(0).map(|first| unquoted(text[first.end_byte()..node.end_byte()].trim_ascii()))),
+        Target::Call { function_field, functions, arguments_field } => {
+            let function = node.child_by_field_name(function_field);
+            let named = function.is_some_and(|function| functions.iter().any(|name| name.as_bytes() == &text[function.byte_range()]));
+            let argument = node.child_by_field_name(arguments_field).filter(|_| named).and_then(|arguments| arguments.named_child(0));
+            out.extend(argument.filter(|argument| argument.kind().contains("string")).map(read));
+        }
+    }
+}
+
+fn unquoted(target: &[u8]) -> String {
+    let inner = match target {
+        [b'"', inner @ .., b'"'] | [b'\'', inner @ .., b'\''] | [b'`', inner @ .., b'`'] => inner,
+        bare => bare,
+    };
+    cut(inner, IMPORT_BYTES_MAX).into_owned()
+}
+
+/// Columns and signatures, line by line: each line is read once, however many symbols stand on it.
+pub(super) fn finish(mut found: Vec<Found>, lines: &LineIndex, text: &[u8]) -> Vec<Symbol> {
+    found.sort_by_key(|found| (found.start, found.symbol.kind));
+    let (mut row, mut at, mut column) = (usize::MAX, 0, 1);
+    for Found { symbol, row: symbol_row, start } in &mut found {
+        if row != *symbol_row {
+            (row, at, column) = (*symbol_row, lines.start_of(*symbol_row) as usize, 1);
+        }
+        column += scalars(&text[at..(*start).max(at)]);
+        at = (*start).max(at);
+        symbol.column = column;
+        symbol.signature = cut(lines.text_of(text, row).trim_ascii(), SIGNATURE_BYTES_MAX).into_owned();
+    }
+    found.into_iter().map(|found| found.symbol).collect()
+}
+
+/// Unicode scalars: bytes that do not continue one.
+fn scalars(text: &[u8]) -> u32 {
+    text.iter().filter(|byte| **byte & 0xc0 != 0x80).count() as u32
+}
+
+fn cut(text: &[u8], bytes_max: usize) -> Cow<'_, str> {
+    if text.len() <= bytes_max {
+        return String::from_utf8_lossy(text);
+    }
+    let end = (0..=bytes_max).rev().find(|&end| text[end] & 0xc0 != 0x80).unwrap_or(bytes_max);
+    String::from_utf8_lossy(&text[..end])
+}

@@ -1,0 +1,263 @@
+//! The one walk over a tree.
+//!
+//! Preorder, with the ancestors on an explicit stack. Each node's kind is looked up in the compiled table; most nodes
+//! have no trait and cost one look. What a trait leads to lives with the thing it measures: lines, halstead, functions, symbols.
+
+use bitacora_core::wire::record::{FileRecord, SymbolKind};
+use tree_sitter::{Node, Tree, TreeCursor};
+
+use super::{
+    functions::Frames,
+    halstead::Counter,
+    kinds::{self, Kinds, Traits},
+    languages::{Definition, Language, Role},
+    lines::LineIndex,
+    symbols::{self, Found, Scopes},
+};
+
+/// Traits that need more than counting an operator or an operand.
+const MARKED: Traits = !(kinds::NAMED | kinds::CLOSER);
+
+/// What is kept from file to file for its capacity alone.
+#[derive(Default)]
+pub(super) struct Buffers {
+    lines: LineIndex,
+    counter: Counter,
+    comments: Vec<(u32, u32)>,
+}
+
+/// An ancestor of the node the walk is at.
+pub(super) struct Open<'t> {
+    pub(super) node: Node<'t>,
+    kind: u16,
+    traits: Traits,
+    opened: Opened,
+}
+
+/// What entering a node opened, to be closed when it is left.
+#[derive(Clone, Copy, Default)]
+struct Opened {
+    nesting: bool,
+    function: bool,
+    scope: bool,
+}
+
+pub(super) struct Walk<'a> {
+    text: &'a [u8],
+    language: &'static Language,
+    kinds: &'static Kinds,
+    buffers: &'a mut Buffers,
+    frames: Frames,
+    scopes: Scopes,
+    found: Vec<Found>,
+    imports: Vec<String>,
+    error_bytes: usize,
+    /// The outermost ERROR node that the walk is in ends here.
+    error_end: usize,
+    after_else: bool,
+}
+
+impl<'a> Walk<'a> {
+    pub(super) fn new(text: &'a [u8], language: &'static Language, kinds: &'static Kinds, buffers: &'a mut Buffers) -> Walk<'a> {
+        buffers.counter.clear();
+        buffers.comments.clear();
+        buffers.lines.read(text);
+        Walk {
+            text,
+            language,
+            kinds,
+            buffers,
+            frames: Frames::default(),
+            scopes: Scopes::default(),
+            found: Vec::new(),
+            imports: Vec::new(),
+            error_bytes: 0,
+            error_end: 0,
+            after_else: false,
+        }
+    }
+
+    /// Walks the tree and sums up.
+    pub(super) fn record(mut self, tree: &Tree) -> FileRecord {
+        self.descend(&mut tree.walk());
+        self.finish()
+    }
+
+    fn descend<'t>(&mut self, cursor: &mut TreeCursor<'t>) {
+        let mut ancestors: Vec<Open<'t>> = Vec::new();
+        loop {
+            let node = cursor.node();
+            let kind = node.kind_id();
+            let mut open = Open { node, kind, traits: self.kinds.of(kind), opened: Opened::default() };
+            let enter = open.traits & MARKED == 0 || self.on_marked(&mut open, &ancestors);
+            if enter && cursor.goto_first_child() {
+                ancestors.push(open);
+                continue;
+            }
+            if enter || open.traits & kinds::ATOM != 0 {
+                self.on_leaf(&open);
+            }
+            self.leave(&open);
+            while !cursor.goto_next_sibling() {
+                if !cursor.goto_parent() {
+                    return;
+                }
+                let parent = ancestors.pop().expect("the cursor is as deep as the stack");
+                self.leave(&parent);
+            }
+        }
+    }
+
+    fn on_leaf(&mut self, leaf: &Open<'_>) {
+        let (start, end) = (leaf.node.start_byte(), leaf.node.end_byte());
+        if start == end {
+            return;
+        }
+        if leaf.traits & kinds::NAMED != 0 {
+            self.buffers.counter.operand(&self.text[start..end]);
+        } else if leaf.traits & kinds::CLOSER == 0 {
+            self.buffers.counter.operator(leaf.kind);
+        }
+        self.after_else = leaf.traits & kinds::ELSE != 0;
+    }
+
+    /// Answers whether the walk goes into the node.
+    fn on_marked(&mut self, open: &mut Open<'_>, ancestors: &[Open<'_>]) -> bool {
+        if open.traits & kinds::COMMENT != 0 {
+            self.buffers.comments.push((open.node.start_byte() as u32, open.node.end_byte() as u32));
+            return false;
+        }
+        if open.traits & kinds::CONDITIONAL != 0 {
+            open.traits |= self.kinds.here(open.kind, ancestors.last().map(|parent| parent.kind), open.node, self.text);
+        }
+        let traits = open.traits;
+        if traits & kinds::ERROR != 0 {
+            self.on_error(open.node);
+        }
+        if traits & kinds::IMPORT != 0 {
+            let import = self.kinds.import(open.kind).expect("the trait says so");
+            symbols::import_targets(import, open.node, self.text, &mut self.imports);
+        }
+        if traits & kinds::DEFINITION != 0 {
+            self.on_definition(open, ancestors);
+        }
+        self.on_control(open, ancestors);
+        traits & kinds::ATOM == 0 || (traits & kinds::CODE_INSIDE != 0 && self.kinds.holds_code(open.node))
+    }
+
+    fn on_control(&mut self, open: &mut Open<'_>, ancestors: &[Open<'_>]) {
+        let traits = open.traits;
+        let frame = self.frames.current();
+        if traits & kinds::DECISION != 0 {
+            frame.cyclomatic += 1;
+        }
+        if traits & kinds::LESS != 0 {
+            frame.cyclomatic = frame.cyclomatic.saturating_sub(1);
+        }
+        if traits & kinds::FLAT != 0 {
+            frame.cognitive += 1;
+        }
+        if traits & kinds::LOGICAL != 0 && starts_a_run(open.kind, ancestors) {
+            frame.cognitive += 1;
+        }
+        if traits & kinds::STRUCTURE != 0 && !self.is_else_if(open, ancestors) {
+            let frame = self.frames.current();
+            frame.cognitive += 1 + frame.nesting;
+            frame.nest();
+            open.opened.nesting = true;
+        } else if traits & kinds::NESTS != 0 && !open.opened.function {
+            self.frames.current().nest();
+            open.opened.nesting = true;
+        }
+        if traits & kinds::CALL != 0
+            && let Some(called) = self.kinds.called(open.kind, open.node)
+        {
+            self.frames.on_call(&self.text[called.byte_range()]);
+        }
+    }
+
+    fn is_else_if(&self, open: &Open<'_>, ancestors: &[Open<'_>]) -> bool {
+        let below_else = ancestors.last().is_some_and(|parent| parent.traits & kinds::FLAT != 0);
+        open.traits & kinds::IF != 0 && (self.after_else || below_else)
+    }
+
+    fn on_error(&mut self, node: Node<'_>) {
+        if node.start_byte() >= self.error_end {
+            self.error_bytes += node.end_byte() - node.start_byte();
+            self.error_end = node.end_byte();
+        }
+    }
+
+    fn on_definition(&mut self, open: &mut Open<'_>, ancestors: &[Open<'_>]) {
+        let inside_function = self.frames.inside_function();
+        let applies = |definition: &&&Definition| match definition.role {
+            Role::OuterLeaf | Role::OuterFunction if inside_function => false,
+            _ => symbols::has_what_it_needs(definition, open.node),
+        };
+        let Some(definition) = self.kinds.definitions(open.kind).iter().find(applies) else { return };
+        let names = symbols::names(definition, open.node, ancestors.last().map(|parent| parent.node), self.text);
+        let Some(first) = names.first() else { return };
+        let first_text = first.text(self.text);
+        if definition.role != Role::Scope {
+            let visibility = symbols::visibility(&self.language.visibility, open.node, &first_text, self.text);
+            for name in names.iter().filter(|name| !name.is_anonymous()) {
+                self.scopes.add(&mut self.found, definition, name.found(open.node, self.text, &visibility));
+            }
+        }
+        match definition.role {
+            Role::Function | Role::OuterFunction => {
+                self.scopes.enter(&first_text, SymbolKind::Function, self.language.separator);
+                self.frames.open(first_text, first.row(open.node), open.node, self.kinds);
+                self.buffers.counter.open();
+                open.opened.function = true;
+            }
+            Role::Container | Role::Scope => {
+                self.scopes.enter(&first_text, definition.kind, self.language.separator);
+                open.opened.scope = true;
+            }
+            Role::Leaf | Role::OuterLeaf => {}
+        }
+    }
+
+    fn leave(&mut self, open: &Open<'_>) {
+        if open.opened.nesting {
+            self.frames.current().nesting -= 1;
+        }
+        if open.opened.function {
+            let halstead = self.buffers.counter.close();
+            self.frames.close(halstead);
+        }
+        if open.opened.function || open.opened.scope {
+            self.scopes.leave();
+        }
+    }
+
+    fn finish(self) -> FileRecord {
+        let Buffers { lines, counter, comments } = self.buffers;
+        lines.classify(self.text, comments);
+        let bytes = self.text.len();
+        let (whole, functions) = self.frames.finish(lines);
+        FileRecord {
+            language: self.language.name.to_owned(),
+            bytes: bytes as u64,
+            lines: lines.all(),
+            confidence_ppm: ((bytes - self.error_bytes.min(bytes)) as u64 * 1_000_000).checked_div(bytes as u64).unwrap_or(1_000_000) as u32,
+            cyclomatic: whole.cyclomatic,
+            cognitive: whole.cognitive,
+            nesting: whole.nesting_max,
+            halstead: counter.file(),
+            symbols: symbols::finish(self.found, lines, self.text),
+            functions,
+            imports: self.imports,
+            violations: Vec::new(),
+        }
+    }
+}
+
+/// A run of one logical operator counts once: an operator whose expression is an operand of an expression with the same
+/// operator continues that one's run.
+fn starts_a_run(operator: u16, ancestors: &[Open<'_>]) -> bool {
+    let [.., outer, expression] = ancestors else { return true };
+    let same_operator = || outer.node.child(1).is_some_and(|middle| middle.kind_id() == operator);
+    outer.kind != expression.kind || !same_operator()
+}

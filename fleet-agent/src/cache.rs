@@ -1,0 +1,100 @@
+//! Finding a record again: by content and language, among the packs that this engine made.
+
+use std::{collections::HashMap, fs::File, os::unix::fs::FileExt, path::Path};
+
+use bitacora_core::{
+    cache::RecordKey,
+    ids::Digest,
+    wire::{record::FileRecord, task::RecordRef},
+};
+
+use crate::{
+    blobs::{BlobError, Blobs},
+    pack::{Pack, PackError},
+};
+
+/// The packs of a data directory.
+#[derive(Clone, Debug)]
+pub struct Cache {
+    packs: Blobs,
+    fingerprint: Digest,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum CacheError {
+    #[error(transparent)]
+    Blob(#[from] BlobError),
+    #[error("pack {0} cannot be read")]
+    Pack(Digest, #[source] PackError),
+}
+
+/// What was in the cache when it was looked through; does not change while sparks run.
+#[derive(Debug, Default)]
+pub struct CacheIndex {
+    records: HashMap<RecordKey, RecordRef>,
+}
+
+impl CacheIndex {
+    pub fn find(&self, key: &RecordKey) -> Option<RecordRef> {
+        self.records.get(key).copied()
+    }
+
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+}
+
+impl Cache {
+    pub fn open(data: &Path, fingerprint: Digest) -> Result<Cache, CacheError> {
+        Ok(Cache { packs: Blobs::open(&data.join("packs"))?, fingerprint })
+    }
+
+    pub fn fingerprint(&self) -> Digest {
+        self.fingerprint
+    }
+
+    pub fn packs(&self) -> &Blobs {
+        &self.packs
+    }
+
+    /// Reads every pack's index. A pack that is damaged or of another engine holds nothing for us; it costs a computation.
+    pub fn index(&self) -> Result<CacheIndex, CacheError> {
+        let mut records = HashMap::new();
+        for (name, _) in self.packs.list()? {
+            let Ok(bytes) = std::fs::read(self.packs.path(name)) else { continue };
+            let Some(pack) = Pack::open(bytes).ok().filter(|pack| pack.fingerprint() == self.fingerprint) else { continue };
+            for row in pack.index() {
+                let key = RecordKey::new(row.content, &row.language, self.fingerprint);
+                records.entry(key).or_insert(RecordRef { pack: name, entry: row.entry });
+            }
+        }
+        Ok(CacheIndex { records })
+    }
+
+    /// A whole pack, checked against its name.
+    pub fn pack(&self, name: Digest) -> Result<Pack<Vec<u8>>, CacheError> {
+        Pack::open(self.packs.read(name)?).map_err(|error| CacheError::Pack(name, error))
+    }
+
+    /// One record. The pack is checked as a whole: a wrong record is worse than a slow one.
+    pub fn record(&self, reference: RecordRef) -> Result<FileRecord, CacheError> {
+        self.pack(reference.pack)?.record(reference.entry).map_err(|error| CacheError::Pack(reference.pack, error))
+    }
+
+    /// A pack as it lies on the disk, for a search that reads names only: whatever it finds is read again, checked.
+    pub fn pack_unchecked(&self, name: Digest) -> Result<Pack<Vec<u8>>, CacheError> {
+        let path = self.packs.path(name);
+        let read = || {
+            let file = File::open(&path)?;
+            let mut bytes = vec![0; file.metadata()?.len() as usize];
+            file.read_exact_at(&mut bytes, 0)?;
+            Ok(bytes)
+        };
+        let bytes = read().map_err(|source| BlobError::Io { operation: "read", path: path.clone(), source })?;
+        Pack::open(bytes).map_err(|error| CacheError::Pack(name, error))
+    }
+}

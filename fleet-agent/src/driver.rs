@@ -1,0 +1,214 @@
+//! The loop around `core::agent`: wait, make an event of what came, handle it, perform the effects, again.
+//!
+//! Sparks run on worker threads, one per slot. The loop itself never reads a file, so that heartbeats are never late.
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use bitacora_core::{
+    agent::{Agent, Effect, Event},
+    ids::Incarnation,
+    time::Time,
+    wire::{
+        Envelope, FromAgent, ToAgent,
+        message::Held,
+        task::{AttemptError, SparkOutput, Task},
+    },
+};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+
+use crate::{
+    cache::{Cache, CacheError, CacheIndex},
+    isolation::{self, ChildCommand},
+    work::{Worker, with_cause},
+};
+
+/// Messages that wait for an agent; its master blocks beyond that.
+const INBOX_MAX: usize = 16_384;
+
+/// What an agent needs to run.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub slots: u32,
+    pub incarnation: Incarnation,
+    pub data: std::path::PathBuf,
+    pub child: ChildCommand,
+}
+
+/// What reaches the loop.
+enum Input {
+    Event(Event),
+    Stop,
+}
+
+/// A running agent. Dropping it stops it: what runs is cancelled and the threads are joined.
+pub struct AgentThread {
+    inbox: Sender<Input>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl AgentThread {
+    /// Starts an agent inside this process. `say` takes what it says to its master; it is called on the agent's thread.
+    pub fn start(config: Config, clock: fn() -> Time, say: impl FnMut(Envelope<FromAgent>) + Send + 'static) -> Result<AgentThread, CacheError> {
+        let cache = Cache::open(&config.data, crate::analysis::fingerprint())?;
+        let (tx, rx) = crossbeam_channel::bounded(INBOX_MAX);
+        let inbox = tx.clone();
+        let thread = std::thread::Builder::new()
+            .name("agent".into())
+            .spawn(move || Driver::new(config, &cache, clock, tx, say).run(&rx))
+            .expect("the system can start a thread");
+        Ok(AgentThread { inbox, thread: Some(thread) })
+    }
+
+    /// Delivers a message from the master.
+    pub fn send(&self, message: Envelope<ToAgent>) {
+        // An agent that is gone is noticed by its silence.
+        let _ = self.inbox.send(Input::Event(Event::Received(message)));
+    }
+}
+
+impl Drop for AgentThread {
+    fn drop(&mut self) {
+        let _ = self.inbox.send(Input::Stop);
+        if let Some(thread) = self.thread.take() {
+            // A panic there has been printed; there is nothing to add.
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Driver<Say> {
+    agent: Agent,
+    clock: fn() -> Time,
+    say: Say,
+    pool: Pool,
+    cancels: BTreeMap<Held, Arc<AtomicBool>>,
+}
+
+impl<Say: FnMut(Envelope<FromAgent>)> Driver<Say> {
+    fn new(config: Config, cache: &Cache, clock: fn() -> Time, inbox: Sender<Input>, say: Say) -> Driver<Say> {
+        let agent = Agent::new(config.incarnation, config.slots, cache.fingerprint());
+        let pool = Pool::start(config.slots, cache, &config.child, &inbox);
+        Driver { agent, clock, say, pool, cancels: BTreeMap::new() }
+    }
+
+    fn run(mut self, inbox: &Receiver<Input>) {
+        let mut effects = Vec::new();
+        self.agent.handle((self.clock)(), Event::Connected, &mut effects);
+        loop {
+            effects.drain(..).for_each(|effect| self.perform(effect));
+            let wait = self.agent.next_deadline() - (self.clock)();
+            let event = match inbox.recv_timeout(Duration::from_micros(wait.0)) {
+                Ok(Input::Event(event)) => event,
+                Err(RecvTimeoutError::Timeout) => Event::Woken,
+                Ok(Input::Stop) | Err(RecvTimeoutError::Disconnected) => break,
+            };
+            if let Event::Ended { held, .. } = &event {
+                self.cancels.remove(held);
+            }
+            self.agent.handle((self.clock)(), event, &mut effects);
+        }
+        self.cancels.values().for_each(|cancel| cancel.store(true, Ordering::Relaxed));
+        self.pool.join();
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Send(message) => (self.say)(message),
+            Effect::Start(task) => {
+                let cancel = Arc::new(AtomicBool::new(false));
+                self.cancels.insert(Held { spark: task.spark, attempt: task.attempt }, cancel.clone());
+                self.pool.start_task(task, cancel);
+            }
+            Effect::Stop(held) => {
+                if let Some(cancel) = self.cancels.get(&held) {
+                    cancel.store(true, Ordering::Relaxed);
+                }
+            }
+        }
+    }
+}
+
+/// One thread per slot. The agent starts no more tasks than it has slots, so none waits here.
+struct Pool {
+    tasks: Sender<(Task, Arc<AtomicBool>)>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Pool {
+    fn start(slots: u32, cache: &Cache, child: &ChildCommand, inbox: &Sender<Input>) -> Pool {
+        let (tasks, queue) = crossbeam_channel::bounded::<(Task, Arc<AtomicBool>)>(slots as usize);
+        let known = Arc::new(OnceLock::new());
+        let thread = |number| {
+            let (queue, inbox, cache, child, known) = (queue.clone(), inbox.clone(), cache.clone(), child.clone(), Arc::clone(&known));
+            std::thread::Builder::new()
+                .name(format!("worker-{number}"))
+                .spawn(move || work(&queue, &inbox, &cache, &child, &known))
+                .expect("the system can start a thread")
+        };
+        Pool { tasks, threads: (0..slots).map(thread).collect() }
+    }
+
+    fn start_task(&self, task: Task, cancel: Arc<AtomicBool>) {
+        self.tasks.send((task, cancel)).expect("the workers live as long as the pool");
+    }
+
+    fn join(self) {
+        drop(self.tasks);
+        for thread in self.threads {
+            // A panic there has been printed; there is nothing to add.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn work(queue: &Receiver<(Task, Arc<AtomicBool>)>, inbox: &Sender<Input>, cache: &Cache, child: &ChildCommand, known: &OnceLock<CacheIndex>) {
+    let mut worker: Option<Worker<'_>> = None;
+    for (task, cancel) in queue {
+        let held = Held { spark: task.spark, attempt: task.attempt };
+        let result = if task.isolated {
+            isolation::run(child, &task, &cancel)
+        } else {
+            let worker = worker.get_or_insert_with(|| Worker::new(cache, known.get_or_init(|| look_through(cache))));
+            run_guarded(worker, &task, &cancel, inbox)
+        };
+        if inbox.send(Input::Event(Event::Ended { held, result })).is_err() {
+            return;
+        }
+    }
+}
+
+/// A cache that cannot be read is an empty one.
+fn look_through(cache: &Cache) -> CacheIndex {
+    cache.index().unwrap_or_default()
+}
+
+/// A panic of ours in one spark is that spark's failure; the thread goes on with a new engine.
+fn run_guarded(worker: &mut Worker<'_>, task: &Task, cancel: &AtomicBool, inbox: &Sender<Input>) -> Result<SparkOutput, AttemptError> {
+    let mut progress = |progress| {
+        // The agent is stopping when nobody listens.
+        let _ = inbox.try_send(Input::Event(Event::Progressed(progress)));
+    };
+    let run = std::panic::AssertUnwindSafe(|| worker.run(task, cancel, &mut progress));
+    match std::panic::catch_unwind(run) {
+        Ok(result) => result,
+        Err(_) => {
+            worker.engine = crate::analysis::Engine::default();
+            Err(AttemptError::Crashed("a panic".into()))
+        }
+    }
+}
+
+/// Opens the cache of a data directory and serves one task to a parent process: the child's whole life.
+pub fn child_main(data: &Path) -> std::io::Result<()> {
+    let cache = Cache::open(data, crate::analysis::fingerprint()).map_err(|error| std::io::Error::other(with_cause(&error)))?;
+    isolation::serve_one(&cache)
+}

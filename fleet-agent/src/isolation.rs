@@ -1,0 +1,107 @@
+//! A spark in a process of its own, because an earlier attempt took its process with it.
+//!
+//! The child is this program again, started with arguments that its `main` leads to [`serve_one`]: one task in on stdin,
+//! one output back on stdout, both MessagePack behind a length.
+
+use std::{
+    io::{self, Read, Write},
+    os::unix::process::ExitStatusExt,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use bitacora_core::wire::task::{AttemptError, SparkOutput, Task};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{
+    cache::{Cache, CacheIndex},
+    work::{Worker, with_cause},
+};
+
+/// The largest task or output between parent and child.
+const MESSAGE_BYTES_MAX: u32 = 256 << 20;
+/// How often the parent looks whether it should stop the child.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// How to start this program as a child.
+#[derive(Clone, Debug)]
+pub struct ChildCommand {
+    pub program: std::path::PathBuf,
+    pub arguments: Vec<std::ffi::OsString>,
+}
+
+/// Runs a task in a child and waits for it.
+pub fn run(command: &ChildCommand, task: &Task, cancel: &AtomicBool) -> Result<SparkOutput, AttemptError> {
+    let mut child = Command::new(&command.program)
+        .args(&command.arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(|error| AttemptError::Storage(format!("cannot start a child process: {error}")))?;
+    let mut stdin = child.stdin.take().expect("it was asked for");
+    let mut stdout = child.stdout.take().expect("it was asked for");
+    std::thread::scope(|scope| {
+        let feed = scope.spawn(move || write_message(&mut stdin, task));
+        let read = scope.spawn(move || read_message::<Result<SparkOutput, AttemptError>>(&mut stdout));
+        let status = wait(&mut child, cancel).map_err(|error| AttemptError::Storage(format!("cannot wait for a child process: {error}")))?;
+        // A child that died early leaves a broken pipe; its status says why.
+        let _ = feed.join();
+        let answer = read.join().expect("reading does not panic");
+        match (status.success(), answer) {
+            (true, Ok(answer)) => answer,
+            _ if cancel.load(Ordering::Relaxed) => Err(AttemptError::Cancelled),
+            _ => Err(AttemptError::Crashed(describe(status))),
+        }
+    })
+}
+
+fn wait(child: &mut Child, cancel: &AtomicBool) -> io::Result<ExitStatus> {
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        if cancel.load(Ordering::Relaxed) {
+            child.kill()?;
+            return child.wait();
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+}
+
+fn describe(status: ExitStatus) -> String {
+    match (status.signal(), status.code()) {
+        (Some(signal), _) => format!("signal {signal}"),
+        (None, Some(code)) => format!("status {code}"),
+        (None, None) => "no status".to_owned(),
+    }
+}
+
+/// The child's side: one task from stdin, its output to stdout.
+pub fn serve_one(cache: &Cache) -> io::Result<()> {
+    let task: Task = read_message(&mut io::stdin().lock())?;
+    let known = if task.use_cache { cache.index().map_err(|error| io::Error::other(with_cause(&error)))? } else { CacheIndex::default() };
+    let result = Worker::new(cache, &known).run(&task, &AtomicBool::new(false), &mut |_| {});
+    write_message(&mut io::stdout().lock(), &result)
+}
+
+fn write_message(out: &mut impl Write, message: &impl Serialize) -> io::Result<()> {
+    let bytes = rmp_serde::to_vec(message).map_err(io::Error::other)?;
+    let length = u32::try_from(bytes.len()).ok().filter(|length| *length <= MESSAGE_BYTES_MAX).ok_or_else(|| io::Error::other("the message is too long"))?;
+    out.write_all(&length.to_le_bytes())?;
+    out.write_all(&bytes)?;
+    out.flush()
+}
+
+fn read_message<M: DeserializeOwned>(input: &mut impl Read) -> io::Result<M> {
+    let mut length = [0; 4];
+    input.read_exact(&mut length)?;
+    let length = u32::from_le_bytes(length);
+    if length > MESSAGE_BYTES_MAX {
+        return Err(io::Error::other("the message is too long"));
+    }
+    let mut bytes = vec![0; length as usize];
+    input.read_exact(&mut bytes)?;
+    rmp_serde::from_slice(&bytes).map_err(io::Error::other)
+}

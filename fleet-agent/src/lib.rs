@@ -1,0 +1,17 @@
+//! A node of the fleet: the analysis engine, its store of results, and the loop around `core::agent`.
+//!
+//! - [`analysis`] turns the bytes of one file into one record and knows nothing else.
+//! - [`listing`] finds the files of a tree.
+//! - [`blobs`] keeps bytes by their hash; [`pack`] lays records and their symbols into one blob; [`cache`] finds a record again.
+//! - [`work`] runs one spark; [`isolation`] runs it in a child process; [`driver`] is the loop that does both for a master.
+#[cfg(windows)]
+compile_error!("Bitácora fleets runs on Linux, macOS and Termux; Windows is not supported (use WSL)");
+
+pub mod analysis;
+pub mod blobs;
+pub mod cache;
+pub mod driver;
+pub mod isolation;
+pub mod listing;
+pub mod pack;
+pub mod work;

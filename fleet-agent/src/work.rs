@@ -1,0 +1,171 @@
+//! Running one spark: read each file once, find its record or make it, pack the new ones.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, Read},
+    os::unix::{ffi::OsStrExt, fs::OpenOptionsExt},
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use bitacora_core::{
+    cache::RecordKey,
+    ids::Digest,
+    wire::{
+        message::Progress,
+        record::FileRecord,
+        task::{AttemptError, FailReason, FileLimits, FileOutcome, FileResult, FileStat, RecordRef, SkipReason, SparkOutput, Task, TaskFile},
+    },
+};
+
+use crate::{
+    analysis::{AnalysisError, Engine, LanguageIndex, classify},
+    blobs,
+    cache::{Cache, CacheIndex},
+    listing::{plain, stat_of},
+    pack::PackWriter,
+};
+
+/// A file that changes each time it is read is read this often.
+const READS_MAX: u32 = 3;
+/// Bytes analysed between two words of progress.
+const PROGRESS_BYTES: u64 = 512 << 10;
+
+/// Runs sparks on one thread.
+pub struct Worker<'a> {
+    pub engine: Engine,
+    pub cache: &'a Cache,
+    pub known: &'a CacheIndex,
+    pub buffer: Vec<u8>,
+}
+
+impl<'a> Worker<'a> {
+    pub fn new(cache: &'a Cache, known: &'a CacheIndex) -> Worker<'a> {
+        Worker { engine: Engine::default(), cache, known, buffer: Vec::new() }
+    }
+
+    /// Runs a task to its end, or until `cancel` is set.
+    pub fn run(&mut self, task: &Task, cancel: &AtomicBool, progress: &mut dyn FnMut(Progress)) -> Result<SparkOutput, AttemptError> {
+        let mut pack = PackWriter::new(self.cache.fingerprint());
+        let mut output = SparkOutput::default();
+        let mut bytes = 0;
+        let mut reported = 0;
+        for (files, file) in (1..).zip(&task.files) {
+            if cancel.load(Ordering::Relaxed) {
+                return Err(AttemptError::Cancelled);
+            }
+            let outcome = self.file(task, file, &mut pack, &mut output.cached, cancel)?;
+            bytes += outcome.stat.map_or(0, |stat| stat.size);
+            output.files.push(outcome);
+            if bytes - reported >= PROGRESS_BYTES {
+                reported = bytes;
+                progress(Progress { spark: task.spark, attempt: task.attempt, files, bytes });
+            }
+        }
+        self.keep(pack, &mut output)?;
+        Ok(output)
+    }
+
+    /// Writes the pack and tells the outcomes its name.
+    fn keep(&self, pack: PackWriter, output: &mut SparkOutput) -> Result<(), AttemptError> {
+        if pack.is_empty() {
+            return Ok(());
+        }
+        let name = self.cache.packs().write(&pack.finish()).map_err(|error| AttemptError::Storage(with_cause(&error)))?;
+        for outcome in &mut output.files {
+            if let FileResult::Analysed { record, .. } = &mut outcome.result
+                && record.pack == THIS_PACK
+            {
+                record.pack = name;
+            }
+        }
+        Ok(())
+    }
+
+    fn file(&mut self, task: &Task, file: &TaskFile, pack: &mut PackWriter, cached: &mut u32, cancel: &AtomicBool) -> Result<FileOutcome, AttemptError> {
+        let path = Path::new(std::ffi::OsStr::from_bytes(&task.root)).join(std::ffi::OsStr::from_bytes(file.path.as_bytes()));
+        let outcome = |stat, result| Ok(FileOutcome { index: file.index, stat, result });
+        let stat = match read_settled(&path, &mut self.buffer, &task.limits) {
+            Ok(Ok(stat)) => stat,
+            Ok(Err(reason)) => return outcome(None, reason),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return outcome(None, FileResult::Failed(FailReason::Vanished)),
+            Err(error) => return outcome(None, FileResult::Failed(FailReason::Unreadable(plain(&error)))),
+        };
+        let language = LanguageIndex::by_name(&file.language).or_else(|| classify::language_by_shebang(&self.buffer));
+        let Some(language) = language else {
+            return outcome(Some(stat), FileResult::Skipped(SkipReason::UnknownLanguage));
+        };
+        if stat.size > task.limits.bytes_max {
+            return outcome(Some(stat), FileResult::Skipped(SkipReason::Oversized));
+        }
+        if let Some(reason) = classify::skip_reason(&self.buffer, language) {
+            return outcome(Some(stat), FileResult::Skipped(reason));
+        }
+        let content = blobs::digest(&self.buffer);
+        if let Some((record, summary)) = self.find(task, content, language) {
+            *cached += 1;
+            return outcome(Some(stat), analysed(content, language, record, summary));
+        }
+        match self.engine.analyse(&self.buffer, language, &task.limits, cancel) {
+            Ok(record) => {
+                let entry = pack.add(content, &record);
+                outcome(Some(stat), analysed(content, language, RecordRef { pack: THIS_PACK, entry }, record))
+            }
+            Err(AnalysisError::Cancelled) => Err(AttemptError::Cancelled),
+            Err(AnalysisError::TooComplex(_)) => outcome(Some(stat), FileResult::Failed(FailReason::TooComplex)),
+            Err(AnalysisError::TimedOut(_)) => outcome(Some(stat), FileResult::Failed(FailReason::TimedOut)),
+        }
+    }
+
+    /// A record of an earlier analysis; one that cannot be read is made again.
+    fn find(&self, task: &Task, content: Digest, language: LanguageIndex) -> Option<(RecordRef, FileRecord)> {
+        let key = RecordKey::new(content, language.name(), self.cache.fingerprint());
+        let reference = task.use_cache.then(|| self.known.find(&key)).flatten()?;
+        Some((reference, self.cache.record(reference).ok()?))
+    }
+}
+
+/// Stands for the pack that is being written; no hash is known to be zero.
+const THIS_PACK: Digest = Digest([0; 32]);
+
+#[expect(clippy::needless_pass_by_value, reason = "only the summary of the record is wanted from here on")]
+fn analysed(content: Digest, language: LanguageIndex, reference: RecordRef, record: FileRecord) -> FileResult {
+    FileResult::Analysed { content, language: language.name().to_owned(), record: reference, summary: record.summary() }
+}
+
+/// Reads a file that is the same before and after. Never waits for a FIFO and never opens a device for its effect.
+fn read_settled(path: &Path, buffer: &mut Vec<u8>, limits: &FileLimits) -> io::Result<Result<FileStat, FileResult>> {
+    for _ in 0..READS_MAX {
+        let mut file = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
+        let before = file.metadata()?;
+        if !before.is_file() {
+            return Ok(Err(FileResult::Skipped(SkipReason::Special)));
+        }
+        read_bounded(&mut file, buffer, before.len(), limits.bytes_max)?;
+        let (before, after) = (stat_of(&before), stat_of(&file.metadata()?));
+        let whole = after.size > limits.bytes_max || after.size == buffer.len() as u64;
+        if before == after && whole {
+            return Ok(Ok(after));
+        }
+    }
+    Ok(Err(FileResult::Failed(FailReason::Changing)))
+}
+
+/// At most one byte more than may be analysed: enough for its first line, and to see that it is too long.
+fn read_bounded(file: &mut File, buffer: &mut Vec<u8>, expected: u64, bytes_max: u64) -> io::Result<()> {
+    buffer.clear();
+    buffer.reserve(expected.min(bytes_max) as usize + 1);
+    file.take(bytes_max + 1).read_to_end(buffer)?;
+    Ok(())
+}
+
+/// An error and what caused it, in one line.
+pub fn with_cause(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,87 @@
+//! The command line: one file per command. A command's arguments are documented where they are declared, and that is
+//! the help.
+
+mod analyze;
+mod cache;
+mod job;
+mod metrics;
+mod output;
+mod project;
+mod schema;
+mod symbols;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use self::output::Streams;
+use crate::{data::DataDirectory, exit::Exit};
+
+/// Analyses source trees on this machine, and later on a fleet.
+#[derive(Parser)]
+#[command(name = "bitacora", version, max_term_width = 100, arg_required_else_help = true)]
+struct Arguments {
+    /// Where state is kept, instead of the platform's folder
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Colours: auto, always or never; NO_COLOR and CLICOLOR_FORCE are honoured
+    #[arg(long, global = true, default_value = "auto", value_name = "WHEN")]
+    color: output::ColorWhen,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Analyze(analyze::Analyze),
+    Symbols(symbols::Symbols),
+    Metrics(metrics::Metrics),
+    #[command(subcommand)]
+    Project(project::ProjectCommand),
+    #[command(subcommand)]
+    Job(job::JobCommand),
+    #[command(subcommand)]
+    Cache(cache::CacheCommand),
+    Schema(schema::Schema),
+    /// One spark for a parent process
+    #[command(hide = true)]
+    RunSpark,
+}
+
+/// What a command is given besides its own arguments.
+struct Context {
+    data: DataDirectory,
+    streams: Streams,
+}
+
+/// Runs the program.
+pub fn main() -> Exit {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // There is nothing to do when the help cannot be printed.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage } else { Exit::Ok };
+        }
+    };
+    arguments.color.apply();
+    let streams = Streams::new();
+    let result = DataDirectory::open(arguments.data_dir.as_deref()).map_err(anyhow::Error::from);
+    let result = result.and_then(|data| arguments.command.run(&Context { data, streams }));
+    result.unwrap_or_else(|error| streams.fail(&error))
+}
+
+impl Command {
+    fn run(self, context: &Context) -> anyhow::Result<Exit> {
+        match self {
+            Command::Analyze(command) => command.run(context),
+            Command::Symbols(command) => command.run(context),
+            Command::Metrics(command) => command.run(context),
+            Command::Project(command) => command.run(context),
+            Command::Job(command) => command.run(context),
+            Command::Cache(command) => command.run(context),
+            Command::Schema(command) => command.run(),
+            Command::RunSpark => Ok(fleet_agent::driver::child_main(context.data.root()).map(|()| Exit::Ok)?),
+        }
+    }
+}

@@ -1,0 +1,347 @@
+//! `bitacora analyze PATH`.
+
+use std::{
+    io::Write,
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+use bitacora_core::{
+    fleet::{Event, JobSpec, JobStatus, JobType, Notice, Partitioning, Priority, Settings, Submission},
+    ids::{Digest, JobId, ProjectId},
+    time::Span,
+    wire::task::FileLimits,
+};
+use clap::{Args, ValueEnum};
+use fleet_agent::analysis;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{
+    Context,
+    output::{Sink, UsageError},
+};
+use crate::{
+    exit::Exit,
+    manifest::{Manifest, Overview},
+    master::{self, Master, Watched},
+    report::{Format, json, table, text},
+    result::{StoredResult, find_project, read_manifest},
+    scan::Scan,
+};
+
+/// Analyses a source tree: languages, lines, complexity, symbols, imports.
+///
+/// Files that did not change since the last time are not read again. Interrupt it at any moment: the same command
+/// goes on where it was.
+#[derive(Args)]
+pub(super) struct Analyze {
+    /// The folder to analyse, or the name of a project that was analysed before
+    path: PathBuf,
+    /// What to do
+    #[arg(long, default_value = "full-analysis", value_name = "TYPE")]
+    job: JobKind,
+    /// How the files are cut into sparks
+    #[arg(long, default_value = "intelligent", value_name = "STRATEGY")]
+    partition: PartitionKind,
+    #[arg(long, default_value = "normal", value_name = "PRIORITY")]
+    priority: PriorityKind,
+    /// Worker threads; as many as there are cores if not given
+    #[arg(long, value_name = "N")]
+    threads: Option<u32>,
+    /// Larger files are skipped as oversized
+    #[arg(long, default_value_t = FileLimits::default().bytes_max, value_name = "BYTES")]
+    max_file_bytes: u64,
+    /// Gives the job up after so many seconds
+    #[arg(long, value_name = "SECONDS")]
+    timeout: Option<u64>,
+    /// Reads and analyses every file again
+    #[arg(long)]
+    no_cache: bool,
+    #[arg(short, long, value_name = "FORMAT")]
+    output: Option<Format>,
+    /// Writes the report to a file, which appears when it is whole
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum JobKind {
+    /// Everything for all files
+    FullAnalysis,
+    /// Everything, reporting only what changed since the last result
+    IncrementalAnalysis,
+    /// Lines and metrics only
+    MetricsCalculation,
+    /// Fills the cache and reports nothing
+    CacheWarming,
+    /// Not built yet
+    #[value(hide = true)]
+    PartialAnalysis,
+    #[value(hide = true)]
+    RuleExecution,
+    #[value(hide = true)]
+    AntipatternDetection,
+    #[value(hide = true)]
+    EmbeddingGeneration,
+}
+
+impl JobKind {
+    fn job_type(self) -> Result<JobType, UsageError> {
+        match self {
+            JobKind::FullAnalysis => Ok(JobType::FullAnalysis),
+            JobKind::IncrementalAnalysis => Ok(JobType::IncrementalAnalysis),
+            JobKind::MetricsCalculation => Ok(JobType::MetricsCalculation),
+            JobKind::CacheWarming => Ok(JobType::CacheWarming),
+            JobKind::PartialAnalysis | JobKind::RuleExecution | JobKind::AntipatternDetection | JobKind::EmbeddingGeneration => {
+                let name = self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
+                Err(UsageError(format!("the job type {name} is not built yet; use full-analysis, incremental-analysis, metrics-calculation or cache-warming")))
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum PartitionKind {
+    ByFileCount,
+    ByLanguage,
+    ByComplexity,
+    ByDependencies,
+    Intelligent,
+}
+
+impl From<PartitionKind> for Partitioning {
+    fn from(kind: PartitionKind) -> Partitioning {
+        match kind {
+            PartitionKind::ByFileCount => Partitioning::ByFileCount,
+            PartitionKind::ByLanguage => Partitioning::ByLanguage,
+            PartitionKind::ByComplexity => Partitioning::ByComplexity,
+            PartitionKind::ByDependencies => Partitioning::ByDependencies,
+            PartitionKind::Intelligent => Partitioning::Intelligent,
+        }
+    }
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(super) enum PriorityKind {
+    Critical,
+    High,
+    Normal,
+    Low,
+    Background,
+}
+
+impl From<PriorityKind> for Priority {
+    fn from(kind: PriorityKind) -> Priority {
+        match kind {
+            PriorityKind::Critical => Priority::Critical,
+            PriorityKind::High => Priority::High,
+            PriorityKind::Normal => Priority::Normal,
+            PriorityKind::Low => Priority::Low,
+            PriorityKind::Background => Priority::Background,
+        }
+    }
+}
+
+/// The signal that came, or zero.
+type Signal = Arc<AtomicUsize>;
+
+impl Analyze {
+    pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
+        let job_type = self.job.job_type()?;
+        let signal = watch_signals()?;
+        let begun = Instant::now();
+        let settings = Settings { resume_recovered: false, ..Settings::default() };
+        let mut master = Master::open(&context.data, settings, |holder| {
+            context.streams.note(&format!("waiting for another bitacora (process {holder}) on {} to end", context.data.root().display()));
+        })?;
+        let root = self.root(&master)?;
+        let project = project_of(&mut master, &root)?;
+        let base = self.base(context, &master, project);
+        let threads = self.threads();
+        let limits = FileLimits { bytes_max: self.max_file_bytes, ..FileLimits::default() };
+        let (scan, files) = Scan::take(&root, threads as usize, &limits, base, master::now())?;
+        let (scan, bytes) = (Rc::new(scan), files.iter().map(|file| file.size).sum::<u64>());
+        if !files.is_empty() {
+            master.start_agent(threads, std::env::current_exe().context("cannot find this program's own file")?)?;
+        }
+        let spec = self.spec(project, job_type, limits, &scan);
+        let notices = master.submit(Submission { spec, files }, Rc::clone(&scan))?;
+        let job = notices.iter().find_map(accepted).expect("a job for a project that exists is accepted");
+        match self.watch(context, &mut master, job, &signal)? {
+            Watched::Over => {}
+            Watched::Stopped => {
+                context.streams.note("interrupted; the same command goes on from here");
+                return Ok(if signal.load(Ordering::Relaxed) == signal_hook::consts::SIGTERM as usize { Exit::Terminated } else { Exit::Interrupted });
+            }
+        }
+        let ended = &master.ledger().jobs[&job];
+        if ended.status != JobStatus::Completed {
+            anyhow::bail!("job {job} {}: {}; see `bitacora job explain {job}`", ended.status.name(), ended.reason);
+        }
+        self.report(context, &master, project, scan, Spent { bytes, elapsed: begun.elapsed() })
+    }
+
+    /// A folder, or the folder of a project of that name.
+    fn root(&self, master: &Master) -> anyhow::Result<PathBuf> {
+        if self.path.exists() {
+            return std::fs::canonicalize(&self.path).with_context(|| format!("cannot resolve {}", self.path.display()));
+        }
+        let name = self.path.to_string_lossy();
+        let known = find_project(master.ledger(), Some(&name)).ok();
+        let root = known.map(|(_, project)| PathBuf::from(std::ffi::OsStr::from_bytes(&project.root)));
+        root.ok_or_else(|| UsageError(format!("there is no folder {name} and no project of that name")).into())
+    }
+
+    fn threads(&self) -> u32 {
+        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
+        self.threads.unwrap_or(cores).clamp(1, 1024)
+    }
+
+    /// The last result, where its engine is this one. One that cannot be read costs a computation.
+    fn base(&self, context: &Context, master: &Master, project: ProjectId) -> Option<(Digest, Manifest)> {
+        let last = master.ledger().projects[&project].history.last().filter(|_| !self.no_cache)?;
+        let manifest = read_manifest(&context.data, last.manifest).ok()?;
+        (manifest.fingerprint() == analysis::fingerprint()).then_some((last.manifest, manifest))
+    }
+
+    fn spec(&self, project: ProjectId, job_type: JobType, limits: FileLimits, scan: &Scan) -> JobSpec {
+        JobSpec {
+            project,
+            job_type,
+            priority: self.priority.into(),
+            partitioning: self.partition.into(),
+            fingerprint: analysis::fingerprint(),
+            limits,
+            use_cache: !self.no_cache,
+            base: scan.base(),
+            listing: scan.listing,
+            timeout: self.timeout.map(Span::from_secs),
+        }
+    }
+
+    fn watch(&self, context: &Context, master: &mut Master, job: JobId, signal: &Signal) -> anyhow::Result<Watched> {
+        let bar = progress_bar(context);
+        let watched = master.run(job, |view| {
+            bar.set_length(view.bytes);
+            bar.set_position(view.bytes_done);
+            let eta = view.eta_seconds().map_or_else(String::new, |eta| format!(", {} to go", text::seconds(eta as f64)));
+            let (done, all) = (text::grouped(view.files_done), text::grouped(view.files));
+            bar.set_message(format!("{} {done} of {all} files, {}/s{eta}", view.stage.name(), text::bytes(view.bytes_per_second)));
+            signal.load(Ordering::Relaxed) != 0
+        });
+        bar.finish_and_clear();
+        Ok(watched?)
+    }
+
+    fn report(&self, context: &Context, master: &Master, project: ProjectId, scan: Rc<Scan>, spent: Spent) -> anyhow::Result<Exit> {
+        let project = &master.ledger().projects[&project];
+        let last = project.history.last().expect("a completed job leaves a result");
+        let manifest = match Rc::try_unwrap(scan) {
+            Ok(scan) if scan.unchanged => scan.into_base().expect("an unchanged tree has a base"),
+            _ => read_manifest(&context.data, last.manifest)?,
+        };
+        let overview = manifest.overview()?;
+        let result = StoredResult::open(&context.data, manifest)?;
+        let mut sink = Sink::open(self.out.as_deref())?;
+        self.write(context, &mut sink, result, &project.name, &overview, &spent)?;
+        sink.close()?;
+        Ok(if overview.failed.is_empty() { Exit::Ok } else { Exit::Partial })
+    }
+
+    fn write(&self, context: &Context, sink: &mut Sink, mut result: StoredResult, project: &str, overview: &Overview, spent: &Spent) -> anyhow::Result<()> {
+        if self.job == JobKind::CacheWarming {
+            return Ok(());
+        }
+        let detailed = self.job != JobKind::MetricsCalculation;
+        match Format::or_for(self.output, context.streams.stdout_is_terminal && self.out.is_none()) {
+            format @ (Format::Table | Format::Wide) => {
+                table::summary(sink, overview, format == Format::Wide)?;
+                writeln!(sink, "\n {}", spent.describe(overview))?;
+            }
+            Format::Plain => table::languages(sink, overview, true, true)?,
+            Format::Name => {
+                for row in result.manifest.rows().filter(|row| row.is_analysed()) {
+                    sink.write_all(row.path_bytes())?;
+                    sink.write_all(b"\n")?;
+                }
+            }
+            format @ (Format::Json | Format::Ndjson) => {
+                let mut writer = json::AnalysisWriter::begin(&mut *sink, format == Format::Ndjson)?;
+                result.each(|path, record| writer.item(&json::FileItem::new(path, record, detailed)))??;
+                let summary = json::Summary::new(project, overview);
+                writer.end(&summary, &json::skipped(overview), &json::failed(overview), &text::timestamp(master::now()))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What an analysis took.
+struct Spent {
+    /// Of the files that were not known.
+    bytes: u64,
+    elapsed: Duration,
+}
+
+impl Spent {
+    fn describe(&self, overview: &Overview) -> String {
+        let files = text::grouped(overview.totals.files);
+        let seconds = self.elapsed.as_secs_f64();
+        let whole = format!("{files} files, {} in {}", text::bytes(overview.totals.bytes), text::seconds(seconds));
+        match self.bytes {
+            0 => format!("{whole}, nothing changed"),
+            bytes => format!("{whole}, of which {} were new: {}/s", text::bytes(bytes), text::bytes((bytes as f64 / seconds) as u64)),
+        }
+    }
+}
+
+fn accepted(notice: &Notice) -> Option<JobId> {
+    match notice {
+        Notice::JobAccepted(job) | Notice::JobResumed { job, .. } => Some(*job),
+        Notice::ProjectAdded(_) | Notice::JobChanged(_) | Notice::JobOver(_) | Notice::Refused(_) => None,
+    }
+}
+
+/// The project of a folder; a new one is named after the folder.
+fn project_of(master: &mut Master, root: &Path) -> anyhow::Result<ProjectId> {
+    let bytes = root.as_os_str().as_bytes();
+    let known = master.ledger().projects.iter().find(|(_, project)| project.root == bytes).map(|(id, _)| *id);
+    if let Some(project) = known {
+        return Ok(project);
+    }
+    let name = root.file_name().map_or_else(|| "root".to_owned(), |name| name.to_string_lossy().into_owned());
+    let notices = master.request(Event::ProjectAdded { name, root: bytes.to_vec() })?;
+    let added = notices.iter().find_map(|notice| match notice {
+        Notice::ProjectAdded(project) => Some(*project),
+        _ => None,
+    });
+    Ok(added.expect("adding a project is never refused"))
+}
+
+/// The first signal asks to stop in good order; the second one ends the process as it would have without us.
+fn watch_signals() -> anyhow::Result<Signal> {
+    let signal = Signal::default();
+    let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    for number in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register_conditional_default(number, Arc::clone(&stop)).context("cannot watch for signals")?;
+        signal_hook::flag::register(number, Arc::clone(&stop)).context("cannot watch for signals")?;
+        signal_hook::flag::register_usize(number, Arc::clone(&signal), number as usize).context("cannot watch for signals")?;
+    }
+    Ok(signal)
+}
+
+fn progress_bar(context: &Context) -> ProgressBar {
+    if !context.streams.stderr_is_terminal {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(0);
+    bar.set_style(ProgressStyle::with_template("{percent:>3} % {wide_msg}").expect("the template is fixed"));
+    bar
+}

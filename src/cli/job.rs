@@ -1,0 +1,226 @@
+//! `bitacora job …`.
+
+use bitacora_core::{
+    fleet::{Event, Fleet, JobView, Settings, Spark},
+    ids::JobId,
+};
+use clap::Subcommand;
+use serde::Serialize;
+
+use super::{Context, analyze::PriorityKind, output::UsageError, project::write_items};
+use crate::{
+    control::{self, Answer, Command, Request},
+    exit::Exit,
+    journal::Journal,
+    master::{self, Master, refusal},
+    report::{
+        Format,
+        table::Column,
+        text::{bytes, timestamp},
+    },
+};
+
+/// Requests for analysis: what they do, how far they are, why they wait
+#[derive(Subcommand)]
+pub(super) enum JobCommand {
+    /// Lists jobs, the newest last
+    Ls {
+        #[arg(short, long, value_name = "FORMAT")]
+        output: Option<Format>,
+    },
+    /// Shows a job and its sparks
+    Show {
+        job: String,
+        #[arg(short, long, value_name = "FORMAT")]
+        output: Option<Format>,
+    },
+    /// Says why a job does not run, or is not finished
+    Explain { job: String },
+    /// Ends a job; what it finished stays in the cache
+    Cancel { job: String },
+    /// Gives the failed sparks of a failed or cancelled job another chance, when it is analysed again
+    Retry { job: String },
+    /// Starts no more sparks of a job
+    Pause { job: String },
+    /// Goes on with a paused job
+    Resume { job: String },
+    /// Changes a job's priority
+    Priority { job: String, priority: PriorityKind },
+}
+
+#[derive(Serialize)]
+struct JobItem {
+    id: String,
+    project: String,
+    r#type: &'static str,
+    status: &'static str,
+    priority: &'static str,
+    stage: &'static str,
+    percent: u32,
+    files_done: u64,
+    files: u64,
+    /// Rules do not exist yet.
+    rules: u64,
+    bytes: u64,
+    sparks_done: u32,
+    sparks: u32,
+    attempts: u32,
+    accepted_at: String,
+    over_at: Option<String>,
+    reason: String,
+}
+
+#[derive(Serialize)]
+struct SparkItem {
+    id: String,
+    status: &'static str,
+    files: usize,
+    attempts: u32,
+    failures: u32,
+    isolated: bool,
+}
+
+impl JobCommand {
+    pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
+        match self {
+            JobCommand::Ls { output } => list(context, output),
+            JobCommand::Show { job, output } => show(context, parse(&job)?, output),
+            JobCommand::Explain { job } => explain(context, parse(&job)?),
+            JobCommand::Cancel { job } => command(context, parse(&job)?, Command::Cancel),
+            JobCommand::Retry { job } => command(context, parse(&job)?, Command::Retry),
+            JobCommand::Pause { job } => command(context, parse(&job)?, Command::Pause),
+            JobCommand::Resume { job } => command(context, parse(&job)?, Command::Resume),
+            JobCommand::Priority { job, priority } => command(context, parse(&job)?, Command::SetPriority(priority.into())),
+        }
+    }
+}
+
+fn parse(text: &str) -> Result<JobId, UsageError> {
+    text.parse().map_err(|error| UsageError(format!("{text:?} is no job: {error}; `bitacora job ls` lists them")))
+}
+
+fn item(view: &JobView, project: &str) -> JobItem {
+    JobItem {
+        id: view.id.to_string(),
+        project: project.to_owned(),
+        r#type: view.spec.job_type.name(),
+        status: view.status.name(),
+        priority: view.spec.priority.name(),
+        stage: view.stage.name(),
+        percent: view.percent(),
+        files_done: view.files_done,
+        files: view.files,
+        rules: 0,
+        bytes: view.bytes,
+        sparks_done: view.sparks_done,
+        sparks: view.sparks,
+        attempts: view.attempts,
+        accepted_at: timestamp(view.accepted_at),
+        over_at: view.over_at.map(timestamp),
+        reason: view.reason.clone(),
+    }
+}
+
+fn list(context: &Context, output: Option<Format>) -> anyhow::Result<Exit> {
+    let ledger = Journal::read(&context.data.journal())?.unwrap_or_default();
+    let project = |view: &JobView| ledger.projects.get(&view.spec.project).map_or("-", |project| project.name.as_str()).to_owned();
+    let views = ledger.jobs.iter().map(|(id, job)| job.view(*id));
+    let items: Vec<JobItem> = views.map(|view| item(&view, &project(&view))).collect();
+    let columns = [
+        Column::Text("Job"),
+        Column::Text("Project"),
+        Column::Text("Type"),
+        Column::Text("Status"),
+        Column::Text("Priority"),
+        Column::Number("Done"),
+        Column::Number("Sparks"),
+        Column::Text("Accepted"),
+    ];
+    let rows = items.iter().map(|item| {
+        let sparks = format!("{}/{}", item.sparks_done, item.sparks);
+        let words = [item.id.as_str(), &item.project, item.r#type, item.status, item.priority];
+        words.into_iter().map(str::to_owned).chain([format!("{} %", item.percent), sparks, item.accepted_at.clone()]).collect()
+    });
+    write_items(context, output, "jobs", &items, &columns, rows.collect(), |item| &item.id)
+}
+
+fn show(context: &Context, id: JobId, output: Option<Format>) -> anyhow::Result<Exit> {
+    let ledger = Journal::read(&context.data.journal())?.unwrap_or_default();
+    let Some(job) = ledger.jobs.get(&id) else {
+        context.streams.note(&format!("there is no job {id}; `bitacora job ls` lists them"));
+        return Ok(Exit::NoMatch);
+    };
+    let view = job.view(id);
+    context.streams.note(&format!(
+        "{id}  {}  {}  {} %, {} of {} files, {}  {}",
+        view.spec.job_type.name(),
+        view.status.name(),
+        view.percent(),
+        view.files_done,
+        view.files,
+        bytes(view.bytes),
+        view.reason
+    ));
+    let spark = |(number, spark): (usize, &Spark)| SparkItem {
+        id: format!("{id}/{number}"),
+        status: spark.status(),
+        files: spark.files.len(),
+        attempts: spark.attempts,
+        failures: spark.failures,
+        isolated: spark.isolated,
+    };
+    let items: Vec<SparkItem> = job.sparks.iter().enumerate().map(spark).collect();
+    let columns = [
+        Column::Text("Spark"),
+        Column::Text("Status"),
+        Column::Number("Files"),
+        Column::Number("Attempts"),
+        Column::Number("Failures"),
+        Column::Text("Isolated"),
+    ];
+    let rows = items.iter().map(|item| {
+        let isolated = if item.isolated { "yes" } else { "no" };
+        vec![item.id.clone(), item.status.to_owned(), item.files.to_string(), item.attempts.to_string(), item.failures.to_string(), isolated.to_owned()]
+    });
+    write_items(context, output, "sparks", &items, &columns, rows.collect(), |item| &item.id)
+}
+
+fn explain(context: &Context, job: JobId) -> anyhow::Result<Exit> {
+    let reasons = match control::ask(&context.data.control(), &Request::Explain { job })? {
+        Some(Answer::Reasons(reasons)) => reasons,
+        _ => {
+            // Nobody runs it: a master is made of the journal for the time of the question, and told to begin nothing.
+            let ledger = Journal::read(&context.data.journal())?.unwrap_or_default();
+            let settings = Settings { resume_recovered: false, ..Settings::default() };
+            Fleet::recover(settings, ledger, master::now(), &mut Vec::new()).explain(job).iter().map(control::describe).collect()
+        }
+    };
+    if reasons.is_empty() {
+        context.streams.note(&format!("there is no job {job}; `bitacora job ls` lists them"));
+        return Ok(Exit::NoMatch);
+    }
+    let mut out = super::output::Sink::open(None)?;
+    reasons.iter().try_for_each(|reason| std::io::Write::write_fmt(&mut out, format_args!("{reason}\n")))?;
+    out.close()?;
+    Ok(Exit::Ok)
+}
+
+/// By the running master, or by this process when there is none.
+fn command(context: &Context, job: JobId, command: Command) -> anyhow::Result<Exit> {
+    let refused = match control::ask(&context.data.control(), &Request::Command { job, command })? {
+        Some(Answer::Refused(reason)) => Some(reason),
+        Some(_) => None,
+        None => {
+            let settings = Settings { resume_recovered: false, ..Settings::default() };
+            let mut master = Master::open(&context.data, settings, |holder| context.streams.note(&format!("waiting for bitacora (process {holder}) to end")))?;
+            master.request(Event::JobCommanded { job, command: command.into() })?.iter().find_map(refusal)
+        }
+    };
+    match refused {
+        None => Ok(Exit::Ok),
+        Some(reason) => {
+            context.streams.note(&format!("refused: {reason}"));
+            Ok(Exit::Refused)
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! `bitacora project …`.
+
+use bitacora_core::fleet::{Event, Settings};
+use clap::Subcommand;
+use serde::Serialize;
+
+use super::{
+    Context,
+    output::{Sink, UsageError},
+};
+use crate::{
+    exit::Exit,
+    journal::Journal,
+    master::{self, Master, refusal},
+    report::{
+        Format,
+        json::Envelope,
+        table::{self, Column},
+        text::{grouped, harmless, timestamp},
+    },
+    result::{StoredResult, find_project},
+};
+
+/// The source trees that were analysed, and their results
+#[derive(Subcommand)]
+pub(super) enum ProjectCommand {
+    /// Lists projects
+    Ls {
+        #[arg(short, long, value_name = "FORMAT")]
+        output: Option<Format>,
+    },
+    /// Shows a project's last result and its history
+    Show {
+        /// Its name, id or folder; not needed when there is only one
+        project: Option<String>,
+        #[arg(short, long, value_name = "FORMAT")]
+        output: Option<Format>,
+    },
+    /// Gives a project another name
+    Rename { project: String, name: String },
+    /// Forgets a project and its results; its folder is not touched
+    Rm {
+        project: String,
+        /// Does it without asking
+        #[arg(long)]
+        yes: bool,
+        /// Says what would be done
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+#[derive(Serialize)]
+struct ProjectItem {
+    id: String,
+    name: String,
+    root: String,
+    results: Vec<ResultItem>,
+}
+
+#[derive(Serialize)]
+struct ResultItem {
+    job: String,
+    at: String,
+    files: u64,
+    lines: u64,
+    code: u64,
+    functions: u64,
+    skipped: u64,
+    failed: u64,
+}
+
+impl ProjectCommand {
+    pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
+        match self {
+            ProjectCommand::Ls { output } => list(context, output),
+            ProjectCommand::Show { project, output } => show(context, project.as_deref(), output),
+            ProjectCommand::Rename { project, name } => rename(context, &project, name),
+            ProjectCommand::Rm { project, yes, dry_run } => remove(context, &project, yes, dry_run),
+        }
+    }
+}
+
+fn item((id, project): (bitacora_core::ids::ProjectId, &bitacora_core::fleet::Project)) -> ProjectItem {
+    let results = project.history.iter().map(|result| ResultItem {
+        job: result.job.to_string(),
+        at: timestamp(result.at),
+        files: result.totals.files,
+        lines: result.totals.lines,
+        code: result.totals.code,
+        functions: result.totals.functions,
+        skipped: result.totals.skipped,
+        failed: result.totals.failed,
+    });
+    ProjectItem { id: id.to_string(), name: project.name.clone(), root: String::from_utf8_lossy(&project.root).into_owned(), results: results.collect() }
+}
+
+fn list(context: &Context, output: Option<Format>) -> anyhow::Result<Exit> {
+    let ledger = Journal::read(&context.data.journal())?.unwrap_or_default();
+    let items: Vec<ProjectItem> = ledger.projects.iter().map(|(id, project)| item((*id, project))).collect();
+    let columns =
+        [Column::Text("Name"), Column::Text("Id"), Column::Number("Files"), Column::Number("Code"), Column::Text("Last result"), Column::Text("Folder")];
+    let rows = items.iter().map(|item| {
+        let last = item.results.last();
+        let number = |get: fn(&ResultItem) -> u64| last.map_or_else(|| "-".to_owned(), |last| grouped(get(last)));
+        let at = last.map_or_else(|| "none".to_owned(), |last| last.at.clone());
+        vec![harmless(&item.name), item.id.clone(), number(|last| last.files), number(|last| last.code), at, harmless(&item.root)]
+    });
+    write_items(context, output, "projects", &items, &columns, rows.collect(), |item| &item.name)
+}
+
+fn show(context: &Context, wanted: Option<&str>, output: Option<Format>) -> anyhow::Result<Exit> {
+    let ledger = Journal::read(&context.data.journal())?.unwrap_or_default();
+    let found = find_project(&ledger, wanted)?;
+    let item = item(found);
+    let format = Format::or_for(output, context.streams.stdout_is_terminal);
+    let columns = [
+        Column::Text("Job"),
+        Column::Text("At"),
+        Column::Number("Files"),
+        Column::Number("Lines"),
+        Column::Number("Functions"),
+        Column::Number("Skipped"),
+        Column::Number("Failed"),
+    ];
+    let rows = item.results.iter().rev().map(|result| {
+        let numbers = [result.files, result.lines, result.functions, result.skipped, result.failed].map(grouped);
+        [result.job.clone(), result.at.clone()].into_iter().chain(numbers).collect()
+    });
+    let rows = rows.collect();
+    if matches!(format, Format::Table | Format::Wide) {
+        let mut out = Sink::open(None)?;
+        std::io::Write::write_fmt(&mut out, format_args!(" {} ({}) in {}\n\n", harmless(&item.name), item.id, harmless(&item.root)))?;
+        if let Ok(result) = StoredResult::last(&context.data, found.1) {
+            table::summary(&mut out, &result.manifest.overview()?, format == Format::Wide)?;
+        }
+        std::io::Write::write_all(&mut out, b"\n History\n")?;
+        out.close()?;
+    }
+    write_items(context, Some(format), "project", &[item], &columns, rows, |item| &item.name)
+}
+
+/// A list in any format: every listing command ends here.
+pub(super) fn write_items<Item: Serialize>(
+    context: &Context,
+    output: Option<Format>,
+    kind: &str,
+    items: &[Item],
+    columns: &[Column],
+    rows: Vec<Vec<String>>,
+    name: impl Fn(&Item) -> &str,
+) -> anyhow::Result<Exit> {
+    use std::io::Write;
+    let mut out = Sink::open(None)?;
+    match Format::or_for(output, context.streams.stdout_is_terminal) {
+        Format::Json => {
+            let (schema, generated_at) = (format!("bitacora/{kind}/1"), timestamp(master::now()));
+            serde_json::to_writer(&mut out, &Envelope { schema: &schema, kind, items, errors: &[], generated_at: &generated_at })?;
+            writeln!(out)?;
+        }
+        Format::Ndjson => {
+            for item in items {
+                serde_json::to_writer(&mut out, item)?;
+                writeln!(out)?;
+            }
+        }
+        Format::Name => items.iter().try_for_each(|item| writeln!(out, "{}", name(item)))?,
+        format => table::write(&mut out, columns, rows, format == Format::Plain)?,
+    }
+    out.close()?;
+    Ok(Exit::Ok)
+}
+
+fn open(context: &Context) -> anyhow::Result<Master> {
+    let settings = Settings { resume_recovered: false, ..Settings::default() };
+    Ok(Master::open(&context.data, settings, |holder| context.streams.note(&format!("waiting for bitacora (process {holder}) to end")))?)
+}
+
+fn rename(context: &Context, wanted: &str, name: String) -> anyhow::Result<Exit> {
+    if name.is_empty() || name.chars().any(|c| c.is_control() || c == '/') {
+        return Err(UsageError(format!("{name:?} is no name for a project: empty, or with a slash or a control character")).into());
+    }
+    let mut master = open(context)?;
+    let project = find_project(master.ledger(), Some(wanted))?.0;
+    carry_out(context, &mut master, Event::ProjectRenamed { project, name })
+}
+
+fn remove(context: &Context, wanted: &str, yes: bool, dry_run: bool) -> anyhow::Result<Exit> {
+    let mut master = open(context)?;
+    let (id, project) = find_project(master.ledger(), Some(wanted))?;
+    let plan =
+        format!("project {} ({id}) and its {} results; the folder {} stays", project.name, project.history.len(), String::from_utf8_lossy(&project.root));
+    if dry_run {
+        context.streams.note(&format!("would forget {plan}"));
+        return Ok(Exit::WouldChange);
+    }
+    if !yes {
+        context.streams.note(&format!("this forgets {plan}; say --yes to do it"));
+        return Ok(Exit::Refused);
+    }
+    carry_out(context, &mut master, Event::ProjectRemoved { project: id })
+}
+
+fn carry_out(context: &Context, master: &mut Master, event: Event) -> anyhow::Result<Exit> {
+    match master.request(event)?.iter().find_map(refusal) {
+        None => Ok(Exit::Ok),
+        Some(reason) => {
+            context.streams.note(&format!("refused: {reason}"));
+            Ok(Exit::Refused)
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! `bitacora schema`.
+
+use std::io::Write;
+
+use clap::Args;
+
+use super::output::{Sink, UsageError};
+use crate::exit::Exit;
+
+/// Each kind of JSON document and its schema.
+const SCHEMAS: [(&str, &str); 1] = [("analysis", include_str!("../../assets/schemas/analysis.json"))];
+
+/// Prints the JSON schema of a kind of document, or the list of kinds.
+#[derive(Args)]
+pub(super) struct Schema {
+    kind: Option<String>,
+}
+
+impl Schema {
+    pub(super) fn run(self) -> anyhow::Result<Exit> {
+        let mut out = Sink::open(None)?;
+        match self.kind {
+            None => SCHEMAS.iter().try_for_each(|(kind, _)| writeln!(out, "{kind}"))?,
+            Some(kind) => {
+                let found = SCHEMAS.iter().find(|(name, _)| *name == kind);
+                let (_, schema) = found.ok_or_else(|| UsageError(format!("there is no schema {kind}; `bitacora schema` lists them")))?;
+                out.write_all(schema.as_bytes())?;
+            }
+        }
+        out.close()?;
+        Ok(Exit::Ok)
+    }
+}

@@ -1,0 +1,156 @@
+//! How another process on this machine talks to the running master: a socket in the data directory.
+//!
+//! One request a connection, MessagePack behind a length, and one answer. The socket's folder belongs to the person
+//! whose data it is; whoever may write there may command.
+
+use std::{
+    io::{self, Read, Write},
+    os::unix::net::{UnixListener, UnixStream},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use bitacora_core::{
+    fleet::{JobCommand, Pending, Priority},
+    ids::JobId,
+};
+use crossbeam_channel::Sender;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+/// Requests and answers are small.
+const MESSAGE_BYTES_MAX: u32 = 1 << 20;
+/// A peer that says nothing for this long is dropped.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What can be asked of a running master.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request {
+    Command { job: JobId, command: Command },
+    Explain { job: JobId },
+}
+
+/// [`JobCommand`] as it is spoken on the socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Command {
+    Cancel,
+    Pause,
+    Resume,
+    Retry,
+    SetPriority(Priority),
+}
+
+impl From<Command> for JobCommand {
+    fn from(command: Command) -> JobCommand {
+        match command {
+            Command::Cancel => JobCommand::Cancel,
+            Command::Pause => JobCommand::Pause,
+            Command::Resume => JobCommand::Resume,
+            Command::Retry => JobCommand::Retry,
+            Command::SetPriority(priority) => JobCommand::SetPriority(priority),
+        }
+    }
+}
+
+/// The master's answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Answer {
+    Done,
+    /// With the reason.
+    Refused(String),
+    /// Why the job does not run, or is not finished.
+    Reasons(Vec<String>),
+}
+
+/// A request on its way to the master's loop.
+pub struct Asked {
+    pub request: Request,
+    pub answer: Sender<Answer>,
+}
+
+/// The master's end. Removed from the file system when dropped.
+pub struct ControlSocket {
+    path: PathBuf,
+}
+
+impl ControlSocket {
+    /// Listens; each request goes to `deliver`, on a thread of its own. The caller holds the data directory's lock, so
+    /// a socket that is there already belongs to a master that was killed.
+    pub fn listen(path: &Path, deliver: impl Fn(Asked) + Send + Clone + 'static) -> io::Result<ControlSocket> {
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let listener = UnixListener::bind(path)?;
+        std::thread::Builder::new().name("control".into()).spawn(move || {
+            for stream in listener.incoming().flatten() {
+                // One at a time: a slow peer costs the next one its patience and the master nothing.
+                let _ = serve(stream, &deliver);
+            }
+        })?;
+        Ok(ControlSocket { path: path.to_owned() })
+    }
+}
+
+impl Drop for ControlSocket {
+    fn drop(&mut self) {
+        // A file that is left is removed by the next master.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+fn serve(mut stream: UnixStream, deliver: &impl Fn(Asked)) -> io::Result<()> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let request = read(&mut stream)?;
+    let (answer, answered) = crossbeam_channel::bounded(1);
+    deliver(Asked { request, answer });
+    let answer = answered.recv_timeout(PATIENCE).unwrap_or_else(|_| Answer::Refused("the master is ending".to_owned()));
+    write(&mut stream, &answer)
+}
+
+/// Asks the running master; `None` when there is none.
+pub fn ask(path: &Path, request: &Request) -> io::Result<Option<Answer>> {
+    let mut stream = match UnixStream::connect(path) {
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => return Ok(None),
+        connected => connected?,
+    };
+    stream.set_read_timeout(Some(2 * PATIENCE))?;
+    write(&mut stream, request)?;
+    read(&mut stream).map(Some)
+}
+
+/// Why a job waits, for people.
+pub fn describe(pending: &Pending) -> String {
+    match pending {
+        Pending::Paused => "paused; `bitacora job resume`, or the same analysis again, goes on".to_owned(),
+        Pending::NoNodes => "no node is connected".to_owned(),
+        Pending::NoMatchingNode => "no connected node has the engine that the job was begun with".to_owned(),
+        Pending::NoFreeSlot { held } => format!("all slots are taken by {held} other sparks"),
+        Pending::Backoff { spark, until, failures } => {
+            format!("spark {spark} failed {failures} times and is tried again at {}", crate::report::text::timestamp(*until))
+        }
+        Pending::Storing => "every spark is over; the result is being stored".to_owned(),
+        Pending::Running { sparks } => format!("{sparks} sparks are running"),
+        Pending::Over { status, reason } if reason.is_empty() => format!("the job is {}", status.name()),
+        Pending::Over { status, reason } => format!("the job is {}: {reason}", status.name()),
+        Pending::Failed { spark, why } => format!("spark {spark} failed: {why}"),
+    }
+}
+
+fn write(stream: &mut UnixStream, message: &impl Serialize) -> io::Result<()> {
+    let bytes = rmp_serde::to_vec_named(message).map_err(io::Error::other)?;
+    stream.write_all(&(bytes.len() as u32).to_le_bytes())?;
+    stream.write_all(&bytes)
+}
+
+fn read<M: DeserializeOwned>(stream: &mut UnixStream) -> io::Result<M> {
+    let mut length = [0; 4];
+    stream.read_exact(&mut length)?;
+    let length = u32::from_le_bytes(length);
+    if length > MESSAGE_BYTES_MAX {
+        return Err(io::Error::other("the message is too long"));
+    }
+    let mut bytes = vec![0; length as usize];
+    stream.read_exact(&mut bytes)?;
+    rmp_serde::from_slice(&bytes).map_err(io::Error::other)
+}

@@ -1,0 +1,335 @@
+//! The node's side: what it has been asked, what runs in its slots, and answers that wait to be acknowledged.
+//!
+//! It decides nothing about the fleet. It runs what it is sent, keeps each answer until the master says that it is in
+//! the journal, and refuses a master of an earlier epoch than it has seen.
+
+use alloc::{
+    collections::{BTreeMap, VecDeque},
+    vec::Vec,
+};
+
+use crate::{
+    ids::{Digest, Epoch, Incarnation, SparkId},
+    time::{Span, Time},
+    wire::{
+        Envelope, FromAgent, ToAgent,
+        message::{Held, Progress},
+        task::{AttemptError, SparkOutput, Task},
+    },
+};
+
+/// Between heartbeats, also when there is nothing to say.
+pub const HEARTBEAT: Span = Span::from_millis(500);
+/// Attempts that wait for a slot; a master that sends more is answered `Storage`, which it retries elsewhere.
+pub const QUEUE_MAX: usize = 4096;
+
+/// The state of an agent.
+pub struct Agent {
+    incarnation: Incarnation,
+    slots: u32,
+    fingerprint: Digest,
+    /// The highest seen; a lower one is a master that has been replaced.
+    epoch: Epoch,
+    queue: VecDeque<Task>,
+    running: BTreeMap<SparkId, Running>,
+    /// Answers that the master has not acknowledged.
+    answers: BTreeMap<Held, FromAgent>,
+    next_heartbeat: Time,
+    refused: u64,
+}
+
+struct Running {
+    held: Held,
+    deadline: Time,
+    stopping: bool,
+}
+
+/// Something that has happened to an agent.
+#[derive(Clone, Debug)]
+pub enum Event {
+    Woken,
+    /// A connection to a master exists; whatever was said on an earlier one may be lost.
+    Connected,
+    Received(Envelope<ToAgent>),
+    Progressed(Progress),
+    /// A started attempt is over.
+    Ended {
+        held: Held,
+        result: Result<SparkOutput, AttemptError>,
+    },
+}
+
+/// What an agent wants done, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    Start(Task),
+    /// Ask a started attempt to end early; it still answers with `Ended`.
+    Stop(Held),
+    Send(Envelope<FromAgent>),
+}
+
+impl Agent {
+    pub fn new(incarnation: Incarnation, slots: u32, fingerprint: Digest) -> Agent {
+        Agent {
+            incarnation,
+            slots,
+            fingerprint,
+            epoch: Epoch::default(),
+            queue: VecDeque::new(),
+            running: BTreeMap::new(),
+            answers: BTreeMap::new(),
+            next_heartbeat: Time(0),
+            refused: 0,
+        }
+    }
+
+    pub fn handle(&mut self, now: Time, event: Event, out: &mut Vec<Effect>) {
+        match event {
+            Event::Woken => {}
+            Event::Connected => self.say_hello(out),
+            Event::Received(message) => self.on_received(message, out),
+            Event::Progressed(progress) => self.say(FromAgent::Progress(progress), out),
+            Event::Ended { held, result } => self.on_ended(held, result, out),
+        }
+        self.stop_overdue(now, out);
+        self.fill_slots(now, out);
+        self.beat(now, out);
+    }
+
+    pub fn next_deadline(&self) -> Time {
+        let overdue = self.running.values().filter(|running| !running.stopping).map(|running| running.deadline);
+        overdue.min().map_or(self.next_heartbeat, |deadline| deadline.min(self.next_heartbeat))
+    }
+
+    /// Has it anything to do, or to say?
+    pub fn is_idle(&self) -> bool {
+        self.queue.is_empty() && self.running.is_empty() && self.answers.is_empty()
+    }
+
+    /// Commands refused for coming from a master of an earlier epoch.
+    pub fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    /// Every invariant, asserted.
+    pub fn check(&self) {
+        assert!(self.running.len() <= self.slots as usize, "no more attempts run than there are slots");
+        assert!(self.queue.is_empty() || self.running.len() == self.slots as usize, "nothing waits while a slot is free");
+        assert!(self.queue.len() <= QUEUE_MAX);
+        for held in self.answers.keys() {
+            assert!(self.running.get(&held.spark).is_none_or(|running| running.held != *held), "an attempt is answered once it is over");
+        }
+    }
+
+    fn on_received(&mut self, message: Envelope<ToAgent>, out: &mut Vec<Effect>) {
+        if message.epoch < self.epoch || message.incarnation != self.incarnation {
+            self.refused += 1;
+            return;
+        }
+        let new_master = message.epoch > self.epoch;
+        self.epoch = message.epoch;
+        match message.body {
+            ToAgent::SyncState => self.say_hello(out),
+            _ if new_master => self.say_hello(out),
+            _ => {}
+        }
+        match message.body {
+            ToAgent::SyncState => {}
+            ToAgent::ExecuteTask(task) => self.on_execute(task, out),
+            ToAgent::CancelTask { spark, attempt } => self.on_cancel(Held { spark, attempt }, out),
+            ToAgent::Acknowledge { spark, attempt } => {
+                self.answers.remove(&Held { spark, attempt });
+            }
+        }
+    }
+
+    /// A task that is here already, in whatever state, is the same task sent again.
+    fn on_execute(&mut self, task: Task, out: &mut Vec<Effect>) {
+        let held = Held { spark: task.spark, attempt: task.attempt };
+        if let Some(answer) = self.answers.get(&held) {
+            let answer = answer.clone();
+            return self.say(answer, out);
+        }
+        let known = self.held().any(|known| known == held);
+        if !known && self.queue.len() < QUEUE_MAX {
+            self.queue.push_back(task);
+        } else if !known {
+            self.answer(held, Err(AttemptError::Storage("the agent's queue is full".into())), out);
+        }
+    }
+
+    /// Whoever cancels expects no answer, and gets none.
+    fn on_cancel(&mut self, held: Held, out: &mut Vec<Effect>) {
+        self.queue.retain(|task| (task.spark, task.attempt) != (held.spark, held.attempt));
+        self.answers.remove(&held);
+        if let Some(running) = self.running.get_mut(&held.spark).filter(|running| running.held == held && !running.stopping) {
+            running.stopping = true;
+            out.push(Effect::Stop(held));
+        }
+    }
+
+    fn on_ended(&mut self, held: Held, result: Result<SparkOutput, AttemptError>, out: &mut Vec<Effect>) {
+        let Some(running) = self.running.remove(&held.spark).filter(|running| running.held == held) else { return };
+        match result {
+            Err(AttemptError::Cancelled) if running.stopping => {}
+            result => self.answer(held, result, out),
+        }
+    }
+
+    fn answer(&mut self, Held { spark, attempt }: Held, result: Result<SparkOutput, AttemptError>, out: &mut Vec<Effect>) {
+        let answer = match result {
+            Ok(output) => FromAgent::Finished { spark, attempt, output },
+            Err(error) => FromAgent::Failed { spark, attempt, error },
+        };
+        self.answers.insert(Held { spark, attempt }, answer.clone());
+        self.say(answer, out);
+    }
+
+    fn stop_overdue(&mut self, now: Time, out: &mut Vec<Effect>) {
+        let mut overdue = Vec::new();
+        for running in self.running.values_mut().filter(|running| !running.stopping && running.deadline <= now) {
+            running.stopping = true;
+            out.push(Effect::Stop(running.held));
+            overdue.push(running.held);
+        }
+        for held in overdue {
+            self.answer_overdue(held, out);
+        }
+    }
+
+    /// The master need not wait until the attempt has noticed.
+    fn answer_overdue(&mut self, Held { spark, attempt }: Held, out: &mut Vec<Effect>) {
+        self.say(FromAgent::Failed { spark, attempt, error: AttemptError::TimedOut }, out);
+    }
+
+    fn fill_slots(&mut self, now: Time, out: &mut Vec<Effect>) {
+        let free = (self.slots as usize).saturating_sub(self.running.len());
+        for _ in 0..free {
+            let startable = self.queue.iter().position(|task| !self.running.contains_key(&task.spark));
+            let Some(task) = startable.and_then(|position| self.queue.remove(position)) else { return };
+            let held = Held { spark: task.spark, attempt: task.attempt };
+            self.running.insert(task.spark, Running { held, deadline: now + task.timeout, stopping: false });
+            out.push(Effect::Start(task));
+        }
+    }
+
+    /// A heartbeat lists what is here, and repeats every answer that was not acknowledged.
+    fn beat(&mut self, now: Time, out: &mut Vec<Effect>) {
+        if now < self.next_heartbeat {
+            return;
+        }
+        self.next_heartbeat = now + HEARTBEAT;
+        self.say(FromAgent::Heartbeat { held: self.held().collect() }, out);
+        for answer in self.answers.values() {
+            out.push(Effect::Send(self.envelope(answer.clone())));
+        }
+    }
+
+    fn say_hello(&self, out: &mut Vec<Effect>) {
+        self.say(FromAgent::Hello { slots: self.slots, fingerprint: self.fingerprint, held: self.held().collect() }, out);
+        for answer in self.answers.values() {
+            out.push(Effect::Send(self.envelope(answer.clone())));
+        }
+    }
+
+    fn held(&self) -> impl Iterator<Item = Held> + '_ {
+        let queued = self.queue.iter().map(|task| Held { spark: task.spark, attempt: task.attempt });
+        let running = self.running.values().filter(|running| !running.stopping).map(|running| running.held);
+        queued.chain(running).chain(self.answers.keys().copied())
+    }
+
+    fn say(&self, body: FromAgent, out: &mut Vec<Effect>) {
+        out.push(Effect::Send(self.envelope(body)));
+    }
+
+    fn envelope(&self, body: FromAgent) -> Envelope<FromAgent> {
+        Envelope { epoch: self.epoch, incarnation: self.incarnation, body }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use super::*;
+    use crate::{
+        ids::{Attempt, JobId},
+        wire::task::FileLimits,
+    };
+
+    const NOW: Time = Time(1_000_000);
+
+    fn agent() -> Agent {
+        let mut agent = Agent::new(Incarnation(7), 1, Digest::default());
+        agent.handle(NOW, Event::Connected, &mut Vec::new());
+        agent
+    }
+
+    fn task(number: u32) -> Task {
+        Task {
+            spark: SparkId { job: JobId::default(), number },
+            attempt: Attempt(1),
+            root: b"/".to_vec(),
+            files: vec![],
+            limits: FileLimits::default(),
+            isolated: false,
+            use_cache: true,
+            timeout: Span::from_secs(60),
+        }
+    }
+
+    fn receive(agent: &mut Agent, epoch: u32, body: ToAgent) -> Vec<Effect> {
+        let mut out = Vec::new();
+        let message = Envelope { epoch: Epoch(epoch), incarnation: Incarnation(7), body };
+        agent.handle(NOW, Event::Received(message), &mut out);
+        agent.check();
+        out
+    }
+
+    #[test]
+    fn a_task_waits_for_a_slot() {
+        let mut agent = agent();
+        receive(&mut agent, 1, ToAgent::SyncState);
+        assert_eq!(receive(&mut agent, 1, ToAgent::ExecuteTask(task(0))), [Effect::Start(task(0))]);
+        assert_eq!(receive(&mut agent, 1, ToAgent::ExecuteTask(task(1))), []);
+        assert_eq!(receive(&mut agent, 1, ToAgent::ExecuteTask(task(1))), [], "the same task again is no second task");
+        let mut out = Vec::new();
+        let held = Held { spark: task(0).spark, attempt: Attempt(1) };
+        agent.handle(NOW, Event::Ended { held, result: Ok(SparkOutput::default()) }, &mut out);
+        assert_eq!(out[1], Effect::Start(task(1)));
+    }
+
+    #[test]
+    fn an_answer_is_repeated_until_it_is_acknowledged() {
+        let mut agent = agent();
+        receive(&mut agent, 1, ToAgent::ExecuteTask(task(0)));
+        let held = Held { spark: task(0).spark, attempt: Attempt(1) };
+        agent.handle(NOW, Event::Ended { held, result: Ok(SparkOutput::default()) }, &mut Vec::new());
+        let mut out = Vec::new();
+        agent.handle(NOW + HEARTBEAT, Event::Woken, &mut out);
+        assert_eq!(out.len(), 2, "a heartbeat and the answer: {out:?}");
+        receive(&mut agent, 1, ToAgent::Acknowledge { spark: held.spark, attempt: held.attempt });
+        assert!(agent.is_idle());
+    }
+
+    #[test]
+    fn a_replaced_master_is_refused() {
+        let mut agent = agent();
+        receive(&mut agent, 2, ToAgent::SyncState);
+        assert_eq!(receive(&mut agent, 1, ToAgent::ExecuteTask(task(0))), []);
+        assert_eq!(agent.refused(), 1);
+    }
+
+    #[test]
+    fn a_cancelled_attempt_gives_no_answer() {
+        let mut agent = agent();
+        receive(&mut agent, 1, ToAgent::ExecuteTask(task(0)));
+        let held = Held { spark: task(0).spark, attempt: Attempt(1) };
+        let out = receive(&mut agent, 1, ToAgent::CancelTask { spark: held.spark, attempt: held.attempt });
+        assert_eq!(out, [Effect::Stop(held)]);
+        let mut out = Vec::new();
+        agent.handle(NOW, Event::Ended { held, result: Err(AttemptError::Cancelled) }, &mut out);
+        assert_eq!(out, []);
+        assert!(agent.is_idle());
+    }
+}

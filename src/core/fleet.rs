@@ -1,0 +1,187 @@
+//! The master's side: what the fleet is, and what to do next.
+//!
+//! [`Fleet`] has one door, [`Fleet::handle`]. Its durable part is the [`Ledger`], which changes only by
+//! [`Ledger::apply`]; recovery is `apply` over the journal. Everything else here (who is connected, what is in
+//! flight, what is due) is rebuilt from what the agents say. It never looks at a clock and never fails for outside reasons.
+
+mod attempts;
+mod effect;
+mod event;
+mod fact;
+mod invariants;
+mod jobs;
+mod ledger;
+mod membership;
+pub mod partition;
+mod scheduler;
+mod settings;
+mod view;
+
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    vec::Vec,
+};
+
+pub use effect::{Effect, Notice};
+pub use event::{Event, JobCommand, Refusal, Submission};
+pub use fact::Fact;
+pub use ledger::{Job, JobSpec, JobStatus, JobType, Ledger, ListedFile, Priority, Project, ResultSummary, Spark, SparkState};
+pub use membership::{Health, Node};
+pub use partition::Partitioning;
+pub use settings::Settings;
+pub use view::{FleetView, JobView, NodeView, Pending, Stage};
+
+use crate::{
+    ids::{Attempt, Epoch, JobId, NodeId, SparkId},
+    time::Time,
+    wire::{Envelope, FromAgent, ToAgent, message::Held},
+};
+
+/// The state of a master.
+pub struct Fleet {
+    settings: Settings,
+    ledger: Ledger,
+    nodes: BTreeMap<NodeId, Node>,
+    /// Attempts that some node has, or is believed to have.
+    flights: BTreeMap<SparkId, Flight>,
+    /// Jobs that are not over, with what can be dispatched of them now.
+    active: BTreeMap<JobId, Runnable>,
+    stale_messages: u64,
+}
+
+/// One attempt on its way.
+#[derive(Clone, Debug)]
+struct Flight {
+    node: NodeId,
+    attempt: Attempt,
+    sent_at: Time,
+    deadline: Time,
+    files: u32,
+    bytes: u64,
+}
+
+/// The volatile side of a job that is not over.
+#[derive(Clone, Debug, Default)]
+struct Runnable {
+    ready: BTreeSet<u32>,
+    /// Waiting for their backoff to end.
+    waiting: BTreeSet<(Time, u32)>,
+    /// Set while the result is being stored: when to give up on it.
+    storing_until: Option<Time>,
+    started_at: Time,
+}
+
+impl Fleet {
+    /// A master on a recovered ledger, as the next epoch. The first event records that epoch.
+    pub fn recover(settings: Settings, ledger: Ledger, now: Time, out: &mut Vec<Effect>) -> Fleet {
+        let mut fleet = Fleet { settings, ledger, nodes: BTreeMap::new(), flights: BTreeMap::new(), active: BTreeMap::new(), stale_messages: 0 };
+        let epoch = Epoch(fleet.ledger.epoch.0 + 1);
+        fleet.record(Fact::EpochBegan { epoch, at: now }, out);
+        fleet.rebuild(now);
+        if !fleet.settings.resume_recovered {
+            fleet.pause_all(out);
+        }
+        for job in fleet.active.keys().copied().collect::<Vec<_>>() {
+            fleet.settle(now, job, out);
+        }
+        fleet
+    }
+
+    /// Decides. State changes only through [`Ledger::apply`] and in what is volatile.
+    pub fn handle(&mut self, now: Time, event: Event, out: &mut Vec<Effect>) {
+        self.on_deadlines(now, out);
+        match event {
+            Event::Woken => {}
+            Event::ProjectAdded { name, root } => self.on_project_added(name, root, out),
+            Event::ProjectRenamed { project, name } => self.on_project_renamed(project, name, out),
+            Event::ProjectRemoved { project } => self.on_project_removed(now, project, out),
+            Event::JobSubmitted(submission) => self.on_job_submitted(now, submission, out),
+            Event::JobCommanded { job, command } => self.on_job_commanded(now, job, command, out),
+            Event::ResultStored { job, result } => self.on_result_stored(now, job, result, out),
+            Event::ResultNotStored { job, error } => self.on_result_not_stored(now, job, error, out),
+            Event::Stopping => self.on_stopping(now, out),
+            Event::NodeDisconnected { node } => self.on_node_disconnected(now, node, out),
+            Event::Received { node, message } => self.on_received(now, node, message, out),
+        }
+        self.dispatch(now, out);
+    }
+
+    /// When [`Event::Woken`] is due if nothing else happens.
+    pub fn next_deadline(&self) -> Option<Time> {
+        let flights = self.flights.values().map(|flight| flight.deadline);
+        let nodes = self.nodes.values().filter_map(|node| node.next_deadline(&self.settings));
+        let jobs = self.active.iter().filter_map(|(id, runnable)| self.job_deadline(*id, runnable));
+        flights.chain(nodes).chain(jobs).min()
+    }
+
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    pub fn epoch(&self) -> Epoch {
+        self.ledger.epoch
+    }
+
+    /// Messages that were ignored because their epoch, incarnation or attempt is over.
+    pub fn stale_messages(&self) -> u64 {
+        self.stale_messages
+    }
+
+    fn on_received(&mut self, now: Time, node: NodeId, message: Envelope<FromAgent>, out: &mut Vec<Effect>) {
+        if let FromAgent::Hello { slots, fingerprint, held } = message.body {
+            return self.on_hello(now, node, Node::new(message.incarnation, slots, fingerprint, now), held, out);
+        }
+        let known = self.nodes.get_mut(&node).filter(|known| known.incarnation == message.incarnation);
+        let Some(known) = known else {
+            self.stale_messages += 1;
+            return self.send_unknown(node, message.incarnation, out);
+        };
+        known.heard(now);
+        match message.body {
+            FromAgent::Hello { .. } => unreachable!("answered above"),
+            FromAgent::Heartbeat { held } => self.on_heartbeat(now, node, &held, out),
+            FromAgent::Progress(progress) => self.on_progress(node, &progress),
+            FromAgent::Finished { spark, attempt, output } => self.on_finished(now, node, Held { spark, attempt }, output, out),
+            FromAgent::Failed { spark, attempt, error } => self.on_failed(now, node, Held { spark, attempt }, error, out),
+        }
+    }
+
+    fn on_deadlines(&mut self, now: Time, out: &mut Vec<Effect>) {
+        self.on_silence(now, out);
+        self.on_overdue_attempts(now, out);
+        self.on_job_deadlines(now, out);
+    }
+
+    /// The only way to a durable change: applied here, journalled by the driver before anything that follows it in `out`.
+    fn record(&mut self, fact: Fact, out: &mut Vec<Effect>) {
+        self.ledger.apply(&fact);
+        out.push(Effect::Record(fact));
+    }
+
+    fn send(&self, to: NodeId, body: ToAgent, out: &mut Vec<Effect>) {
+        if let Some(node) = self.nodes.get(&to) {
+            out.push(Effect::Send { to, message: Envelope { epoch: self.ledger.epoch, incarnation: node.incarnation, body } });
+        }
+    }
+
+    /// The volatile side of a recovered ledger. What was running is believed to run still, until its node says otherwise
+    /// or stays silent past its deadline.
+    fn rebuild(&mut self, now: Time) {
+        for (&id, job) in self.ledger.jobs.iter().filter(|(_, job)| !job.status.is_over()) {
+            let mut runnable = Runnable { started_at: now, ..Runnable::default() };
+            for (number, spark) in (0..).zip(&job.sparks) {
+                match spark.state {
+                    SparkState::Queued { not_before } => {
+                        runnable.waiting.insert((not_before, number));
+                    }
+                    SparkState::Running { attempt, node } => {
+                        let deadline = now + self.settings.reattach_max;
+                        self.flights.insert(SparkId { job: id, number }, Flight { node, attempt, sent_at: now, deadline, files: 0, bytes: 0 });
+                    }
+                    SparkState::Completed | SparkState::Failed(_) | SparkState::Split => {}
+                }
+            }
+            self.active.insert(id, runnable);
+        }
+    }
+}

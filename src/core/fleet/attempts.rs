@@ -1,0 +1,135 @@
+//! Reactions to what becomes of an attempt: finished, failed, overdue, lost.
+
+use alloc::{format, vec::Vec};
+
+use super::{Effect, Fact, Fleet, Flight, Notice, SparkState};
+use crate::{
+    ids::{NodeId, SparkId},
+    time::{Span, Time},
+    wire::{
+        ToAgent,
+        message::{Held, Progress},
+        task::{AttemptError, SparkOutput},
+    },
+};
+
+impl Fleet {
+    pub(super) fn on_progress(&mut self, node: NodeId, progress: &Progress) {
+        match self.flights.get_mut(&progress.spark).filter(|flight| flight.node == node && flight.attempt == progress.attempt) {
+            Some(flight) => (flight.files, flight.bytes) = (progress.files, progress.bytes),
+            None => self.stale_messages += 1,
+        }
+    }
+
+    /// A result counts once, for the attempt that is running; every answer is acknowledged, or the agent would keep it for ever.
+    pub(super) fn on_finished(&mut self, now: Time, node: NodeId, held: Held, output: SparkOutput, out: &mut Vec<Effect>) {
+        if !self.is_current(node, held) {
+            self.stale_messages += 1;
+        } else if let Err(misfit) = self.fits(held.spark, &output) {
+            self.give_up(now, held.spark, AttemptError::Invalid(misfit), out);
+        } else {
+            self.land(held.spark);
+            self.record(Fact::SparkFinished { spark: held.spark, output }, out);
+            out.push(Effect::Publish(Notice::JobChanged(held.spark.job)));
+        }
+        self.send(node, ToAgent::Acknowledge { spark: held.spark, attempt: held.attempt }, out);
+        self.settle(now, held.spark.job, out);
+    }
+
+    pub(super) fn on_failed(&mut self, now: Time, node: NodeId, held: Held, error: AttemptError, out: &mut Vec<Effect>) {
+        if self.is_current(node, held) {
+            self.give_up(now, held.spark, error, out);
+        } else {
+            self.stale_messages += 1;
+        }
+        self.send(node, ToAgent::Acknowledge { spark: held.spark, attempt: held.attempt }, out);
+    }
+
+    pub(super) fn on_overdue_attempts(&mut self, now: Time, out: &mut Vec<Effect>) {
+        let overdue: Vec<SparkId> = self.flights.iter().filter(|(_, flight)| flight.deadline <= now).map(|(id, _)| *id).collect();
+        for spark in overdue {
+            let Flight { node, attempt, .. } = self.flights[&spark];
+            let connected = self.nodes.contains_key(&node);
+            self.send(node, ToAgent::CancelTask { spark, attempt }, out);
+            self.give_up(now, spark, if connected { AttemptError::TimedOut } else { AttemptError::NodeSilent }, out);
+        }
+    }
+
+    /// Ends the running attempt of a spark: once more, in halves, or not again.
+    pub(super) fn give_up(&mut self, now: Time, id: SparkId, error: AttemptError, out: &mut Vec<Effect>) {
+        self.land(id);
+        let spark = self.ledger.spark(id).expect("what is in flight exists");
+        let crashed = matches!(error, AttemptError::Crashed(_));
+        let innocent = matches!(error, AttemptError::Interrupted | AttemptError::NodeSilent);
+        if crashed && spark.isolated {
+            self.narrow_down(id, out);
+        } else if !innocent && spark.failures + 1 >= self.settings.failures_max {
+            self.record(Fact::SparkFailed { spark: id, error }, out);
+        } else {
+            let isolate = crashed || error == AttemptError::Interrupted;
+            let wait = if innocent { Span(0) } else { self.backoff(id, spark.failures) };
+            let fact = Fact::AttemptFailed { spark: id, error, not_before: now + wait, isolate, counts: !innocent };
+            self.record(fact, out);
+            self.queue(id, now + wait);
+        }
+        out.push(Effect::Publish(Notice::JobChanged(id.job)));
+        self.settle(now, id.job, out);
+    }
+
+    /// The spark takes its process with it: halves of it go on, down to the file that does it.
+    fn narrow_down(&mut self, id: SparkId, out: &mut Vec<Effect>) {
+        if self.ledger.spark(id).expect("it was just seen").files.len() <= 1 {
+            return self.record(Fact::FileQuarantined { spark: id }, out);
+        }
+        self.record(Fact::SparkSplit { spark: id }, out);
+        let end = self.ledger.jobs[&id.job].sparks.len() as u32;
+        for number in [end - 2, end - 1] {
+            self.queue(SparkId { job: id.job, number }, Time(0));
+        }
+    }
+
+    pub(super) fn queue(&mut self, id: SparkId, not_before: Time) {
+        if let Some(runnable) = self.active.get_mut(&id.job) {
+            runnable.waiting.insert((not_before, id.number));
+        }
+    }
+
+    /// Takes an attempt out of the air.
+    pub(super) fn land(&mut self, id: SparkId) -> Option<Flight> {
+        let flight = self.flights.remove(&id)?;
+        if let Some(node) = self.nodes.get_mut(&flight.node) {
+            node.held.remove(&Held { spark: id, attempt: flight.attempt });
+        }
+        Some(flight)
+    }
+
+    fn is_current(&self, node: NodeId, held: Held) -> bool {
+        self.flights.get(&held.spark).is_some_and(|flight| flight.node == node && flight.attempt == held.attempt)
+    }
+
+    /// An answer names exactly the files that were asked for.
+    fn fits(&self, id: SparkId, output: &SparkOutput) -> Result<(), alloc::string::String> {
+        let spark = self.ledger.spark(id).expect("what is in flight exists");
+        debug_assert!(matches!(spark.state, SparkState::Running { .. }), "what is in flight is running");
+        if output.files.len() != spark.files.len() {
+            return Err(format!("{} files where {} were asked for", output.files.len(), spark.files.len()));
+        }
+        let stranger = output.files.iter().zip(&spark.files).find(|(outcome, asked)| outcome.index != **asked);
+        stranger.map_or(Ok(()), |(outcome, asked)| Err(format!("file {} where {asked} was asked for", outcome.index)))
+    }
+
+    /// Exponential, with a jitter of up to a half that depends on the seed, the spark and the failure alone.
+    fn backoff(&self, id: SparkId, failures: u32) -> Span {
+        let whole = self.settings.backoff_first.0.saturating_mul(1 << failures.min(20)).min(self.settings.backoff_max.0);
+        let key = self.settings.seed ^ (u64::from(id.job.counter) << 40) ^ (u64::from(id.number) << 8) ^ u64::from(failures);
+        Span(whole / 2 + splitmix(key) % (whole / 2 + 1))
+    }
+}
+
+/// SplitMix64 (Steele, Lea, Flood 2014): one well-mixed value from a key.
+pub(super) fn splitmix(key: u64) -> u64 {
+    let mut z = key.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}

@@ -1,0 +1,37 @@
+//! What a master wants done, in the order in which it must be done.
+
+use super::{Fact, Refusal};
+use crate::{
+    ids::{JobId, NodeId, ProjectId},
+    wire::{Envelope, ToAgent},
+};
+
+/// Imperatives for the driver. Within one turn all `Record`s are committed before the first `Send` leaves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    Record(Fact),
+    Send {
+        to: NodeId,
+        message: Envelope<ToAgent>,
+    },
+    /// Merge the job's outcomes with its base, store the result, answer with `ResultStored` or `ResultNotStored`.
+    StoreResult {
+        job: JobId,
+    },
+    Publish(Notice),
+}
+
+/// What people and screens are told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    ProjectAdded(ProjectId),
+    JobAccepted(JobId),
+    /// An unfinished job asked for the same; it goes on.
+    JobResumed {
+        job: JobId,
+        sparks_finished: u32,
+    },
+    JobChanged(JobId),
+    JobOver(JobId),
+    Refused(Refusal),
+}

@@ -1,0 +1,82 @@
+//! Everything that can happen to a master, closed.
+
+use alloc::{string::String, vec::Vec};
+
+use super::ledger::{JobSpec, ListedFile, Priority, ResultSummary};
+use crate::{
+    ids::{JobId, NodeId, ProjectId},
+    wire::{Envelope, FromAgent},
+};
+
+/// Something that has happened. Names are past.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A deadline came; nothing else happened.
+    Woken,
+    ProjectAdded {
+        name: String,
+        root: Vec<u8>,
+    },
+    ProjectRenamed {
+        project: ProjectId,
+        name: String,
+    },
+    ProjectRemoved {
+        project: ProjectId,
+    },
+    JobSubmitted(Submission),
+    JobCommanded {
+        job: JobId,
+        command: JobCommand,
+    },
+    /// The answer to [`super::Effect::StoreResult`].
+    ResultStored {
+        job: JobId,
+        result: ResultSummary,
+    },
+    ResultNotStored {
+        job: JobId,
+        error: String,
+    },
+    /// The master is about to end in good order.
+    Stopping,
+    NodeDisconnected {
+        node: NodeId,
+    },
+    Received {
+        node: NodeId,
+        message: Envelope<FromAgent>,
+    },
+}
+
+/// A request for analysis: what, and the files whose result is not known.
+#[derive(Clone, Debug)]
+pub struct Submission {
+    pub spec: JobSpec,
+    pub files: Vec<ListedFile>,
+}
+
+/// What a person can do to a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobCommand {
+    Cancel,
+    Pause,
+    Resume,
+    /// Gives the failed sparks of a job that failed, or was cancelled, another chance.
+    Retry,
+    SetPriority(Priority),
+}
+
+/// Why a request was not carried out. State is unchanged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    UnknownProject(ProjectId),
+    UnknownJob(JobId),
+    /// The name belongs to another project.
+    NameTaken(String),
+    /// The job is over, or not in a state where this makes sense.
+    NotNow {
+        job: JobId,
+        status: super::JobStatus,
+    },
+}

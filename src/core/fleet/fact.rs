@@ -1,0 +1,98 @@
+//! What has happened, as written in the journal. A released variant never changes its meaning.
+
+use alloc::{string::String, vec::Vec};
+
+use serde::{Deserialize, Serialize};
+
+use super::ledger::{JobSpec, ListedFile, Priority, ResultSummary};
+use crate::{
+    ids::{Attempt, Epoch, JobId, NodeId, ProjectId, SparkId},
+    time::Time,
+    wire::task::{AttemptError, SparkOutput},
+};
+
+/// An outcome. [`super::Ledger::apply`] is the only reader.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Fact {
+    EpochBegan {
+        epoch: Epoch,
+        at: Time,
+    },
+    ProjectAdded {
+        project: ProjectId,
+        name: String,
+        root: Vec<u8>,
+    },
+    ProjectRenamed {
+        project: ProjectId,
+        name: String,
+    },
+    ProjectRemoved {
+        project: ProjectId,
+    },
+    /// `sparks` holds positions in `files`.
+    JobAccepted {
+        job: JobId,
+        spec: JobSpec,
+        files: Vec<ListedFile>,
+        sparks: Vec<Vec<u32>>,
+        at: Time,
+    },
+    SparkStarted {
+        spark: SparkId,
+        attempt: Attempt,
+        node: NodeId,
+    },
+    SparkFinished {
+        spark: SparkId,
+        output: SparkOutput,
+    },
+    /// The attempt came to nothing; the spark is queued again.
+    AttemptFailed {
+        spark: SparkId,
+        error: AttemptError,
+        not_before: Time,
+        isolate: bool,
+        counts: bool,
+    },
+    /// It takes its process with it and holds several files: two halves take its place, at the end of the job's sparks.
+    SparkSplit {
+        spark: SparkId,
+    },
+    /// It takes its process with it and holds this one file, which is left alone from now on.
+    FileQuarantined {
+        spark: SparkId,
+    },
+    SparkFailed {
+        spark: SparkId,
+        error: AttemptError,
+    },
+    JobPaused {
+        job: JobId,
+    },
+    JobResumed {
+        job: JobId,
+    },
+    JobPrioritised {
+        job: JobId,
+        priority: Priority,
+    },
+    JobCancelled {
+        job: JobId,
+        at: Time,
+    },
+    JobRetried {
+        job: JobId,
+        at: Time,
+    },
+    JobCompleted {
+        job: JobId,
+        result: ResultSummary,
+        history_max: u32,
+    },
+    JobFailed {
+        job: JobId,
+        reason: String,
+        at: Time,
+    },
+}

@@ -1,0 +1,222 @@
+//! Reactions about projects and jobs.
+
+use alloc::{string::String, vec::Vec};
+
+use super::{Effect, Fact, Fleet, JobCommand, JobStatus, Notice, Refusal, ResultSummary, Runnable, SparkState, Submission, partition};
+use crate::{
+    ids::{JobId, ProjectId, SparkId},
+    time::Time,
+    wire::{ToAgent, task::AttemptError},
+};
+
+impl Fleet {
+    pub(super) fn on_project_added(&mut self, name: String, root: Vec<u8>, out: &mut Vec<Effect>) {
+        let mut name_free = name.clone();
+        let mut number = 2_u32;
+        while self.ledger.projects.values().any(|project| project.name == name_free) {
+            name_free = alloc::format!("{name}-{number}");
+            number += 1;
+        }
+        let project = ProjectId { epoch: self.ledger.epoch, counter: self.ledger.counter + 1 };
+        self.record(Fact::ProjectAdded { project, name: name_free, root }, out);
+        out.push(Effect::Publish(Notice::ProjectAdded(project)));
+    }
+
+    pub(super) fn on_project_renamed(&mut self, project: ProjectId, name: String, out: &mut Vec<Effect>) {
+        let taken = self.ledger.projects.iter().any(|(id, other)| *id != project && other.name == name);
+        if !self.ledger.projects.contains_key(&project) {
+            refuse(Refusal::UnknownProject(project), out);
+        } else if taken {
+            refuse(Refusal::NameTaken(name), out);
+        } else {
+            self.record(Fact::ProjectRenamed { project, name }, out);
+        }
+    }
+
+    pub(super) fn on_project_removed(&mut self, now: Time, project: ProjectId, out: &mut Vec<Effect>) {
+        if !self.ledger.projects.contains_key(&project) {
+            return refuse(Refusal::UnknownProject(project), out);
+        }
+        let jobs: Vec<JobId> = self.active.keys().copied().filter(|id| self.ledger.jobs[id].spec.project == project).collect();
+        jobs.into_iter().for_each(|job| self.cancel(now, job, out));
+        self.record(Fact::ProjectRemoved { project }, out);
+    }
+
+    /// The same request as an unfinished job's is that job: what it finished is not done again.
+    pub(super) fn on_job_submitted(&mut self, now: Time, submission: Submission, out: &mut Vec<Effect>) {
+        let Submission { spec, files } = submission;
+        if !self.ledger.projects.contains_key(&spec.project) {
+            return refuse(Refusal::UnknownProject(spec.project), out);
+        }
+        let unfinished = self.active.keys().copied().find(|id| {
+            let job = &self.ledger.jobs[id];
+            job.spec.asks_for_the_same(&spec) && job.files == files
+        });
+        if let Some(job) = unfinished {
+            self.resume_submitted(job, out);
+            return self.settle(now, job, out);
+        }
+        let superseded: Vec<JobId> = self.active.keys().copied().filter(|id| self.is_superseded(*id, &spec)).collect();
+        superseded.into_iter().for_each(|job| self.cancel(now, job, out));
+        let slots = self.nodes.values().map(|node| node.slots).sum::<u32>().max(1);
+        let sparks = partition::cut(spec.partitioning, &files, slots);
+        let job = JobId { epoch: self.ledger.epoch, counter: self.ledger.counter + 1 };
+        let ready = (0..sparks.len() as u32).collect();
+        self.record(Fact::JobAccepted { job, spec, files, sparks, at: now }, out);
+        self.active.insert(job, Runnable { ready, started_at: now, ..Runnable::default() });
+        out.push(Effect::Publish(Notice::JobAccepted(job)));
+        self.settle(now, job, out);
+    }
+
+    /// An unfinished job for an earlier state of the same tree would store a result that is already out of date.
+    fn is_superseded(&self, id: JobId, spec: &super::JobSpec) -> bool {
+        let job = &self.ledger.jobs[&id];
+        job.spec.project == spec.project && job.spec.job_type == spec.job_type
+    }
+
+    fn resume_submitted(&mut self, job: JobId, out: &mut Vec<Effect>) {
+        let entry = &self.ledger.jobs[&job];
+        let sparks_finished = entry.sparks.iter().filter(|spark| spark.state == SparkState::Completed).count() as u32;
+        if entry.status == JobStatus::Paused {
+            self.record(Fact::JobResumed { job }, out);
+        }
+        out.push(Effect::Publish(Notice::JobResumed { job, sparks_finished }));
+    }
+
+    pub(super) fn on_job_commanded(&mut self, now: Time, job: JobId, command: JobCommand, out: &mut Vec<Effect>) {
+        let Some(status) = self.ledger.jobs.get(&job).map(|job| job.status) else {
+            return refuse(Refusal::UnknownJob(job), out);
+        };
+        match (command, status) {
+            (JobCommand::Cancel, JobStatus::Queued | JobStatus::Running | JobStatus::Paused) => self.cancel(now, job, out),
+            (JobCommand::Pause, JobStatus::Queued | JobStatus::Running) => self.record(Fact::JobPaused { job }, out),
+            (JobCommand::Resume, JobStatus::Paused) => self.record(Fact::JobResumed { job }, out),
+            (JobCommand::Retry, JobStatus::Failed | JobStatus::Cancelled) => self.retry(now, job, out),
+            (JobCommand::SetPriority(priority), JobStatus::Queued | JobStatus::Running | JobStatus::Paused) => {
+                self.record(Fact::JobPrioritised { job, priority }, out);
+            }
+            (_, status) => return refuse(Refusal::NotNow { job, status }, out),
+        }
+        out.push(Effect::Publish(Notice::JobChanged(job)));
+        self.settle(now, job, out);
+    }
+
+    fn cancel(&mut self, now: Time, job: JobId, out: &mut Vec<Effect>) {
+        self.record(Fact::JobCancelled { job, at: now }, out);
+        self.let_go(job, out);
+        out.push(Effect::Publish(Notice::JobOver(job)));
+    }
+
+    fn retry(&mut self, now: Time, job: JobId, out: &mut Vec<Effect>) {
+        self.record(Fact::JobRetried { job, at: now }, out);
+        let queued = |(number, spark): (u32, &super::Spark)| matches!(spark.state, SparkState::Queued { .. }).then_some(number);
+        let ready = (0..).zip(&self.ledger.jobs[&job].sparks).filter_map(queued).collect();
+        self.active.insert(job, Runnable { ready, started_at: now, ..Runnable::default() });
+    }
+
+    /// The master ends in good order: what runs is called back and queued again, nobody is suspected of anything.
+    pub(super) fn on_stopping(&mut self, now: Time, out: &mut Vec<Effect>) {
+        for spark in self.flights.keys().copied().collect::<Vec<_>>() {
+            let flight = self.land(spark).expect("it was just listed");
+            self.send(flight.node, ToAgent::CancelTask { spark, attempt: flight.attempt }, out);
+            let fact = Fact::AttemptFailed { spark, error: AttemptError::Cancelled, not_before: now, isolate: false, counts: false };
+            self.record(fact, out);
+            self.queue(spark, now);
+        }
+        self.pause_all(out);
+    }
+
+    pub(super) fn pause_all(&mut self, out: &mut Vec<Effect>) {
+        let running: Vec<JobId> = self.active.keys().copied().filter(|id| self.ledger.jobs[id].status != JobStatus::Paused).collect();
+        running.into_iter().for_each(|job| self.record(Fact::JobPaused { job }, out));
+    }
+
+    /// Ends what a job has in flight and forgets its volatile side.
+    fn let_go(&mut self, job: JobId, out: &mut Vec<Effect>) {
+        self.active.remove(&job);
+        let first = SparkId { job, number: 0 };
+        let last = SparkId { job, number: u32::MAX };
+        let sparks: Vec<SparkId> = self.flights.range(first..=last).map(|(id, _)| *id).collect();
+        for spark in sparks {
+            let flight = self.land(spark).expect("it was just listed");
+            self.send(flight.node, ToAgent::CancelTask { spark, attempt: flight.attempt }, out);
+        }
+    }
+
+    /// Asks for the result to be stored once every spark is over, or fails the job when too much of it is missing.
+    pub(super) fn settle(&mut self, now: Time, id: JobId, out: &mut Vec<Effect>) {
+        let deadline = now + self.settings.aggregation_timeout;
+        let (Some(runnable), Some(job)) = (self.active.get_mut(&id), self.ledger.jobs.get(&id)) else { return };
+        if job.status == JobStatus::Paused || runnable.storing_until.is_some() || !job.sparks.iter().all(|spark| spark.state.is_over()) {
+            return;
+        }
+        let (missing, all) =
+            job.partitions().fold((0_usize, 0_usize), |(missing, all), spark| (missing + usize::from(matches!(spark.state, SparkState::Failed(_))), all + 1));
+        if missing * 2 > all {
+            let reason = alloc::format!("{missing} of {all} sparks failed, the first with: {}", first_failure(job));
+            return self.fail(now, id, reason, out);
+        }
+        runnable.storing_until = Some(deadline);
+        out.push(Effect::StoreResult { job: id });
+    }
+
+    pub(super) fn on_result_stored(&mut self, now: Time, job: JobId, mut result: ResultSummary, out: &mut Vec<Effect>) {
+        if self.active.get(&job).is_none_or(|runnable| runnable.storing_until.is_none()) {
+            return;
+        }
+        result.at = now;
+        self.record(Fact::JobCompleted { job, result, history_max: self.settings.history_max as u32 }, out);
+        self.let_go(job, out);
+        out.push(Effect::Publish(Notice::JobOver(job)));
+    }
+
+    pub(super) fn on_result_not_stored(&mut self, now: Time, job: JobId, error: String, out: &mut Vec<Effect>) {
+        if self.active.contains_key(&job) {
+            self.fail(now, job, alloc::format!("the result could not be stored: {error}"), out);
+        }
+    }
+
+    fn fail(&mut self, now: Time, job: JobId, reason: String, out: &mut Vec<Effect>) {
+        self.record(Fact::JobFailed { job, reason, at: now }, out);
+        self.let_go(job, out);
+        out.push(Effect::Publish(Notice::JobOver(job)));
+    }
+
+    pub(super) fn on_job_deadlines(&mut self, now: Time, out: &mut Vec<Effect>) {
+        let due = |(id, runnable): (&JobId, &Runnable)| self.job_deadline(*id, runnable).is_some_and(|due| due <= now).then_some(*id);
+        for job in self.active.iter().filter_map(due).collect::<Vec<_>>() {
+            let runnable = self.active.get_mut(&job).expect("it was just listed");
+            let over_backoff: Vec<(Time, u32)> = runnable.waiting.range(..=(now, u32::MAX)).copied().collect();
+            for entry in over_backoff {
+                runnable.waiting.remove(&entry);
+                runnable.ready.insert(entry.1);
+            }
+            if runnable.storing_until.is_some_and(|until| until <= now) {
+                self.fail(now, job, "storing the result took too long".into(), out);
+            } else if self.job_timeout(job).is_some_and(|until| until <= now) {
+                self.fail(now, job, "the job ran into its time-out".into(), out);
+            }
+        }
+    }
+
+    pub(super) fn job_deadline(&self, id: JobId, runnable: &Runnable) -> Option<Time> {
+        let backoff = runnable.waiting.first().map(|(due, _)| *due);
+        [backoff, runnable.storing_until, self.job_timeout(id)].into_iter().flatten().min()
+    }
+
+    fn job_timeout(&self, id: JobId) -> Option<Time> {
+        Some(self.active.get(&id)?.started_at + self.ledger.jobs[&id].spec.timeout?)
+    }
+}
+
+fn refuse(refusal: Refusal, out: &mut Vec<Effect>) {
+    out.push(Effect::Publish(Notice::Refused(refusal)));
+}
+
+fn first_failure(job: &super::Job) -> String {
+    let failure = job.sparks.iter().find_map(|spark| match &spark.state {
+        SparkState::Failed(error) => Some(error),
+        _ => None,
+    });
+    failure.map(AttemptError::describe).unwrap_or_default()
+}

@@ -1,0 +1,370 @@
+//! The durable state: projects, jobs, sparks. Decides nothing.
+
+use alloc::{collections::BTreeMap, string::String, vec::Vec};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Fact, Partitioning};
+use crate::{
+    aggregate::{Aggregate, Totals},
+    ids::{Attempt, Digest, Epoch, JobId, NodeId, ProjectId, SparkId},
+    paths::RelativePath,
+    time::{Span, Time},
+    wire::task::{AttemptError, FailReason, FileLimits, FileOutcome, FileResult},
+};
+
+/// What survives a restart.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ledger {
+    pub epoch: Epoch,
+    /// The last counter given in this epoch.
+    pub counter: u32,
+    pub projects: BTreeMap<ProjectId, Project>,
+    pub jobs: BTreeMap<JobId, Job>,
+}
+
+/// A source tree and its results.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Project {
+    pub name: String,
+    /// Absolute, on the master.
+    pub root: Vec<u8>,
+    /// Newest last.
+    pub history: Vec<ResultSummary>,
+}
+
+/// A stored result and what it comes to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResultSummary {
+    pub job: JobId,
+    pub at: Time,
+    /// The blob with one row per file.
+    pub manifest: Digest,
+    pub totals: Totals,
+}
+
+/// What a job is to do. Two submissions that agree in everything but priority and partitioning are the same request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobSpec {
+    pub project: ProjectId,
+    pub job_type: JobType,
+    pub priority: Priority,
+    pub partitioning: Partitioning,
+    pub fingerprint: Digest,
+    pub limits: FileLimits,
+    pub use_cache: bool,
+    /// The earlier result that answers for the files that are not listed.
+    pub base: Option<Digest>,
+    /// Identifies the whole tree as it was listed: paths, sizes, times.
+    pub listing: Digest,
+    pub timeout: Option<Span>,
+}
+
+impl JobSpec {
+    /// Would the result be the same?
+    pub fn asks_for_the_same(&self, other: &JobSpec) -> bool {
+        let of = |spec: &JobSpec| (spec.project, spec.job_type, spec.fingerprint, spec.limits, spec.use_cache, spec.base, spec.listing);
+        of(self) == of(other)
+    }
+}
+
+/// The built job types of the closed list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum JobType {
+    FullAnalysis,
+    PartialAnalysis,
+    IncrementalAnalysis,
+    MetricsCalculation,
+    CacheWarming,
+}
+
+impl JobType {
+    pub const fn name(self) -> &'static str {
+        match self {
+            JobType::FullAnalysis => "full-analysis",
+            JobType::PartialAnalysis => "partial-analysis",
+            JobType::IncrementalAnalysis => "incremental-analysis",
+            JobType::MetricsCalculation => "metrics-calculation",
+            JobType::CacheWarming => "cache-warming",
+        }
+    }
+}
+
+/// Most urgent first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Priority {
+    Critical,
+    High,
+    #[default]
+    Normal,
+    Low,
+    Background,
+}
+
+impl Priority {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Priority::Critical => "critical",
+            Priority::High => "high",
+            Priority::Normal => "normal",
+            Priority::Low => "low",
+            Priority::Background => "background",
+        }
+    }
+}
+
+/// A file of a job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListedFile {
+    pub path: RelativePath,
+    pub size: u64,
+    /// By its name; empty when only its first line can tell.
+    pub language: String,
+    /// Cyclomatic complexity in the previous result; zero without one.
+    pub complexity: u32,
+    /// Files that import one another share a number; zero without a previous result.
+    pub cluster: u32,
+}
+
+/// A job and how far it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Job {
+    pub spec: JobSpec,
+    pub status: JobStatus,
+    pub accepted_at: Time,
+    pub over_at: Option<Time>,
+    /// Why it failed; empty otherwise.
+    pub reason: String,
+    /// Given back once the job is over.
+    pub files: Vec<ListedFile>,
+    pub sparks: Vec<Spark>,
+    pub aggregate: Aggregate,
+}
+
+/// Where a job stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum JobStatus {
+    Queued,
+    Running,
+    Paused,
+    Completed,
+    Failed,
+    Cancelled,
+}
+
+impl JobStatus {
+    pub const fn is_over(self) -> bool {
+        matches!(self, JobStatus::Completed | JobStatus::Failed | JobStatus::Cancelled)
+    }
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            JobStatus::Queued => "queued",
+            JobStatus::Running => "running",
+            JobStatus::Paused => "paused",
+            JobStatus::Completed => "completed",
+            JobStatus::Failed => "failed",
+            JobStatus::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// A batch of files.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spark {
+    /// Positions in the job's files.
+    pub files: Vec<u32>,
+    pub state: SparkState,
+    /// Attempts begun.
+    pub attempts: u32,
+    /// Failures that count against the limit.
+    pub failures: u32,
+    pub isolated: bool,
+}
+
+/// Where a spark stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SparkState {
+    Queued {
+        not_before: Time,
+    },
+    Running {
+        attempt: Attempt,
+        node: NodeId,
+    },
+    Completed,
+    Failed(AttemptError),
+    /// Two other sparks took its place.
+    Split,
+}
+
+impl SparkState {
+    pub const fn is_over(&self) -> bool {
+        matches!(self, SparkState::Completed | SparkState::Failed(_) | SparkState::Split)
+    }
+}
+
+impl Spark {
+    fn new(files: Vec<u32>, isolated: bool) -> Spark {
+        Spark { files, state: SparkState::Queued { not_before: Time(0) }, attempts: 0, failures: 0, isolated }
+    }
+
+    /// The word of the closed list for this state.
+    pub fn status(&self) -> &'static str {
+        match self.state {
+            SparkState::Queued { .. } if self.failures > 0 => "retrying",
+            SparkState::Queued { .. } => "queued",
+            SparkState::Running { .. } => "running",
+            SparkState::Completed => "completed",
+            SparkState::Failed(AttemptError::Cancelled) => "cancelled",
+            SparkState::Failed(_) => "failed",
+            SparkState::Split => "quarantined",
+        }
+    }
+}
+
+impl Ledger {
+    pub fn spark(&self, id: SparkId) -> Option<&Spark> {
+        self.jobs.get(&id.job)?.sparks.get(id.number as usize)
+    }
+
+    /// The change that a fact stands for. A fact that does not fit the state is a broken journal, and that is a panic.
+    pub fn apply(&mut self, fact: &Fact) {
+        match fact {
+            Fact::EpochBegan { epoch, .. } => {
+                self.epoch = *epoch;
+                self.counter = 0;
+            }
+            Fact::ProjectAdded { project, name, root } => {
+                self.counter = project.counter;
+                self.projects.insert(*project, Project { name: name.clone(), root: root.clone(), history: Vec::new() });
+            }
+            Fact::ProjectRenamed { project, name } => self.project_mut(*project).name.clone_from(name),
+            Fact::ProjectRemoved { project } => {
+                self.projects.remove(project);
+                self.jobs.retain(|_, job| job.spec.project != *project);
+            }
+            Fact::JobAccepted { job, spec, files, sparks, at } => self.apply_accepted(*job, spec, files, sparks, *at),
+            Fact::SparkStarted { spark, attempt, node } => {
+                self.job_mut(spark.job).status = JobStatus::Running;
+                let spark = self.spark_mut(*spark);
+                spark.attempts = attempt.0;
+                spark.state = SparkState::Running { attempt: *attempt, node: *node };
+            }
+            Fact::SparkFinished { spark, output } => {
+                self.spark_mut(*spark).state = SparkState::Completed;
+                let aggregate = &mut self.job_mut(spark.job).aggregate;
+                output.files.iter().for_each(|outcome| aggregate.absorb(outcome.clone()));
+            }
+            Fact::AttemptFailed { spark, not_before, isolate, counts, .. } => {
+                let spark = self.spark_mut(*spark);
+                spark.state = SparkState::Queued { not_before: *not_before };
+                spark.isolated |= isolate;
+                spark.failures += u32::from(*counts);
+            }
+            Fact::SparkSplit { spark } => self.apply_split(*spark),
+            Fact::FileQuarantined { spark } => self.apply_quarantined(*spark),
+            Fact::SparkFailed { spark, error } => self.spark_mut(*spark).state = SparkState::Failed(error.clone()),
+            Fact::JobPaused { job } => self.job_mut(*job).status = JobStatus::Paused,
+            Fact::JobResumed { job } => self.job_mut(*job).status = JobStatus::Running,
+            Fact::JobPrioritised { job, priority } => self.job_mut(*job).spec.priority = *priority,
+            Fact::JobCancelled { job, at } => self.job_mut(*job).end(JobStatus::Cancelled, *at),
+            Fact::JobRetried { job, at } => self.job_mut(*job).begin_again(*at),
+            Fact::JobCompleted { job, result, history_max } => self.apply_completed(*job, result, *history_max),
+            Fact::JobFailed { job, reason, at } => {
+                let job = self.job_mut(*job);
+                job.reason.clone_from(reason);
+                job.end(JobStatus::Failed, *at);
+            }
+        }
+    }
+
+    fn apply_accepted(&mut self, id: JobId, spec: &JobSpec, files: &[ListedFile], sparks: &[Vec<u32>], at: Time) {
+        self.counter = id.counter;
+        let sparks = sparks.iter().map(|files| Spark::new(files.clone(), false)).collect();
+        let job = Job {
+            spec: spec.clone(),
+            status: JobStatus::Queued,
+            accepted_at: at,
+            over_at: None,
+            reason: String::new(),
+            files: files.to_vec(),
+            sparks,
+            aggregate: Aggregate::default(),
+        };
+        self.jobs.insert(id, job);
+    }
+
+    fn apply_split(&mut self, id: SparkId) {
+        let spark = self.spark_mut(id);
+        spark.state = SparkState::Split;
+        let files = core::mem::take(&mut spark.files);
+        let (left, right) = files.split_at(files.len() / 2);
+        let halves = [Spark::new(left.to_vec(), true), Spark::new(right.to_vec(), true)];
+        self.job_mut(id.job).sparks.extend(halves);
+    }
+
+    fn apply_quarantined(&mut self, id: SparkId) {
+        let spark = self.spark_mut(id);
+        spark.state = SparkState::Completed;
+        let index = spark.files[0];
+        let outcome = FileOutcome { index, stat: None, result: FileResult::Failed(FailReason::Quarantined) };
+        self.job_mut(id.job).aggregate.absorb(outcome);
+    }
+
+    fn apply_completed(&mut self, id: JobId, result: &ResultSummary, history_max: u32) {
+        let job = self.job_mut(id);
+        job.end(JobStatus::Completed, result.at);
+        job.files = Vec::new();
+        job.aggregate = Aggregate::default();
+        job.sparks.iter_mut().for_each(|spark| spark.files = Vec::new());
+        let project = job.spec.project;
+        let history = &mut self.project_mut(project).history;
+        history.push(result.clone());
+        let surplus = history.len().saturating_sub(history_max as usize);
+        history.drain(..surplus);
+    }
+
+    fn project_mut(&mut self, id: ProjectId) -> &mut Project {
+        self.projects.get_mut(&id).expect("facts speak of projects that exist")
+    }
+
+    fn job_mut(&mut self, id: JobId) -> &mut Job {
+        self.jobs.get_mut(&id).expect("facts speak of jobs that exist")
+    }
+
+    fn spark_mut(&mut self, id: SparkId) -> &mut Spark {
+        self.job_mut(id.job).sparks.get_mut(id.number as usize).expect("facts speak of sparks that exist")
+    }
+}
+
+impl Job {
+    fn end(&mut self, status: JobStatus, at: Time) {
+        self.status = status;
+        self.over_at = Some(at);
+        if status == JobStatus::Cancelled {
+            for spark in self.sparks.iter_mut().filter(|spark| !spark.state.is_over()) {
+                spark.state = SparkState::Failed(AttemptError::Cancelled);
+            }
+        }
+    }
+
+    fn begin_again(&mut self, at: Time) {
+        self.status = JobStatus::Queued;
+        self.over_at = None;
+        self.reason.clear();
+        self.accepted_at = at;
+        for spark in self.sparks.iter_mut().filter(|spark| matches!(spark.state, SparkState::Failed(_))) {
+            spark.state = SparkState::Queued { not_before: at };
+            spark.failures = 0;
+        }
+    }
+
+    /// Sparks that count towards the job: a split one is represented by its halves.
+    pub fn partitions(&self) -> impl Iterator<Item = &Spark> {
+        self.sparks.iter().filter(|spark| spark.state != SparkState::Split)
+    }
+}

@@ -1,0 +1,191 @@
+//! Cutting a job into sparks. Every strategy is a pure function of the listing; none parses anything.
+//!
+//! A cut is deterministic, covers each file once, and leaves no spark empty. Sparks come out with the costliest first,
+//! so that the last one to finish is a small one (Graham's LPT rule, 1969).
+
+use alloc::{collections::BTreeMap, vec::Vec};
+
+use serde::{Deserialize, Serialize};
+
+use super::ListedFile;
+
+/// The closed list of strategies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Partitioning {
+    /// The same number of files in each.
+    ByFileCount,
+    /// One language in each.
+    ByLanguage,
+    /// The same complexity in each, by the previous result; by size where there is none.
+    ByComplexity,
+    /// Files that import one another together, by the previous result; by folder where there is none.
+    ByDependencies,
+    /// Neighbours together, the same expected time in each.
+    #[default]
+    Intelligent,
+}
+
+impl Partitioning {
+    pub const ALL: [Partitioning; 5] =
+        [Partitioning::ByFileCount, Partitioning::ByLanguage, Partitioning::ByComplexity, Partitioning::ByDependencies, Partitioning::Intelligent];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Partitioning::ByFileCount => "by-file-count",
+            Partitioning::ByLanguage => "by-language",
+            Partitioning::ByComplexity => "by-complexity",
+            Partitioning::ByDependencies => "by-dependencies",
+            Partitioning::Intelligent => "intelligent",
+        }
+    }
+}
+
+/// Sparks per slot that a job is cut into when it is large enough: what is lost to a kill, and the idle tail, stay small.
+const SPARKS_PER_SLOT: u64 = 16;
+/// Bytes below which a spark is not worth its journal records: about 20 ms of parsing.
+const SPARK_BYTES_MIN: u64 = 256 << 10;
+/// Bytes above which a spark takes too long to be repeated: about half a second of parsing.
+const SPARK_BYTES_MAX: u64 = 4 << 20;
+/// Files in one spark; bounds the message.
+const SPARK_FILES_MAX: usize = 4096;
+/// What opening and keeping a file costs, in bytes of parsing.
+const FILE_COST: u64 = 1024;
+
+/// Cuts `files` for a fleet of `slots`. Each spark is a list of positions, ascending.
+pub fn cut(strategy: Partitioning, files: &[ListedFile], slots: u32) -> Vec<Vec<u32>> {
+    let cost: fn(&ListedFile) -> u64 = match strategy {
+        Partitioning::ByFileCount => |_| 1,
+        Partitioning::ByComplexity => |file| if file.complexity > 0 { FILE_COST + 64 * u64::from(file.complexity) } else { FILE_COST + file.size },
+        Partitioning::ByLanguage | Partitioning::ByDependencies | Partitioning::Intelligent => |file| FILE_COST + file.size,
+    };
+    let mut order: Vec<u32> = (0..files.len() as u32).collect();
+    match strategy {
+        Partitioning::ByLanguage => order.sort_by_key(|&i| &files[i as usize].language),
+        Partitioning::ByDependencies => order.sort_by_key(|&i| neighbourhood(&files[i as usize])),
+        Partitioning::ByFileCount | Partitioning::ByComplexity | Partitioning::Intelligent => {}
+    }
+    let boundary = |before: &ListedFile, after: &ListedFile| strategy == Partitioning::ByLanguage && before.language != after.language;
+    let target = target_cost(files, cost, slots);
+    let mut sparks = slice(files, &order, cost, target, boundary);
+    let spark_cost = |spark: &Vec<u32>| spark.iter().map(|&i| cost(&files[i as usize])).sum::<u64>();
+    sparks.sort_by_cached_key(|spark| core::cmp::Reverse(spark_cost(spark)));
+    sparks
+}
+
+/// Clusters first, by number; files without one by folder.
+fn neighbourhood(file: &ListedFile) -> (u32, &[u8]) {
+    if file.cluster > 0 { (file.cluster, &[]) } else { (0, file.path.folder()) }
+}
+
+/// The cost of a spark, in the unit of `cost`: an even share of the whole between what is too little and too much work.
+fn target_cost(files: &[ListedFile], cost: fn(&ListedFile) -> u64, slots: u32) -> u64 {
+    let bytes: u64 = files.iter().map(|file| FILE_COST + file.size).sum();
+    let whole: u64 = files.iter().map(cost).sum();
+    let spark_bytes = (bytes / (u64::from(slots) * SPARKS_PER_SLOT)).clamp(SPARK_BYTES_MIN, SPARK_BYTES_MAX);
+    let sparks = bytes.div_ceil(spark_bytes).max(1);
+    whole.div_ceil(sparks).max(1)
+}
+
+/// Fills sparks in the given order up to the target.
+fn slice(files: &[ListedFile], order: &[u32], cost: fn(&ListedFile) -> u64, target: u64, boundary: impl Fn(&ListedFile, &ListedFile) -> bool) -> Vec<Vec<u32>> {
+    let mut sparks: Vec<Vec<u32>> = Vec::new();
+    let mut filled = 0;
+    for &index in order {
+        let file = &files[index as usize];
+        let fits = sparks
+            .last()
+            .and_then(|spark| spark.last().map(|&last| (spark.len(), last)))
+            .is_some_and(|(len, last)| len < SPARK_FILES_MAX && filled + cost(file) / 2 <= target && !boundary(&files[last as usize], file));
+        if fits {
+            sparks.last_mut().expect("it fits into one").push(index);
+            filled += cost(file);
+        } else {
+            sparks.push(alloc::vec![index]);
+            filled = cost(file);
+        }
+    }
+    sparks.iter_mut().for_each(|spark| spark.sort_unstable());
+    sparks
+}
+
+/// Groups of files that are connected by links, numbered from 1 in the order of their first file; files without a link have 0.
+pub fn clusters(files: u32, links: &[(u32, u32)]) -> Vec<u32> {
+    let mut parent: Vec<u32> = (0..files).collect();
+    for &(a, b) in links {
+        let (a, b) = (root(&mut parent, a), root(&mut parent, b));
+        let (low, high) = if a < b { (a, b) } else { (b, a) };
+        parent[high as usize] = low;
+    }
+    let mut linked: BTreeMap<u32, u32> = BTreeMap::new();
+    for &(a, _) in links {
+        linked.insert(root(&mut parent, a), 0);
+    }
+    (1..).zip(linked.values_mut()).for_each(|(number, slot)| *slot = number);
+    (0..files).map(|file| linked.get(&root(&mut parent, file)).copied().unwrap_or(0)).collect()
+}
+
+/// Union-find with path halving; each step shortens the path, so the loop ends.
+fn root(parent: &mut [u32], mut file: u32) -> u32 {
+    while parent[file as usize] != file {
+        parent[file as usize] = parent[parent[file as usize] as usize];
+        file = parent[file as usize];
+    }
+    file
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::{format, vec};
+
+    use super::*;
+    use crate::paths::RelativePath;
+
+    fn listing(count: u32) -> Vec<ListedFile> {
+        let file = |i: u32| ListedFile {
+            path: RelativePath::new(format!("d{}/f{i}", i % 7).into()).unwrap(),
+            size: u64::from(i * 7919 % 100_000),
+            language: if i % 3 == 0 { "c" } else { "go" }.into(),
+            complexity: i % 50,
+            cluster: i % 4,
+        };
+        (0..count).map(file).collect()
+    }
+
+    #[test]
+    fn every_strategy_covers_each_file_once() {
+        let files = listing(2_000);
+        for strategy in Partitioning::ALL {
+            let sparks = cut(strategy, &files, 4);
+            let mut seen: Vec<u32> = sparks.iter().flatten().copied().collect();
+            seen.sort_unstable();
+            assert_eq!(seen, (0..2_000).collect::<Vec<_>>(), "{}", strategy.name());
+            assert!(sparks.iter().all(|spark| !spark.is_empty()));
+            assert!(sparks.len() > 16, "{} cuts {}", strategy.name(), sparks.len());
+            assert_eq!(sparks, cut(strategy, &files, 4));
+        }
+        assert!(cut(Partitioning::Intelligent, &[], 4).is_empty());
+    }
+
+    #[test]
+    fn by_language_mixes_no_languages() {
+        let files = listing(500);
+        for spark in cut(Partitioning::ByLanguage, &files, 2) {
+            let first = &files[spark[0] as usize].language;
+            assert!(spark.iter().all(|&i| &files[i as usize].language == first));
+        }
+    }
+
+    #[test]
+    fn by_file_count_is_even() {
+        let files = listing(3_000);
+        let sizes: Vec<usize> = cut(Partitioning::ByFileCount, &files, 2).iter().map(Vec::len).collect();
+        assert!(sizes[0] <= sizes[sizes.len() - 1] * 2 || sizes[sizes.len() - 2] == sizes[0], "{sizes:?}");
+    }
+
+    #[test]
+    fn linked_files_share_a_cluster() {
+        assert_eq!(clusters(6, &[(4, 1), (1, 5), (2, 3)]), vec![0, 1, 2, 2, 1, 1]);
+        assert_eq!(clusters(2, &[]), vec![0, 0]);
+    }
+}

@@ -1,0 +1,86 @@
+//! Which spark goes where, next.
+//!
+//! Jobs are ordered by priority, with ageing; within a job the sparks go in their order. A node is given work while it
+//! has credit; the freest node is first.
+
+use alloc::vec::Vec;
+
+use super::{Effect, Fact, Fleet, Flight, JobStatus, Node};
+use crate::{
+    ids::{Attempt, JobId, NodeId, SparkId},
+    time::Time,
+    wire::{
+        ToAgent,
+        message::Held,
+        task::{Task, TaskFile},
+    },
+};
+
+/// Attempts begun in one turn; the rest waits for the next event, so that a turn stays short.
+const DISPATCH_MAX: u32 = 4096;
+
+impl Fleet {
+    pub(super) fn dispatch(&mut self, now: Time, out: &mut Vec<Effect>) {
+        for _ in 0..DISPATCH_MAX {
+            let Some((job, node)) = self.next_match(now) else { return };
+            let runnable = self.active.get_mut(&job).expect("it was just chosen");
+            let number = runnable.ready.pop_first().expect("it was chosen for having one");
+            self.begin(now, SparkId { job, number }, node, out);
+        }
+    }
+
+    /// The most urgent job that some node can take a spark of.
+    fn next_match(&self, now: Time) -> Option<(JobId, NodeId)> {
+        let runnable = self.active.iter().filter(|(id, runnable)| !runnable.ready.is_empty() && self.may_run(**id));
+        let mut order: Vec<(u64, JobId)> = runnable.map(|(id, _)| (self.urgency(now, *id), *id)).collect();
+        order.sort_unstable();
+        order.into_iter().find_map(|(_, job)| Some((job, self.freest_node(job)?)))
+    }
+
+    fn may_run(&self, job: JobId) -> bool {
+        matches!(self.ledger.jobs[&job].status, JobStatus::Queued | JobStatus::Running)
+    }
+
+    /// Lower is sooner: the priority's rank in ageing steps, less the time waited.
+    fn urgency(&self, now: Time, id: JobId) -> u64 {
+        let job = &self.ledger.jobs[&id];
+        let rank = (job.spec.priority as u64) * self.settings.ageing_step.0;
+        rank.saturating_sub((now - job.accepted_at).0)
+    }
+
+    pub(super) fn freest_node(&self, job: JobId) -> Option<NodeId> {
+        let fingerprint = self.ledger.jobs[&job].spec.fingerprint;
+        let free = |(id, node): (&NodeId, &Node)| (node.fingerprint == fingerprint).then(|| (node.credit(&self.settings), *id));
+        let (credit, node) = self.nodes.iter().filter_map(free).max_by_key(|(credit, id)| (*credit, core::cmp::Reverse(*id)))?;
+        (credit > 0).then_some(node)
+    }
+
+    fn begin(&mut self, now: Time, spark: SparkId, node: NodeId, out: &mut Vec<Effect>) {
+        let attempt = Attempt(self.ledger.spark(spark).expect("what is ready exists").attempts + 1);
+        self.record(Fact::SparkStarted { spark, attempt, node }, out);
+        let deadline = now + self.settings.spark_timeout + self.settings.spark_grace;
+        self.flights.insert(spark, Flight { node, attempt, sent_at: now, deadline, files: 0, bytes: 0 });
+        self.nodes.get_mut(&node).expect("it was just chosen").held.insert(Held { spark, attempt });
+        let task = self.task(spark, attempt);
+        self.send(node, ToAgent::ExecuteTask(task), out);
+    }
+
+    pub(super) fn task(&self, id: SparkId, attempt: Attempt) -> Task {
+        let job = &self.ledger.jobs[&id.job];
+        let spark = &job.sparks[id.number as usize];
+        let files = spark.files.iter().map(|&index| {
+            let file = &job.files[index as usize];
+            TaskFile { index, path: file.path.clone(), language: file.language.clone() }
+        });
+        Task {
+            spark: id,
+            attempt,
+            root: self.ledger.projects[&job.spec.project].root.clone(),
+            files: files.collect(),
+            limits: job.spec.limits,
+            isolated: spark.isolated,
+            use_cache: job.spec.use_cache,
+            timeout: self.settings.spark_timeout,
+        }
+    }
+}

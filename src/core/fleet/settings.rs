@@ -1,0 +1,59 @@
+//! Every limit and deadline of the master's decisions, by name.
+
+use crate::time::Span;
+
+/// How a master decides. The defaults are for a fleet on a local network.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Seeds the jitter of retries.
+    pub seed: u64,
+    /// An attempt that takes longer is given up.
+    pub spark_timeout: Span,
+    /// What the master waits beyond that, for the answer of a node that gave up on its own.
+    pub spark_grace: Span,
+    /// Failures of a spark before it is given up; interruptions and silence do not count.
+    pub failures_max: u32,
+    pub backoff_first: Span,
+    pub backoff_max: Span,
+    /// How long storing a result may take.
+    pub aggregation_timeout: Span,
+    /// A waiting job gains one level of priority each time it has waited this long.
+    pub ageing_step: Span,
+    /// Attempts a node holds beyond its slots, per slot, so that a slot never waits for the journal.
+    pub queued_per_slot: u32,
+    /// A dispatched attempt that a heartbeat does not list by then is sent again.
+    pub resend_after: Span,
+    /// After a restart of the master: how long a node may take to come back before its attempts are given to others.
+    pub reattach_max: Span,
+    pub degraded_after: Span,
+    pub unhealthy_after: Span,
+    pub offline_after: Span,
+    /// Do unfinished jobs of an earlier master go on by themselves? A master that serves one command leaves them paused
+    /// until they are asked for again.
+    pub resume_recovered: bool,
+    /// Results a project remembers.
+    pub history_max: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            seed: 0,
+            spark_timeout: Span::from_secs(600),
+            spark_grace: Span::from_secs(10),
+            failures_max: 4,
+            backoff_first: Span::from_millis(200),
+            backoff_max: Span::from_secs(30),
+            aggregation_timeout: Span::from_secs(300),
+            ageing_step: Span::from_secs(60),
+            queued_per_slot: 1,
+            resend_after: Span::from_secs(3),
+            reattach_max: Span::from_secs(15),
+            degraded_after: Span::from_secs(3),
+            unhealthy_after: Span::from_secs(6),
+            offline_after: Span::from_secs(12),
+            resume_recovered: true,
+            history_max: 50,
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! What people see: plain data, made when asked for.
+
+use alloc::{string::String, vec::Vec};
+
+use super::{Fleet, Health, Job, JobSpec, JobStatus, SparkState};
+use crate::{
+    ids::{JobId, NodeId, SparkId},
+    time::Time,
+};
+
+/// A snapshot.
+#[derive(Clone, Debug)]
+pub struct FleetView {
+    pub nodes: Vec<NodeView>,
+    pub jobs: Vec<JobView>,
+}
+
+#[derive(Clone, Debug)]
+pub struct NodeView {
+    pub id: NodeId,
+    pub health: Health,
+    pub slots: u32,
+    pub held: u32,
+}
+
+/// A job and how far it is.
+#[derive(Clone, Debug)]
+pub struct JobView {
+    pub id: JobId,
+    pub spec: JobSpec,
+    pub status: JobStatus,
+    pub stage: Stage,
+    pub files_done: u64,
+    pub files: u64,
+    pub bytes_done: u64,
+    pub bytes: u64,
+    pub sparks_done: u32,
+    pub sparks: u32,
+    pub attempts: u32,
+    pub accepted_at: Time,
+    pub over_at: Option<Time>,
+    pub bytes_per_second: u64,
+    pub reason: String,
+}
+
+/// The built stages of the closed list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    Parsing,
+    ResultAggregation,
+    Caching,
+}
+
+impl Stage {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Stage::Parsing => "parsing",
+            Stage::ResultAggregation => "result-aggregation",
+            Stage::Caching => "caching",
+        }
+    }
+}
+
+impl JobView {
+    /// 0 to 100, by bytes.
+    pub fn percent(&self) -> u32 {
+        match self.bytes {
+            0 if self.status == JobStatus::Completed => 100,
+            0 => 0,
+            bytes => (self.bytes_done.min(bytes) * 100 / bytes) as u32,
+        }
+    }
+
+    /// Seconds to go at the present rate; `None` without a rate.
+    pub fn eta_seconds(&self) -> Option<u64> {
+        (self.bytes - self.bytes_done.min(self.bytes)).checked_div(self.bytes_per_second)
+    }
+}
+
+/// Why a job, or a spark of it, does not run now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pending {
+    Paused,
+    NoNodes,
+    /// No connected node has the job's engine.
+    NoMatchingNode,
+    /// All slots hold other work.
+    NoFreeSlot {
+        held: u32,
+    },
+    /// Until its backoff ends.
+    Backoff {
+        spark: u32,
+        until: Time,
+        failures: u32,
+    },
+    /// Every spark is over; the result is being stored.
+    Storing,
+    Running {
+        sparks: u32,
+    },
+    Over {
+        status: JobStatus,
+        reason: String,
+    },
+    Failed {
+        spark: u32,
+        why: String,
+    },
+}
+
+impl Fleet {
+    pub fn view(&self, now: Time) -> FleetView {
+        let nodes = self.nodes.iter().map(|(id, node)| NodeView { id: *id, health: node.health, slots: node.slots, held: node.held.len() as u32 });
+        FleetView { nodes: nodes.collect(), jobs: self.ledger.jobs.keys().filter_map(|id| self.job_view(now, *id)).collect() }
+    }
+
+    pub fn job_view(&self, now: Time, id: JobId) -> Option<JobView> {
+        let job = self.ledger.jobs.get(&id)?;
+        let flying = self.flights.range(SparkId { job: id, number: 0 }..=SparkId { job: id, number: u32::MAX });
+        let (files, bytes) = flying.fold((0, 0), |(files, bytes), (_, flight)| (files + u64::from(flight.files), bytes + flight.bytes));
+        let mut view = job.view(id);
+        view.files_done += files;
+        view.bytes_done += bytes;
+        if let Some(runnable) = self.active.get(&id) {
+            let elapsed = (now - runnable.started_at).0.max(1);
+            view.bytes_per_second = (view.bytes_done as u128 * 1_000_000 / u128::from(elapsed)) as u64;
+            view.stage = if runnable.storing_until.is_some() { Stage::ResultAggregation } else { Stage::Parsing };
+        }
+        Some(view)
+    }
+
+    /// Why is this not running, or not finished?
+    pub fn explain(&self, id: JobId) -> Vec<Pending> {
+        let Some(job) = self.ledger.jobs.get(&id) else { return Vec::new() };
+        let mut reasons = job.failures();
+        let Some(runnable) = self.active.get(&id) else {
+            reasons.insert(0, Pending::Over { status: job.status, reason: job.reason.clone() });
+            return reasons;
+        };
+        let running = job.sparks.iter().filter(|spark| matches!(spark.state, SparkState::Running { .. })).count() as u32;
+        if running > 0 {
+            reasons.push(Pending::Running { sparks: running });
+        }
+        reasons.extend((job.status == JobStatus::Paused).then_some(Pending::Paused));
+        reasons.extend(runnable.storing_until.map(|_| Pending::Storing));
+        let backoff = |&(until, spark): &(Time, u32)| Pending::Backoff { spark, until, failures: job.sparks[spark as usize].failures };
+        reasons.extend(runnable.waiting.iter().map(backoff));
+        if !runnable.ready.is_empty() && self.freest_node(id).is_none() {
+            reasons.push(self.why_no_node(job));
+        }
+        reasons
+    }
+
+    fn why_no_node(&self, job: &Job) -> Pending {
+        match () {
+            () if self.nodes.is_empty() => Pending::NoNodes,
+            () if self.nodes.values().all(|node| node.fingerprint != job.spec.fingerprint) => Pending::NoMatchingNode,
+            () => Pending::NoFreeSlot { held: self.flights.len() as u32 },
+        }
+    }
+}
+
+impl Job {
+    /// What the ledger alone knows: nothing of attempts in flight.
+    pub fn view(&self, id: JobId) -> JobView {
+        let done = self.sparks.iter().filter(|spark| spark.state == SparkState::Completed);
+        let bytes_of = |spark: &super::Spark| spark.files.iter().map(|&file| self.files.get(file as usize).map_or(0, |file| file.size)).sum::<u64>();
+        JobView {
+            id,
+            spec: self.spec.clone(),
+            status: self.status,
+            stage: Stage::Caching,
+            files_done: self.aggregate.len() as u64,
+            files: self.files.len() as u64,
+            bytes_done: done.clone().map(bytes_of).sum(),
+            bytes: self.files.iter().map(|file| file.size).sum(),
+            sparks_done: done.count() as u32,
+            sparks: self.partitions().count() as u32,
+            attempts: self.sparks.iter().map(|spark| spark.attempts).sum(),
+            accepted_at: self.accepted_at,
+            over_at: self.over_at,
+            bytes_per_second: 0,
+            reason: self.reason.clone(),
+        }
+    }
+
+    fn failures(&self) -> Vec<Pending> {
+        let failure = |(number, spark): (u32, &super::Spark)| match &spark.state {
+            SparkState::Failed(error) => Some(Pending::Failed { spark: number, why: error.describe() }),
+            _ => None,
+        };
+        (0..).zip(&self.sparks).filter_map(failure).collect()
+    }
+}

@@ -1,0 +1,9 @@
+//! What master and agents say to each other. Both sides import this and never each other.
+//!
+//! Only types and limits: the codec that turns them into bytes lives in `fleet_agent::net`.
+
+pub mod message;
+pub mod record;
+pub mod task;
+
+pub use message::{Envelope, FromAgent, ToAgent};

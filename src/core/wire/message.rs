@@ -1,0 +1,80 @@
+//! The messages. Every one carries the epoch and the agent's incarnation, so that a stale one is recognised.
+
+use alloc::{string::String, vec::Vec};
+
+use serde::{Deserialize, Serialize};
+
+use super::task::{AttemptError, SparkOutput, Task};
+use crate::ids::{Attempt, Digest, Epoch, Incarnation, SparkId};
+
+/// A message with what makes it recognisable as stale.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Envelope<Body> {
+    /// The mastership that the sender knows of.
+    pub epoch: Epoch,
+    /// The agent's life that is spoken of: its own when it sends, the one it said Hello with when it receives.
+    pub incarnation: Incarnation,
+    pub body: Body,
+}
+
+/// From the master.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToAgent {
+    ExecuteTask(Task),
+    CancelTask {
+        spark: SparkId,
+        attempt: Attempt,
+    },
+    /// The result is in the journal; the agent may forget it.
+    Acknowledge {
+        spark: SparkId,
+        attempt: Attempt,
+    },
+    /// Say Hello again: the master does not know this agent's state.
+    SyncState,
+}
+
+/// From an agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FromAgent {
+    /// First message of a connection, and the answer to `SyncState`.
+    Hello {
+        slots: u32,
+        fingerprint: Digest,
+        held: Vec<Held>,
+    },
+    /// Regularly, also when there is nothing to say.
+    Heartbeat {
+        held: Vec<Held>,
+    },
+    Progress(Progress),
+    Finished {
+        spark: SparkId,
+        attempt: Attempt,
+        output: SparkOutput,
+    },
+    Failed {
+        spark: SparkId,
+        attempt: Attempt,
+        error: AttemptError,
+    },
+}
+
+/// An attempt that an agent has: queued, running, or finished and not yet acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Held {
+    pub spark: SparkId,
+    pub attempt: Attempt,
+}
+
+/// How far an attempt is; never journalled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    pub spark: SparkId,
+    pub attempt: Attempt,
+    pub files: u32,
+    pub bytes: u64,
+}
+
+/// A node's name for logs and screens.
+pub type NodeName = String;

@@ -1,0 +1,81 @@
+//! The data directory: one master at a time.
+
+use std::{
+    fs::{self, File, TryLockError},
+    io::{self, Read, Seek, Write},
+    path::{Path, PathBuf},
+};
+
+use etcetera::BaseStrategy;
+
+/// A data directory; [`DataDirectory::lock`] makes this process its master.
+#[derive(Clone, Debug)]
+pub struct DataDirectory {
+    root: PathBuf,
+}
+
+/// Held for as long as this process is the master of the directory.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    #[error("there is no home directory to keep data in; name a folder with --data-dir")]
+    NoHome,
+    #[error("cannot {operation} {path}")]
+    Io { operation: &'static str, path: PathBuf, source: io::Error },
+}
+
+impl DataDirectory {
+    /// The given folder, or the platform's one for this program.
+    pub fn open(given: Option<&Path>) -> Result<DataDirectory, DataError> {
+        let root = match given {
+            Some(path) => path.to_owned(),
+            None => etcetera::choose_base_strategy().map_err(|_| DataError::NoHome)?.data_dir().join("bitacora"),
+        };
+        fs::create_dir_all(&root).map_err(|source| DataError::Io { operation: "create", path: root.clone(), source })?;
+        Ok(DataDirectory { root })
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub fn journal(&self) -> PathBuf {
+        self.root.join("journal.sqlite")
+    }
+
+    /// Where the running master listens.
+    pub fn control(&self) -> PathBuf {
+        self.root.join("control")
+    }
+
+    pub fn manifests(&self) -> PathBuf {
+        self.root.join("results")
+    }
+
+    /// Waits for another master to end; `waiting` is told its process id once, if it must wait.
+    pub fn lock(&self, waiting: impl FnOnce(&str)) -> Result<Lock, DataError> {
+        let path = self.root.join("lock");
+        let error = |operation| {
+            let path = path.clone();
+            move |source| DataError::Io { operation, path, source }
+        };
+        let mut file = File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(error("open"))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                file.read_to_string(&mut holder).map_err(error("read"))?;
+                waiting(holder.trim());
+                file.lock().map_err(error("lock"))?;
+            }
+            Err(TryLockError::Error(source)) => return Err(error("lock")(source)),
+        }
+        // For the notice above, so it need not be exact: a full disk must not keep a command from reading.
+        let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
+        Ok(Lock { _file: file })
+    }
+}

@@ -1,0 +1,25 @@
+//! Bitácora fleets: a terminal dashboard and a controller for a fleet that analyses source trees.
+//!
+//! The crate is the master's side. Decisions are not made here: [`bitacora_core::fleet`] makes them, and this crate
+//! performs what it asks for.
+//!
+//! - [`master`] is the driver around the core: one loop that waits, handles, journals and sends.
+//! - [`journal`] keeps the facts; [`manifest`] is the blob that holds a result's rows.
+//! - [`scan`] lists a tree and sees what of it is known; [`result`] reads results back, [`search`] finds symbols in them.
+//! - [`control`] is how another process talks to a running master.
+//! - [`report`] writes results in the formats people and programs read; [`cli`] is the command line.
+//!
+//! To analyse a tree from another program, see `examples/analyse.rs`.
+#![forbid(unsafe_code)]
+
+pub mod cli;
+pub mod control;
+pub mod data;
+pub mod exit;
+pub mod journal;
+pub mod manifest;
+pub mod master;
+pub mod report;
+pub mod result;
+pub mod scan;
+pub mod search;

@@ -1,0 +1,213 @@
+//! The driver around `core::fleet`: one loop that waits, handles, journals and sends. It decides nothing.
+//!
+//! [`Master`] serves one command here: it runs with an agent inside the process and ends with the command.
+
+mod clock;
+mod perform;
+
+use std::{collections::HashMap, path::PathBuf, rc::Rc, time::Duration};
+
+use bitacora_core::{
+    fleet::{Effect, Event, Fleet, JobView, Ledger, Notice, Refusal, Settings, Submission},
+    ids::{Digest, Incarnation, JobId, NodeId},
+    wire::{Envelope, FromAgent},
+};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use fleet_agent::{
+    blobs::{BlobError, Blobs},
+    cache::CacheError,
+    driver::{AgentThread, Config},
+    isolation::ChildCommand,
+};
+
+pub use self::clock::now;
+use crate::{
+    control::{self, Answer, Asked, ControlSocket, Request},
+    data::{DataDirectory, DataError, Lock},
+    journal::{Journal, JournalError},
+    scan::Scan,
+};
+
+/// Events handled in one turn, and so in one commit.
+const TURN_EVENTS_MAX: usize = 256;
+/// How often whoever watches is told how far a job is, and asked whether to stop.
+const WATCH_EVERY: Duration = Duration::from_millis(100);
+/// The agent inside the process.
+const THIS_NODE: NodeId = NodeId(0);
+
+#[derive(Debug, thiserror::Error)]
+pub enum MasterError {
+    #[error(transparent)]
+    Data(#[from] DataError),
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error(transparent)]
+    Blob(#[from] BlobError),
+    #[error("the cache cannot be opened")]
+    Cache(#[from] CacheError),
+    #[error("the agent inside this process has ended")]
+    AgentEnded,
+}
+
+/// How a watched job ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Watched {
+    Over,
+    Stopped,
+}
+
+/// What reaches the loop.
+enum Input {
+    Agent(Envelope<FromAgent>),
+    Asked(Asked),
+}
+
+/// A master that holds a data directory.
+pub struct Master {
+    fleet: Fleet,
+    journal: Journal,
+    data: DataDirectory,
+    results: Blobs,
+    /// By the listing that a job names.
+    scans: HashMap<Digest, Rc<Scan>>,
+    agent: Option<AgentThread>,
+    inbox: Receiver<Input>,
+    outbox: Sender<Input>,
+    _control: Option<ControlSocket>,
+    /// Effects that are performed with those of the next turn: those of the recovery, records held back for a result.
+    pending: Vec<Effect>,
+    _lock: Lock,
+}
+
+impl Master {
+    /// Becomes the master of a data directory; `waiting` is told who is, if somebody else is.
+    pub fn open(data: &DataDirectory, settings: Settings, waiting: impl FnOnce(&str)) -> Result<Master, MasterError> {
+        let lock = data.lock(waiting)?;
+        let (journal, recovered) = Journal::open(&data.journal())?;
+        let mut pending = Vec::new();
+        let fleet = Fleet::recover(settings, recovered.ledger, now(), &mut pending);
+        let (outbox, inbox) = crossbeam_channel::unbounded();
+        let results = Blobs::open(&data.manifests())?;
+        let data = data.clone();
+        Ok(Master { fleet, journal, data, results, scans: HashMap::new(), agent: None, inbox, outbox, _control: None, pending, _lock: lock })
+    }
+
+    pub fn ledger(&self) -> &Ledger {
+        self.fleet.ledger()
+    }
+
+    pub fn fleet(&self) -> &Fleet {
+        &self.fleet
+    }
+
+    pub fn results(&self) -> &Blobs {
+        &self.results
+    }
+
+    /// Starts the agent inside this process. `program` is this program, for sparks that need a process of their own.
+    pub fn start_agent(&mut self, slots: u32, program: PathBuf) -> Result<(), MasterError> {
+        let arguments = vec!["--data-dir".into(), self.data.root().into(), "run-spark".into()];
+        let config = Config {
+            slots,
+            incarnation: Incarnation(u64::from(self.fleet.epoch().0)),
+            data: self.data.root().to_owned(),
+            child: ChildCommand { program, arguments },
+        };
+        let outbox = self.outbox.clone();
+        // A master that is gone hears nothing; the agent is joined right after.
+        self.agent = Some(AgentThread::start(config, now, move |message| drop(outbox.send(Input::Agent(message))))?);
+        self.hear_hello()?;
+        let outbox = self.outbox.clone();
+        // Without the socket everything works but commands from other processes; a read-only or odd file system is no reason to stop.
+        self._control = ControlSocket::listen(&self.data.control(), move |asked| drop(outbox.send(Input::Asked(asked)))).ok();
+        Ok(())
+    }
+
+    /// Waits for the agent's first words, so that a job is cut for the slots that there are.
+    fn hear_hello(&mut self) -> Result<(), MasterError> {
+        match self.inbox.recv().map_err(|_| MasterError::AgentEnded)? {
+            Input::Agent(message) => self.turn([Event::Received { node: THIS_NODE, message }]).map(drop),
+            Input::Asked(_) => unreachable!("the socket opens after this"),
+        }
+    }
+
+    /// Handles one event and performs what follows from it; answers with what was published.
+    pub fn request(&mut self, event: Event) -> Result<Vec<Notice>, MasterError> {
+        self.turn([event])
+    }
+
+    /// Submits a job for a scanned tree.
+    pub fn submit(&mut self, submission: Submission, scan: Rc<Scan>) -> Result<Vec<Notice>, MasterError> {
+        self.scans.insert(submission.spec.listing, scan);
+        self.turn([Event::JobSubmitted(submission)])
+    }
+
+    /// Runs until the job is over, or until `watch` answers that it should stop: then what runs is called back and the
+    /// job stays as it is.
+    pub fn run(&mut self, job: JobId, mut watch: impl FnMut(&JobView) -> bool) -> Result<Watched, MasterError> {
+        while self.is_unfinished(job) {
+            let (mut events, mut asked) = (Vec::new(), Vec::new());
+            for input in self.wait()? {
+                match input {
+                    Input::Agent(message) => events.push(Event::Received { node: THIS_NODE, message }),
+                    Input::Asked(request) => asked.push(request),
+                }
+            }
+            events.push(Event::Woken);
+            self.turn(events)?;
+            asked.into_iter().try_for_each(|asked| self.answer(&asked))?;
+            let view = self.fleet.job_view(now(), job);
+            if view.is_some_and(|view| watch(&view)) {
+                self.turn([Event::Stopping])?;
+                return Ok(Watched::Stopped);
+            }
+        }
+        Ok(Watched::Over)
+    }
+
+    fn is_unfinished(&self, job: JobId) -> bool {
+        self.fleet.ledger().jobs.get(&job).is_some_and(|job| !job.status.is_over())
+    }
+
+    /// What arrived until something is due.
+    fn wait(&self) -> Result<Vec<Input>, MasterError> {
+        let due = self.fleet.next_deadline().map_or(WATCH_EVERY, |due| Duration::from_micros((due - now()).0).min(WATCH_EVERY));
+        match self.inbox.recv_timeout(due) {
+            Ok(first) => Ok(std::iter::once(first).chain(self.inbox.try_iter().take(TURN_EVENTS_MAX - 1)).collect()),
+            Err(RecvTimeoutError::Timeout) => Ok(Vec::new()),
+            Err(RecvTimeoutError::Disconnected) => Err(MasterError::AgentEnded),
+        }
+    }
+
+    fn answer(&mut self, asked: &Asked) -> Result<(), MasterError> {
+        let answer = match asked.request {
+            Request::Explain { job } => Answer::Reasons(self.fleet.explain(job).iter().map(control::describe).collect()),
+            Request::Command { job, command } => {
+                let notices = self.turn([Event::JobCommanded { job, command: command.into() }])?;
+                notices.iter().find_map(refusal).map_or(Answer::Done, Answer::Refused)
+            }
+        };
+        // Whoever asked may be gone.
+        let _ = asked.answer.send(answer);
+        Ok(())
+    }
+
+    fn turn(&mut self, events: impl IntoIterator<Item = Event>) -> Result<Vec<Notice>, MasterError> {
+        let mut effects = std::mem::take(&mut self.pending);
+        for event in events {
+            self.fleet.handle(now(), event, &mut effects);
+        }
+        self.perform(effects)
+    }
+}
+
+/// Why a request was refused, if it was.
+pub fn refusal(notice: &Notice) -> Option<String> {
+    match notice {
+        Notice::Refused(Refusal::UnknownProject(project)) => Some(format!("there is no project {project}")),
+        Notice::Refused(Refusal::UnknownJob(job)) => Some(format!("there is no job {job}; `bitacora job ls` lists them")),
+        Notice::Refused(Refusal::NameTaken(name)) => Some(format!("another project is called {name}")),
+        Notice::Refused(Refusal::NotNow { job, status }) => Some(format!("job {job} is {}", status.name())),
+        _ => None,
+    }
+}

@@ -1,0 +1,100 @@
+//! Performing effects: all records of a turn in one commit, then everything else in order.
+
+use bitacora_core::{
+    fleet::{Effect, Event, Fact, Notice, ResultSummary, SparkState},
+    ids::JobId,
+    wire::task::AttemptError,
+};
+use fleet_agent::work::with_cause;
+
+use super::{Master, MasterError, now};
+use crate::journal::SNAPSHOT_AFTER;
+
+/// Rounds of effects that one turn may lead to: storing a result leads to one more.
+const ROUNDS_MAX: usize = 16;
+
+impl Master {
+    pub(super) fn perform(&mut self, effects: Vec<Effect>) -> Result<Vec<Notice>, MasterError> {
+        let (mut effects, mut notices) = (effects, Vec::new());
+        for _ in 0..ROUNDS_MAX {
+            if effects.is_empty() {
+                return Ok(notices);
+            }
+            let stored = self.perform_round(effects, &mut notices)?;
+            effects = std::mem::take(&mut self.pending);
+            stored.into_iter().for_each(|event| self.fleet.handle(now(), event, &mut effects));
+        }
+        unreachable!("storing a result leads to no further result");
+    }
+
+    /// Answers with the events that the effects themselves led to.
+    fn perform_round(&mut self, effects: Vec<Effect>, notices: &mut Vec<Notice>) -> Result<Vec<Event>, MasterError> {
+        let (records, rest): (Vec<Effect>, Vec<Effect>) = effects.into_iter().partition(|effect| matches!(effect, Effect::Record(_)));
+        let facts: Vec<Fact> = records.into_iter().filter_map(into_fact).collect();
+        let results_stored = rest.iter().any(|effect| matches!(effect, Effect::StoreResult { .. }));
+        let mut held_back = Vec::new();
+        // What leads to storing a result is committed together with the result: until then nobody was told anything.
+        if results_stored && rest.iter().all(|effect| !matches!(effect, Effect::Send { .. })) {
+            held_back = facts;
+        } else if !facts.is_empty() {
+            self.append(&facts)?;
+        }
+        let mut events = Vec::new();
+        for effect in rest {
+            match effect {
+                Effect::Record(_) => unreachable!("parted above"),
+                Effect::Send { message, .. } => {
+                    if let Some(agent) = &self.agent {
+                        agent.send(message);
+                    }
+                }
+                Effect::StoreResult { job } => events.push(self.store_result(job)),
+                Effect::Publish(notice) => notices.push(notice),
+            }
+        }
+        self.pending = held_back.into_iter().map(Effect::Record).collect();
+        Ok(events)
+    }
+
+    fn append(&mut self, facts: &[Fact]) -> Result<(), MasterError> {
+        let over = facts.iter().any(|fact| matches!(fact, Fact::JobCompleted { .. } | Fact::JobFailed { .. } | Fact::JobCancelled { .. }));
+        self.journal.append(self.fleet.epoch().0, facts)?;
+        if over && self.journal.since_snapshot() > SNAPSHOT_AFTER {
+            self.journal.snapshot(self.fleet.ledger())?;
+        }
+        Ok(())
+    }
+
+    fn store_result(&self, job: JobId) -> Event {
+        match self.merged(job) {
+            Ok(result) => Event::ResultStored { job, result },
+            Err(error) => Event::ResultNotStored { job, error },
+        }
+    }
+
+    fn merged(&self, id: JobId) -> Result<ResultSummary, String> {
+        let job = &self.fleet.ledger().jobs[&id];
+        let scan = self.scans.get(&job.spec.listing).ok_or("the listing it was made for is gone; run the analysis again")?;
+        let summary = |manifest, totals| ResultSummary { job: id, at: now(), manifest, totals };
+        if let (true, Some(base), Some(manifest)) = (scan.unchanged, scan.base(), scan.base_manifest()) {
+            return Ok(summary(base, manifest.overview().map_err(|error| with_cause(&error))?.totals));
+        }
+        let why = |index| {
+            let spark = job.sparks.iter().find(|spark| spark.files.contains(&index));
+            match spark.map(|spark| &spark.state) {
+                Some(SparkState::Failed(error)) => error.describe(),
+                _ => AttemptError::Interrupted.describe(),
+            }
+        };
+        let (bytes, totals) = scan.merge(&job.aggregate, why, job.spec.fingerprint).map_err(|error| with_cause(&error))?;
+        let manifest = self.results.write(&bytes).map_err(|error| with_cause(&error))?;
+        Ok(summary(manifest, totals))
+    }
+}
+
+fn into_fact(effect: Effect) -> Option<Fact> {
+    match effect {
+        Effect::Record(fact) => Some(fact),
+        Effect::Send { .. } | Effect::StoreResult { .. } | Effect::Publish(_) => None,
+    }
+}

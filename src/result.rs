@@ -1,0 +1,125 @@
+//! Reading a stored result back: its rows, and the records they point to.
+
+use std::os::unix::ffi::OsStrExt;
+
+use bitacora_core::{
+    fleet::{Ledger, Project},
+    ids::{Digest, ProjectId},
+    paths::RelativePath,
+    wire::{record::FileRecord, task::RecordRef},
+};
+use fleet_agent::{
+    analysis,
+    blobs::{BlobError, Blobs},
+    cache::{Cache, CacheError},
+    pack::{Pack, PackError},
+};
+
+use crate::{
+    data::DataDirectory,
+    manifest::{Manifest, ManifestError},
+};
+
+/// Packs kept open: rows in the order of paths touch few at a time.
+const PACKS_OPEN_MAX: usize = 12;
+
+#[derive(Debug, thiserror::Error)]
+pub enum ResultError {
+    #[error("project {0} has no result yet; run `bitacora analyze {1}`")]
+    None(String, String),
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    #[error("the last result is incomplete; run the analysis again")]
+    Blob(#[from] BlobError),
+    #[error("the last result is incomplete; run the analysis again")]
+    Cache(#[from] CacheError),
+    #[error("record {1} of pack {0} cannot be read")]
+    Record(Digest, u32, #[source] PackError),
+    #[error("no project is called {0}; `bitacora project ls` lists them")]
+    NoProject(String),
+    #[error("there are several projects, name one of them: {0}")]
+    SeveralProjects(String),
+}
+
+/// A project by its name, its id, or the folder it is in; without a name, the only one.
+pub fn find_project<'l>(ledger: &'l Ledger, wanted: Option<&str>) -> Result<(ProjectId, &'l Project), ResultError> {
+    let Some(wanted) = wanted else { return only_project(ledger) };
+    let root = std::fs::canonicalize(wanted).ok();
+    let root = root.as_deref().map(|root| root.as_os_str().as_bytes());
+    let by_name = ledger.projects.iter().find(|(id, project)| project.name == wanted || id.to_string() == wanted);
+    let found = by_name.or_else(|| ledger.projects.iter().find(|(_, project)| root == Some(&project.root)));
+    found.map(|(id, project)| (*id, project)).ok_or_else(|| ResultError::NoProject(wanted.to_owned()))
+}
+
+fn only_project(ledger: &Ledger) -> Result<(ProjectId, &Project), ResultError> {
+    let mut projects = ledger.projects.iter();
+    match (projects.next(), projects.next()) {
+        (Some((id, project)), None) => Ok((*id, project)),
+        (None, _) => Err(ResultError::NoProject("anything yet".to_owned())),
+        (Some(_), Some(_)) => {
+            let names: Vec<&str> = ledger.projects.values().map(|project| project.name.as_str()).collect();
+            Err(ResultError::SeveralProjects(names.join(", ")))
+        }
+    }
+}
+
+/// A result with the packs behind it.
+pub struct StoredResult {
+    pub manifest: Manifest,
+    cache: Cache,
+    open: Vec<(Digest, Pack<Vec<u8>>)>,
+}
+
+impl StoredResult {
+    /// The last result of a project.
+    pub fn last(data: &DataDirectory, project: &Project) -> Result<StoredResult, ResultError> {
+        let none = || ResultError::None(project.name.clone(), String::from_utf8_lossy(&project.root).into_owned());
+        let last = project.history.last().ok_or_else(none)?;
+        StoredResult::open(data, read_manifest(data, last.manifest)?)
+    }
+
+    pub fn open(data: &DataDirectory, manifest: Manifest) -> Result<StoredResult, ResultError> {
+        Ok(StoredResult { manifest, cache: Cache::open(data.root(), analysis::fingerprint())?, open: Vec::new() })
+    }
+
+    pub fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    /// Hands each analysed file to `take`, in the order of paths.
+    pub fn each(&mut self, mut take: impl FnMut(&RelativePath, &FileRecord) -> std::io::Result<()>) -> Result<std::io::Result<()>, ResultError> {
+        for number in 0..self.manifest.len() {
+            let row = self.manifest.row(number).expect("it is one of them");
+            let Some(reference) = row.record() else { continue };
+            let path = row.path()?;
+            let record = self.record(reference)?;
+            if let Err(error) = take(&path, &record) {
+                return Ok(Err(error));
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    pub fn record(&mut self, reference: RecordRef) -> Result<FileRecord, ResultError> {
+        let record = self.pack(reference.pack)?.record(reference.entry);
+        record.map_err(|error| ResultError::Record(reference.pack, reference.entry, error))
+    }
+
+    /// Most recently used last.
+    fn pack(&mut self, name: Digest) -> Result<&Pack<Vec<u8>>, ResultError> {
+        match self.open.iter().position(|(open, _)| *open == name) {
+            Some(place) => self.open[place..].rotate_left(1),
+            None => {
+                if self.open.len() == PACKS_OPEN_MAX {
+                    self.open.remove(0);
+                }
+                self.open.push((name, self.cache.pack(name)?));
+            }
+        }
+        Ok(&self.open.last().expect("it was just put there").1)
+    }
+}
+
+pub fn read_manifest(data: &DataDirectory, name: Digest) -> Result<Manifest, ResultError> {
+    Ok(Manifest::open(Blobs::open(&data.manifests())?.read(name)?)?)
+}

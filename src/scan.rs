@@ -1,0 +1,159 @@
+//! A tree as it is now, compared with its last result: what is known, what is to be done.
+
+use std::{collections::HashMap, path::Path};
+
+use bitacora_core::{
+    aggregate::{Aggregate, Totals},
+    cache,
+    fleet::ListedFile,
+    ids::Digest,
+    paths::RelativePath,
+    time::Time,
+    wire::task::{FailReason, FileLimits, FileResult, FileStat},
+};
+use fleet_agent::listing::{self, ListingError, Verdict};
+
+use crate::manifest::{Manifest, ManifestError, ManifestWriter};
+
+/// A listed tree with what is known of it.
+#[derive(Debug)]
+pub struct Scan {
+    pub listed_at: Time,
+    files: Vec<Entry>,
+    /// Files that are of no known language by their name.
+    other: u64,
+    /// The result that answers for what is known.
+    base: Option<(Digest, Manifest)>,
+    /// Identifies paths, sizes, times and what is known of them.
+    pub listing: Digest,
+    /// Nothing changed at all: the base is the result.
+    pub unchanged: bool,
+}
+
+#[derive(Debug)]
+struct Entry {
+    path: RelativePath,
+    stat: FileStat,
+    standing: Standing,
+}
+
+#[derive(Debug)]
+enum Standing {
+    /// The base's row of this number holds.
+    Known(u32),
+    /// The job's file of this number.
+    Work(u32),
+    /// Decided by name and size alone.
+    Decided(FileResult),
+}
+
+impl Scan {
+    /// Lists `root`. `base` is the last result, where it may be used.
+    pub fn take(
+        root: &Path,
+        threads: usize,
+        limits: &FileLimits,
+        base: Option<(Digest, Manifest)>,
+        now: Time,
+    ) -> Result<(Scan, Vec<ListedFile>), ListingError> {
+        let tree = listing::list(root, threads, limits.bytes_max)?;
+        let mut hasher = blake3::Hasher::new();
+        let (mut work, mut files, mut known) = (Vec::new(), Vec::with_capacity(tree.files.len()), 0);
+        for found in tree.files {
+            let verdict_is_candidate = matches!(found.verdict, Verdict::Candidate(_));
+            let row = base.as_ref().filter(|_| verdict_is_candidate).and_then(|(_, manifest)| known_row(manifest, &found.path, found.stat, known));
+            identify(&mut hasher, &found.path, &found.stat, row.is_some());
+            let standing = match (row, found.verdict) {
+                (Some(row), _) => {
+                    known = row + 1;
+                    Standing::Known(row)
+                }
+                (None, Verdict::Candidate(language)) => {
+                    work.push(ListedFile { path: found.path.clone(), size: found.stat.size, language: language.to_owned(), complexity: 0, cluster: 0 });
+                    Standing::Work(work.len() as u32 - 1)
+                }
+                (None, Verdict::Skipped(reason)) => Standing::Decided(FileResult::Skipped(reason)),
+                (None, Verdict::Failed(reason)) => Standing::Decided(FileResult::Failed(reason)),
+            };
+            files.push(Entry { path: found.path, stat: found.stat, standing });
+        }
+        let unchanged = base.as_ref().is_some_and(|(_, manifest)| is_whole(manifest, &files, tree.other));
+        let listing = Digest(*hasher.finalize().as_bytes());
+        Ok((Scan { listed_at: now, files, other: tree.other, base, listing, unchanged }, work))
+    }
+
+    pub fn base(&self) -> Option<Digest> {
+        self.base.as_ref().map(|(name, _)| *name)
+    }
+
+    pub fn base_manifest(&self) -> Option<&Manifest> {
+        self.base.as_ref().map(|(_, manifest)| manifest)
+    }
+
+    /// Takes the base out when it is the whole result.
+    pub fn into_base(self) -> Option<Manifest> {
+        self.base.map(|(_, manifest)| manifest)
+    }
+
+    /// The result: what is known, what the job found, and a name for what is missing.
+    pub fn merge(&self, outcomes: &Aggregate, missing: impl Fn(u32) -> String, fingerprint: Digest) -> Result<(Vec<u8>, Totals), ManifestError> {
+        let mut writer = ManifestWriter::new(fingerprint, self.listed_at, self.other);
+        for entry in &self.files {
+            match &entry.standing {
+                Standing::Decided(result) => writer.push(&entry.path, Some(entry.stat), result),
+                Standing::Known(row) => {
+                    let row = self.base_manifest().and_then(|manifest| manifest.row(*row)).expect("what is known is in the base");
+                    writer.push(&entry.path, Some(entry.stat), &row.result()?);
+                }
+                Standing::Work(index) => match outcomes.get(*index) {
+                    Some(outcome) => writer.push(&entry.path, outcome.stat.or(lasting_stat(entry, &outcome.result)), &outcome.result),
+                    None => writer.push(&entry.path, None, &FileResult::Failed(FailReason::Missing(missing(*index)))),
+                },
+            }
+        }
+        Ok(writer.finish())
+    }
+
+    /// The paths of the job's files, by their numbers.
+    pub fn work_paths(&self) -> HashMap<&[u8], u32> {
+        let work = |entry: &'_ Entry| match entry.standing {
+            Standing::Work(index) => Some(index),
+            _ => None,
+        };
+        self.files.iter().filter_map(|entry| Some((entry.path.as_bytes(), work(entry)?))).collect()
+    }
+}
+
+/// A quarantined file was never read, but it is recognised as long as it looks as it was listed.
+fn lasting_stat(entry: &Entry, result: &FileResult) -> Option<FileStat> {
+    cache::is_lasting(result).then_some(entry.stat)
+}
+
+fn known_row(manifest: &Manifest, path: &RelativePath, stat: FileStat, hint: u32) -> Option<u32> {
+    let row = manifest.find(path.as_bytes(), hint).filter(|row| row.stat() == stat)?;
+    if row.is_analysed() {
+        return cache::is_settled(stat, manifest.listed_at()).then_some(row.number());
+    }
+    let result = row.result().ok()?;
+    cache::still_holds(&result, Some(row.stat()), stat, manifest.listed_at()).then_some(row.number())
+}
+
+/// Is the base the whole result already? Every row is still known or decided the same, and nothing came or went.
+fn is_whole(manifest: &Manifest, files: &[Entry], other: u64) -> bool {
+    let same = |(number, entry): (u32, &Entry)| match &entry.standing {
+        Standing::Known(row) => *row == number,
+        Standing::Work(_) => false,
+        Standing::Decided(result) => {
+            manifest.row(number).is_some_and(|row| row.path_bytes() == entry.path.as_bytes() && row.result().is_ok_and(|old| old == *result))
+        }
+    };
+    manifest.len() as usize == files.len() && (0..).zip(files).all(same) && manifest.overview().is_ok_and(|overview| overview.other_by_name == other)
+}
+
+fn identify(hasher: &mut blake3::Hasher, path: &RelativePath, stat: &FileStat, known: bool) {
+    hasher.update(&(path.as_bytes().len() as u32).to_le_bytes());
+    hasher.update(path.as_bytes());
+    for number in [stat.size, stat.modified_ns as u64, stat.changed_ns as u64, stat.inode, u64::from(known)] {
+        hasher.update(&number.to_le_bytes());
+    }
+}
