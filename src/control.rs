@@ -125,7 +125,7 @@ pub fn describe(pending: &Pending) -> String {
         Pending::Paused => "paused; `bitacora job resume`, or the same analysis again, goes on".to_owned(),
         Pending::NoNodes => "no node is connected".to_owned(),
         Pending::NoMatchingNode => "no connected node has the engine that the job was begun with".to_owned(),
-        Pending::NoFreeSlot { held } => format!("all slots are taken by {held} other sparks"),
+        Pending::NoFreeSlot { held } => format!("all slots are taken; {held} sparks are with their nodes"),
         Pending::Backoff { spark, until, failures } => {
             format!("spark {spark} failed {failures} times and is tried again at {}", crate::report::text::timestamp(*until))
         }

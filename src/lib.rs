@@ -15,6 +15,7 @@
 pub mod cli;
 pub mod control;
 pub mod data;
+pub mod dependencies;
 pub mod exit;
 pub mod journal;
 pub mod manifest;

@@ -86,11 +86,15 @@ impl StoredResult {
         &self.cache
     }
 
-    /// Hands each analysed file to `take`, in the order of paths.
-    pub fn each(&mut self, mut take: impl FnMut(&RelativePath, &FileRecord) -> std::io::Result<()>) -> Result<std::io::Result<()>, ResultError> {
+    /// Hands each analysed and wanted file to `take`, in the order of paths.
+    pub fn each(
+        &mut self,
+        wanted: impl Fn(&[u8]) -> bool,
+        mut take: impl FnMut(&RelativePath, &FileRecord) -> std::io::Result<()>,
+    ) -> Result<std::io::Result<()>, ResultError> {
         for number in 0..self.manifest.len() {
             let row = self.manifest.row(number).expect("it is one of them");
-            let Some(reference) = row.record() else { continue };
+            let Some(reference) = row.record().filter(|_| wanted(row.path_bytes())) else { continue };
             let path = row.path()?;
             let record = self.record(reference)?;
             if let Err(error) = take(&path, &record) {

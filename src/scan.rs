@@ -1,6 +1,6 @@
 //! A tree as it is now, compared with its last result: what is known, what is to be done.
 
-use std::{collections::HashMap, path::Path};
+use std::{collections::HashSet, path::Path};
 
 use bitacora_core::{
     aggregate::{Aggregate, Totals},
@@ -11,7 +11,10 @@ use bitacora_core::{
     time::Time,
     wire::task::{FailReason, FileLimits, FileResult, FileStat},
 };
-use fleet_agent::listing::{self, ListingError, Verdict};
+use fleet_agent::{
+    blobs::Blobs,
+    listing::{self, ListingError, Verdict},
+};
 
 use crate::manifest::{Manifest, ManifestError, ManifestWriter};
 
@@ -48,20 +51,22 @@ enum Standing {
 }
 
 impl Scan {
-    /// Lists `root`. `base` is the last result, where it may be used.
+    /// Lists `root`. `base` is the last result, where it may be used; its records are in `packs`.
     pub fn take(
         root: &Path,
         threads: usize,
         limits: &FileLimits,
         base: Option<(Digest, Manifest)>,
+        packs: &Blobs,
         now: Time,
     ) -> Result<(Scan, Vec<ListedFile>), ListingError> {
         let tree = listing::list(root, threads, limits.bytes_max)?;
+        let lost: HashSet<u32> = base.as_ref().map(|(_, manifest)| lost_packs(manifest, packs)).unwrap_or_default();
         let mut hasher = blake3::Hasher::new();
         let (mut work, mut files, mut known) = (Vec::new(), Vec::with_capacity(tree.files.len()), 0);
         for found in tree.files {
             let verdict_is_candidate = matches!(found.verdict, Verdict::Candidate(_));
-            let row = base.as_ref().filter(|_| verdict_is_candidate).and_then(|(_, manifest)| known_row(manifest, &found.path, found.stat, known));
+            let row = base.as_ref().filter(|_| verdict_is_candidate).and_then(|(_, manifest)| known_row(manifest, &found.path, found.stat, known, &lost));
             identify(&mut hasher, &found.path, &found.stat, row.is_some());
             let standing = match (row, found.verdict) {
                 (Some(row), _) => {
@@ -69,7 +74,13 @@ impl Scan {
                     Standing::Known(row)
                 }
                 (None, Verdict::Candidate(language)) => {
-                    work.push(ListedFile { path: found.path.clone(), size: found.stat.size, language: language.to_owned(), complexity: 0, cluster: 0 });
+                    work.push(ListedFile {
+                        path: found.path.clone(),
+                        size: found.stat.size,
+                        language: language.to_owned(),
+                        complexity: complexity_in(base.as_ref(), &found.path),
+                        cluster: 0,
+                    });
                     Standing::Work(work.len() as u32 - 1)
                 }
                 (None, Verdict::Skipped(reason)) => Standing::Decided(FileResult::Skipped(reason)),
@@ -114,13 +125,10 @@ impl Scan {
         Ok(writer.finish())
     }
 
-    /// The paths of the job's files, by their numbers.
-    pub fn work_paths(&self) -> HashMap<&[u8], u32> {
-        let work = |entry: &'_ Entry| match entry.standing {
-            Standing::Work(index) => Some(index),
-            _ => None,
-        };
-        self.files.iter().filter_map(|entry| Some((entry.path.as_bytes(), work(entry)?))).collect()
+    /// The files that the base says nothing about.
+    pub fn changed_paths(&self) -> HashSet<Vec<u8>> {
+        let changed = self.files.iter().filter(|entry| matches!(entry.standing, Standing::Work(_)));
+        changed.map(|entry| entry.path.as_bytes().to_vec()).collect()
     }
 }
 
@@ -129,10 +137,24 @@ fn lasting_stat(entry: &Entry, result: &FileResult) -> Option<FileStat> {
     cache::is_lasting(result).then_some(entry.stat)
 }
 
-fn known_row(manifest: &Manifest, path: &RelativePath, stat: FileStat, hint: u32) -> Option<u32> {
+/// Packs of the base that are no longer here: their records are made again.
+fn lost_packs(manifest: &Manifest, packs: &Blobs) -> HashSet<u32> {
+    (0..).zip(manifest.packs()).filter(|(_, name)| !packs.path(*name).exists()).map(|(number, _)| number).collect()
+}
+
+/// What planning knows of a file that has changed: how complex it was.
+fn complexity_in(base: Option<&(Digest, Manifest)>, path: &RelativePath) -> u32 {
+    let row = base.and_then(|(_, manifest)| manifest.find(path.as_bytes(), 0));
+    match row.and_then(|row| row.result().ok()) {
+        Some(FileResult::Analysed { summary, .. }) => summary.cyclomatic,
+        _ => 0,
+    }
+}
+
+fn known_row(manifest: &Manifest, path: &RelativePath, stat: FileStat, hint: u32, lost: &HashSet<u32>) -> Option<u32> {
     let row = manifest.find(path.as_bytes(), hint).filter(|row| row.stat() == stat)?;
-    if row.is_analysed() {
-        return cache::is_settled(stat, manifest.listed_at()).then_some(row.number());
+    if let Some((pack, _)) = row.record_place() {
+        return (cache::is_settled(stat, manifest.listed_at()) && !lost.contains(&pack)).then_some(row.number());
     }
     let result = row.result().ok()?;
     cache::still_holds(&result, Some(row.stat()), stat, manifest.listed_at()).then_some(row.number())

@@ -5,11 +5,13 @@
 
 pub mod arena;
 pub mod classify;
+mod fault;
 mod functions;
 mod halstead;
 mod kinds;
 pub mod languages;
 mod lines;
+mod rescue;
 mod symbols;
 mod walk;
 
@@ -29,9 +31,6 @@ use bitacora_core::{
 use tree_sitter::{ParseOptions, Parser, Tree};
 
 use self::{kinds::Kinds, languages::LANGUAGES, walk::Walk};
-
-/// Changes when the same bytes would come to another record: bump it with every change to the engine or a table.
-pub const ENGINE_VERSION: u32 = 1;
 
 /// Why a file has no record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -94,7 +93,10 @@ fn parse(text: &[u8], language: LanguageIndex, limits: &FileLimits, cancel: &Ato
         };
         if error.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
-    let read = &mut |offset: usize, _| text.get(offset..).unwrap_or_default();
+    let read = &mut |offset: usize, _| {
+        fault::abort_if_asked(text);
+        text.get(offset..).unwrap_or_default()
+    };
     let tree = parser.parse_with_options(read, None, Some(ParseOptions::new().progress_callback(&mut watch)));
     tree.ok_or_else(|| error.expect("only the callback stops a parser that has a language"))
 }
@@ -105,17 +107,8 @@ fn kinds_of(language: LanguageIndex) -> &'static Kinds {
     KINDS[language.0].get_or_init(|| Kinds::compile(LANGUAGES[language.0]))
 }
 
-/// Everything besides content and language that decides a record.
+/// Everything besides content and language that decides a record: the sources of the engine and the grammars' versions,
+/// hashed when the program is built.
 pub fn fingerprint() -> Digest {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(b"bitacora engine ");
-    hasher.update(&ENGINE_VERSION.to_le_bytes());
-    for language in LANGUAGES {
-        let grammar = (language.grammar)();
-        hasher.update(language.name.as_bytes());
-        hasher.update(&(grammar.abi_version() as u64).to_le_bytes());
-        hasher.update(&(grammar.node_kind_count() as u64).to_le_bytes());
-        hasher.update(&(grammar.parse_state_count() as u64).to_le_bytes());
-    }
-    Digest(*hasher.finalize().as_bytes())
+    Digest(*blake3::hash(concat!("bitacora engine ", env!("BITACORA_ENGINE")).as_bytes()).as_bytes())
 }

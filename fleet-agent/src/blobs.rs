@@ -22,7 +22,7 @@ pub struct Blobs {
 pub enum BlobError {
     #[error("blob {0} is not here")]
     Missing(Digest),
-    #[error("blob {0} does not have the content its name says; remove {1}")]
+    #[error("blob {0} does not have the content its name says and was set aside as {1}")]
     Corrupt(Digest, PathBuf),
     #[error("cannot {operation} {path}")]
     Io { operation: &'static str, path: PathBuf, source: io::Error },
@@ -49,19 +49,20 @@ impl Blobs {
         self.folder.join(&hex[..2]).join(&hex[2..])
     }
 
-    /// Keeps the bytes; a blob that is here already is not written again.
+    /// Keeps the bytes; a blob that is here already, and sound, is not written again.
     pub fn write(&self, bytes: &[u8]) -> Result<Digest, BlobError> {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
         let name = digest(bytes);
         let path = self.path(name);
-        if path.exists() {
+        if self.read(name).is_ok() {
             return Ok(name);
         }
         let folder = path.parent().expect("a blob lies in a folder");
         fs::create_dir_all(folder).map_err(BlobError::io("create", folder))?;
         let beside = folder.join(format!("{}.{}.part", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed)));
         let written = File::create(&beside).and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_data()));
-        written.and_then(|()| fs::rename(&beside, &path)).map_err(|source| {
+        let synced = || File::open(folder).and_then(|folder| folder.sync_all());
+        written.and_then(|()| fs::rename(&beside, &path)).and_then(|()| synced()).map_err(|source| {
             // The disk may be full: what was begun is taken away again, as far as that works.
             let _ = fs::remove_file(&beside);
             BlobError::Io { operation: "write", path: path.clone(), source }
@@ -75,7 +76,13 @@ impl Blobs {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(BlobError::Missing(name)),
             read => read.map_err(BlobError::io("read", &path))?,
         };
-        if digest(&bytes) == name { Ok(bytes) } else { Err(BlobError::Corrupt(name, path)) }
+        if digest(&bytes) == name {
+            return Ok(bytes);
+        }
+        // Set aside, so that it is missing from now on and can be made again.
+        let aside = path.with_extension("damaged");
+        fs::rename(&path, &aside).map_err(BlobError::io("set aside", &path))?;
+        Err(BlobError::Corrupt(name, aside))
     }
 
     /// Every blob's name and size, in the order of names.
@@ -114,6 +121,9 @@ mod tests {
         assert_eq!(blobs.list().unwrap(), [(name, 5)]);
         fs::write(blobs.path(name), b"hellO").unwrap();
         assert!(matches!(blobs.read(name), Err(BlobError::Corrupt(..))));
+        assert!(matches!(blobs.read(name), Err(BlobError::Missing(_))), "it was set aside");
+        blobs.write(b"hello").unwrap();
+        assert_eq!(blobs.read(name).unwrap(), b"hello", "what is damaged is written again");
         blobs.remove(name).unwrap();
         assert!(matches!(blobs.read(name), Err(BlobError::Missing(_))));
     }

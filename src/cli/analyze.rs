@@ -1,6 +1,7 @@
 //! `bitacora analyze PATH`.
 
 use std::{
+    collections::HashSet,
     io::Write,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
@@ -14,13 +15,13 @@ use std::{
 
 use anyhow::Context as _;
 use bitacora_core::{
-    fleet::{Event, JobSpec, JobStatus, JobType, Notice, Partitioning, Priority, Settings, Submission},
+    fleet::{Event, JobSpec, JobStatus, JobType, Notice, Partitioning, Priority, Settings, Submission, TIMED_OUT},
     ids::{Digest, JobId, ProjectId},
     time::Span,
     wire::task::FileLimits,
 };
 use clap::{Args, ValueEnum};
-use fleet_agent::analysis;
+use fleet_agent::{analysis, cache::Cache};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{
@@ -28,6 +29,7 @@ use super::{
     output::{Sink, UsageError},
 };
 use crate::{
+    dependencies,
     exit::Exit,
     manifest::{Manifest, Overview},
     master::{self, Master, Watched},
@@ -53,7 +55,7 @@ pub(super) struct Analyze {
     #[arg(long, default_value = "normal", value_name = "PRIORITY")]
     priority: PriorityKind,
     /// Worker threads; as many as there are cores if not given
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     threads: Option<u32>,
     /// Larger files are skipped as oversized
     #[arg(long, default_value_t = FileLimits::default().bytes_max, value_name = "BYTES")]
@@ -75,7 +77,7 @@ pub(super) struct Analyze {
 enum JobKind {
     /// Everything for all files
     FullAnalysis,
-    /// Everything, reporting only what changed since the last result
+    /// Everything, listing only files that changed since the last result
     IncrementalAnalysis,
     /// Lines and metrics only
     MetricsCalculation,
@@ -162,11 +164,18 @@ impl Analyze {
             context.streams.note(&format!("waiting for another bitacora (process {holder}) on {} to end", context.data.root().display()));
         })?;
         let root = self.root(&master)?;
+        if !root.is_dir() {
+            return Err(UsageError(format!("{} is not a folder; give the folder that holds it", root.display())).into());
+        }
         let project = project_of(&mut master, &root)?;
         let base = self.base(context, &master, project);
         let threads = self.threads();
         let limits = FileLimits { bytes_max: self.max_file_bytes, ..FileLimits::default() };
-        let (scan, files) = Scan::take(&root, threads as usize, &limits, base, master::now())?;
+        let packs = Cache::open(context.data.root(), analysis::fingerprint())?.packs().clone();
+        let (scan, mut files) = Scan::take(&root, threads as usize, &limits, base, &packs, master::now())?;
+        if Partitioning::from(self.partition) == Partitioning::ByDependencies {
+            dependencies::cluster(&context.data, &master.ledger().projects[&project], &mut files);
+        }
         let (scan, bytes) = (Rc::new(scan), files.iter().map(|file| file.size).sum::<u64>());
         if !files.is_empty() {
             master.start_agent(threads, std::env::current_exe().context("cannot find this program's own file")?)?;
@@ -183,7 +192,9 @@ impl Analyze {
         }
         let ended = &master.ledger().jobs[&job];
         if ended.status != JobStatus::Completed {
-            anyhow::bail!("job {job} {}: {}; see `bitacora job explain {job}`", ended.status.name(), ended.reason);
+            let reason = if ended.reason.is_empty() { String::new() } else { format!(": {}", ended.reason) };
+            context.streams.note(&format!("job {job} is {}{reason}; `bitacora job explain {job}` says more", ended.status.name()));
+            return Ok(if ended.reason == TIMED_OUT { Exit::TimedOut } else { Exit::Failure });
         }
         self.report(context, &master, project, scan, Spent { bytes, elapsed: begun.elapsed() })
     }
@@ -201,7 +212,7 @@ impl Analyze {
 
     fn threads(&self) -> u32 {
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
-        self.threads.unwrap_or(cores).clamp(1, 1024)
+        self.threads.unwrap_or(cores)
     }
 
     /// The last result, where its engine is this one. One that cannot be read costs a computation.
@@ -243,6 +254,7 @@ impl Analyze {
     fn report(&self, context: &Context, master: &Master, project: ProjectId, scan: Rc<Scan>, spent: Spent) -> anyhow::Result<Exit> {
         let project = &master.ledger().projects[&project];
         let last = project.history.last().expect("a completed job leaves a result");
+        let changed = (self.job == JobKind::IncrementalAnalysis).then(|| scan.changed_paths());
         let manifest = match Rc::try_unwrap(scan) {
             Ok(scan) if scan.unchanged => scan.into_base().expect("an unchanged tree has a base"),
             _ => read_manifest(&context.data, last.manifest)?,
@@ -250,12 +262,13 @@ impl Analyze {
         let overview = manifest.overview()?;
         let result = StoredResult::open(&context.data, manifest)?;
         let mut sink = Sink::open(self.out.as_deref())?;
-        self.write(context, &mut sink, result, &project.name, &overview, &spent)?;
+        self.write(context, &mut sink, result, &Told { project: &project.name, overview: &overview, spent, changed })?;
         sink.close()?;
         Ok(if overview.failed.is_empty() { Exit::Ok } else { Exit::Partial })
     }
 
-    fn write(&self, context: &Context, sink: &mut Sink, mut result: StoredResult, project: &str, overview: &Overview, spent: &Spent) -> anyhow::Result<()> {
+    fn write(&self, context: &Context, sink: &mut Sink, mut result: StoredResult, told: &Told<'_>) -> anyhow::Result<()> {
+        let overview = told.overview;
         if self.job == JobKind::CacheWarming {
             return Ok(());
         }
@@ -263,23 +276,38 @@ impl Analyze {
         match Format::or_for(self.output, context.streams.stdout_is_terminal && self.out.is_none()) {
             format @ (Format::Table | Format::Wide) => {
                 table::summary(sink, overview, format == Format::Wide)?;
-                writeln!(sink, "\n {}", spent.describe(overview))?;
+                writeln!(sink, "\n {}", told.spent.describe(overview))?;
             }
             Format::Plain => table::languages(sink, overview, true, true)?,
             Format::Name => {
-                for row in result.manifest.rows().filter(|row| row.is_analysed()) {
+                for row in result.manifest.rows().filter(|row| row.is_analysed() && told.includes(row.path_bytes())) {
                     sink.write_all(row.path_bytes())?;
                     sink.write_all(b"\n")?;
                 }
             }
             format @ (Format::Json | Format::Ndjson) => {
                 let mut writer = json::AnalysisWriter::begin(&mut *sink, format == Format::Ndjson)?;
-                result.each(|path, record| writer.item(&json::FileItem::new(path, record, detailed)))??;
-                let summary = json::Summary::new(project, overview);
+                result.each(|path| told.includes(path), |path, record| writer.item(&json::FileItem::new(path, record, detailed)))??;
+                let summary = json::Summary::new(told.project, overview);
                 writer.end(&summary, &json::skipped(overview), &json::failed(overview), &text::timestamp(master::now()))?;
             }
         }
         Ok(())
+    }
+}
+
+/// What a report is about.
+struct Told<'a> {
+    project: &'a str,
+    overview: &'a Overview,
+    spent: Spent,
+    /// The only files to list, when not all are.
+    changed: Option<HashSet<Vec<u8>>>,
+}
+
+impl Told<'_> {
+    fn includes(&self, path: &[u8]) -> bool {
+        self.changed.as_ref().is_none_or(|changed| changed.contains(path))
     }
 }
 
@@ -297,7 +325,7 @@ impl Spent {
         let whole = format!("{files} files, {} in {}", text::bytes(overview.totals.bytes), text::seconds(seconds));
         match self.bytes {
             0 => format!("{whole}, nothing changed"),
-            bytes => format!("{whole}, of which {} were new: {}/s", text::bytes(bytes), text::bytes((bytes as f64 / seconds) as u64)),
+            bytes => format!("{whole}; {} of new and changed files: {}/s", text::bytes(bytes), text::bytes((bytes as f64 / seconds) as u64)),
         }
     }
 }

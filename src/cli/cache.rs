@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, io::Write};
 
-use bitacora_core::ids::Digest;
+use bitacora_core::{
+    ids::Digest,
+    wire::task::{FileOutcome, FileResult},
+};
 use clap::Subcommand;
 use fleet_agent::{analysis, blobs::Blobs, cache::Cache, pack::Pack};
 use serde::Serialize;
@@ -59,7 +62,7 @@ impl CacheCommand {
     }
 }
 
-/// What the projects' last results stand on.
+/// What the projects' last results and unfinished jobs stand on.
 struct Live {
     packs: BTreeSet<Digest>,
     results: BTreeSet<Digest>,
@@ -72,7 +75,18 @@ fn live(data: &DataDirectory) -> anyhow::Result<Live> {
         live.results.insert(last.manifest);
         live.packs.extend(read_manifest(data, last.manifest).map(|manifest| manifest.packs()).unwrap_or_default());
     }
+    for job in ledger.jobs.values().filter(|job| !job.status.is_over()) {
+        live.packs.extend(job.aggregate.iter().filter_map(pack_of));
+        live.results.extend(job.spec.base);
+    }
     Ok(live)
+}
+
+fn pack_of(outcome: &FileOutcome) -> Option<Digest> {
+    match &outcome.result {
+        FileResult::Analysed { record, .. } => Some(record.pack),
+        FileResult::Skipped(_) | FileResult::Failed(_) => None,
+    }
 }
 
 fn stats(context: &Context, output: Option<Format>) -> anyhow::Result<Exit> {

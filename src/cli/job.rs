@@ -213,7 +213,13 @@ fn command(context: &Context, job: JobId, command: Command) -> anyhow::Result<Ex
         None => {
             let settings = Settings { resume_recovered: false, ..Settings::default() };
             let mut master = Master::open(&context.data, settings, |holder| context.streams.note(&format!("waiting for bitacora (process {holder}) to end")))?;
-            master.request(Event::JobCommanded { job, command: command.into() })?.iter().find_map(refusal)
+            let refused = master.request(Event::JobCommanded { job, command: command.into() })?.iter().find_map(refusal);
+            // Nobody is here to run anything: what could go on waits, paused, for the analysis to be asked for again.
+            master.request(Event::Stopping)?;
+            if refused.is_none() && matches!(command, Command::Resume | Command::Retry) {
+                context.streams.note("no bitacora is running; `bitacora analyze` of the project goes on with the job");
+            }
+            refused
         }
     };
     match refused {

@@ -40,7 +40,7 @@ impl Metrics {
         match Format::or_for(self.output, context.streams.stdout_is_terminal) {
             format @ (Format::Json | Format::Ndjson) => {
                 let mut writer = json::AnalysisWriter::begin(&mut out, format == Format::Ndjson)?;
-                result.each(|path, record| writer.item(&json::FileItem::new(path, record, false)))??;
+                result.each(|_| true, |path, record| writer.item(&json::FileItem::new(path, record, false)))??;
                 let summary = json::Summary::new(&project.name, &overview);
                 writer.end(&summary, &json::skipped(&overview), &json::failed(&overview), &text::timestamp(master::now()))?;
             }

@@ -8,7 +8,12 @@ use super::output::{Sink, UsageError};
 use crate::exit::Exit;
 
 /// Each kind of JSON document and its schema.
-const SCHEMAS: [(&str, &str); 1] = [("analysis", include_str!("../../assets/schemas/analysis.json"))];
+const SCHEMAS: [(&str, &str); 4] = [
+    ("analysis", include_str!("../../assets/schemas/analysis.json")),
+    ("jobs", include_str!("../../assets/schemas/jobs.json")),
+    ("projects", include_str!("../../assets/schemas/projects.json")),
+    ("symbols", include_str!("../../assets/schemas/symbols.json")),
+];
 
 /// Prints the JSON schema of a kind of document, or the list of kinds.
 #[derive(Args)]

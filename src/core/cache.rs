@@ -28,7 +28,9 @@ pub const RACY: Span = Span::from_secs(2);
 
 /// Does an earlier outcome still hold for a file that looks like this now, without reading it?
 pub fn still_holds(earlier: &FileResult, seen: Option<FileStat>, now: FileStat, listed_at: Time) -> bool {
-    seen == Some(now) && is_settled(now, listed_at) && is_lasting(earlier)
+    // A quarantined file takes a process with it: it is left alone for as long as it looks the same.
+    let trusted = is_settled(now, listed_at) || *earlier == FileResult::Failed(FailReason::Quarantined);
+    seen == Some(now) && trusted && is_lasting(earlier)
 }
 
 /// Was the file left alone for long enough before it was listed?

@@ -25,6 +25,7 @@ use alloc::{
 pub use effect::{Effect, Notice};
 pub use event::{Event, JobCommand, Refusal, Submission};
 pub use fact::Fact;
+pub use jobs::TIMED_OUT;
 pub use ledger::{Job, JobSpec, JobStatus, JobType, Ledger, ListedFile, Priority, Project, ResultSummary, Spark, SparkState};
 pub use membership::{Health, Node};
 pub use partition::Partitioning;

@@ -35,6 +35,11 @@ impl Journal {
         }
         let store = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(error("open", path))?;
         store.busy_timeout(std::time::Duration::from_secs(5)).map_err(error("open", path))?;
+        let tables = "SELECT count(*) FROM sqlite_master WHERE name IN ('facts', 'snapshots')";
+        if store.query_row(tables, [], |row| row.get::<_, u32>(0)).map_err(error("read", path))? < 2 {
+            // Another process is making it at this moment.
+            return Ok(None);
+        }
         Ok(Some(Journal::recover(store, path)?.1.ledger))
     }
 

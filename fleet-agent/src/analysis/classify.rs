@@ -17,7 +17,8 @@ const MINIFIED_LONGEST_BYTES: usize = 50_000;
 
 /// By extension, or by the whole name. `None` also for names that only their first line can tell.
 pub fn language_by_name(file_name: &[u8]) -> Option<LanguageIndex> {
-    let name = std::str::from_utf8(file_name).ok()?;
+    let name = String::from_utf8_lossy(file_name);
+    let name = name.as_ref();
     let by_whole_name = LANGUAGES.iter().position(|language| language.file_names.contains(&name));
     let by_extension = || {
         let (stem, extension) = name.rsplit_once('.')?;
@@ -101,7 +102,7 @@ mod tests {
         assert_eq!(name(language_by_name(b"SConstruct")), Some("python"));
         assert_eq!(name(language_by_name(b".c")), None, "a hidden file without extension");
         assert_eq!(name(language_by_name(b"a.tsx")), Some("tsx"));
-        assert_eq!(name(language_by_name(b"\xff.c")), None);
+        assert_eq!(name(language_by_name(b"\xff.c")), Some("c"));
     }
 
     #[test]

@@ -17,8 +17,9 @@ pub(super) struct Frame {
     last_row: usize,
     parameters: u32,
     recursive: bool,
-    /// Decisions; the function's complexity is one more.
-    pub(super) cyclomatic: u32,
+    /// Decisions; the function's complexity is one more. Below zero for a moment where a `match` takes one away before its
+    /// arms are counted.
+    pub(super) cyclomatic: i32,
     pub(super) cognitive: u32,
     pub(super) nesting: u32,
     pub(super) nesting_max: u32,
@@ -27,9 +28,29 @@ pub(super) struct Frame {
 }
 
 impl Frame {
+    /// A function that was found in the text may end inside of a structure of the tree.
+    pub(super) fn unnest(&mut self) {
+        self.nesting = self.nesting.saturating_sub(1);
+    }
+
     pub(super) fn nest(&mut self) {
         self.nesting += 1;
         self.nesting_max = self.nesting_max.max(self.nesting);
+    }
+}
+
+/// What is known of a function when it is entered. Rows are 0-based, both included.
+pub(super) struct Opening {
+    pub(super) name: String,
+    pub(super) name_row: usize,
+    pub(super) first_row: usize,
+    pub(super) last_row: usize,
+    pub(super) parameters: u32,
+}
+
+impl Opening {
+    pub(super) fn of(name: String, name_row: usize, node: Node<'_>, kinds: &Kinds) -> Opening {
+        Opening { name, name_row, first_row: node.start_position().row, last_row: last_row(node), parameters: parameters(node, kinds) }
     }
 }
 
@@ -65,17 +86,10 @@ impl Frames {
         self.open.len() > 1
     }
 
-    pub(super) fn open(&mut self, name: String, name_row: usize, node: Node<'_>, kinds: &Kinds) {
+    pub(super) fn open(&mut self, opening: Opening) {
         self.functions.push((Function::default(), 0, 0));
-        self.open.push(Frame {
-            name,
-            name_row,
-            first_row: node.start_position().row,
-            last_row: last_row(node),
-            parameters: parameters(node, kinds),
-            place: self.functions.len() - 1,
-            ..Frame::default()
-        });
+        let Opening { name, name_row, first_row, last_row, parameters } = opening;
+        self.open.push(Frame { name, name_row, first_row, last_row, parameters, place: self.functions.len() - 1, ..Frame::default() });
     }
 
     /// Direct recursion counts once.
@@ -94,7 +108,7 @@ impl Frames {
             name: frame.name,
             line: frame.name_row as u32 + 1,
             end_line: frame.last_row as u32 + 1,
-            cyclomatic: frame.cyclomatic + 1,
+            cyclomatic: (frame.cyclomatic.max(0) + 1).cast_unsigned(),
             cognitive: frame.cognitive,
             nesting: frame.nesting_max,
             parameters: frame.parameters,
@@ -110,7 +124,7 @@ impl Frames {
     /// Adds what needs the lines, and what stood outside of functions.
     pub(super) fn finish(mut self, lines: &LineIndex) -> (Sums, Vec<Function>) {
         let outside = self.open.pop().expect("the file's frame stays");
-        self.sums.cyclomatic += outside.cyclomatic;
+        self.sums.cyclomatic += outside.cyclomatic.max(0).cast_unsigned();
         self.sums.cognitive += outside.cognitive;
         self.sums.nesting_max = self.sums.nesting_max.max(outside.nesting_max);
         let functions = self.functions.into_iter().map(|(function, first, last)| Function { lines: lines.within(first, last), ..function });

@@ -3,7 +3,7 @@
 use tree_sitter::{Language as Grammar, Node};
 
 use super::{
-    languages::{Definition, Import, Language, Mark},
+    languages::{Definition, Import, Language, Mark, Rescue},
     symbols,
 };
 
@@ -35,6 +35,12 @@ pub(super) const ERROR: Traits = 1 << 17;
 pub(super) const LESS: Traits = 1 << 18;
 /// An atom that is descended into when it holds code: interpolation.
 pub(super) const CODE_INSIDE: Traits = 1 << 19;
+/// Its blank lines are code.
+pub(super) const TEXT: Traits = 1 << 21;
+/// Its field `condition` is the preprocessor's.
+pub(super) const OUTSIDE_CONDITION: Traits = 1 << 22;
+/// A keyword before a function's name among the tokens of a macro.
+pub(super) const RESCUE: Traits = 1 << 23;
 /// A kind that is code inside an atom.
 const CODE: Traits = 1 << 20;
 
@@ -88,6 +94,11 @@ impl Kinds {
         let cognitive = &language.cognitive;
         kinds.mark_named(&grammar, language.comments, COMMENT);
         kinds.mark_named(&grammar, language.atoms, ATOM);
+        kinds.mark_named(&grammar, language.outside_conditions, OUTSIDE_CONDITION);
+        if let Rescue::Tokens { node, keyword } = language.rescue {
+            kinds.mark(&grammar, &Mark::In(node, keyword), RESCUE);
+        }
+        kinds.mark_named(&grammar, language.texts, TEXT);
         kinds.mark_named(&grammar, language.code_in_atoms, CODE);
         if !language.code_in_atoms.is_empty() {
             kinds.mark_named(&grammar, language.atoms, CODE_INSIDE);

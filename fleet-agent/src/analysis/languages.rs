@@ -68,12 +68,17 @@ pub struct Language {
     /// Named kinds counted as one Halstead operand and not descended into (string literals without code in them).
     /// Every other named leaf is an operand, every unnamed leaf an operator, closing brackets apart.
     pub atoms: &'static [&'static str],
+    /// Kinds of texts over several lines whose blank lines are code: they are part of a value (tokei counts them so).
+    pub texts: &'static [&'static str],
     /// Kinds that make an atom that holds one no atom: code in string interpolations is code.
     pub code_in_atoms: &'static [&'static str],
     pub definitions: &'static [Definition],
     /// What adds one to the cyclomatic complexity of the function around it (McCabe 1976, tokens as lizard counts them).
     pub decisions: &'static [Mark],
     pub cognitive: Cognitive,
+    /// Nodes whose field `condition` holds decisions that are the preprocessor's and not the function's.
+    pub outside_conditions: &'static [&'static str],
+    pub rescue: Rescue,
     pub imports: &'static [Import],
     /// Kinds of the lists whose named children, comments apart, are a function's parameters.
     pub parameter_lists: &'static [&'static str],
@@ -172,6 +177,19 @@ pub enum Role {
     Leaf,
     /// As `Leaf`, but only outside of functions: top-level constants and variables.
     OuterLeaf,
+}
+
+/// Where functions are looked for that are no nodes of their own.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Rescue {
+    None,
+    /// In the text, C's way, where the tree has errors: its macros are no syntax.
+    CText,
+    /// In the tokens of macros: in a node of this kind a token `fn` and the identifier after it.
+    Tokens {
+        node: &'static str,
+        keyword: &'static str,
+    },
 }
 
 /// A node that names something imported.

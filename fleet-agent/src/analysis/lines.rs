@@ -1,7 +1,7 @@
 //! Lines by what stands on them.
 //!
 //! A line is blank when it holds white space only, a comment line when everything else on it is comment, and a code line
-//! otherwise: the definitions of tokei and cloc. Blank lines inside of comments and strings are blank.
+//! otherwise: the definitions of tokei and cloc. Blank lines inside of comments are blank, inside of texts they are code.
 
 use bitacora_core::wire::record::Lines;
 
@@ -41,6 +41,13 @@ impl LineIndex {
         let blank = text[start..end].iter().all(|byte| is_space(*byte));
         self.classes.push(if blank { Class::Blank } else { Class::Code });
         self.starts.push(end as u32);
+    }
+
+    /// A text from one row to another: what is blank in it is part of a value, and so code.
+    pub(super) fn add_text(&mut self, first: usize, last: usize) {
+        for class in self.classes.iter_mut().take(last + 1).skip(first) {
+            *class = Class::Code;
+        }
     }
 
     /// Takes the comments, ascending and apart, as byte ranges.
@@ -104,6 +111,11 @@ impl LineIndex {
 
     pub(super) fn all(&self) -> Lines {
         if self.classes.is_empty() { Lines::default() } else { self.within(0, self.classes.len() - 1) }
+    }
+
+    /// The row that holds a byte.
+    pub(super) fn row_of(&self, byte: usize) -> usize {
+        self.starts.partition_point(|&start| start as usize <= byte).saturating_sub(1)
     }
 
     /// The text of a row, with its line break.

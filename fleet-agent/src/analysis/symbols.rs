@@ -28,6 +28,24 @@ pub(super) struct Found {
     start: usize,
 }
 
+impl Found {
+    /// A function that is no node of its own.
+    pub(super) fn function(name: &str, place: std::ops::Range<usize>, lines: &LineIndex, end: usize) -> Found {
+        let row = lines.row_of(place.start);
+        let symbol = Symbol {
+            name: name.to_owned(),
+            kind: SymbolKind::Function,
+            line: row as u32 + 1,
+            column: 0,
+            end_line: lines.row_of(end) as u32 + 1,
+            container: String::new(),
+            visibility: String::new(),
+            signature: String::new(),
+        };
+        Found { symbol, row, start: place.start }
+    }
+}
+
 /// The containers around the node the walk is at.
 #[derive(Default)]
 pub(super) struct Scopes {
@@ -49,6 +67,11 @@ impl Scopes {
     }
 
     /// A function right inside a class is a method. A function bound to a variable is that variable's symbol.
+    pub(super) fn add_rescued(&self, all: &mut Vec<Found>, mut found: Found) {
+        found.symbol.container = self.open.last().map(|(path, _)| path.clone()).unwrap_or_default();
+        all.push(found);
+    }
+
     pub(super) fn add(&self, all: &mut Vec<Found>, definition: &Definition, mut found: Found) {
         let inside = self.open.last();
         found.symbol.kind = match (definition.kind, inside) {
@@ -143,6 +166,7 @@ pub(super) fn names<'t>(definition: &Definition, node: Node<'t>, parent: Option<
             let mut cursor = node.walk();
             node.children_by_field_name(name, &mut cursor).filter(|child| child.is_named()).map(plain).collect()
         }
+        Name::Declarator if definition.role == Role::OuterFunction => one(declared(node, true).first().copied().or_else(|| macro_name(node)).map(plain)),
         Name::Declarator => declared(node, true).into_iter().map(plain).collect(),
         Name::VariableDeclarator => declared(node, false).into_iter().map(plain).collect(),
     }
@@ -154,6 +178,11 @@ fn binding<'t>(parent: Option<Node<'t>>, _text: &[u8]) -> Named<'t> {
     let name = parent.and_then(|parent| fields.iter().find_map(|field| parent.child_by_field_name(field)));
     let name = name.map(|name| name.child_by_field_name("property").unwrap_or(name));
     name.filter(|name| name.child_count() == 0).map_or(Named::Fixed(ANONYMOUS), |name| Named::At(name, ""))
+}
+
+/// `DEFINE_IDTENTRY(x) { … }` is read as a type and a declarator `(x)`: what looks like the type is the name.
+fn macro_name(function: Node<'_>) -> Option<Node<'_>> {
+    function.child_by_field_name("type").filter(|name| name.kind() == "type_identifier")
 }
 
 /// The identifiers that a C declaration declares; those of functions only with `functions`.

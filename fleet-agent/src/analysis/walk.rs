@@ -3,20 +3,26 @@
 //! Preorder, with the ancestors on an explicit stack. Each node's kind is looked up in the compiled table; most nodes
 //! have no trait and cost one look. What a trait leads to lives with the thing it measures: lines, halstead, functions, symbols.
 
+use std::{collections::VecDeque, ops::Range};
+
 use bitacora_core::wire::record::{FileRecord, SymbolKind};
 use tree_sitter::{Node, Tree, TreeCursor};
 
 use super::{
-    functions::Frames,
+    functions::{Frames, Opening},
     halstead::Counter,
     kinds::{self, Kinds, Traits},
-    languages::{Definition, Language, Role},
+    languages::{Definition, Language, Rescue, Role},
     lines::LineIndex,
+    rescue::{self, TextFunction},
     symbols::{self, Found, Scopes},
 };
 
 /// Traits that need more than counting an operator or an operand.
 const MARKED: Traits = !(kinds::NAMED | kinds::CLOSER);
+
+/// Tokens between a function's name and its body in a macro.
+const RESCUED_TOKENS_MAX: usize = 64;
 
 /// What is kept from file to file for its capacity alone.
 #[derive(Default)]
@@ -55,6 +61,27 @@ pub(super) struct Walk<'a> {
     /// The outermost ERROR node that the walk is in ends here.
     error_end: usize,
     after_else: bool,
+    /// Decisions in here are the preprocessor's.
+    outside: Range<usize>,
+    rescued: Rescued,
+}
+
+/// Functions that are no nodes: those still to come, and where the open ones end.
+#[derive(Default)]
+struct Rescued {
+    coming: VecDeque<TextFunction>,
+    open: Vec<usize>,
+    /// The tree's own functions are not to be trusted.
+    from_text: bool,
+    /// The next byte at which one begins or ends.
+    boundary: Option<usize>,
+}
+
+impl Rescued {
+    fn set_boundary(&mut self) {
+        let start = self.coming.front().map(|function| function.name.start);
+        self.boundary = [self.open.last().copied(), start].into_iter().flatten().min();
+    }
 }
 
 impl<'a> Walk<'a> {
@@ -74,12 +101,20 @@ impl<'a> Walk<'a> {
             error_bytes: 0,
             error_end: 0,
             after_else: false,
+            outside: 0..0,
+            rescued: Rescued::default(),
         }
     }
 
     /// Walks the tree and sums up.
     pub(super) fn record(mut self, tree: &Tree) -> FileRecord {
+        if self.language.rescue == Rescue::CText && tree.root_node().has_error() {
+            self.rescued.coming = rescue::functions(self.text).into();
+            self.rescued.from_text = true;
+            self.rescued.set_boundary();
+        }
         self.descend(&mut tree.walk());
+        self.cross(usize::MAX);
         self.finish()
     }
 
@@ -113,6 +148,9 @@ impl<'a> Walk<'a> {
         if start == end {
             return;
         }
+        if self.rescued.boundary.is_some_and(|boundary| boundary <= start) {
+            self.cross(start);
+        }
         if leaf.traits & kinds::NAMED != 0 {
             self.buffers.counter.operand(&self.text[start..end]);
         } else if leaf.traits & kinds::CLOSER == 0 {
@@ -127,12 +165,27 @@ impl<'a> Walk<'a> {
             self.buffers.comments.push((open.node.start_byte() as u32, open.node.end_byte() as u32));
             return false;
         }
+        if self.rescued.boundary.is_some() {
+            self.cross(open.node.start_byte());
+        }
         if open.traits & kinds::CONDITIONAL != 0 {
             open.traits |= self.kinds.here(open.kind, ancestors.last().map(|parent| parent.kind), open.node, self.text);
         }
         let traits = open.traits;
+        if traits & kinds::TEXT != 0 {
+            let (first, last) = (open.node.start_position().row, open.node.end_position().row);
+            if first != last {
+                self.buffers.lines.add_text(first, last);
+            }
+        }
         if traits & kinds::ERROR != 0 {
             self.on_error(open.node);
+        }
+        if traits & kinds::OUTSIDE_CONDITION != 0 {
+            self.outside = open.node.child_by_field_name("condition").map_or(0..0, |condition| condition.byte_range());
+        }
+        if traits & kinds::RESCUE != 0 {
+            self.rescue_tokens(open.node);
         }
         if traits & kinds::IMPORT != 0 {
             let import = self.kinds.import(open.kind).expect("the trait says so");
@@ -148,11 +201,11 @@ impl<'a> Walk<'a> {
     fn on_control(&mut self, open: &mut Open<'_>, ancestors: &[Open<'_>]) {
         let traits = open.traits;
         let frame = self.frames.current();
-        if traits & kinds::DECISION != 0 {
+        if traits & kinds::DECISION != 0 && !self.outside.contains(&open.node.start_byte()) {
             frame.cyclomatic += 1;
         }
         if traits & kinds::LESS != 0 {
-            frame.cyclomatic = frame.cyclomatic.saturating_sub(1);
+            frame.cyclomatic -= 1;
         }
         if traits & kinds::FLAT != 0 {
             frame.cognitive += 1;
@@ -191,6 +244,7 @@ impl<'a> Walk<'a> {
     fn on_definition(&mut self, open: &mut Open<'_>, ancestors: &[Open<'_>]) {
         let inside_function = self.frames.inside_function();
         let applies = |definition: &&&Definition| match definition.role {
+            Role::OuterFunction if self.rescued.from_text => false,
             Role::OuterLeaf | Role::OuterFunction if inside_function => false,
             _ => symbols::has_what_it_needs(definition, open.node),
         };
@@ -207,7 +261,7 @@ impl<'a> Walk<'a> {
         match definition.role {
             Role::Function | Role::OuterFunction => {
                 self.scopes.enter(&first_text, SymbolKind::Function, self.language.separator);
-                self.frames.open(first_text, first.row(open.node), open.node, self.kinds);
+                self.frames.open(Opening::of(first_text, first.row(open.node), open.node, self.kinds));
                 self.buffers.counter.open();
                 open.opened.function = true;
             }
@@ -219,11 +273,51 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// Ends and begins the rescued functions that end or begin up to `byte`.
+    fn cross(&mut self, byte: usize) {
+        while self.rescued.boundary.is_some_and(|boundary| boundary <= byte) {
+            if self.rescued.open.last().is_some_and(|end| *end <= byte) {
+                self.rescued.open.pop();
+                self.frames.close(self.buffers.counter.close());
+            } else if let Some(function) = self.rescued.coming.pop_front() {
+                self.open_rescued(function.name, function.end, function.parameters);
+            }
+            self.rescued.set_boundary();
+        }
+    }
+
+    /// `fn name … { … }` among the tokens of a macro.
+    fn rescue_tokens(&mut self, keyword: Node<'_>) {
+        let Some(name) = keyword.next_sibling().filter(|name| name.kind() == "identifier") else { return };
+        let mut next = name.next_sibling();
+        for _ in 0..RESCUED_TOKENS_MAX {
+            match next {
+                Some(node) if node.kind() == "token_tree" && self.text[node.start_byte()] == b'{' => {
+                    self.open_rescued(name.byte_range(), node.end_byte(), 0);
+                    return self.rescued.set_boundary();
+                }
+                Some(node) if node.kind() != ";" => next = node.next_sibling(),
+                _ => return,
+            }
+        }
+    }
+
+    fn open_rescued(&mut self, name: Range<usize>, end: usize, parameters: u32) {
+        let lines = &self.buffers.lines;
+        let text = String::from_utf8_lossy(&self.text[name.clone()]).into_owned();
+        let (row, last_row) = (lines.row_of(name.start), lines.row_of(end.saturating_sub(1)));
+        self.scopes.add_rescued(&mut self.found, Found::function(&text, name, lines, end.saturating_sub(1)));
+        self.frames.open(Opening { name: text, name_row: row, first_row: row, last_row, parameters });
+        self.buffers.counter.open();
+        self.rescued.open.push(end);
+    }
+
     fn leave(&mut self, open: &Open<'_>) {
         if open.opened.nesting {
-            self.frames.current().nesting -= 1;
+            self.frames.current().unnest();
         }
         if open.opened.function {
+            self.cross(open.node.end_byte());
             let halstead = self.buffers.counter.close();
             self.frames.close(halstead);
         }

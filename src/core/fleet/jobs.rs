@@ -194,7 +194,7 @@ impl Fleet {
             if runnable.storing_until.is_some_and(|until| until <= now) {
                 self.fail(now, job, "storing the result took too long".into(), out);
             } else if self.job_timeout(job).is_some_and(|until| until <= now) {
-                self.fail(now, job, "the job ran into its time-out".into(), out);
+                self.fail(now, job, TIMED_OUT.into(), out);
             }
         }
     }
@@ -208,6 +208,9 @@ impl Fleet {
         Some(self.active.get(&id)?.started_at + self.ledger.jobs[&id].spec.timeout?)
     }
 }
+
+/// The reason of a job that ran into its time-out.
+pub const TIMED_OUT: &str = "the job ran into its time-out";
 
 fn refuse(refusal: Refusal, out: &mut Vec<Effect>) {
     out.push(Effect::Publish(Notice::Refused(refusal)));

@@ -13,6 +13,9 @@ use crate::{
     wire::task::{AttemptError, FailReason, FileLimits, FileOutcome, FileResult},
 };
 
+/// Jobs that are over and still remembered.
+const JOBS_KEPT: usize = 200;
+
 /// What survives a restart.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ledger {
@@ -139,6 +142,9 @@ pub struct Job {
     pub reason: String,
     /// Given back once the job is over.
     pub files: Vec<ListedFile>,
+    /// How many they were, and their bytes; these stay.
+    pub files_total: u32,
+    pub bytes_total: u64,
     pub sparks: Vec<Spark>,
     pub aggregate: Aggregate,
 }
@@ -292,10 +298,20 @@ impl Ledger {
             over_at: None,
             reason: String::new(),
             files: files.to_vec(),
+            files_total: files.len() as u32,
+            bytes_total: files.iter().map(|file| file.size).sum(),
             sparks,
             aggregate: Aggregate::default(),
         };
         self.jobs.insert(id, job);
+        self.forget_old_jobs();
+    }
+
+    fn forget_old_jobs(&mut self) {
+        let over: Vec<JobId> = self.jobs.iter().filter(|(_, job)| job.status.is_over()).map(|(id, _)| *id).collect();
+        for id in over.iter().take(over.len().saturating_sub(JOBS_KEPT)) {
+            self.jobs.remove(id);
+        }
     }
 
     fn apply_split(&mut self, id: SparkId) {
@@ -323,6 +339,8 @@ impl Ledger {
         job.sparks.iter_mut().for_each(|spark| spark.files = Vec::new());
         let project = job.spec.project;
         let history = &mut self.project_mut(project).history;
+        // The same result again is no history.
+        history.pop_if(|last| last.manifest == result.manifest);
         history.push(result.clone());
         let surplus = history.len().saturating_sub(history_max as usize);
         history.drain(..surplus);

@@ -65,7 +65,7 @@ impl JobView {
     /// 0 to 100, by bytes.
     pub fn percent(&self) -> u32 {
         match self.bytes {
-            0 if self.status == JobStatus::Completed => 100,
+            _ if self.status == JobStatus::Completed => 100,
             0 => 0,
             bytes => (self.bytes_done.min(bytes) * 100 / bytes) as u32,
         }
@@ -145,7 +145,8 @@ impl Fleet {
         reasons.extend((job.status == JobStatus::Paused).then_some(Pending::Paused));
         reasons.extend(runnable.storing_until.map(|_| Pending::Storing));
         let backoff = |&(until, spark): &(Time, u32)| Pending::Backoff { spark, until, failures: job.sparks[spark as usize].failures };
-        reasons.extend(runnable.waiting.iter().map(backoff));
+        let failed = |(_, spark): &&(Time, u32)| job.sparks[*spark as usize].failures > 0;
+        reasons.extend(runnable.waiting.iter().filter(failed).map(backoff));
         if !runnable.ready.is_empty() && self.freest_node(id).is_none() {
             reasons.push(self.why_no_node(job));
         }
@@ -171,10 +172,10 @@ impl Job {
             spec: self.spec.clone(),
             status: self.status,
             stage: Stage::Caching,
-            files_done: self.aggregate.len() as u64,
-            files: self.files.len() as u64,
+            files_done: if self.status == JobStatus::Completed { u64::from(self.files_total) } else { self.aggregate.len() as u64 },
+            files: u64::from(self.files_total),
             bytes_done: done.clone().map(bytes_of).sum(),
-            bytes: self.files.iter().map(|file| file.size).sum(),
+            bytes: self.bytes_total,
             sparks_done: done.count() as u32,
             sparks: self.partitions().count() as u32,
             attempts: self.sparks.iter().map(|spark| spark.attempts).sum(),

@@ -2,7 +2,7 @@
 
 use bitacora_core::wire::record::SymbolKind;
 
-use super::{Cognitive, Definition, Import, Language, Mark::*, Name, Role, Target, Visibility};
+use super::{Cognitive, Definition, Import, Language, Mark::*, Name, Rescue, Role, Target, Visibility};
 
 pub(super) static BASH: Language = Language {
     name: "bash",
@@ -13,6 +13,7 @@ pub(super) static BASH: Language = Language {
     separator: ".",
     comments: &["comment"],
     atoms: &["string", "raw_string", "ansi_c_string", "string_content", "heredoc_body", "heredoc_content", "regex"],
+    texts: &["string", "raw_string"],
     code_in_atoms: &["command_substitution", "expansion", "simple_expansion", "arithmetic_expansion"],
     definitions: &[Definition { node: "function_definition", kind: SymbolKind::Function, name: Name::Field("name"), role: Role::Function, needs: "" }],
     // lizard has no reader for shells: McCabe by the same rules as in C, a `case` item each.
@@ -43,6 +44,8 @@ pub(super) static BASH: Language = Language {
         ifs: &[],
         calls: &[("command", "name")],
     },
+    outside_conditions: &[],
+    rescue: Rescue::None,
     imports: &[Import { node: "command", target: Target::Call { function_field: "name", functions: &["source", "."], arguments_field: "argument" } }],
     parameter_lists: &[],
     not_parameters: &[],

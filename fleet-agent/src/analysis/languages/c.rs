@@ -1,11 +1,10 @@
 //! C.
 //!
-//! `.h` belongs here. Macros make more than half of the files of the kernel contain ERROR nodes; see notes-c.md for
-//! what the walk does about them (`Role::OuterFunction`, frames from the text, blanked annotations).
+//! `.h` belongs here. Macros give half of the kernel's files ERROR nodes; `Rescue::CText` finds the functions in those.
 
 use bitacora_core::wire::record::SymbolKind;
 
-use super::{Cognitive, Definition, Import, Language, Mark::*, Name, Role, Target, Visibility};
+use super::{Cognitive, Definition, Import, Language, Mark::*, Name, Rescue, Role, Target, Visibility};
 
 pub(super) static C: Language = Language {
     name: "c",
@@ -16,6 +15,7 @@ pub(super) static C: Language = Language {
     separator: "::",
     comments: &["comment"],
     atoms: &["string_literal", "char_literal", "system_lib_string"],
+    texts: &[],
     code_in_atoms: &[],
     definitions: &[
         Definition { node: "function_definition", kind: SymbolKind::Function, name: Name::Declarator, role: Role::OuterFunction, needs: "body" },
@@ -45,6 +45,8 @@ pub(super) static C: Language = Language {
         ifs: &["if_statement"],
         calls: &[("call_expression", "function")],
     },
+    outside_conditions: &["preproc_if", "preproc_elif"],
+    rescue: Rescue::CText,
     imports: &[Import { node: "preproc_include", target: Target::Verbatim("path") }],
     parameter_lists: &["parameter_list"],
     not_parameters: &["variadic_parameter"],

@@ -2,7 +2,7 @@
 
 use bitacora_core::wire::record::SymbolKind;
 
-use super::{Cognitive, Definition, Import, Language, Mark::*, Name, Role, Target, Visibility};
+use super::{Cognitive, Definition, Import, Language, Mark::*, Name, Rescue, Role, Target, Visibility};
 
 pub(super) static C_SHARP: Language = Language {
     name: "c-sharp",
@@ -13,6 +13,7 @@ pub(super) static C_SHARP: Language = Language {
     separator: ".",
     comments: &["comment"],
     atoms: &["string_literal", "verbatim_string_literal", "raw_string_literal", "character_literal"],
+    texts: &["verbatim_string_literal", "raw_string_literal"],
     code_in_atoms: &[],
     definitions: &[
         Definition { node: "namespace_declaration", kind: SymbolKind::Namespace, name: Name::Field("name"), role: Role::Container, needs: "" },
@@ -68,6 +69,8 @@ pub(super) static C_SHARP: Language = Language {
         ifs: &["if_statement"],
         calls: &[("invocation_expression", "function")],
     },
+    outside_conditions: &[],
+    rescue: Rescue::None,
     imports: &[Import { node: "using_directive", target: Target::Children(&["qualified_name", "identifier", "alias_qualified_name"]) }],
     parameter_lists: &["parameter_list", "bracketed_parameter_list"],
     not_parameters: &["attribute_list"],

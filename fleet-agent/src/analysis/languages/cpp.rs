@@ -2,7 +2,7 @@
 
 use bitacora_core::wire::record::SymbolKind;
 
-use super::{Cognitive, Definition, Import, Language, Mark::*, Name, Role, Target, Visibility};
+use super::{Cognitive, Definition, Import, Language, Mark::*, Name, Rescue, Role, Target, Visibility};
 
 pub(super) static CPP: Language = Language {
     name: "cpp",
@@ -13,6 +13,7 @@ pub(super) static CPP: Language = Language {
     separator: "::",
     comments: &["comment"],
     atoms: &["string_literal", "raw_string_literal", "char_literal", "system_lib_string"],
+    texts: &[],
     code_in_atoms: &[],
     definitions: &[
         // `= default`, `= delete` and pure virtual functions have no body and are declarations, for lizard and ctags too.
@@ -62,6 +63,8 @@ pub(super) static CPP: Language = Language {
         ifs: &["if_statement"],
         calls: &[("call_expression", "function")],
     },
+    outside_conditions: &["preproc_if", "preproc_elif"],
+    rescue: Rescue::None,
     imports: &[
         Import { node: "preproc_include", target: Target::Field("path") },
         Import { node: "using_declaration", target: Target::Children(&["qualified_identifier", "identifier"]) },

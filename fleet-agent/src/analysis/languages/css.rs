@@ -1,6 +1,6 @@
 //! CSS.
 
-use super::{Cognitive, Language, Visibility};
+use super::{Cognitive, Language, Rescue, Visibility};
 
 pub(super) static CSS: Language = Language {
     name: "css",
@@ -11,10 +11,13 @@ pub(super) static CSS: Language = Language {
     separator: ".",
     comments: &["comment", "js_comment"],
     atoms: &["string_value", "color_value", "integer_value", "float_value"],
+    texts: &[],
     code_in_atoms: &[],
     definitions: &[],
     decisions: &[],
     cognitive: Cognitive::NONE,
+    outside_conditions: &[],
+    rescue: Rescue::None,
     imports: &[],
     parameter_lists: &[],
     not_parameters: &[],

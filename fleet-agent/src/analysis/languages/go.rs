@@ -2,7 +2,7 @@
 
 use bitacora_core::wire::record::SymbolKind;
 
-use super::{Cognitive, Definition, Import, Language, Mark::*, Name, Role, Target, Visibility};
+use super::{Cognitive, Definition, Import, Language, Mark::*, Name, Rescue, Role, Target, Visibility};
 
 pub(super) static GO: Language = Language {
     name: "go",
@@ -13,6 +13,7 @@ pub(super) static GO: Language = Language {
     separator: ".",
     comments: &["comment"],
     atoms: &["interpreted_string_literal", "raw_string_literal", "rune_literal"],
+    texts: &[],
     code_in_atoms: &[],
     definitions: &[
         Definition { node: "function_declaration", kind: SymbolKind::Function, name: Name::Field("name"), role: Role::Function, needs: "" },
@@ -42,6 +43,8 @@ pub(super) static GO: Language = Language {
         ifs: &["if_statement"],
         calls: &[("call_expression", "function")],
     },
+    outside_conditions: &[],
+    rescue: Rescue::None,
     imports: &[Import { node: "import_spec", target: Target::Field("path") }],
     parameter_lists: &["parameter_list"],
     not_parameters: &[],

@@ -1,6 +1,6 @@
 //! HTML. Scripts and styles inside are text to this grammar.
 
-use super::{Cognitive, Language, Visibility};
+use super::{Cognitive, Language, Rescue, Visibility};
 
 pub(super) static HTML: Language = Language {
     name: "html",
@@ -11,10 +11,13 @@ pub(super) static HTML: Language = Language {
     separator: ".",
     comments: &["comment"],
     atoms: &["quoted_attribute_value"],
+    texts: &[],
     code_in_atoms: &[],
     definitions: &[],
     decisions: &[],
     cognitive: Cognitive::NONE,
+    outside_conditions: &[],
+    rescue: Rescue::None,
     imports: &[],
     parameter_lists: &[],
     not_parameters: &[],

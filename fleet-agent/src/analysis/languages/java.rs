@@ -2,7 +2,7 @@
 
 use bitacora_core::wire::record::SymbolKind;
 
-use super::{Cognitive, Definition, Import, Language, Mark::*, Name, Role, Target, Visibility};
+use super::{Cognitive, Definition, Import, Language, Mark::*, Name, Rescue, Role, Target, Visibility};
 
 pub(super) static JAVA: Language = Language {
     name: "java",
@@ -13,6 +13,7 @@ pub(super) static JAVA: Language = Language {
     separator: ".",
     comments: &["line_comment", "block_comment"],
     atoms: &["character_literal"],
+    texts: &["string_literal"],
     code_in_atoms: &[],
     definitions: &[
         Definition {
@@ -56,6 +57,8 @@ pub(super) static JAVA: Language = Language {
         ifs: &["if_statement"],
         calls: &[("method_invocation", "name")],
     },
+    outside_conditions: &[],
+    rescue: Rescue::None,
     imports: &[Import { node: "import_declaration", target: Target::Children(&["scoped_identifier", "identifier"]) }],
     parameter_lists: &["formal_parameters", "inferred_parameters"],
     not_parameters: &["receiver_parameter"],

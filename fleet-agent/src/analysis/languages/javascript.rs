@@ -2,7 +2,7 @@
 
 use bitacora_core::wire::record::SymbolKind;
 
-use super::{Cognitive, Definition, Import, Language, Mark::*, Name, Role, Target, Visibility};
+use super::{Cognitive, Definition, Import, Language, Mark::*, Name, Rescue, Role, Target, Visibility};
 
 pub(super) static JAVASCRIPT: Language = Language {
     name: "javascript",
@@ -13,6 +13,7 @@ pub(super) static JAVASCRIPT: Language = Language {
     separator: ".",
     comments: &["comment", "html_comment"],
     atoms: &["string", "regex"],
+    texts: &["template_string"],
     code_in_atoms: &[],
     definitions: &[
         Definition { node: "function_declaration", kind: SymbolKind::Function, name: Name::Field("name"), role: Role::Function, needs: "" },
@@ -61,6 +62,8 @@ pub(super) static JAVASCRIPT: Language = Language {
         ifs: &["if_statement"],
         calls: &[("call_expression", "function")],
     },
+    outside_conditions: &[],
+    rescue: Rescue::None,
     imports: &[
         Import { node: "import_statement", target: Target::Field("source") },
         Import { node: "export_statement", target: Target::Field("source") },

@@ -1,6 +1,6 @@
 //! JSON, with the comments that some programs allow.
 
-use super::{Cognitive, Language, Visibility};
+use super::{Cognitive, Language, Rescue, Visibility};
 
 pub(super) static JSON: Language = Language {
     name: "json",
@@ -11,10 +11,13 @@ pub(super) static JSON: Language = Language {
     separator: ".",
     comments: &["comment"],
     atoms: &["string"],
+    texts: &[],
     code_in_atoms: &[],
     definitions: &[],
     decisions: &[],
     cognitive: Cognitive::NONE,
+    outside_conditions: &[],
+    rescue: Rescue::None,
     imports: &[],
     parameter_lists: &[],
     not_parameters: &[],

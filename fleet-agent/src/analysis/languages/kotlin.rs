@@ -2,7 +2,7 @@
 
 use bitacora_core::wire::record::SymbolKind;
 
-use super::{Cognitive, Definition, Import, Language, Mark::*, Name, Role, Target, Visibility};
+use super::{Cognitive, Definition, Import, Language, Mark::*, Name, Rescue, Role, Target, Visibility};
 
 pub(super) static KOTLIN: Language = Language {
     name: "kotlin",
@@ -14,6 +14,7 @@ pub(super) static KOTLIN: Language = Language {
     comments: &["line_comment", "block_comment"],
     atoms: &["character_literal", "label"],
     // The first that fits wins: interfaces and enums are class declarations too, with another token or body.
+    texts: &["string_literal"],
     code_in_atoms: &[],
     definitions: &[
         Definition { node: "function_declaration", kind: SymbolKind::Function, name: Name::Field("name"), role: Role::Function, needs: "" },
@@ -47,6 +48,8 @@ pub(super) static KOTLIN: Language = Language {
         ifs: &["if_expression"],
         calls: &[("call_expression", "")],
     },
+    outside_conditions: &[],
+    rescue: Rescue::None,
     imports: &[Import { node: "import", target: Target::First(&["qualified_identifier", "identifier"]) }],
     parameter_lists: &["function_value_parameters"],
     // Default values are children of the list, beside the parameters.

@@ -2,7 +2,7 @@
 
 use bitacora_core::wire::record::SymbolKind;
 
-use super::{Cognitive, Definition, Import, Language, Mark::*, Name, Role, Target, Visibility};
+use super::{Cognitive, Definition, Import, Language, Mark::*, Name, Rescue, Role, Target, Visibility};
 
 pub(super) static LUA: Language = Language {
     name: "lua",
@@ -13,6 +13,7 @@ pub(super) static LUA: Language = Language {
     separator: ".",
     comments: &["comment", "hash_bang_line"],
     atoms: &["string"],
+    texts: &[],
     code_in_atoms: &[],
     definitions: &[
         Definition { node: "function_declaration", kind: SymbolKind::Function, name: Name::Field("name"), role: Role::Function, needs: "" },
@@ -27,6 +28,8 @@ pub(super) static LUA: Language = Language {
         ifs: &[],
         calls: &[("function_call", "name")],
     },
+    outside_conditions: &[],
+    rescue: Rescue::None,
     imports: &[Import {
         node: "function_call",
         target: Target::Call { function_field: "name", functions: &["require", "dofile", "loadfile"], arguments_field: "arguments" },

@@ -2,7 +2,7 @@
 
 use bitacora_core::wire::record::SymbolKind;
 
-use super::{Cognitive, Definition, Import, Language, Mark::*, Name, Role, Target, Visibility};
+use super::{Cognitive, Definition, Import, Language, Mark::*, Name, Rescue, Role, Target, Visibility};
 
 pub(super) static PHP: Language = Language {
     name: "php",
@@ -13,6 +13,7 @@ pub(super) static PHP: Language = Language {
     separator: "::",
     comments: &["comment"],
     atoms: &["string", "nowdoc", "variable_name"],
+    texts: &[],
     code_in_atoms: &[],
     definitions: &[
         Definition { node: "function_definition", kind: SymbolKind::Function, name: Name::Field("name"), role: Role::Function, needs: "" },
@@ -62,6 +63,8 @@ pub(super) static PHP: Language = Language {
         ifs: &["if_statement"],
         calls: &[("function_call_expression", "function"), ("member_call_expression", "name"), ("scoped_call_expression", "name")],
     },
+    outside_conditions: &[],
+    rescue: Rescue::None,
     imports: &[
         Import { node: "namespace_use_declaration", target: Target::Children(&["namespace_name"]) },
         Import { node: "namespace_use_clause", target: Target::First(&["qualified_name", "name"]) },

@@ -2,7 +2,7 @@
 
 use bitacora_core::wire::record::SymbolKind;
 
-use super::{Cognitive, Definition, Import, Language, Mark::*, Name, Role, Target, Visibility};
+use super::{Cognitive, Definition, Import, Language, Mark::*, Name, Rescue, Role, Target, Visibility};
 
 pub(super) static PYTHON: Language = Language {
     name: "python",
@@ -14,6 +14,7 @@ pub(super) static PYTHON: Language = Language {
     comments: &["comment"],
     // An atom that holds one of `code_in_atoms` is descended into: lizard counts the `if` in f"{a if b else c}".
     atoms: &["string", "string_content"],
+    texts: &["string"],
     code_in_atoms: &["interpolation"],
     definitions: &[
         Definition { node: "function_definition", kind: SymbolKind::Function, name: Name::Field("name"), role: Role::Function, needs: "" },
@@ -38,6 +39,8 @@ pub(super) static PYTHON: Language = Language {
         ifs: &[],
         calls: &[("call", "function")],
     },
+    outside_conditions: &[],
+    rescue: Rescue::None,
     imports: &[
         Import { node: "import_statement", target: Target::Children(&["dotted_name", "aliased_import"]) },
         Import { node: "import_from_statement", target: Target::Field("module_name") },

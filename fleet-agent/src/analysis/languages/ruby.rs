@@ -2,7 +2,7 @@
 
 use bitacora_core::wire::record::SymbolKind;
 
-use super::{Cognitive, Definition, Import, Language, Mark::*, Name, Role, Target, Visibility};
+use super::{Cognitive, Definition, Import, Language, Mark::*, Name, Rescue, Role, Target, Visibility};
 
 pub(super) static RUBY: Language = Language {
     name: "ruby",
@@ -24,6 +24,7 @@ pub(super) static RUBY: Language = Language {
         "character",
         "chained_string",
     ],
+    texts: &["string"],
     code_in_atoms: &["interpolation", "string"],
     definitions: &[
         Definition { node: "method", kind: SymbolKind::Function, name: Name::Field("name"), role: Role::Function, needs: "" },
@@ -73,6 +74,8 @@ pub(super) static RUBY: Language = Language {
         ifs: &[],
         calls: &[("call", "method")],
     },
+    outside_conditions: &[],
+    rescue: Rescue::None,
     imports: &[Import {
         node: "call",
         target: Target::Call { function_field: "method", functions: &["require", "require_relative", "load", "autoload"], arguments_field: "arguments" },

@@ -2,7 +2,7 @@
 
 use bitacora_core::wire::record::SymbolKind;
 
-use super::{Cognitive, Definition, Import, Language, Mark::*, Name, Role, Target, Visibility};
+use super::{Cognitive, Definition, Import, Language, Mark::*, Name, Rescue, Role, Target, Visibility};
 
 pub(super) static RUST: Language = Language {
     name: "rust",
@@ -13,6 +13,7 @@ pub(super) static RUST: Language = Language {
     separator: "::",
     comments: &["line_comment", "block_comment"],
     atoms: &["string_literal", "raw_string_literal", "char_literal"],
+    texts: &["string_literal", "raw_string_literal"],
     code_in_atoms: &[],
     definitions: &[
         Definition { node: "function_item", kind: SymbolKind::Function, name: Name::Field("name"), role: Role::Function, needs: "" },
@@ -30,7 +31,7 @@ pub(super) static RUST: Language = Language {
         Definition { node: "static_item", kind: SymbolKind::Variable, name: Name::Field("name"), role: Role::OuterLeaf, needs: "" },
     ],
     // `?` is one each, in `?Sized` too; `where` and every `for`; a `match` is its arms less one; `let … else`.
-    // `&&x` and the empty `||` of a closure are one token to lizard: two adjacent ones here.
+    // lizard also counts the `&&` of a pattern and the `||` of a closure without parameters; those decide nothing.
     decisions: &[
         Token("if"),
         Token("for"),
@@ -51,6 +52,8 @@ pub(super) static RUST: Language = Language {
         ifs: &["if_expression"],
         calls: &[("call_expression", "function")],
     },
+    outside_conditions: &[],
+    rescue: Rescue::Tokens { node: "token_tree", keyword: "fn" },
     imports: &[
         Import { node: "use_declaration", target: Target::Field("argument") },
         Import { node: "extern_crate_declaration", target: Target::Field("name") },

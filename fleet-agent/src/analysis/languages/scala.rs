@@ -2,7 +2,7 @@
 
 use bitacora_core::wire::record::SymbolKind;
 
-use super::{Cognitive, Definition, Import, Language, Mark::*, Name, Role, Target, Visibility};
+use super::{Cognitive, Definition, Import, Language, Mark::*, Name, Rescue, Role, Target, Visibility};
 
 pub(super) static SCALA: Language = Language {
     name: "scala",
@@ -13,6 +13,7 @@ pub(super) static SCALA: Language = Language {
     separator: ".",
     comments: &["comment", "block_comment"],
     atoms: &["string", "character_literal"],
+    texts: &["string"],
     code_in_atoms: &[],
     definitions: &[
         Definition { node: "function_definition", kind: SymbolKind::Function, name: Name::Field("name"), role: Role::Function, needs: "" },
@@ -59,6 +60,8 @@ pub(super) static SCALA: Language = Language {
         ifs: &["if_expression"],
         calls: &[("call_expression", "function")],
     },
+    outside_conditions: &[],
+    rescue: Rescue::None,
     imports: &[Import { node: "import_declaration", target: Target::Rest }],
     parameter_lists: &["parameters"],
     not_parameters: &[],

@@ -2,7 +2,7 @@
 
 use bitacora_core::wire::record::SymbolKind;
 
-use super::{Cognitive, Definition, Import, Language, Mark, Mark::*, Name, Role, Target, Visibility};
+use super::{Cognitive, Definition, Import, Language, Mark, Mark::*, Name, Rescue, Role, Target, Visibility};
 
 const COMMENTS: &[&str] = &["comment", "html_comment"];
 
@@ -95,10 +95,13 @@ pub(super) static TYPESCRIPT: Language = Language {
     separator: ".",
     comments: COMMENTS,
     atoms: ATOMS,
+    texts: &["template_string"],
     code_in_atoms: &[],
     definitions: DEFINITIONS,
     decisions: DECISIONS,
     cognitive: COGNITIVE,
+    outside_conditions: &[],
+    rescue: Rescue::None,
     imports: IMPORTS,
     parameter_lists: PARAMETER_LISTS,
     not_parameters: &[],
@@ -114,10 +117,13 @@ pub(super) static TSX: Language = Language {
     separator: ".",
     comments: COMMENTS,
     atoms: ATOMS,
+    texts: &["template_string"],
     code_in_atoms: &[],
     definitions: DEFINITIONS,
     decisions: DECISIONS,
     cognitive: COGNITIVE,
+    outside_conditions: &[],
+    rescue: Rescue::None,
     imports: IMPORTS,
     parameter_lists: PARAMETER_LISTS,
     not_parameters: &[],

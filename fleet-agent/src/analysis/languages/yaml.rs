@@ -1,6 +1,6 @@
 //! YAML.
 
-use super::{Cognitive, Language, Visibility};
+use super::{Cognitive, Language, Rescue, Visibility};
 
 pub(super) static YAML: Language = Language {
     name: "yaml",
@@ -11,10 +11,13 @@ pub(super) static YAML: Language = Language {
     separator: ".",
     comments: &["comment"],
     atoms: &["plain_scalar", "single_quote_scalar", "double_quote_scalar", "block_scalar", "anchor", "alias"],
+    texts: &[],
     code_in_atoms: &[],
     definitions: &[],
     decisions: &[],
     cognitive: Cognitive::NONE,
+    outside_conditions: &[],
+    rescue: Rescue::None,
     imports: &[],
     parameter_lists: &[],
     not_parameters: &[],

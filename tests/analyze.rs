@@ -1,0 +1,131 @@
+//! `analyze` on trees that are as they should be.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use super::support::{Place, item, report, timeless};
+
+#[test]
+fn a_report_holds_what_is_in_the_tree() {
+    let place = Place::new();
+    place.write("a.py", "import os\n\n\nclass A:\n    def f(self, x):\n        if x:\n            return 1\n        return 2\n");
+    place.write("b/run", "#!/usr/bin/env python3\nprint(1)\n");
+    place.write("c.txt", "no source\n");
+    place.write(".gitignore", "ignored.py\n");
+    place.write("ignored.py", "x = 1\n");
+    let report = place.analyse(0);
+    let a = item(&report, "a.py").unwrap();
+    assert_eq!(a["language"], "python");
+    assert_eq!(a["lines"], json!({"total": 8, "code": 6, "comment": 0, "blank": 2}));
+    assert_eq!(a["imports"], json!([{"target": "os"}]));
+    let symbols: Vec<(&str, &str, u64, u64, &Value)> = a["symbols"].as_array().unwrap().iter().map(symbol).collect();
+    assert_eq!(symbols, [("A", "class", 4, 7, &Value::Null), ("f", "method", 5, 9, &json!("A"))]);
+    let function = &a["functions"][0];
+    assert_eq!((&function["cyclomatic"], &function["cognitive"], &function["parameters"]), (&json!(2), &json!(1), &json!(2)));
+    assert_eq!(item(&report, "b/run").unwrap()["language"], "python");
+    assert_eq!(report["items"].as_array().unwrap().len(), 2);
+    assert_eq!(report["summary"]["other_files"], 1);
+}
+
+fn symbol(symbol: &Value) -> (&str, &str, u64, u64, &Value) {
+    let text = |key: &str| symbol[key].as_str().unwrap();
+    (text("name"), text("kind"), symbol["line"].as_u64().unwrap(), symbol["column"].as_u64().unwrap(), &symbol["container"])
+}
+
+#[test]
+fn reports_fit_their_schema() {
+    let place = Place::new();
+    place.fill(3);
+    place.write("bin.c", b"\0\0");
+    place.write("page.html", "<html><body>x</body></html>");
+    let schema: Value = serde_json::from_str(include_str!("../assets/schemas/analysis.json")).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let report = place.analyse(0);
+    let errors: Vec<String> = validator.iter_errors(&report).map(|error| format!("{} at {}", error, error.instance_path())).collect();
+    assert!(errors.is_empty(), "{errors:?}");
+    let mut broken = report;
+    broken["items"][0]["lines"].as_object_mut().unwrap().remove("code");
+    assert!(!validator.is_valid(&broken), "the schema can refuse");
+}
+
+#[test]
+fn the_second_run_says_the_same_and_reads_nothing() {
+    let place = Place::new();
+    place.fill(20);
+    let first = timeless(place.analyse(0));
+    age(&place);
+    timeless(place.analyse(0));
+    let tree = place.tree();
+    let output = place.run(&["analyze", tree.to_str().unwrap(), "-o", "table"]);
+    assert!(String::from_utf8_lossy(&output.stdout).contains("nothing changed"));
+    assert_eq!(timeless(place.analyse(0)), first);
+    let jobs = report(&place.run(&["job", "ls", "-o", "json"]), 0);
+    assert_eq!(jobs["items"].as_array().unwrap().last().unwrap()["sparks"], 0);
+}
+
+/// Sets every file's time back, so that it is settled at once.
+fn age(place: &Place) {
+    let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(3600);
+    for folder in fs::read_dir(place.tree()).unwrap().flatten() {
+        for file in fs::read_dir(folder.path()).into_iter().flatten().flatten() {
+            fs::File::options().append(true).open(file.path()).unwrap().set_modified(long_ago).unwrap();
+        }
+    }
+}
+
+#[test]
+fn changes_are_seen() {
+    let place = Place::new();
+    place.fill(4);
+    place.analyse(0);
+    place.write("d0/f0.py", "def only():\n    pass\n");
+    place.write("new.go", "package p\n\nfunc F() {}\n");
+    fs::remove_file(place.tree().join("d1/f1.c")).unwrap();
+    let changed = timeless(place.analyse(0));
+    let fresh = Place::new();
+    fresh.fill(4);
+    fresh.write("d0/f0.py", "def only():\n    pass\n");
+    fresh.write("new.go", "package p\n\nfunc F() {}\n");
+    fs::remove_file(fresh.tree().join("d1/f1.c")).unwrap();
+    assert_eq!(changed, timeless(fresh.analyse(0)));
+}
+
+#[test]
+fn every_partitioning_and_any_number_of_threads_give_the_same_report() {
+    let place = Place::new();
+    place.fill(12);
+    let reference = timeless(place.analyse(0));
+    for strategy in ["by-file-count", "by-language", "by-complexity", "by-dependencies", "intelligent"] {
+        for threads in ["1", "3"] {
+            let arguments =
+                ["analyze", place.tree().to_str().unwrap(), "-o", "json", "--no-cache", "--partition", strategy, "--threads", threads].map(str::to_owned);
+            let output = place.run(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+            assert_eq!(timeless(report(&output, 0)), reference, "{strategy} with {threads} threads");
+        }
+    }
+}
+
+#[test]
+fn two_commands_at_once_both_succeed() {
+    let place = Place::new();
+    place.fill(10);
+    let other = Place::new();
+    other.fill(10);
+    let start = |tree: &Place| {
+        let tree = tree.tree();
+        place
+            .bitacora(&["analyze", tree.to_str().unwrap(), "-o", "json"])
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
+    let (one, two) = (start(&place), start(&other));
+    for child in [one, two] {
+        assert_eq!(report(&child.wait_with_output().unwrap(), 0)["items"].as_array().unwrap().len(), 20);
+    }
+    let projects = report(&place.run(&["project", "ls", "-o", "json"]), 0);
+    let names: Vec<&str> = projects["items"].as_array().unwrap().iter().map(|project| project["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["tree", "tree-2"]);
+}

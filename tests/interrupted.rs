@@ -1,0 +1,111 @@
+//! Killed, interrupted, and begun again: what was finished is not done again, and the report is the same.
+
+use std::{
+    collections::BTreeMap,
+    process::{Child, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+use super::support::{Place, report, rounds, timeless};
+
+/// Longest time that one of these runs may take before the test gives up on it.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Sparks of the last job that are completed, with their attempts.
+fn finished(place: &Place) -> BTreeMap<String, u64> {
+    let jobs = place.run(&["job", "ls", "-o", "json"]);
+    let jobs: Value = serde_json::from_slice(&jobs.stdout).unwrap();
+    let Some(job) = jobs["items"].as_array().and_then(|items| items.last()) else { return BTreeMap::new() };
+    let sparks = report(&place.run(&["job", "show", job["id"].as_str().unwrap(), "-o", "json"]), 0);
+    let completed = sparks["items"].as_array().unwrap().iter().filter(|spark| spark["status"] == "completed");
+    completed.map(|spark| (spark["id"].as_str().unwrap().to_owned(), spark["attempts"].as_u64().unwrap())).collect()
+}
+
+fn start(place: &Place) -> Child {
+    let tree = place.tree();
+    place.bitacora(&["analyze", tree.to_str().unwrap(), "-o", "json", "--threads", "2"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+#[test]
+fn killed_at_any_moment_it_goes_on_where_it_was() {
+    let reference = Place::new();
+    reference.fill(150);
+    let expected = timeless(reference.analyse(0));
+    let took = {
+        let begun = Instant::now();
+        start(&{
+            let fresh = Place::new();
+            fresh.fill(150);
+            fresh
+        })
+        .wait()
+        .unwrap();
+        begun.elapsed()
+    };
+    for round in 0..rounds() {
+        let place = Place::new();
+        place.fill(150);
+        let (mut kills, mut kept, mut repeated) = (0, 0, 0);
+        let begun = Instant::now();
+        loop {
+            assert!(begun.elapsed() < PATIENCE, "round {round} does not end");
+            let before = finished(&place);
+            let mut child = start(&place);
+            // A different moment each time, spread over the whole run.
+            thread::sleep(took.mul_f64(f64::from((round * 7 + kills * 13) % 20 + 1) / 25.0));
+            child.kill().unwrap();
+            let ended = child.wait().unwrap();
+            let after = finished(&place);
+            if ended.success() {
+                break;
+            }
+            kills += 1;
+            kept += before.len();
+            repeated += before.iter().filter(|(spark, attempts)| after.get(*spark).is_some_and(|now| now != *attempts)).count();
+        }
+        assert_eq!(timeless(place.analyse(0)), expected, "round {round}");
+        assert!(repeated * 10 <= kept, "round {round}: {repeated} of {kept} finished sparks were done again");
+        println!("round {round}: {kills} kills, {kept} finished sparks seen again, {repeated} of them repeated");
+    }
+}
+
+#[test]
+fn an_interrupt_stops_cleanly_and_suspects_nobody() {
+    let place = Place::new();
+    place.fill(300);
+    let begun = Instant::now();
+    let mut child = start(&place);
+    while finished(&place).is_empty() {
+        assert!(begun.elapsed() < PATIENCE && child.try_wait().unwrap().is_none(), "no spark finished before the end");
+    }
+    assert!(std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let done = finished(&place);
+    assert!(!done.is_empty());
+    let jobs = report(&place.run(&["job", "ls", "-o", "json"]), 0);
+    assert_eq!(jobs["items"][0]["status"], "paused");
+    let sparks = report(&place.run(&["job", "show", jobs["items"][0]["id"].as_str().unwrap(), "-o", "json"]), 0);
+    assert!(sparks["items"].as_array().unwrap().iter().all(|spark| spark["isolated"] == false));
+    assert_eq!(place.analyse(0)["items"].as_array().unwrap().len(), 600);
+}
+
+#[test]
+fn a_running_job_can_be_cancelled_from_elsewhere() {
+    let place = Place::new();
+    place.fill(300);
+    let begun = Instant::now();
+    let mut child = start(&place);
+    while finished(&place).is_empty() {
+        assert!(begun.elapsed() < PATIENCE && child.try_wait().unwrap().is_none(), "no spark finished before the end");
+    }
+    let jobs = report(&place.run(&["job", "ls", "-o", "json"]), 0);
+    let job = jobs["items"][0]["id"].as_str().unwrap();
+    let explained = place.run(&["job", "explain", job]);
+    assert!(String::from_utf8_lossy(&explained.stdout).contains("running"), "{explained:?}");
+    assert_eq!(place.run(&["job", "cancel", job]).status.code(), Some(0));
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    assert_eq!(place.run(&["job", "retry", job]).status.code(), Some(0));
+}
