@@ -6,6 +6,8 @@
 //!
 //! The list on stdin has a language, a tab and a path a line. Prints the wall and CPU seconds of the work as JSON.
 
+#![expect(clippy::print_stdout, reason = "the figures are the output")]
+
 use std::{
     io::BufRead,
     path::PathBuf,

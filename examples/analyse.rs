@@ -4,6 +4,8 @@
 //! cargo run --example analyse -- PATH
 //! ```
 
+#![expect(clippy::print_stdout, reason = "the figures are the output")]
+
 use std::{path::PathBuf, sync::atomic::AtomicBool};
 
 use bitacora_core::wire::task::FileLimits;

@@ -23,7 +23,7 @@ pub fn language_by_name(file_name: &[u8]) -> Option<LanguageIndex> {
     let by_extension = || {
         let (stem, extension) = name.rsplit_once('.')?;
         let known = |language: &&super::languages::Language| language.extensions.iter().any(|known| known.eq_ignore_ascii_case(extension));
-        if stem.is_empty() { None } else { LANGUAGES.iter().position(|language| known(&language)) }
+        if stem.is_empty() { None } else { LANGUAGES.iter().position(known) }
     };
     by_whole_name.or_else(by_extension).map(LanguageIndex)
 }

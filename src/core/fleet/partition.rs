@@ -145,7 +145,7 @@ mod tests {
         let file = |i: u32| ListedFile {
             path: RelativePath::new(format!("d{}/f{i}", i % 7).into()).unwrap(),
             size: u64::from(i * 7919 % 100_000),
-            language: if i % 3 == 0 { "c" } else { "go" }.into(),
+            language: if i.is_multiple_of(3) { "c" } else { "go" }.into(),
             complexity: i % 50,
             cluster: i % 4,
         };
