@@ -3,10 +3,12 @@
 //! Each pack lists its symbol names in order. A query runs over those lists with a literal search; only when that finds
 //! too little does a fuzzy match look at every name. An entry that no row of the result points to is of an older state and ignored.
 
+use std::collections::{BTreeMap, HashSet};
+
 use bitacora_core::{ids::Digest, paths::RelativePath, wire::record::Symbol};
 use fleet_agent::{
     cache::CacheError,
-    pack::{Pack, SymbolRef},
+    pack::{PackError, Segment, SymbolRef, letters},
 };
 use nucleo_matcher::{
     Config, Matcher, Utf32Str,
@@ -16,8 +18,8 @@ use regex::bytes::{Regex, RegexBuilder};
 
 use crate::result::{ResultError, StoredResult};
 
-/// Hits that are kept to be ordered; beyond it the longer names are dropped first.
-const HITS_MAX: usize = 100_000;
+/// Names kept for each one shown: some may be of an older state of the tree.
+const STALE_FACTOR: usize = 4;
 /// Shorter queries match nearly everything fuzzily.
 const FUZZY_CHARACTERS_MIN: usize = 3;
 
@@ -51,39 +53,90 @@ pub struct Match {
     pub fit: Fit,
 }
 
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Hit {
+/// A name that fits, in the order in which names are shown.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
     fit: Fit,
     length: usize,
-    name: String,
-    pack: u32,
-    at: SymbolRef,
+    name: Vec<u8>,
+}
+
+/// The best names so far and where they are: a pack, and the name's number there.
+struct Best {
+    names: BTreeMap<Key, Vec<(u32, u32)>>,
+    names_max: usize,
+    dropped: bool,
+}
+
+impl Best {
+    fn new(names_max: usize) -> Best {
+        Best { names: BTreeMap::new(), names_max, dropped: false }
+    }
+
+    /// Most names of a large tree end here, without a copy being made of them.
+    fn offer(&mut self, fit: Fit, name: &[u8], place: (u32, u32)) {
+        if self.names.len() >= self.names_max {
+            let worst = self.names.last_key_value().map(|(key, _)| (key.fit, key.length, key.name.as_slice()));
+            if worst.is_some_and(|worst| worst < (fit, name.len(), name)) {
+                self.dropped = true;
+                return;
+            }
+        }
+        self.insert(Key { fit, length: name.len(), name: name.to_vec() }, &[place]);
+    }
+
+    fn insert(&mut self, key: Key, places: &[(u32, u32)]) {
+        self.names.entry(key).or_default().extend_from_slice(places);
+        if self.names.len() > self.names_max {
+            self.names.pop_last();
+            self.dropped = true;
+        }
+    }
+
+    fn merge(&mut self, other: Best) {
+        self.dropped |= other.dropped;
+        other.names.into_iter().for_each(|(key, places)| self.insert(key, &places));
+    }
 }
 
 /// The best `limit` symbols for a query, and whether there were more. Upper case in the query makes it case-sensitive.
 pub fn symbols(result: &mut StoredResult, query: &str, limit: usize, threads: usize) -> Result<(Vec<Match>, bool), ResultError> {
     let packs = result.manifest.packs();
-    let mut hits = scan(result, &packs, threads, &Literal::new(query))?;
-    if hits.len() < limit && query.chars().count() >= FUZZY_CHARACTERS_MIN {
-        let found: std::collections::HashSet<(u32, SymbolRef)> = hits.iter().map(|hit| (hit.pack, hit.at)).collect();
-        let fuzzy = scan(result, &packs, threads, &Fuzzy::new(query))?;
-        hits.extend(fuzzy.into_iter().filter(|hit| !found.contains(&(hit.pack, hit.at))));
+    let names_max = limit.saturating_add(1).saturating_mul(STALE_FACTOR);
+    let mut best = scan(result, &packs, threads, names_max, &Literal::new(query))?;
+    if best.names.len() < limit && query.chars().count() >= FUZZY_CHARACTERS_MIN {
+        let literal: HashSet<Vec<u8>> = best.names.keys().map(|key| key.name.clone()).collect();
+        let mut fuzzy = scan(result, &packs, threads, names_max, &Fuzzy::new(query))?;
+        fuzzy.names.retain(|key, _| !literal.contains(&key.name));
+        best.merge(fuzzy);
     }
-    place(result, hits, limit)
+    place(result, &packs, best, limit)
 }
 
-/// Puts hits in order, by path where names are the same, and reads the records of those that are shown.
-fn place(result: &mut StoredResult, hits: Vec<Hit>, limit: usize) -> Result<(Vec<Match>, bool), ResultError> {
+/// Finds the symbols of the best names, by path where names are the same, and reads the records of those that are shown.
+fn place(result: &mut StoredResult, packs: &[Digest], best: Best, limit: usize) -> Result<(Vec<Match>, bool), ResultError> {
     let places = Places::of(result);
-    let mut placed: Vec<(Fit, usize, String, u32, u32)> = Vec::with_capacity(hits.len());
-    for hit in hits {
-        placed.extend(places.rows(hit.pack, hit.at.entry).map(|row| (hit.fit, hit.length, hit.name.clone(), row, hit.at.ordinal)));
+    let (mut placed, mut open, mut segment) = (Vec::new(), None, Segment::default());
+    let mut occurrences: BTreeMap<(u32, u32), Vec<SymbolRef>> = best.names.values().flatten().map(|place| (*place, Vec::new())).collect();
+    for ((pack, number), found) in &mut occurrences {
+        let name = packs[*pack as usize];
+        let damaged = |error| CacheError::Pack(name, error);
+        if open.replace(*pack) != Some(*pack) {
+            result.cache().segment(name, &mut segment)?;
+            segment.load_rows().map_err(damaged)?;
+        }
+        *found = segment.occurrences(*number).map_err(damaged)?;
+    }
+    for (order, (key, at)) in best.names.iter().enumerate() {
+        for (pack, symbol) in at.iter().flat_map(|place| occurrences[place].iter().map(|symbol| (place.0, symbol))) {
+            placed.extend(places.rows(pack, symbol.entry).map(|row| (order, row, symbol.ordinal, key.fit)));
+        }
     }
     placed.sort_unstable();
-    let more = placed.len() > limit;
+    let more = best.dropped || placed.len() > limit;
     placed.truncate(limit);
     let mut matches = Vec::with_capacity(placed.len());
-    for (fit, _, _, row, ordinal) in placed {
+    for (_, row, ordinal, fit) in placed {
         let row = result.manifest.row(row).expect("it is one of the rows");
         let (path, language) = (row.path()?, row.language());
         let record = result.record(row.record().expect("only rows with a record were looked at"))?;
@@ -114,87 +167,81 @@ impl Places {
 
 /// A way to find names in a pack's list.
 trait Search: Sync {
-    fn search(&self, pack: &Pack<Vec<u8>>, number: u32, hits: &mut Vec<Hit>);
+    /// Offers each name that fits, as one of the pack of this number.
+    fn search(&self, segment: &mut Segment, pack: u32, best: &mut Best) -> Result<(), PackError>;
 }
 
-fn scan(result: &StoredResult, packs: &[Digest], threads: usize, search: &impl Search) -> Result<Vec<Hit>, CacheError> {
+fn scan(result: &StoredResult, packs: &[Digest], threads: usize, names_max: usize, search: &impl Search) -> Result<Best, CacheError> {
     let cache = result.cache();
-    let share = |start: usize| -> Result<Vec<Hit>, CacheError> {
-        let mut hits = Vec::new();
+    let share = |start: usize| -> Result<Best, CacheError> {
+        let (mut best, mut segment) = (Best::new(names_max), Segment::default());
         for number in (start..packs.len()).step_by(threads.max(1)) {
-            search.search(&cache.pack_unchecked(packs[number])?, number as u32, &mut hits);
-            prune(&mut hits);
+            cache.segment(packs[number], &mut segment)?;
+            search.search(&mut segment, number as u32, &mut best).map_err(|error| CacheError::Pack(packs[number], error))?;
         }
-        Ok(hits)
+        Ok(best)
     };
     std::thread::scope(|scope| {
         let shares: Vec<_> = (0..threads.max(1)).map(|start| scope.spawn(move || share(start))).collect();
-        let mut hits = Vec::new();
+        let mut best = Best::new(names_max);
         for share in shares {
-            hits.extend(share.join().expect("a search does not panic")?);
+            best.merge(share.join().expect("a search does not panic")?);
         }
-        Ok(hits)
+        Ok(best)
     })
-}
-
-fn prune(hits: &mut Vec<Hit>) {
-    if hits.len() > 2 * HITS_MAX {
-        hits.sort_unstable();
-        hits.truncate(HITS_MAX);
-    }
 }
 
 struct Literal {
     pattern: Regex,
-    length: usize,
 }
 
 impl Literal {
     fn new(query: &str) -> Literal {
         let insensitive = !query.contains(char::is_uppercase);
         let pattern = RegexBuilder::new(&regex::escape(query)).case_insensitive(insensitive).build().expect("an escaped text is a pattern");
-        Literal { pattern, length: query.len() }
+        Literal { pattern }
     }
 }
 
 impl Search for Literal {
-    fn search(&self, pack: &Pack<Vec<u8>>, number: u32, hits: &mut Vec<Hit>) {
-        let names = pack.names();
-        let (mut symbol, mut from) = (0, 0);
-        while let Some(found) = self.pattern.find_at(names, from) {
-            symbol = symbol_at(pack, symbol, found.start());
-            let start = symbol.checked_sub(1).and_then(|before| pack.name_end(before)).unwrap_or(0);
-            let Some(end) = pack.name_end(symbol).filter(|end| *end > from && *end <= names.len()) else { return };
-            let (prefix, whole) = (found.start() == start, end - 1 - start == found.len());
+    fn search(&self, segment: &mut Segment, pack: u32, best: &mut Best) -> Result<(), PackError> {
+        let (mut number, mut from) = (0, 0);
+        while let Some(place) = self.pattern.find_at(segment.names(), from).map(|place| place.range()) {
+            segment.load_rows()?;
+            number = name_at(segment, number, place.start);
+            let end = segment.name_end(number);
+            if end <= from || end > segment.names().len() {
+                return Ok(());
+            }
+            let (prefix, whole) = (segment.names()[..place.start].ends_with(b"\n") || place.start == 0, segment.name(number).len() == place.len());
             let fit = match (prefix, whole) {
                 (true, true) => Fit::Exact,
                 (true, false) => Fit::Prefix,
                 (false, _) => Fit::Substring,
             };
-            if let Some(at) = pack.symbol(symbol) {
-                hits.push(Hit { fit, length: end - 1 - start, name: String::from_utf8_lossy(&names[start..end - 1]).into_owned(), pack: number, at });
-            }
+            best.offer(fit, segment.name(number), (pack, number));
             from = end;
-            if self.length == 0 && from >= names.len() {
-                return;
-            }
         }
+        Ok(())
     }
 }
 
-/// The first symbol from `from` on whose name ends behind `byte`.
-fn symbol_at(pack: &Pack<Vec<u8>>, from: u32, byte: usize) -> u32 {
-    let (mut low, mut high) = (from, pack.symbols());
+/// The first name from `from` on that ends behind `byte`.
+fn name_at(segment: &Segment, from: u32, byte: usize) -> u32 {
+    if segment.name_end(from) > byte {
+        return from;
+    }
+    let (mut low, mut high) = (from + 1, segment.count());
     while low < high {
         let middle = low + (high - low) / 2;
-        if pack.name_end(middle).is_some_and(|end| end <= byte) { low = middle + 1 } else { high = middle }
+        if segment.name_end(middle) <= byte { low = middle + 1 } else { high = middle }
     }
     low
 }
 
 struct Fuzzy {
     pattern: Pattern,
-    /// One bit for each letter or digit that a name must have.
+    /// What a name must have.
     needs: u64,
 }
 
@@ -205,29 +252,15 @@ impl Fuzzy {
 }
 
 impl Search for Fuzzy {
-    fn search(&self, pack: &Pack<Vec<u8>>, number: u32, hits: &mut Vec<Hit>) {
-        let mut matcher = Matcher::new(Config::DEFAULT);
-        let mut characters = Vec::new();
-        let mut last: (&[u8], Option<u32>) = (b"", None);
-        for (symbol, name) in (0..pack.symbols()).zip(pack.names().split(|byte| *byte == b'\n')) {
-            if name != last.0 {
-                let possible = letters(name) & self.needs == self.needs;
-                let score = |name| self.pattern.score(Utf32Str::new(name, &mut characters), &mut matcher);
-                last = (name, std::str::from_utf8(name).ok().filter(|_| possible).and_then(score));
-            }
-            if let (Some(score), Some(at)) = (last.1, pack.symbol(symbol)) {
-                let name = String::from_utf8_lossy(name).into_owned();
-                hits.push(Hit { fit: Fit::Fuzzy(std::cmp::Reverse(score)), length: name.len(), name, pack: number, at });
+    fn search(&self, segment: &mut Segment, pack: u32, best: &mut Best) -> Result<(), PackError> {
+        segment.load_rows()?;
+        let (mut matcher, mut characters) = (Matcher::new(Config::DEFAULT), Vec::new());
+        for number in (0..segment.count()).filter(|number| segment.letters(*number) & self.needs == self.needs) {
+            let Ok(name) = std::str::from_utf8(segment.name(number)) else { continue };
+            if let Some(score) = self.pattern.score(Utf32Str::new(name, &mut characters), &mut matcher) {
+                best.offer(Fit::Fuzzy(std::cmp::Reverse(score)), segment.name(number), (pack, number));
             }
         }
+        Ok(())
     }
-}
-
-/// The letters and digits of a text, whatever their case, as bits; everything else is no bit.
-fn letters(text: &[u8]) -> u64 {
-    text.iter().fold(0, |bits, byte| match byte.to_ascii_lowercase() {
-        letter @ b'a'..=b'z' => bits | 1 << (letter - b'a'),
-        digit @ b'0'..=b'9' => bits | 1 << (26 + digit - b'0'),
-        _ => bits,
-    })
 }

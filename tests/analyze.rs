@@ -12,7 +12,11 @@ fn a_report_holds_what_is_in_the_tree() {
     place.write("a.py", "import os\n\n\nclass A:\n    def f(self, x):\n        if x:\n            return 1\n        return 2\n");
     place.write("b/run", "#!/usr/bin/env python3\nprint(1)\n");
     place.write("c.txt", "no source\n");
+    place.write(".git/HEAD", "");
     place.write(".gitignore", "ignored.py\n");
+    place.write("sub/.ignore", "also.py\n");
+    place.write("sub/also.py", "x = 1\n");
+    place.write(".hidden.py", "x = 1\n");
     place.write("ignored.py", "x = 1\n");
     let report = place.analyse(0);
     let a = item(&report, "a.py").unwrap();

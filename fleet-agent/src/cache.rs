@@ -1,6 +1,6 @@
 //! Finding a record again: by content and language, among the packs that this engine made.
 
-use std::{collections::HashMap, fs::File, os::unix::fs::FileExt, path::Path};
+use std::{collections::HashMap, path::Path};
 
 use bitacora_core::{
     cache::RecordKey,
@@ -10,7 +10,7 @@ use bitacora_core::{
 
 use crate::{
     blobs::{BlobError, Blobs},
-    pack::{Pack, PackError},
+    pack::{Pack, PackError, Segment},
 };
 
 /// The packs of a data directory.
@@ -85,16 +85,8 @@ impl Cache {
         self.pack(reference.pack)?.record(reference.entry).map_err(|error| CacheError::Pack(reference.pack, error))
     }
 
-    /// A pack as it lies on the disk, for a search that reads names only: whatever it finds is read again, checked.
-    pub fn pack_unchecked(&self, name: Digest) -> Result<Pack<Vec<u8>>, CacheError> {
-        let path = self.packs.path(name);
-        let read = || {
-            let file = File::open(&path)?;
-            let mut bytes = vec![0; file.metadata()?.len() as usize];
-            file.read_exact_at(&mut bytes, 0)?;
-            Ok(bytes)
-        };
-        let bytes = read().map_err(|source| BlobError::Io { operation: "read", path: path.clone(), source })?;
-        Pack::open(bytes).map_err(|error| CacheError::Pack(name, error))
+    /// The names of a pack's symbols, read into `segment`.
+    pub fn segment(&self, name: Digest, segment: &mut Segment) -> Result<(), CacheError> {
+        segment.open(&self.packs.path(name)).map_err(|error| CacheError::Pack(name, error))
     }
 }

@@ -1,5 +1,5 @@
-//! Finding the files of a tree: `.gitignore`, `.ignore` and hidden files as ripgrep treats them, links never followed,
-//! nothing opened.
+//! Finding the files of a tree: `.gitignore` (inside a git repository), `.ignore` and hidden files as ripgrep treats
+//! them, links never followed, nothing opened. A person's global gitignore is left out: a report must not depend on it.
 
 use std::{
     ffi::OsStr,
@@ -55,7 +55,7 @@ pub fn list(root: &Path, threads: usize, bytes_max: u64) -> Result<Tree, Listing
     }
     std::fs::read_dir(root).map_err(|source| ListingError::Root { path: root.to_owned(), source })?;
     let (tx, rx) = crossbeam_channel::unbounded();
-    let walk = WalkBuilder::new(root).require_git(false).git_global(false).threads(threads).build_parallel();
+    let walk = WalkBuilder::new(root).git_global(false).threads(threads).build_parallel();
     walk.run(|| {
         let mut batch = Batch { tree: Tree::default(), tx: tx.clone() };
         Box::new(move |entry| {

@@ -1,23 +1,36 @@
-//! The records of one spark in one blob, with an index by content and a sorted list of their symbols.
+//! The records of one spark in one blob, with an index by content and a sorted list of their symbols' names.
 //!
 //! ```text
-//! magic 8 | fingerprint 32 | records (MessagePack) ... | symbol names, each with '\n' ... |
-//! symbols: entry u32, ordinal u32, name end u32  x symbols | index: content 32, language 16, offset u32, length u32  x entries |
-//! entries u32, symbols u32, names offset u32, symbols offset u32, index offset u32, magic 8
+//! magic 8 | fingerprint 32 | records (MessagePack, LZ4 block behind its length) ...
+//! | distinct symbol names in order, each with '\n' ... | names x (name end u32, occurrence end u32, letters u64)
+//! | occurrences x (entry u32, ordinal u32) | index: entries x (content 32, language 16, offset u32, length u32)
+//! | entries u32, names u32, occurrences u32, names offset u32, rows offset u32, occurrences offset u32, index offset u32, magic 8
 //! ```
 //!
-//! All numbers are little-endian. A reader checks every offset: a damaged pack is an error and never a panic.
+//! All numbers are little-endian. A reader checks every offset: a damaged pack is an error and never a panic. The names
+//! can be searched without reading the records: [`Segment`].
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{self, Read, Seek, SeekFrom},
+    os::unix::fs::FileExt,
+    path::Path,
+};
 
 use bitacora_core::{ids::Digest, wire::record::FileRecord};
 
-const MAGIC: &[u8; 8] = b"BITPACK1";
+const MAGIC: &[u8; 8] = b"BITPACK2";
 const HEAD_BYTES: usize = 8 + 32;
 const LANGUAGE_BYTES: usize = 16;
 const INDEX_ROW_BYTES: usize = 32 + LANGUAGE_BYTES + 8;
-const SYMBOL_ROW_BYTES: usize = 12;
-pub const TRAILER_BYTES: usize = 5 * 4 + 8;
+const NAME_ROW_BYTES: usize = 16;
+const OCCURRENCE_BYTES: usize = 8;
+const TRAILER_BYTES: usize = 7 * 4 + 8;
+/// A record larger than this once unpacked is damage: no file may be analysed that comes to as much.
+const RECORD_BYTES_MAX: usize = 1 << 30;
 
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum PackError {
     #[error("the pack is damaged")]
     Damaged,
@@ -25,21 +38,24 @@ pub enum PackError {
     NoEntry(u32),
     #[error("a record in the pack cannot be read: {0}")]
     Record(String),
+    #[error("the pack cannot be read")]
+    Io(#[from] io::Error),
 }
 
 /// Collects records into a pack.
 pub struct PackWriter {
     bytes: Vec<u8>,
+    record: Vec<u8>,
     index: Vec<u8>,
     entries: u32,
-    symbols: Vec<(String, u32, u32)>,
+    symbols: BTreeMap<String, Vec<SymbolRef>>,
 }
 
 impl PackWriter {
     pub fn new(fingerprint: Digest) -> PackWriter {
         let mut bytes = MAGIC.to_vec();
         bytes.extend_from_slice(&fingerprint.0);
-        PackWriter { bytes, index: Vec::new(), entries: 0, symbols: Vec::new() }
+        PackWriter { bytes, record: Vec::new(), index: Vec::new(), entries: 0, symbols: BTreeMap::new() }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -48,8 +64,10 @@ impl PackWriter {
 
     /// Answers with the record's number in the pack.
     pub fn add(&mut self, content: Digest, record: &FileRecord) -> u32 {
+        self.record.clear();
+        rmp_serde::encode::write(&mut self.record, record).expect("a record in memory can be written to memory");
         let offset = self.bytes.len() as u32;
-        rmp_serde::encode::write(&mut self.bytes, record).expect("a record in memory can be written to memory");
+        self.bytes.extend_from_slice(&lz4_flex::block::compress_prepend_size(&self.record));
         let mut language = [0; LANGUAGE_BYTES];
         language[..record.language.len()].copy_from_slice(record.language.as_bytes());
         self.index.extend_from_slice(&content.0);
@@ -58,40 +76,84 @@ impl PackWriter {
         self.index.extend_from_slice(&(self.bytes.len() as u32 - offset).to_le_bytes());
         let entry = self.entries;
         self.entries += 1;
-        self.symbols.extend((0..).zip(&record.symbols).map(|(ordinal, symbol)| (symbol.name.replace('\n', " "), entry, ordinal)));
+        for (ordinal, symbol) in (0..).zip(&record.symbols) {
+            let at = SymbolRef { entry, ordinal };
+            match self.symbols.get_mut(&symbol.name) {
+                Some(places) => places.push(at),
+                None => drop(self.symbols.insert(symbol.name.clone(), vec![at])),
+            }
+        }
         entry
     }
 
     pub fn finish(mut self) -> Vec<u8> {
-        self.symbols.sort_unstable();
         let names_at = self.bytes.len() as u32;
-        let mut rows = Vec::with_capacity(self.symbols.len() * SYMBOL_ROW_BYTES);
-        for (name, entry, ordinal) in &self.symbols {
-            self.bytes.extend_from_slice(name.as_bytes());
+        let (mut rows, mut occurrences) = (Vec::new(), Vec::new());
+        for (name, places) in &self.symbols {
+            self.bytes.extend(name.bytes().map(|byte| if byte == b'\n' { b' ' } else { byte }));
             self.bytes.push(b'\n');
-            let end = self.bytes.len() as u32 - names_at;
-            [*entry, *ordinal, end].iter().for_each(|number| rows.extend_from_slice(&number.to_le_bytes()));
+            for place in places {
+                occurrences.extend_from_slice(&place.entry.to_le_bytes());
+                occurrences.extend_from_slice(&place.ordinal.to_le_bytes());
+            }
+            rows.extend_from_slice(&(self.bytes.len() as u32 - names_at).to_le_bytes());
+            rows.extend_from_slice(&((occurrences.len() / OCCURRENCE_BYTES) as u32).to_le_bytes());
+            rows.extend_from_slice(&letters(name.as_bytes()).to_le_bytes());
         }
-        let symbols_at = self.bytes.len() as u32;
+        let rows_at = self.bytes.len();
         self.bytes.append(&mut rows);
-        let index_at = self.bytes.len() as u32;
+        let occurrences_at = self.bytes.len();
+        self.bytes.append(&mut occurrences);
+        let index_at = self.bytes.len();
         self.bytes.append(&mut self.index);
-        for number in [self.entries, self.symbols.len() as u32, names_at, symbols_at, index_at] {
-            self.bytes.extend_from_slice(&number.to_le_bytes());
-        }
+        let counts = [self.entries, self.symbols.len() as u32, ((index_at - occurrences_at) / OCCURRENCE_BYTES) as u32];
+        let offsets = [names_at, rows_at as u32, occurrences_at as u32, index_at as u32];
+        counts.iter().chain(&offsets).for_each(|number| self.bytes.extend_from_slice(&number.to_le_bytes()));
         self.bytes.extend_from_slice(MAGIC);
         self.bytes
     }
 }
 
-/// A pack in memory, its frame checked.
-pub struct Pack<B> {
-    bytes: B,
+/// The letters and digits of a text, whatever their case, as bits; everything else is no bit. A name can match a query
+/// fuzzily only if it has all the query's bits.
+pub fn letters(text: &[u8]) -> u64 {
+    text.iter().fold(0, |bits, byte| match byte.to_ascii_lowercase() {
+        letter @ b'a'..=b'z' => bits | 1 << (letter - b'a'),
+        digit @ b'0'..=b'9' => bits | 1 << (26 + digit - b'0'),
+        _ => bits,
+    })
+}
+
+/// Where the parts of a pack lie, checked against one another and the pack's length.
+#[derive(Clone, Copy, Debug)]
+struct Layout {
     entries: u32,
+    names: u32,
     symbols: u32,
     names_at: usize,
-    symbols_at: usize,
+    rows_at: usize,
+    occurrences_at: usize,
     index_at: usize,
+}
+
+impl Layout {
+    fn read(trailer: &[u8], length: usize) -> Option<Layout> {
+        let number = |place: usize| read_u32(trailer, 4 * place);
+        let (entries, names, symbols) = (number(0)?, number(1)?, number(2)?);
+        let place = |place: usize| number(place).map(|offset| offset as usize);
+        let layout = Layout { entries, names, symbols, names_at: place(3)?, rows_at: place(4)?, occurrences_at: place(5)?, index_at: place(6)? };
+        let ordered = HEAD_BYTES <= layout.names_at && layout.names_at <= layout.rows_at;
+        let rows = layout.rows_at + names as usize * NAME_ROW_BYTES == layout.occurrences_at;
+        let occurrences = layout.occurrences_at + symbols as usize * OCCURRENCE_BYTES == layout.index_at;
+        let index = layout.index_at + entries as usize * INDEX_ROW_BYTES + TRAILER_BYTES == length;
+        (trailer.ends_with(MAGIC) && ordered && rows && occurrences && index).then_some(layout)
+    }
+}
+
+/// A whole pack in memory.
+pub struct Pack<B> {
+    bytes: B,
+    layout: Layout,
 }
 
 /// A row of the index.
@@ -102,7 +164,7 @@ pub struct IndexRow {
     pub entry: u32,
 }
 
-/// A symbol in a pack, by where its record is.
+/// A symbol in a pack: a record, and its number there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SymbolRef {
     pub entry: u32,
@@ -112,26 +174,26 @@ pub struct SymbolRef {
 impl<B: AsRef<[u8]>> Pack<B> {
     pub fn open(bytes: B) -> Result<Pack<B>, PackError> {
         let all = bytes.as_ref();
-        let framed = all.len() >= HEAD_BYTES + TRAILER_BYTES && all.starts_with(MAGIC) && all.ends_with(MAGIC);
-        if !framed {
-            return Err(PackError::Damaged);
-        }
-        let trailer = all.len() - TRAILER_BYTES;
-        let number = |place: usize| read_u32(all, trailer + 4 * place).ok_or(PackError::Damaged);
-        let (entries, symbols) = (number(0)?, number(1)?);
-        let (names_at, symbols_at, index_at) = (number(2)? as usize, number(3)? as usize, number(4)? as usize);
-        let ordered = HEAD_BYTES <= names_at && names_at <= symbols_at;
-        let fits = symbols_at.checked_add(symbols as usize * SYMBOL_ROW_BYTES) == Some(index_at) && index_at + entries as usize * INDEX_ROW_BYTES == trailer;
-        if ordered && fits { Ok(Pack { bytes, entries, symbols, names_at, symbols_at, index_at }) } else { Err(PackError::Damaged) }
+        let trailer = all.len().checked_sub(TRAILER_BYTES).filter(|_| all.starts_with(MAGIC)).ok_or(PackError::Damaged)?;
+        let layout = Layout::read(&all[trailer..], all.len()).ok_or(PackError::Damaged)?;
+        Ok(Pack { bytes, layout })
     }
 
     pub fn fingerprint(&self) -> Digest {
-        Digest(self.all()[8..HEAD_BYTES].try_into().expect("the frame was checked"))
+        Digest(self.all()[8..HEAD_BYTES].try_into().expect("the layout was checked"))
+    }
+
+    pub fn entries(&self) -> u32 {
+        self.layout.entries
+    }
+
+    pub fn symbols(&self) -> u32 {
+        self.layout.symbols
     }
 
     pub fn index(&self) -> impl Iterator<Item = IndexRow> + '_ {
-        (0..self.entries).map(|entry| {
-            let row = self.index_row(entry).expect("the frame was checked");
+        (0..self.layout.entries).map(|entry| {
+            let row = self.index_row(entry).expect("the layout was checked");
             let language = row[32..32 + LANGUAGE_BYTES].split(|byte| *byte == 0).next().unwrap_or_default();
             let content = Digest(row[..32].try_into().expect("32 bytes"));
             IndexRow { content, language: String::from_utf8_lossy(language).into_owned(), entry }
@@ -142,41 +204,103 @@ impl<B: AsRef<[u8]>> Pack<B> {
         let row = self.index_row(entry).ok_or(PackError::NoEntry(entry))?;
         let at = 32 + LANGUAGE_BYTES;
         let (offset, length) = (read_u32(row, at).ok_or(PackError::Damaged)? as usize, read_u32(row, at + 4).ok_or(PackError::Damaged)? as usize);
-        let bytes = self.all().get(offset..offset.saturating_add(length)).ok_or(PackError::Damaged)?;
-        rmp_serde::from_slice(bytes).map_err(|error| PackError::Record(error.to_string()))
-    }
-
-    pub fn entries(&self) -> u32 {
-        self.entries
-    }
-
-    pub fn symbols(&self) -> u32 {
-        self.symbols
-    }
-
-    /// All symbol names in order, each followed by a line feed.
-    pub fn names(&self) -> &[u8] {
-        &self.all()[self.names_at..self.symbols_at]
-    }
-
-    /// Where the name of a symbol ends in [`Pack::names`], its line feed included.
-    pub fn name_end(&self, symbol: u32) -> Option<usize> {
-        (symbol < self.symbols).then(|| read_u32(self.all(), self.symbols_at + symbol as usize * SYMBOL_ROW_BYTES + 8)).flatten().map(|end| end as usize)
-    }
-
-    pub fn symbol(&self, symbol: u32) -> Option<SymbolRef> {
-        let row = self.symbols_at + symbol as usize * SYMBOL_ROW_BYTES;
-        (symbol < self.symbols).then(|| Some(SymbolRef { entry: read_u32(self.all(), row)?, ordinal: read_u32(self.all(), row + 4)? })).flatten()
+        let packed = self.all().get(offset..offset.saturating_add(length)).ok_or(PackError::Damaged)?;
+        if read_u32(packed, 0).is_none_or(|bytes| bytes as usize > RECORD_BYTES_MAX.min(packed.len().saturating_mul(256))) {
+            return Err(PackError::Damaged);
+        }
+        let bytes = lz4_flex::block::decompress_size_prepended(packed).map_err(|error| PackError::Record(error.to_string()))?;
+        rmp_serde::from_slice(&bytes).map_err(|error| PackError::Record(error.to_string()))
     }
 
     fn index_row(&self, entry: u32) -> Option<&[u8]> {
-        let at = self.index_at + (entry as usize) * INDEX_ROW_BYTES;
-        (entry < self.entries).then(|| self.all().get(at..at + INDEX_ROW_BYTES)).flatten()
+        let at = self.layout.index_at + (entry as usize) * INDEX_ROW_BYTES;
+        (entry < self.layout.entries).then(|| self.all().get(at..at + INDEX_ROW_BYTES)).flatten()
     }
 
     fn all(&self) -> &[u8] {
         self.bytes.as_ref()
     }
+}
+
+/// The names of one pack after another, in buffers that are reused. What is found here is a hint: the record that it
+/// leads to is read from the whole pack, checked.
+#[derive(Default)]
+pub struct Segment {
+    file: Option<(File, Layout)>,
+    names: Vec<u8>,
+    rows: Vec<u8>,
+}
+
+impl Segment {
+    /// Reads the names of a pack, and nothing else of it.
+    pub fn open(&mut self, path: &Path) -> Result<(), PackError> {
+        self.rows.clear();
+        let mut file = File::open(path)?;
+        let length = file.metadata()?.len() as usize;
+        let at = length.checked_sub(TRAILER_BYTES).ok_or(PackError::Damaged)?;
+        let mut trailer = [0; TRAILER_BYTES];
+        file.read_exact_at(&mut trailer, at as u64)?;
+        let layout = Layout::read(&trailer, length).ok_or(PackError::Damaged)?;
+        read_part(&mut file, layout.names_at, layout.rows_at, &mut self.names)?;
+        self.file = Some((file, layout));
+        Ok(())
+    }
+
+    /// Distinct names in order, each followed by a line feed.
+    pub fn names(&self) -> &[u8] {
+        &self.names
+    }
+
+    pub fn count(&self) -> u32 {
+        self.file.as_ref().map_or(0, |(_, layout)| layout.names)
+    }
+
+    /// Reads what is known of each name; needed before the methods below.
+    pub fn load_rows(&mut self) -> Result<(), PackError> {
+        match &mut self.file {
+            Some((file, layout)) if self.rows.is_empty() => Ok(read_part(file, layout.rows_at, layout.occurrences_at, &mut self.rows)?),
+            _ => Ok(()),
+        }
+    }
+
+    /// A name without its line feed; empty where the pack is damaged.
+    pub fn name(&self, number: u32) -> &[u8] {
+        let start = number.checked_sub(1).map_or(0, |before| self.name_end(before));
+        self.names.get(start..self.name_end(number).saturating_sub(1)).unwrap_or_default()
+    }
+
+    pub fn name_end(&self, number: u32) -> usize {
+        self.row_number(number, 0) as usize
+    }
+
+    pub fn letters(&self, number: u32) -> u64 {
+        u64::from(self.row_number(number, 8)) | u64::from(self.row_number(number, 12)) << 32
+    }
+
+    /// Where the name is defined.
+    pub fn occurrences(&self, number: u32) -> Result<Vec<SymbolRef>, PackError> {
+        let Some((file, layout)) = &self.file else { return Ok(Vec::new()) };
+        let start = number.checked_sub(1).map_or(0, |before| self.row_number(before, 4));
+        let end = self.row_number(number, 4);
+        if start > end || end > layout.symbols {
+            return Err(PackError::Damaged);
+        }
+        let mut bytes = vec![0; (end - start) as usize * OCCURRENCE_BYTES];
+        file.read_exact_at(&mut bytes, (layout.occurrences_at + start as usize * OCCURRENCE_BYTES) as u64)?;
+        let place = |bytes: &[u8]| Some(SymbolRef { entry: read_u32(bytes, 0)?, ordinal: read_u32(bytes, 4)? });
+        Ok(bytes.chunks_exact(OCCURRENCE_BYTES).filter_map(place).collect())
+    }
+
+    fn row_number(&self, number: u32, place: usize) -> u32 {
+        read_u32(&self.rows, number as usize * NAME_ROW_BYTES + place).unwrap_or(0)
+    }
+}
+
+fn read_part(file: &mut File, from: usize, to: usize, into: &mut Vec<u8>) -> io::Result<()> {
+    into.clear();
+    file.seek(SeekFrom::Start(from as u64))?;
+    file.take((to - from) as u64).read_to_end(into)?;
+    Ok(())
 }
 
 fn read_u32(bytes: &[u8], at: usize) -> Option<u32> {
@@ -210,16 +334,33 @@ mod tests {
         writer.finish()
     }
 
+    fn segment(bytes: &[u8]) -> Result<Segment, PackError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pack");
+        std::fs::write(&path, bytes).unwrap();
+        let mut segment = Segment::default();
+        segment.open(&path)?;
+        segment.load_rows()?;
+        Ok(segment)
+    }
+
     #[test]
     fn what_is_packed_can_be_read() {
         let pack = Pack::open(pack()).unwrap();
         assert_eq!(pack.fingerprint(), Digest([9; 32]));
         assert_eq!(pack.record(0).unwrap(), record(&["zeta", "alpha"]));
-        assert_eq!(pack.record(2), Err(PackError::NoEntry(2)));
+        assert!(matches!(pack.record(2), Err(PackError::NoEntry(2))));
         assert_eq!(pack.index().nth(1), Some(IndexRow { content: Digest([2; 32]), language: "c".into(), entry: 1 }));
-        assert_eq!(pack.names(), b"alpha\nalpha\nzeta\n");
-        assert_eq!(pack.symbol(2), Some(SymbolRef { entry: 0, ordinal: 0 }));
-        assert_eq!(pack.name_end(0), Some(6));
+        assert_eq!((pack.entries(), pack.symbols()), (2, 3));
+    }
+
+    #[test]
+    fn names_are_searched_without_the_records() {
+        let segment = segment(&pack()).unwrap();
+        assert_eq!((segment.names(), segment.count()), (b"alpha\nzeta\n".as_slice(), 2));
+        assert_eq!((segment.name(0), segment.name(1), segment.name_end(0)), (b"alpha".as_slice(), b"zeta".as_slice(), 6));
+        assert_eq!(segment.letters(1), letters(b"ATEZ"));
+        assert_eq!(segment.occurrences(0).unwrap(), [SymbolRef { entry: 0, ordinal: 1 }, SymbolRef { entry: 1, ordinal: 0 }]);
     }
 
     #[test]
@@ -231,8 +372,11 @@ mod tests {
         for place in 0..whole.len() {
             let mut damaged = whole.clone();
             damaged[place] ^= 0x55;
+            if let Ok(segment) = segment(&damaged) {
+                let _ = (segment.name(0), segment.occurrences(0), segment.occurrences(1), segment.name(7));
+            }
             if let Ok(pack) = Pack::open(damaged) {
-                let _ = (pack.record(0), pack.record(1), pack.index().count(), pack.symbol(0), pack.name_end(2));
+                let _ = (pack.record(0), pack.record(1), pack.index().count());
             }
         }
     }

@@ -260,6 +260,9 @@ impl Analyze {
             _ => read_manifest(&context.data, last.manifest)?,
         };
         let overview = manifest.overview()?;
+        if overview.totals.files == 0 {
+            context.streams.note("no file of a known language was found; hidden files and what .gitignore and .ignore name are left out");
+        }
         let result = StoredResult::open(&context.data, manifest)?;
         let mut sink = Sink::open(self.out.as_deref())?;
         self.write(context, &mut sink, result, &Told { project: &project.name, overview: &overview, spent, changed })?;

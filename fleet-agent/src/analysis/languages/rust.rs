@@ -31,7 +31,7 @@ pub(super) static RUST: Language = Language {
         Definition { node: "static_item", kind: SymbolKind::Variable, name: Name::Field("name"), role: Role::OuterLeaf, needs: "" },
     ],
     // `?` is one each, in `?Sized` too; `where` and every `for`; a `match` is its arms less one; `let … else`.
-    // lizard also counts the `&&` of a pattern and the `||` of a closure without parameters; those decide nothing.
+    // The `||` of a closure without parameters counts too: to lizard it is the operator.
     decisions: &[
         Token("if"),
         Token("for"),
@@ -40,6 +40,7 @@ pub(super) static RUST: Language = Language {
         Token("&&"),
         Token("||"),
         Token("?"),
+        Text("closure_parameters", "||"),
         Node("match_arm"),
         Less("match_block"),
         In("let_declaration", "else"),
