@@ -41,7 +41,10 @@ pub struct Agent {
 struct Running {
     held: Held,
     deadline: Time,
+    /// Asked to end early; `deadline` is of no concern any more.
     stopping: bool,
+    /// By the master, which expects no answer.
+    cancelled: bool,
 }
 
 /// Something that has happened to an agent.
@@ -114,7 +117,8 @@ impl Agent {
     /// Every invariant, asserted.
     pub fn check(&self) {
         assert!(self.running.len() <= self.slots as usize, "no more attempts run than there are slots");
-        assert!(self.queue.is_empty() || self.running.len() == self.slots as usize, "nothing waits while a slot is free");
+        let startable = self.queue.iter().any(|task| !self.running.contains_key(&task.spark));
+        assert!(!startable || self.running.len() == self.slots as usize, "nothing that could start waits while a slot is free");
         assert!(self.queue.len() <= QUEUE_MAX);
         for held in self.answers.keys() {
             assert!(self.running.get(&held.spark).is_none_or(|running| running.held != *held), "an attempt is answered once it is over");
@@ -150,7 +154,9 @@ impl Agent {
             let answer = answer.clone();
             return self.say(answer, out);
         }
-        let known = self.held().any(|known| known == held);
+        let waits = self.queue.iter().any(|task| (task.spark, task.attempt) == (held.spark, held.attempt));
+        // One that is being stopped is here too: queued again it would run beside its own answer.
+        let known = waits || self.running.get(&held.spark).is_some_and(|running| running.held == held);
         if !known && self.queue.len() < QUEUE_MAX {
             self.queue.push_back(task);
         } else if !known {
@@ -162,16 +168,23 @@ impl Agent {
     fn on_cancel(&mut self, held: Held, out: &mut Vec<Effect>) {
         self.queue.retain(|task| (task.spark, task.attempt) != (held.spark, held.attempt));
         self.answers.remove(&held);
-        if let Some(running) = self.running.get_mut(&held.spark).filter(|running| running.held == held && !running.stopping) {
+        let Some(running) = self.running.get_mut(&held.spark).filter(|running| running.held == held) else { return };
+        running.cancelled = true;
+        if !running.stopping {
             running.stopping = true;
             out.push(Effect::Stop(held));
         }
     }
 
     fn on_ended(&mut self, held: Held, result: Result<SparkOutput, AttemptError>, out: &mut Vec<Effect>) {
-        let Some(running) = self.running.remove(&held.spark).filter(|running| running.held == held) else { return };
+        if self.running.get(&held.spark).is_none_or(|running| running.held != held) {
+            return;
+        }
+        let running = self.running.remove(&held.spark).expect("it was just seen");
         match result {
-            Err(AttemptError::Cancelled) if running.stopping => {}
+            _ if running.cancelled => {}
+            // Nobody cancelled it but its own deadline; what was said then may be lost, what is said now is kept.
+            Err(AttemptError::Cancelled) if running.stopping => self.answer(held, Err(AttemptError::TimedOut), out),
             result => self.answer(held, result, out),
         }
     }
@@ -208,7 +221,7 @@ impl Agent {
             let startable = self.queue.iter().position(|task| !self.running.contains_key(&task.spark));
             let Some(task) = startable.and_then(|position| self.queue.remove(position)) else { return };
             let held = Held { spark: task.spark, attempt: task.attempt };
-            self.running.insert(task.spark, Running { held, deadline: now + task.timeout, stopping: false });
+            self.running.insert(task.spark, Running { held, deadline: now + task.timeout, stopping: false, cancelled: false });
             out.push(Effect::Start(task));
         }
     }
@@ -234,7 +247,7 @@ impl Agent {
 
     fn held(&self) -> impl Iterator<Item = Held> + '_ {
         let queued = self.queue.iter().map(|task| Held { spark: task.spark, attempt: task.attempt });
-        let running = self.running.values().filter(|running| !running.stopping).map(|running| running.held);
+        let running = self.running.values().filter(|running| !running.cancelled).map(|running| running.held);
         queued.chain(running).chain(self.answers.keys().copied())
     }
 
@@ -310,6 +323,35 @@ mod tests {
         assert_eq!(out.len(), 2, "a heartbeat and the answer: {out:?}");
         receive(&mut agent, 1, ToAgent::Acknowledge { spark: held.spark, attempt: held.attempt });
         assert!(agent.is_idle());
+    }
+
+    #[test]
+    fn an_attempt_that_is_being_stopped_is_not_begun_again() {
+        let mut agent = agent();
+        receive(&mut agent, 1, ToAgent::ExecuteTask(task(0)));
+        let held = Held { spark: task(0).spark, attempt: Attempt(1) };
+        let mut out = Vec::new();
+        agent.handle(NOW + Span::from_secs(60), Event::Woken, &mut out);
+        assert!(out.contains(&Effect::Stop(held)), "{out:?}");
+        assert_eq!(receive(&mut agent, 1, ToAgent::ExecuteTask(task(0))), []);
+        let mut out = Vec::new();
+        agent.handle(NOW, Event::Ended { held, result: Err(AttemptError::Cancelled) }, &mut out);
+        let FromAgent::Failed { error, .. } = agent.answers[&held].clone() else { panic!("{out:?}") };
+        assert_eq!(error, AttemptError::TimedOut, "kept until it is acknowledged");
+        agent.check();
+    }
+
+    #[test]
+    fn a_later_attempt_waits_for_the_earlier_one_to_stop() {
+        let mut agent = Agent::new(Incarnation(7), 2, Digest::default());
+        receive(&mut agent, 1, ToAgent::ExecuteTask(task(0)));
+        let held = Held { spark: task(0).spark, attempt: Attempt(1) };
+        receive(&mut agent, 1, ToAgent::CancelTask { spark: held.spark, attempt: held.attempt });
+        let again = Task { attempt: Attempt(2), ..task(0) };
+        assert_eq!(receive(&mut agent, 1, ToAgent::ExecuteTask(again.clone())), []);
+        let mut out = Vec::new();
+        agent.handle(NOW, Event::Ended { held, result: Ok(SparkOutput::default()) }, &mut out);
+        assert_eq!(out, [Effect::Start(again)], "and whoever cancelled hears nothing of it");
     }
 
     #[test]

@@ -13,6 +13,9 @@ use crate::{
     },
 };
 
+/// Attempts at a spark that may take an agent's own process with them.
+const WHOLE_ATTEMPTS_MAX: u32 = 2;
+
 impl Fleet {
     pub(super) fn on_progress(&mut self, node: NodeId, progress: &Progress) {
         match self.flights.get_mut(&progress.spark).filter(|flight| flight.node == node && flight.attempt == progress.attempt) {
@@ -66,7 +69,7 @@ impl Fleet {
         } else if !innocent && spark.failures + 1 >= self.settings.failures_max {
             self.record(Fact::SparkFailed { spark: id, error }, out);
         } else {
-            let isolate = crashed || error == AttemptError::Interrupted;
+            let isolate = crashed || error == AttemptError::Interrupted || self.was_whole_often_enough(id);
             let wait = if innocent { Span(0) } else { self.backoff(id, spark.failures) };
             let fact = Fact::AttemptFailed { spark: id, error, not_before: now + wait, isolate, counts: !innocent };
             self.record(fact, out);
@@ -74,6 +77,12 @@ impl Fleet {
         }
         out.push(Effect::Publish(Notice::JobChanged(id.job)));
         self.settle(now, id.job, out);
+    }
+
+    /// Further attempts are isolated whatever the earlier ones ended of: a node that is silent, that ran out of time, or
+    /// that was called back, may be one that this spark took with it.
+    pub(super) fn was_whole_often_enough(&self, id: SparkId) -> bool {
+        self.ledger.spark(id).is_some_and(|spark| spark.attempts >= WHOLE_ATTEMPTS_MAX)
     }
 
     /// The spark takes its process with it: halves of it go on, down to the file that does it.

@@ -114,12 +114,13 @@ impl Fleet {
         self.active.insert(job, Runnable { ready, started_at: now, ..Runnable::default() });
     }
 
-    /// The master ends in good order: what runs is called back and queued again, nobody is suspected of anything.
+    /// The master ends in good order: what runs is called back and queued again, and no failure is counted.
     pub(super) fn on_stopping(&mut self, now: Time, out: &mut Vec<Effect>) {
         for spark in self.flights.keys().copied().collect::<Vec<_>>() {
             let flight = self.land(spark).expect("it was just listed");
             self.send(flight.node, ToAgent::CancelTask { spark, attempt: flight.attempt }, out);
-            let fact = Fact::AttemptFailed { spark, error: AttemptError::Cancelled, not_before: now, isolate: false, counts: false };
+            let isolate = self.was_whole_often_enough(spark);
+            let fact = Fact::AttemptFailed { spark, error: AttemptError::Cancelled, not_before: now, isolate, counts: false };
             self.record(fact, out);
             self.queue(spark, now);
         }

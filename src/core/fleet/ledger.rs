@@ -360,13 +360,12 @@ impl Ledger {
 }
 
 impl Job {
+    /// What is not over ends with its job; a retry finds every spark either over or failed.
     fn end(&mut self, status: JobStatus, at: Time) {
         self.status = status;
         self.over_at = Some(at);
-        if status == JobStatus::Cancelled {
-            for spark in self.sparks.iter_mut().filter(|spark| !spark.state.is_over()) {
-                spark.state = SparkState::Failed(AttemptError::Cancelled);
-            }
+        for spark in self.sparks.iter_mut().filter(|spark| !spark.state.is_over()) {
+            spark.state = SparkState::Failed(AttemptError::Cancelled);
         }
     }
 

@@ -1,9 +1,6 @@
 //! Reactions about nodes: who is here, in which life, with what, and since when not heard.
 
-use alloc::{
-    collections::{BTreeMap, BTreeSet},
-    vec::Vec,
-};
+use alloc::{collections::BTreeSet, vec::Vec};
 
 use super::{Effect, Fleet, Flight, Settings};
 use crate::{
@@ -81,11 +78,12 @@ impl Fleet {
             return;
         }
         let same_life = self.nodes.get(&id).is_some_and(|known| known.incarnation == incarnation);
-        let listed: BTreeMap<SparkId, Held> = held.into_iter().map(|held| (held.spark, held)).collect();
+        // Not by spark: beside the attempt that runs a node may hold the answer of an earlier one.
+        let listed: BTreeSet<Held> = held.into_iter().collect();
         let mut node = node;
         let ours: Vec<(SparkId, Flight)> = self.flights.iter().filter(|(_, flight)| flight.node == id).map(|(id, f)| (*id, f.clone())).collect();
         let (kept, lost): (Vec<_>, Vec<_>) =
-            ours.into_iter().partition(|(spark, flight)| listed.get(spark).is_some_and(|held| held.attempt == flight.attempt) || same_life);
+            ours.into_iter().partition(|(spark, flight)| same_life || listed.contains(&Held { spark: *spark, attempt: flight.attempt }));
         node.held.extend(kept.iter().map(|(spark, flight)| Held { spark: *spark, attempt: flight.attempt }));
         self.nodes.insert(id, node);
         for (spark, _) in &kept {
@@ -94,7 +92,7 @@ impl Fleet {
         for (spark, _) in lost {
             self.give_up(now, spark, AttemptError::Interrupted, out);
         }
-        self.cancel_strangers(id, listed.into_values(), out);
+        self.cancel_strangers(id, listed.into_iter(), out);
     }
 
     /// The list of a heartbeat is compared with what was sent: a lost task is sent again, a forgotten one is called off.
@@ -151,5 +149,102 @@ impl Fleet {
     pub(super) fn send_unknown(&self, to: NodeId, incarnation: Incarnation, out: &mut Vec<Effect>) {
         let message = Envelope { epoch: self.ledger.epoch, incarnation, body: ToAgent::SyncState };
         out.push(Effect::Send { to, message });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use super::*;
+    use crate::{
+        fleet::{Event, Fact, JobCommand, JobSpec, JobStatus, JobType, ListedFile, Partitioning, Priority, SparkState, Submission},
+        ids::{Attempt, JobId, ProjectId},
+        paths::RelativePath,
+        time::Span,
+        wire::{FromAgent, task::FileLimits},
+    };
+
+    const NOW: Time = Time(1_000_000);
+    const NODE: NodeId = NodeId(1);
+
+    fn recovered(facts: &[Fact]) -> Fleet {
+        let mut ledger = crate::fleet::Ledger::default();
+        facts.iter().for_each(|fact| ledger.apply(fact));
+        Fleet::recover(Settings::default(), ledger, NOW, &mut Vec::new())
+    }
+
+    fn handle(fleet: &mut Fleet, now: Time, event: Event) -> Vec<Effect> {
+        let mut out = Vec::new();
+        fleet.handle(now, event, &mut out);
+        fleet.check();
+        out
+    }
+
+    fn says(body: FromAgent) -> Event {
+        Event::Received { node: NODE, message: Envelope { epoch: crate::ids::Epoch(1), incarnation: Incarnation(1), body } }
+    }
+
+    fn hello(held: Vec<Held>) -> Event {
+        says(FromAgent::Hello { slots: 1, fingerprint: Digest::default(), held })
+    }
+
+    /// A fleet with one node that runs the only spark of the only job.
+    fn busy(timeout: Option<Span>) -> (Fleet, SparkId) {
+        let mut fleet = recovered(&[]);
+        handle(&mut fleet, NOW, hello(vec![]));
+        handle(&mut fleet, NOW, Event::ProjectAdded { name: "p".into(), root: b"/p".to_vec() });
+        let project: ProjectId = *fleet.ledger().projects.keys().next().unwrap();
+        let spec = JobSpec {
+            project,
+            job_type: JobType::FullAnalysis,
+            priority: Priority::Normal,
+            partitioning: Partitioning::Intelligent,
+            fingerprint: Digest::default(),
+            limits: FileLimits::default(),
+            use_cache: true,
+            base: None,
+            listing: Digest::default(),
+            timeout,
+        };
+        let path = RelativePath::new(b"a.c".to_vec()).unwrap();
+        let files = vec![ListedFile { path, size: 1, language: "c".into(), complexity: 0, cluster: 0 }];
+        handle(&mut fleet, NOW, Event::JobSubmitted(Submission { spec, files }));
+        let job: JobId = *fleet.ledger().jobs.keys().next().unwrap();
+        (fleet, SparkId { job, number: 0 })
+    }
+
+    #[test]
+    fn a_node_that_comes_back_with_two_attempts_keeps_the_one_that_runs() {
+        let (fleet, spark) = busy(None);
+        let mut ledger = fleet.ledger().clone();
+        ledger.apply(&Fact::SparkStarted { spark, attempt: Attempt(2), node: NODE });
+        let mut fleet = Fleet::recover(Settings::default(), ledger, NOW, &mut Vec::new());
+        handle(&mut fleet, NOW, hello(vec![Held { spark, attempt: Attempt(2) }, Held { spark, attempt: Attempt(1) }]));
+        assert_eq!(fleet.ledger().spark(spark).unwrap().state, SparkState::Running { attempt: Attempt(2), node: NODE });
+    }
+
+    #[test]
+    fn a_job_that_ran_into_its_timeout_can_be_retried() {
+        let (mut fleet, spark) = busy(Some(Span::from_secs(2)));
+        let later = NOW + Span::from_secs(2);
+        handle(&mut fleet, later, Event::Woken);
+        assert_eq!(fleet.ledger().jobs[&spark.job].status, JobStatus::Failed);
+        handle(&mut fleet, later, Event::JobCommanded { job: spark.job, command: JobCommand::Retry });
+        assert_eq!(fleet.ledger().spark(spark).unwrap().state, SparkState::Running { attempt: Attempt(2), node: NODE });
+    }
+
+    #[test]
+    fn the_third_attempt_is_isolated() {
+        let (mut fleet, spark) = busy(None);
+        let mut now = NOW;
+        for _ in 0..2 {
+            assert!(!fleet.ledger().spark(spark).unwrap().isolated);
+            now += Settings::default().offline_after;
+            handle(&mut fleet, now, Event::Woken);
+            handle(&mut fleet, now, hello(vec![]));
+        }
+        let third = fleet.ledger().spark(spark).unwrap();
+        assert!(third.isolated && third.attempts == 3, "{third:?}");
     }
 }

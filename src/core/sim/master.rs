@@ -1,0 +1,365 @@
+//! The simulated master: a real [`Fleet`] in a process with a disk. The process dies at any point of its effects; the
+//! disk keeps what was committed, and nothing else comes back.
+
+use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
+
+use super::{Count, Happening, Origin, Plant, Simulation, oracle::Question, trees};
+use crate::{
+    aggregate::Totals,
+    fleet::{Effect, Event, Fact, Fleet, Job, JobStatus, Ledger, ResultSummary, Settings, SparkState},
+    ids::{Digest, JobId, NodeId},
+    time::Time,
+    wire::{
+        Envelope, FromAgent,
+        message::Held,
+        task::{FailReason, FileOutcome, FileResult},
+    },
+};
+
+/// Commits between two comparisons of the live ledger with the replayed facts.
+const COMPARE_EVERY: u64 = 64;
+
+pub(super) struct Master {
+    settings: Settings,
+    /// `None` while its process is down.
+    fleet: Option<Fleet>,
+    life: u64,
+    /// Effects that wait for the commit of their turn.
+    pending: Vec<Effect>,
+    wake_at: Option<Time>,
+    /// The newest request to store a job's result; the answer to an older one is dropped.
+    storing: BTreeMap<JobId, u64>,
+    /// On disk: the facts, and the results by name.
+    journal: Vec<Fact>,
+    results: BTreeMap<Digest, Vec<FileOutcome>>,
+    /// What the facts on disk come to.
+    durable: Ledger,
+    commits: u64,
+    /// Of the lives before this one.
+    stale_messages: u64,
+}
+
+/// The answer to [`Effect::StoreResult`].
+pub(super) struct Stored {
+    job: JobId,
+    token: u64,
+    result: Result<ResultSummary, String>,
+}
+
+impl Master {
+    pub(super) fn new(settings: Settings) -> Master {
+        Master {
+            settings,
+            fleet: None,
+            life: 0,
+            pending: Vec::new(),
+            wake_at: None,
+            storing: BTreeMap::new(),
+            journal: Vec::new(),
+            results: BTreeMap::new(),
+            durable: Ledger::default(),
+            commits: 0,
+            stale_messages: 0,
+        }
+    }
+
+    pub(super) fn fleet(&self) -> Option<&Fleet> {
+        self.fleet.as_ref()
+    }
+
+    pub(super) fn durable(&self) -> &Ledger {
+        &self.durable
+    }
+
+    pub(super) fn stale_messages(&self) -> u64 {
+        self.stale_messages + self.fleet().map_or(0, Fleet::stale_messages)
+    }
+
+    /// Up, with all nodes known, everything committed, and every job completed or cancelled.
+    pub(super) fn is_settled(&self, now: Time, nodes: usize) -> bool {
+        let is_ended = |job: &Job| matches!(job.status, JobStatus::Completed | JobStatus::Cancelled);
+        let Some(fleet) = self.fleet() else { return false };
+        self.pending.is_empty() && fleet.ledger().jobs.values().all(is_ended) && fleet.view(now).nodes.len() == nodes
+    }
+
+    pub(super) fn unsettled(&self, now: Time) -> String {
+        let Some(fleet) = self.fleet() else { return "the master is down".into() };
+        let open = fleet.view(now).jobs.into_iter().filter(|job| !matches!(job.status, JobStatus::Completed | JobStatus::Cancelled));
+        let open: Vec<String> = open.map(|job| format!("{} is {}: {:?}", job.id, job.status.name(), fleet.explain(job.id))).collect();
+        open.join("; ")
+    }
+
+    /// The facts on disk, applied from the first, come to what is believed to be on disk, and to what the fleet lives by.
+    pub(super) fn compare_with_replay(&self) {
+        let replayed = self.replay();
+        assert!(replayed == self.durable, "the journal, replayed, differs from what was committed");
+        let live = self.fleet().filter(|_| self.pending.is_empty());
+        assert!(live.is_none_or(|fleet| *fleet.ledger() == replayed), "the journal, replayed, differs from the live ledger");
+    }
+
+    fn replay(&self) -> Ledger {
+        let mut ledger = Ledger::default();
+        self.journal.iter().for_each(|fact| ledger.apply(fact));
+        ledger
+    }
+}
+
+impl Simulation {
+    pub(super) fn start_master(&mut self) {
+        if self.has_plant(Plant::LoseFact) && !self.master.journal.is_empty() {
+            let lost = self.dice.below(self.master.journal.len() as u64);
+            self.master.journal.remove(lost as usize);
+        }
+        self.master.compare_with_replay();
+        let ledger = self.master.replay();
+        self.oracle.check_promises(&ledger);
+        self.oracle.on_master_started();
+        let fleet = Fleet::recover(self.master.settings.clone(), ledger, self.now, &mut self.master.pending);
+        fleet.check();
+        self.master.life += 1;
+        self.master.fleet = Some(fleet);
+        self.reconnect_nodes();
+        self.end_turn();
+    }
+
+    /// Nodes notice at different times that there is a master again; some have to be told by it.
+    fn reconnect_nodes(&mut self) {
+        for node in self.nodes.keys().copied().collect::<Vec<_>>() {
+            if self.dice.chance(8_000) {
+                let wait = self.dice.millis(1, 3_000);
+                self.after(wait, Happening::NodeConnects { node });
+            }
+        }
+    }
+
+    pub(super) fn tell_master_heard(&mut self, origin: Origin, said: Option<Held>, node: NodeId, message: Envelope<FromAgent>) {
+        let Some(fleet) = self.master.fleet() else { return };
+        let is_hello = matches!(message.body, FromAgent::Hello { .. });
+        let was_known = !is_hello || fleet.view(self.now).nodes.iter().any(|known| known.id == node);
+        let question = self.oracle.question(origin, said, node, &message, fleet.ledger()).after_loss(!was_known);
+        self.tell_master_asked(Event::Received { node, message }, Some(&question));
+        if is_hello {
+            self.oracle.on_introduced(origin, was_known);
+        }
+    }
+
+    pub(super) fn tell_master(&mut self, event: Event) {
+        self.tell_master_asked(event, None);
+    }
+
+    /// The master's driver: one event in; its effects are performed now, or with those of the next events.
+    fn tell_master_asked(&mut self, event: Event, question: Option<&Question>) {
+        let Some(fleet) = &mut self.master.fleet else { return };
+        let mut effects = Vec::new();
+        fleet.handle(self.now, event, &mut effects);
+        fleet.check();
+        self.oracle.judge(question, &effects);
+        self.master.pending.append(&mut effects);
+        self.end_turn();
+    }
+
+    fn end_turn(&mut self) {
+        if self.dice.chance(7_000) {
+            self.commit();
+        } else {
+            let wait = self.dice.millis(1, 5);
+            self.after(wait, Happening::MasterCommits { life: self.master.life });
+        }
+        self.schedule_master();
+    }
+
+    fn schedule_master(&mut self) {
+        let Some(due) = self.master.fleet().and_then(Fleet::next_deadline) else { return };
+        if self.master.wake_at.is_none_or(|wake_at| due < wake_at) {
+            self.master.wake_at = Some(due.max(self.now));
+            self.at(due, Happening::MasterWakes);
+        }
+    }
+
+    pub(super) fn on_master_wakes(&mut self) {
+        if self.master.wake_at == Some(self.now) {
+            self.master.wake_at = None;
+            self.tell_master(Event::Woken);
+        }
+    }
+
+    pub(super) fn on_master_commits(&mut self, life: u64) {
+        if self.master.life == life && self.master.fleet.is_some() {
+            self.commit();
+        }
+    }
+
+    /// All records of the turn in one commit, then the rest in order; or death on the way.
+    fn commit(&mut self) {
+        let effects = core::mem::take(&mut self.master.pending);
+        if effects.is_empty() {
+            return;
+        }
+        if self.trouble(self.scenario.faults.master_killed) {
+            self.tally.one(Count::MasterKilled);
+            self.perform_some(effects);
+            return self.stop_master();
+        }
+        let (records, rest): (Vec<Effect>, Vec<Effect>) = effects.into_iter().partition(is_record);
+        records.into_iter().chain(rest).for_each(|effect| self.perform_for_master(effect));
+        self.master.commits += 1;
+        if self.master.commits.is_multiple_of(COMPARE_EVERY) {
+            self.master.compare_with_replay();
+        }
+    }
+
+    /// What is done of a turn when the process dies in it. The disk takes the turn's records whole; a driver that
+    /// follows the order of the list, effect by effect, must be safe as well.
+    fn perform_some(&mut self, mut effects: Vec<Effect>) {
+        if self.has_plant(Plant::SendBeforeRecord) {
+            effects.retain(|effect| !is_record(effect));
+            return effects.into_iter().for_each(|effect| self.perform_for_master(effect));
+        }
+        let records = effects.iter().filter(|effect| is_record(effect)).count();
+        let mut done = self.dice.below(effects.len() as u64 + 1) as usize;
+        if self.dice.chance(5_000) {
+            effects.sort_by_key(|effect| !is_record(effect));
+            done = if done < records { 0 } else { done };
+        }
+        self.tally.more(Count::EffectsLost, (effects.len() - done) as u64);
+        effects.into_iter().take(done).for_each(|effect| self.perform_for_master(effect));
+    }
+
+    /// The process is gone, and with it all that is not on disk.
+    fn stop_master(&mut self) {
+        self.master.stale_messages = self.master.stale_messages();
+        self.master.fleet = None;
+        self.master.pending.clear();
+        self.master.wake_at = None;
+        self.master.storing.clear();
+        let wait = if self.dice.chance(2_000) { self.dice.millis(2_000, 6_000) } else { self.dice.millis(5, 500) };
+        self.after(wait, Happening::MasterStarts);
+    }
+
+    /// A person ends the master in good order; it comes back later.
+    pub(super) fn stop_master_well(&mut self) {
+        self.tally.one(Count::MasterStopped);
+        self.tell_master(Event::Stopping);
+        self.commit();
+        if self.master.fleet.is_some() {
+            self.stop_master();
+        }
+    }
+
+    fn perform_for_master(&mut self, effect: Effect) {
+        match effect {
+            Effect::Record(fact) => self.append(fact),
+            Effect::Send { to, message } => {
+                self.oracle.on_sent(self.master.life, &message);
+                self.post_to_node(to, &message);
+            }
+            Effect::StoreResult { job } => self.store_result(job),
+            Effect::Publish(notice) => self.oracle.on_published(&notice),
+        }
+    }
+
+    fn append(&mut self, fact: Fact) {
+        self.on_fact(&fact);
+        self.master.durable.apply(&fact);
+        if matches!(fact, Fact::ProjectRemoved { .. }) {
+            self.oracle.on_removed(&self.master.durable);
+        }
+        if self.has_plant(Plant::RepeatFact) && matches!(fact, Fact::SparkFinished { .. }) {
+            self.master.journal.push(fact.clone());
+        }
+        self.master.journal.push(fact);
+    }
+
+    fn on_fact(&mut self, fact: &Fact) {
+        match fact {
+            Fact::JobCompleted { job, result, .. } => self.on_job_completed(*job, result.manifest),
+            Fact::JobCancelled { .. } => self.tally.one(Count::JobCancelled),
+            Fact::JobFailed { .. } => self.tally.one(Count::JobFailed),
+            Fact::JobPaused { .. } => self.tally.one(Count::JobPaused),
+            Fact::JobResumed { .. } => self.tally.one(Count::JobResumed),
+            Fact::JobPrioritised { .. } => self.tally.one(Count::JobPrioritised),
+            Fact::SparkSplit { .. } => self.tally.one(Count::SparkSplit),
+            Fact::FileQuarantined { .. } => self.tally.one(Count::FileQuarantined),
+            Fact::ProjectRemoved { .. } => self.tally.one(Count::ProjectRemoved),
+            Fact::JobRetried { job, .. } => {
+                self.tally.one(Count::JobRetried);
+                self.oracle.on_second_chance(*job);
+            }
+            Fact::EpochBegan { .. }
+            | Fact::ProjectAdded { .. }
+            | Fact::ProjectRenamed { .. }
+            | Fact::JobAccepted { .. }
+            | Fact::SparkStarted { .. }
+            | Fact::SparkFinished { .. }
+            | Fact::AttemptFailed { .. }
+            | Fact::SparkFailed { .. } => {}
+        }
+    }
+
+    fn on_job_completed(&mut self, job: JobId, manifest: Digest) {
+        self.tally.one(Count::JobCompleted);
+        let outcomes = self.master.results.get(&manifest).expect("a result is stored before it is recorded").clone();
+        let listing = self.master.durable.jobs[&job].spec.listing;
+        self.people.receive(listing, outcomes);
+    }
+
+    /// Merging and writing takes a while, and may fail; the answer comes as an event.
+    fn store_result(&mut self, job: JobId) {
+        let Some(entry) = self.master.fleet().and_then(|fleet| fleet.ledger().jobs.get(&job)) else { return };
+        let outcomes = merged(entry);
+        let manifest = name(&outcomes);
+        let token = self.token();
+        self.master.storing.insert(job, token);
+        let result = if self.trouble(self.scenario.faults.not_stored) {
+            self.tally.one(Count::ResultNotStored);
+            Err("no space left on device".into())
+        } else {
+            self.master.results.insert(manifest, outcomes);
+            Ok(ResultSummary { job, at: self.now, manifest, totals: Totals::default() })
+        };
+        let late = self.trouble(self.scenario.faults.late);
+        let wait = if late { self.dice.millis(300, 1_500) } else { self.dice.millis(1, 200) };
+        self.tally.more(Count::ResultLate, u64::from(late));
+        self.after(wait, Happening::ResultStored { life: self.master.life, stored: Stored { job, token, result } });
+    }
+
+    pub(super) fn on_result_stored(&mut self, life: u64, stored: Stored) {
+        let Stored { job, token, result } = stored;
+        if self.master.life != life || self.master.storing.get(&job) != Some(&token) {
+            return;
+        }
+        self.master.storing.remove(&job);
+        self.tell_master(match result {
+            Ok(result) => Event::ResultStored { job, result },
+            Err(error) => Event::ResultNotStored { job, error },
+        });
+    }
+
+    pub(super) fn on_disconnect_seen(&mut self, node: NodeId) {
+        if self.master.fleet.is_some() {
+            self.tally.one(Count::DisconnectReported);
+            self.tell_master(Event::NodeDisconnected { node });
+        }
+    }
+}
+
+fn is_record(effect: &Effect) -> bool {
+    matches!(effect, Effect::Record(_))
+}
+
+/// One outcome for each listed file; one whose spark failed for good is named as missing.
+fn merged(job: &Job) -> Vec<FileOutcome> {
+    let why = |index: u32| {
+        let failed = job.sparks.iter().find_map(|spark| match &spark.state {
+            SparkState::Failed(error) if spark.files.contains(&index) => Some(error.describe()),
+            _ => None,
+        });
+        FailReason::Missing(failed.unwrap_or_else(|| panic!("file {index} has no outcome and its spark did not fail")))
+    };
+    let missing = |index| FileOutcome { index, stat: None, result: FileResult::Failed(why(index)) };
+    (0..job.files.len() as u32).map(|index| job.aggregate.get(index).cloned().unwrap_or_else(|| missing(index))).collect()
+}
+
+fn name(outcomes: &[FileOutcome]) -> Digest {
+    trees::digest(&[format!("{outcomes:?}").as_bytes()])
+}

@@ -1,0 +1,173 @@
+//! What was promised and what is true, remembered apart from the cores, to hold them to it.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+
+use super::Origin;
+use crate::{
+    fleet::{Effect, Fact, Ledger, Notice, SparkState},
+    ids::{Epoch, JobId, NodeId, SparkId},
+    wire::{
+        Envelope, FromAgent, ToAgent,
+        message::Held,
+        task::{AttemptError, SparkOutput},
+    },
+};
+
+/// Processes that one deadly file may take with it before its spark is isolated.
+const PROCESSES_LOST_MAX: u32 = 2;
+
+#[derive(Default)]
+pub(super) struct Oracle {
+    /// Attempts that a node was asked for: their numbers are never given again.
+    begun: BTreeSet<Held>,
+    /// Answers that a node was told to forget.
+    acknowledged: BTreeSet<Held>,
+    /// Jobs that a person was told of.
+    accepted: BTreeSet<JobId>,
+    /// The master's life that sent with this epoch.
+    epochs: BTreeMap<Epoch, u64>,
+    /// The latest life of a node that said Hello to this life of the master.
+    introduced: BTreeMap<NodeId, u64>,
+    poisoned: BTreeMap<(JobId, u32), u32>,
+    /// How often people gave all of a job's sparks another chance.
+    chances: BTreeMap<JobId, u32>,
+    /// The last answer, for the planted bug that digs it up.
+    pub(super) buried: Option<SparkOutput>,
+}
+
+/// What a message from a node is about, and what the ledger says of it before it is handled.
+pub(super) struct Question {
+    origin: Origin,
+    said: Option<Held>,
+    state: Option<SparkState>,
+    /// Attempts that a Hello lists and that run on its node by the ledger.
+    kept: BTreeSet<SparkId>,
+    /// A Hello of a life before the one that is known.
+    is_over: bool,
+}
+
+impl Question {
+    /// A master that had lost the node cannot tell its lives apart.
+    pub(super) fn after_loss(self, lost: bool) -> Question {
+        Question { is_over: self.is_over && !lost, ..self }
+    }
+}
+
+impl Oracle {
+    pub(super) fn question(&self, origin: Origin, said: Option<Held>, node: NodeId, message: &Envelope<FromAgent>, ledger: &Ledger) -> Question {
+        let state = said.and_then(|held| ledger.spark(held.spark)).map(|spark| spark.state.clone());
+        let is_running = |held: &Held| {
+            let running = SparkState::Running { attempt: held.attempt, node };
+            ledger.spark(held.spark).is_some_and(|spark| spark.state == running)
+        };
+        let kept = match &message.body {
+            FromAgent::Hello { held, .. } if self.is_latest(origin) => held.iter().filter(|held| is_running(held)).map(|held| held.spark).collect(),
+            _ => BTreeSet::new(),
+        };
+        let is_over = matches!(message.body, FromAgent::Hello { .. }) && !self.is_latest(origin);
+        Question { origin, said, state, kept, is_over }
+    }
+
+    fn is_latest(&self, origin: Origin) -> bool {
+        self.introduced.get(&origin.node).is_none_or(|life| *life <= origin.life)
+    }
+
+    /// Was what a master made of an event right?
+    pub(super) fn judge(&mut self, question: Option<&Question>, effects: &[Effect]) {
+        for effect in effects {
+            match effect {
+                Effect::Record(Fact::SparkFinished { spark, .. }) => self.judge_finished(*spark, question),
+                Effect::Record(Fact::AttemptFailed { spark, error: AttemptError::Interrupted, .. }) => {
+                    let torn = question.is_some_and(|question| question.is_over || question.kept.contains(spark));
+                    assert!(!torn, "{spark} was taken from a node that came back with it, or that spoke from an earlier life");
+                }
+                Effect::Record(_) | Effect::Send { .. } | Effect::StoreResult { .. } | Effect::Publish(_) => {}
+            }
+        }
+    }
+
+    fn judge_finished(&self, spark: SparkId, question: Option<&Question>) {
+        let Some(Question { origin, said: Some(said), state, .. }) = question else { panic!("{spark} finished and nobody said so") };
+        let asked = SparkState::Running { attempt: said.attempt, node: origin.node };
+        assert!(
+            said.spark == spark && *state == Some(asked),
+            "an answer to another question counts: {said:?} of node {} where {spark} was {state:?}",
+            origin.node.0
+        );
+        assert!(self.is_latest(*origin), "an answer of an earlier life of node {} counts for {spark}", origin.node.0);
+    }
+
+    /// After the master handled a Hello. One that had lost the node remembers no life of it.
+    pub(super) fn on_introduced(&mut self, origin: Origin, was_known: bool) {
+        let life = self.introduced.entry(origin.node).or_default();
+        *life = if was_known { (*life).max(origin.life) } else { origin.life };
+    }
+
+    pub(super) fn on_master_started(&mut self) {
+        self.introduced.clear();
+    }
+
+    /// A message left a master: what it says is now a promise.
+    pub(super) fn on_sent(&mut self, master: u64, message: &Envelope<ToAgent>) {
+        let sender = *self.epochs.entry(message.epoch).or_insert(master);
+        assert_eq!(sender, master, "two masters spoke in epoch {}", message.epoch.0);
+        match &message.body {
+            ToAgent::ExecuteTask(task) => drop(self.begun.insert(Held { spark: task.spark, attempt: task.attempt })),
+            ToAgent::Acknowledge { spark, attempt } => drop(self.acknowledged.insert(Held { spark: *spark, attempt: *attempt })),
+            ToAgent::CancelTask { .. } | ToAgent::SyncState => {}
+        }
+    }
+
+    pub(super) fn on_published(&mut self, notice: &Notice) {
+        if let Notice::JobAccepted(job) = notice {
+            self.accepted.insert(*job);
+        }
+    }
+
+    /// An answer that a node forgets has to be on the master's disk.
+    pub(super) fn on_acknowledged(&self, held: Held, durable: &Ledger) {
+        assert!(!runs(durable, held), "{} attempt {} was acknowledged and is not in the journal", held.spark, held.attempt.0);
+    }
+
+    /// Does a ledger that comes from disk keep what was promised?
+    pub(super) fn check_promises(&self, ledger: &Ledger) {
+        for held in &self.acknowledged {
+            self.on_acknowledged(*held, ledger);
+        }
+        for Held { spark, attempt } in &self.begun {
+            let forgotten = ledger.spark(*spark).is_some_and(|known| known.attempts < attempt.0);
+            assert!(!forgotten, "{spark} attempt {} was sent and is not in the journal", attempt.0);
+        }
+        for job in self.accepted.iter() {
+            assert!(ledger.jobs.contains_key(job), "{job} was accepted and is not in the journal");
+        }
+    }
+
+    /// What a removed project takes with it was not promised to last.
+    pub(super) fn on_removed(&mut self, ledger: &Ledger) {
+        self.accepted.retain(|job| ledger.jobs.contains_key(job));
+    }
+
+    pub(super) fn on_second_chance(&mut self, job: JobId) {
+        *self.chances.entry(job).or_default() += 1;
+    }
+
+    pub(super) fn on_process_poisoned(&mut self, job: JobId, file: u32) {
+        let chances = self.chances.get(&job).copied().unwrap_or(0);
+        let lost = self.poisoned.entry((job, file)).or_default();
+        *lost += 1;
+        assert!(*lost <= PROCESSES_LOST_MAX + chances, "file {file} of {job} took {lost} processes with it before its spark was isolated");
+    }
+}
+
+/// The attempt that a message answers for, by its own words.
+pub(super) fn answered(message: &Envelope<FromAgent>) -> Option<Held> {
+    match &message.body {
+        FromAgent::Finished { spark, attempt, .. } | FromAgent::Failed { spark, attempt, .. } => Some(Held { spark: *spark, attempt: *attempt }),
+        FromAgent::Hello { .. } | FromAgent::Heartbeat { .. } | FromAgent::Progress(_) => None,
+    }
+}
+
+fn runs(ledger: &Ledger, held: Held) -> bool {
+    ledger.spark(held.spark).is_some_and(|spark| matches!(spark.state, SparkState::Running { attempt, .. } if attempt == held.attempt))
+}

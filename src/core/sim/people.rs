@@ -1,0 +1,155 @@
+//! The people of a simulation: they submit, change their minds, and compare each result with what the tree holds.
+
+use alloc::{collections::BTreeMap, format, vec::Vec};
+
+use super::{Happening, PEOPLE_EVERY, Simulation, Tree, node::ENGINE};
+use crate::{
+    fleet::{Event, JobCommand, JobSpec, JobStatus, JobType, Ledger, Partitioning, Priority, Submission},
+    ids::{Digest, JobId, ProjectId},
+    wire::task::{FailReason, FileLimits, FileOutcome, FileResult},
+};
+
+const PRIORITIES: [Priority; 5] = [Priority::Critical, Priority::High, Priority::Normal, Priority::Low, Priority::Background];
+const JOB_TYPES: [JobType; 3] = [JobType::FullAnalysis, JobType::MetricsCalculation, JobType::CacheWarming];
+/// States that each project's tree goes through.
+const VERSIONS: u32 = 3;
+
+#[derive(Default)]
+pub(super) struct People {
+    /// Everything that was ever listed.
+    trees: BTreeMap<Digest, Tree>,
+    last: Option<Submission>,
+    submitted: u32,
+    projects: u32,
+    done: bool,
+    pub(super) results: Vec<(Tree, Vec<FileOutcome>)>,
+}
+
+impl People {
+    /// Nobody will submit, pause or remove anything any more.
+    pub(super) fn are_done(&self) -> bool {
+        self.done
+    }
+
+    pub(super) fn receive(&mut self, listing: Digest, outcomes: Vec<FileOutcome>) {
+        let tree = self.trees.get(&listing).expect("only what was listed is analysed").clone();
+        self.results.push((tree, outcomes));
+    }
+}
+
+impl Simulation {
+    pub(super) fn on_people_act(&mut self) {
+        self.after(PEOPLE_EVERY, Happening::PeopleAct);
+        let Some(ledger) = self.master.fleet().map(|fleet| fleet.ledger()) else { return };
+        if ledger.projects.len() < self.scenario.projects as usize && self.is_rough() {
+            return self.add_project();
+        }
+        if !self.is_rough() {
+            self.people.done = true;
+            return self.insist();
+        }
+        if self.scenario.faults.moody { self.act_on_a_mood() } else { self.submit() }
+    }
+
+    fn add_project(&mut self) {
+        self.people.projects += 1;
+        let root = format!("/tree/{}", self.people.projects).into_bytes();
+        self.tell_master(Event::ProjectAdded { name: "tree".into(), root });
+    }
+
+    fn act_on_a_mood(&mut self) {
+        match self.dice.below(20) {
+            0..=6 => self.submit(),
+            7 => self.submit_again(),
+            8 => self.command_some(JobCommand::Cancel, |status| !status.is_over()),
+            9 | 10 => self.command_some(JobCommand::Pause, |status| !status.is_over()),
+            11..=14 => self.command_some(JobCommand::Resume, |status| status == JobStatus::Paused),
+            15 | 16 => self.command_some(JobCommand::Retry, |status| matches!(status, JobStatus::Failed | JobStatus::Cancelled)),
+            17 => {
+                let priority = self.dice.pick(&PRIORITIES).unwrap_or_default();
+                self.command_some(JobCommand::SetPriority(priority), |_| true);
+            }
+            18 => self.change_project(),
+            _ if self.dice.chance(1_500) => self.stop_master_well(),
+            _ => {}
+        }
+    }
+
+    fn submit(&mut self) {
+        let projects: Vec<ProjectId> = self.ledger().projects.keys().copied().collect();
+        let Some(project) = self.dice.pick(&projects).filter(|_| self.people.submitted < self.scenario.jobs_max) else { return };
+        let root = self.ledger().projects[&project].root.clone();
+        let version = self.dice.below(u64::from(VERSIONS)) as u32;
+        let tree = Tree::grow(&root, version, self.scenario.files);
+        let spec = JobSpec {
+            project,
+            job_type: self.dice.pick(&JOB_TYPES).unwrap_or(JobType::FullAnalysis),
+            priority: self.dice.pick(&PRIORITIES).unwrap_or_default(),
+            partitioning: self.dice.pick(&Partitioning::ALL).unwrap_or_default(),
+            fingerprint: ENGINE,
+            limits: FileLimits::default(),
+            use_cache: true,
+            base: None,
+            listing: tree.listing,
+            timeout: (self.scenario.faults.moody && self.dice.chance(3_000)).then(|| self.dice.millis(1_500, 12_000)),
+        };
+        let submission = Submission { spec, files: tree.files.clone() };
+        self.people.trees.insert(tree.listing, tree);
+        self.people.submitted += 1;
+        self.people.last = Some(submission.clone());
+        self.tell_master(Event::JobSubmitted(submission));
+    }
+
+    /// The same request again: the same job when it is unfinished, another one when it is over.
+    fn submit_again(&mut self) {
+        if let Some(submission) = self.people.last.clone() {
+            self.tell_master(Event::JobSubmitted(submission));
+        }
+    }
+
+    fn command_some(&mut self, command: JobCommand, suits: impl Fn(JobStatus) -> bool) {
+        let jobs: Vec<JobId> = self.ledger().jobs.iter().filter(|(_, job)| suits(job.status)).map(|(id, _)| *id).collect();
+        // Now and then somebody asks for what makes no sense.
+        let any: Vec<JobId> = self.ledger().jobs.keys().copied().collect();
+        let job = if self.dice.chance(500) { self.dice.pick(&any) } else { self.dice.pick(&jobs) };
+        if let Some(job) = job {
+            self.tell_master(Event::JobCommanded { job, command });
+        }
+    }
+
+    fn change_project(&mut self) {
+        let projects: Vec<ProjectId> = self.ledger().projects.keys().copied().collect();
+        let Some(project) = self.dice.pick(&projects) else { return };
+        if self.dice.chance(2_500) {
+            self.tell_master(Event::ProjectRemoved { project });
+        } else {
+            let name = format!("tree-{}", self.dice.below(5));
+            self.tell_master(Event::ProjectRenamed { project, name });
+        }
+    }
+
+    /// Once it is calm, people want everything that was not cancelled to end well.
+    fn insist(&mut self) {
+        let with = |ledger: &Ledger, status| ledger.jobs.iter().filter(|(_, job)| job.status == status).map(|(id, _)| *id).collect::<Vec<_>>();
+        for (status, command) in [(JobStatus::Paused, JobCommand::Resume), (JobStatus::Failed, JobCommand::Retry)] {
+            for job in with(self.ledger(), status) {
+                self.tell_master(Event::JobCommanded { job, command });
+            }
+        }
+    }
+
+    fn ledger(&self) -> &Ledger {
+        self.master.fleet().expect("people are told when there is no master").ledger()
+    }
+}
+
+/// Compares a result with what its tree holds; answers with the number of files that it lacks.
+pub fn compare(tree: &Tree, outcomes: &[FileOutcome]) -> usize {
+    let expected = tree.expected();
+    assert_eq!(outcomes.len(), expected.len(), "a result names every listed file once");
+    let differs = |(found, expected): &(&FileOutcome, &FileOutcome)| found != expected;
+    let is_missing = |found: &FileOutcome| matches!(found.result, FileResult::Failed(FailReason::Missing(_)));
+    let different = outcomes.iter().zip(&expected).filter(differs);
+    let missing = different.map(|(found, expected)| assert!(is_missing(found), "the result of a file differs: {found:?} where {expected:?} was expected"));
+    missing.count()
+}
