@@ -67,7 +67,8 @@ TYPE = {
 MEMBER_IS_METHOD = {"python"}
 ALIAS_IS_TYPE = {"typescript", "tsx"}
 
-ANONYMOUS = re.compile(r"^(?:|\(anonymous\)|<anonymous>|anonymous)$")
+# lizard numbers the function literals of Go; every other reader, and we, leave them without a name.
+ANONYMOUS = re.compile(r"^(?:|\(anonymous\)|<anonymous>|anonymous(?:__\d+)?)$")
 
 
 class Report:
@@ -126,8 +127,9 @@ def decode(data):
 
 def analyse(binary, tree):
     """Our report on the whole tree. Findings may make the exit code non-zero: the JSON decides."""
-    command = [binary, "analyze", str(tree), "-o", "json"]
-    done = subprocess.run(command, capture_output=True, check=False)
+    with tempfile.TemporaryDirectory() as data:
+        command = [binary, "--data-dir", data, "analyze", str(tree), "-o", "json"]
+        done = subprocess.run(command, capture_output=True, check=False)
     try:
         report = json.loads(done.stdout)
         report["items"]

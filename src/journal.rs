@@ -40,3 +40,73 @@ fn replay(mut ledger: Ledger, facts: impl Iterator<Item = Result<Fact, JournalEr
     }
     Ok(Recovered { ledger, replayed })
 }
+
+#[cfg(test)]
+mod tests {
+    use bitacora_core::{
+        aggregate::Totals,
+        fleet::{JobSpec, JobType, ListedFile, Partitioning, Priority, ResultSummary},
+        ids::{Attempt, Digest, Epoch, JobId, NodeId, ProjectId, SparkId},
+        paths::RelativePath,
+        time::{Span, Time},
+        wire::task::{AttemptError, FileLimits, FileOutcome, FileResult, SkipReason, SparkOutput},
+    };
+
+    use super::*;
+
+    /// One fact of each kind, in an order in which they can be applied.
+    fn facts() -> Vec<Fact> {
+        let epoch = Epoch(1);
+        let (project, job) = (ProjectId { epoch, counter: 1 }, JobId { epoch, counter: 2 });
+        let spark = |number| SparkId { job, number };
+        let spec = JobSpec {
+            project,
+            job_type: JobType::FullAnalysis,
+            priority: Priority::Normal,
+            partitioning: Partitioning::Intelligent,
+            fingerprint: Digest([1; 32]),
+            limits: FileLimits::default(),
+            use_cache: true,
+            base: Some(Digest([2; 32])),
+            listing: Digest([3; 32]),
+            timeout: Some(Span::from_secs(9)),
+        };
+        let file = |name: &str| ListedFile { path: RelativePath::new(name.into()).unwrap(), size: 5, language: "c".into(), complexity: 2, cluster: 0 };
+        let files = vec![file("a.c"), file("b.c"), file("c.c"), file("d.c")];
+        let outcome = FileOutcome { index: 0, stat: None, result: FileResult::Skipped(SkipReason::Binary) };
+        let again = AttemptError::Crashed("signal 6".into());
+        vec![
+            Fact::EpochBegan { epoch, at: Time(1) },
+            Fact::ProjectAdded { project, name: "p".into(), root: b"/p".to_vec() },
+            Fact::ProjectRenamed { project, name: "q".into() },
+            Fact::JobAccepted { job, spec, files, sparks: vec![vec![0], vec![1, 2], vec![3]], at: Time(2) },
+            Fact::SparkStarted { spark: spark(0), attempt: Attempt(1), node: NodeId(0) },
+            Fact::SparkFinished { spark: spark(0), output: SparkOutput { files: vec![outcome], cached: 0 } },
+            Fact::AttemptFailed { spark: spark(1), error: again.clone(), not_before: Time(3), isolate: true, counts: true },
+            Fact::SparkSplit { spark: spark(1) },
+            Fact::FileQuarantined { spark: spark(3) },
+            Fact::SparkFailed { spark: spark(2), error: again },
+            Fact::JobPaused { job },
+            Fact::JobResumed { job },
+            Fact::JobPrioritised { job, priority: Priority::High },
+            Fact::JobCancelled { job, at: Time(4) },
+            Fact::JobRetried { job, at: Time(5) },
+            Fact::JobFailed { job, reason: "x".into(), at: Time(6) },
+            Fact::JobRetried { job, at: Time(7) },
+            Fact::JobCompleted { job, result: ResultSummary { job, at: Time(8), manifest: Digest([4; 32]), totals: Totals::default() }, history_max: 5 },
+            Fact::ProjectRemoved { project },
+        ]
+    }
+
+    /// The bytes of version 1 as they were first written. They are never made anew: a change that cannot read them is wrong.
+    #[test]
+    fn facts_of_version_1_are_read_for_ever() {
+        let golden = include_str!("../tests/golden/facts-1.hex");
+        let bytes = |line: &str| (0..line.len() / 2).map(|at| u8::from_str_radix(&line[2 * at..2 * at + 2], 16).unwrap()).collect::<Vec<u8>>();
+        let read: Vec<Fact> = golden.lines().map(|line| rmp_serde::from_slice(&bytes(line)).unwrap()).collect();
+        assert_eq!(read, facts());
+        let mut ledger = Ledger::default();
+        read.iter().for_each(|fact| ledger.apply(fact));
+        assert!(ledger.projects.is_empty() && ledger.jobs.is_empty());
+    }
+}

@@ -1,6 +1,6 @@
 //! The languages: one file and one table each.
 //!
-//! A table names grammar node kinds; it holds no code. [`crate::analysis::kinds`] compiles a table into an array indexed
+//! A table names grammar node kinds; it holds no code. `analysis::kinds` compiles a table into an array indexed
 //! by the grammar's symbol numbers, and the one walk over the tree reads that array. A language that needs a
 //! branch of its own gets a new variant here, so that the next language can use it too.
 

@@ -143,7 +143,9 @@ pub struct Job {
     /// Given back once the job is over.
     pub files: Vec<ListedFile>,
     /// How many they were, and their bytes; these stay.
+    #[serde(default)]
     pub files_total: u32,
+    #[serde(default)]
     pub bytes_total: u64,
     pub sparks: Vec<Spark>,
     pub aggregate: Aggregate,
