@@ -43,7 +43,7 @@ impl Scenario {
             faults: Faults::STORM,
             calm_at: START + Span::from_secs(20),
             patience: Span::from_secs(180),
-            events_max: 200_000 + 20_000 * u64::from(agents),
+            events_max: 50_000 + 5_000 * u64::from(agents),
             // Every fourth seed lets sparks fail for good; in the others every file must get its outcome.
             failures_max: if seed % 4 == 3 { 4 } else { 100_000 },
             resume_recovered: seed % 3 != 1,
