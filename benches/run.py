@@ -87,6 +87,12 @@ def copy_sample(files, into):
         os.utime(target, (past, past))
 
 
+def analysed(tree, work):
+    """What of a tree is analysed and not skipped: both sides get the same files."""
+    done = subprocess.run([BITACORA, "--data-dir", work / "data-names", "analyze", tree, "-o", "name"], capture_output=True, check=True, text=True)
+    return done.stdout.splitlines()
+
+
 def engine(binary, mode, threads, listing):
     with open(listing) as stdin:
         return json.loads(subprocess.run([binary, mode, str(threads)], stdin=stdin, capture_output=True, check=True, text=True).stdout)
@@ -102,11 +108,10 @@ def ratio(name, ours, theirs, bar, unit="ratio"):
 def bench_engine(arguments, work):
     binary = engine_binary()
     for language, suffixes in LANGUAGES.items():
-        files = sample(arguments.trees / language, suffixes, SAMPLE_BYTES)
-        listing = work / f"{language}.list"
-        listing.write_text("".join(f"{language}\t{path}\n" for path in files))
         tree = work / f"tree-{language}"
-        copy_sample(files, tree)
+        copy_sample(sample(arguments.trees / language, suffixes, SAMPLE_BYTES), tree)
+        listing = work / f"{language}.list"
+        listing.write_text("".join(f"{language}\t{tree / name}\n" for name in analysed(tree, work)))
         bare, alone, whole = [], [], []
         for number in range(arguments.rounds):
             bare.append(engine(binary, "bare", 1, listing)["cpu"])
@@ -150,7 +155,7 @@ def bench_again(arguments, work):
     ours, ctags, walk = [], [], []
     for _ in range(arguments.rounds):
         ours.append(run(command)["wall"])
-        ctags.append(run(["ctags", "--options=NONE", "-R", "-f", "/dev/null", tree])["wall"])
+        ctags.append(run(["ctags", "--options=NONE", "-R", "-f", "-", tree])["wall"])
         walk.append(run(["find", tree, "-type", "f", "-printf", "%s %T@ %C@ %i\\n"])["wall"])
     ratio("second run wall / universal-ctags", ours, ctags, 1.0)
     ratio("second run wall / find with stat", ours, walk, 3.0)
@@ -185,7 +190,7 @@ def bench_rules(arguments, work):
     tree = work / "tree-path"
     if not tree.exists():
         copy_sample(sample(arguments.trees / "c", LANGUAGES["c"], TREE_BYTES), tree)
-    rules = [("universal-ctags", ["ctags", "--options=NONE", "-R", "-f", "/dev/null", tree]), ("tokei", ["tokei", tree]), ("ast-grep, 1 rule", ["ast-grep", "run", "-l", "c", "-p", "if ($A) return $B;", "--json=stream", tree])]
+    rules = [("universal-ctags", ["ctags", "--options=NONE", "-R", "-f", "-", tree]), ("tokei", ["tokei", tree]), ("ast-grep, 1 rule", ["ast-grep", "run", "-l", "c", "-p", "if ($A) return $B;", "--json=stream", tree])]
     for name, command in rules:
         if shutil.which(command[0]):
             taken = [run(command) for _ in range(arguments.rounds)]
