@@ -29,6 +29,16 @@ fn start(place: &Place) -> Child {
     place.bitacora(&["analyze", tree.to_str().unwrap(), "-o", "json", "--threads", "2"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
+/// An analysis of which some sparks are finished and others are not.
+fn started(place: &Place) -> Child {
+    let begun = Instant::now();
+    let mut child = start(place);
+    while finished(place).is_empty() {
+        assert!(begun.elapsed() < PATIENCE && child.try_wait().unwrap().is_none(), "no spark finished before the end");
+    }
+    child
+}
+
 #[test]
 fn killed_at_any_moment_it_goes_on_where_it_was() {
     let reference = Place::new();
@@ -76,11 +86,7 @@ fn killed_at_any_moment_it_goes_on_where_it_was() {
 fn an_interrupt_stops_cleanly_and_suspects_nobody() {
     let place = Place::new();
     place.fill(300);
-    let begun = Instant::now();
-    let mut child = start(&place);
-    while finished(&place).is_empty() {
-        assert!(begun.elapsed() < PATIENCE && child.try_wait().unwrap().is_none(), "no spark finished before the end");
-    }
+    let mut child = started(&place);
     assert!(std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
     assert_eq!(child.wait().unwrap().code(), Some(130));
     let done = finished(&place);
@@ -96,11 +102,7 @@ fn an_interrupt_stops_cleanly_and_suspects_nobody() {
 fn a_running_job_can_be_cancelled_from_elsewhere() {
     let place = Place::new();
     place.fill(300);
-    let begun = Instant::now();
-    let mut child = start(&place);
-    while finished(&place).is_empty() {
-        assert!(begun.elapsed() < PATIENCE && child.try_wait().unwrap().is_none(), "no spark finished before the end");
-    }
+    let mut child = started(&place);
     let jobs = report(&place.run(&["job", "ls", "-o", "json"]), 0);
     let job = jobs["items"][0]["id"].as_str().unwrap();
     let explained = place.run(&["job", "explain", job]);
