@@ -35,6 +35,8 @@ pub enum ResultError {
     Cache(#[from] CacheError),
     #[error("record {1} of pack {0} cannot be read")]
     Record(Digest, u32, #[source] PackError),
+    #[error("nothing was analysed yet; run `bitacora analyze PATH`")]
+    Nothing,
     #[error("no project is called {0}; `bitacora project ls` lists them")]
     NoProject(String),
     #[error("there are several projects, name one of them: {0}")]
@@ -55,7 +57,7 @@ fn only_project(ledger: &Ledger) -> Result<(ProjectId, &Project), ResultError> {
     let mut projects = ledger.projects.iter();
     match (projects.next(), projects.next()) {
         (Some((id, project)), None) => Ok((*id, project)),
-        (None, _) => Err(ResultError::NoProject("anything yet".to_owned())),
+        (None, _) => Err(ResultError::Nothing),
         (Some(_), Some(_)) => {
             let names: Vec<&str> = ledger.projects.values().map(|project| project.name.as_str()).collect();
             Err(ResultError::SeveralProjects(names.join(", ")))

@@ -56,7 +56,7 @@ impl Streams {
         let bold = anstyle::Style::new().bold().fg_color(Some(anstyle::AnsiColor::Red.into()));
         self.note(&format!("{bold}error{bold:#}: {error:#}"));
         match error.downcast_ref::<ResultError>() {
-            Some(ResultError::NoProject(_) | ResultError::SeveralProjects(_) | ResultError::None(..)) => Exit::NoMatch,
+            Some(ResultError::Nothing | ResultError::NoProject(_) | ResultError::SeveralProjects(_) | ResultError::None(..)) => Exit::NoMatch,
             _ if error.is::<UsageError>() => Exit::Usage,
             _ if error.is::<MasterError>() => Exit::Failure,
             _ => Exit::Failure,
