@@ -3,6 +3,8 @@
 
 mod analyze;
 mod cache;
+mod export;
+mod import;
 mod job;
 mod metrics;
 mod output;
@@ -42,6 +44,8 @@ enum Command {
     Job(job::JobCommand),
     #[command(subcommand)]
     Cache(cache::CacheCommand),
+    Export(export::Export),
+    Import(import::Import),
     Schema(schema::Schema),
     /// One spark for a parent process
     #[command(hide = true)]
@@ -80,6 +84,8 @@ impl Command {
             Command::Project(command) => command.run(context),
             Command::Job(command) => command.run(context),
             Command::Cache(command) => command.run(context),
+            Command::Export(command) => command.run(context),
+            Command::Import(command) => command.run(context),
             Command::Schema(command) => command.run(),
             Command::RunSpark => Ok(fleet_agent::driver::child_main(context.data.root()).map(|()| Exit::Ok)?),
         }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use bitacora_core::{
-    fleet::{JobCommand, Pending, Priority},
+    fleet::{JobCommand, Notice, Pending, Priority, Refusal},
     ids::JobId,
 };
 use crossbeam_channel::Sender;
@@ -57,6 +57,8 @@ pub enum Answer {
     Done,
     /// With the reason.
     Refused(String),
+    /// What it is about does not exist; in words.
+    Unknown(String),
     /// Why the job does not run, or is not finished.
     Reasons(Vec<String>),
 }
@@ -117,6 +119,21 @@ pub fn ask(path: &Path, request: &Request) -> io::Result<Option<Answer>> {
     stream.set_read_timeout(Some(2 * PATIENCE))?;
     write(&mut stream, request)?;
     read(&mut stream).map(Some)
+}
+
+/// What came of a request, by what was published of it.
+pub fn outcome(notices: &[Notice]) -> Answer {
+    let refusal = notices.iter().find_map(|notice| match notice {
+        Notice::Refused(refusal) => Some(refusal),
+        _ => None,
+    });
+    match refusal {
+        None => Answer::Done,
+        Some(Refusal::UnknownProject(project)) => Answer::Unknown(format!("there is no project {project}; `bitacora project ls` lists them")),
+        Some(Refusal::UnknownJob(job)) => Answer::Unknown(format!("there is no job {job}; `bitacora job ls` lists them")),
+        Some(Refusal::NameTaken(name)) => Answer::Refused(format!("another project is called {name}")),
+        Some(Refusal::NotNow { job, status }) => Answer::Refused(format!("job {job} is {}", status.name())),
+    }
 }
 
 /// Why a job waits, for people.

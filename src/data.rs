@@ -56,6 +56,11 @@ impl DataDirectory {
         self.root.join("results")
     }
 
+    /// The same folder as the cache's: see [`fleet_agent::cache::Cache`].
+    pub fn packs(&self) -> PathBuf {
+        self.root.join("packs")
+    }
+
     /// Waits for another master to end; `waiting` is told its process id once, if it must wait.
     pub fn lock(&self, waiting: impl FnOnce(&str)) -> Result<Lock, DataError> {
         let path = self.root.join("lock");

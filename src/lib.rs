@@ -5,13 +5,15 @@
 //!
 //! - [`master`] is the driver around the core: one loop that waits, handles, journals and sends.
 //! - [`journal`] keeps the facts; [`manifest`] is the blob that holds a result's rows.
-//! - [`scan`] lists a tree and sees what of it is known; [`result`] reads results back, [`search`] finds symbols in them.
+//! - [`scan`] lists a tree and sees what of it is known, [`selection`] says which part of it is meant; [`result`] reads results back, [`search`] finds symbols in them.
+//! - [`archive`] is the state of a data directory as one file.
 //! - [`control`] is how another process talks to a running master.
 //! - [`report`] writes results in the formats people and programs read; [`cli`] is the command line.
 //!
 //! To analyse a tree from another program, see `examples/analyse.rs`.
 #![forbid(unsafe_code)]
 
+pub mod archive;
 pub mod cli;
 pub mod control;
 pub mod data;
@@ -24,3 +26,4 @@ pub mod report;
 pub mod result;
 pub mod scan;
 pub mod search;
+pub mod selection;

@@ -92,21 +92,18 @@ impl ManifestWriter {
     }
 
     pub fn push(&mut self, path: &RelativePath, stat: Option<FileStat>, result: &FileResult) {
+        self.overview.add(path, result);
         let (kind, language, content, record) = match result {
             FileResult::Analysed { content, language, record, summary } => {
-                self.overview.add(path, language, summary);
                 write_detail(&mut self.details, summary);
                 let number = LANGUAGES.iter().position(|known| known.name == language).map_or(NO_LANGUAGE, |number| number as u8);
                 (Kind::Analysed, number, *content, Some(*record))
             }
             FileResult::Skipped(reason) => {
-                self.overview.add_skipped(path, *reason);
                 write_detail(&mut self.details, reason);
                 (Kind::Skipped, NO_LANGUAGE, Digest::default(), None)
             }
             FileResult::Failed(reason) => {
-                self.overview.totals.failed += 1;
-                self.overview.failed.push((path.clone(), reason.clone()));
                 write_detail(&mut self.details, reason);
                 (Kind::Failed, NO_LANGUAGE, Digest::default(), None)
             }
@@ -140,7 +137,7 @@ impl ManifestWriter {
     }
 
     pub fn finish(mut self) -> (Vec<u8>, Totals) {
-        self.overview.finish();
+        self.overview.rank();
         let overview = rmp_serde::to_vec(&self.overview).expect("an overview in memory can be written to memory");
         let mut bytes = Vec::with_capacity(HEAD_BYTES + self.rows.len() + self.packs.len() * 32 + self.paths.len() + self.details.len() + overview.len());
         bytes.extend_from_slice(MAGIC);
@@ -163,7 +160,18 @@ fn write_detail(details: &mut Vec<u8>, detail: &impl Serialize) {
 }
 
 impl Overview {
-    fn add(&mut self, path: &RelativePath, language: &str, summary: &FileSummary) {
+    fn add(&mut self, path: &RelativePath, result: &FileResult) {
+        match result {
+            FileResult::Analysed { language, summary, .. } => self.add_analysed(path, language, summary),
+            FileResult::Skipped(reason) => self.add_skipped(path, *reason),
+            FileResult::Failed(reason) => {
+                self.totals.failed += 1;
+                self.failed.push((path.clone(), reason.clone()));
+            }
+        }
+    }
+
+    fn add_analysed(&mut self, path: &RelativePath, language: &str, summary: &FileSummary) {
         self.totals.add_file(summary);
         match self.languages.get_mut(language) {
             Some(totals) => totals.add_file(summary),
@@ -191,10 +199,6 @@ impl Overview {
             key(a).cmp(&key(b)).then_with(|| a.path.cmp(&b.path)).then(a.function.line.cmp(&b.function.line))
         });
         self.worst.truncate(WORST_MAX);
-    }
-
-    fn finish(&mut self) {
-        self.rank();
     }
 }
 
@@ -243,6 +247,16 @@ impl Manifest {
 
     pub fn overview(&self) -> Result<Overview, ManifestError> {
         rmp_serde::from_slice(&self.bytes[self.overview_at..]).map_err(|_| ManifestError("its overview cannot be read"))
+    }
+
+    /// The overview of a part of the files. What is of no known language is not counted: its rows do not exist.
+    pub fn overview_of(&self, wanted: impl Fn(&[u8]) -> bool) -> Result<Overview, ManifestError> {
+        let mut overview = Overview::default();
+        for row in self.rows().filter(|row| wanted(row.path_bytes())) {
+            overview.add(&row.path()?, &row.result()?);
+        }
+        overview.rank();
+        Ok(overview)
     }
 
     pub fn len(&self) -> u32 {

@@ -8,7 +8,7 @@ mod perform;
 use std::{collections::HashMap, path::PathBuf, rc::Rc, time::Duration};
 
 use bitacora_core::{
-    fleet::{Effect, Event, Fleet, JobView, Ledger, Notice, Refusal, Settings, Submission},
+    fleet::{Effect, Event, Fact, Fleet, JobView, Ledger, Notice, Settings, Submission},
     ids::{Digest, Incarnation, JobId, NodeId},
     wire::{Envelope, FromAgent},
 };
@@ -74,8 +74,10 @@ pub struct Master {
     inbox: Receiver<Input>,
     outbox: Sender<Input>,
     _control: Option<ControlSocket>,
-    /// Effects that are performed with those of the next turn: those of the recovery, records held back for a result.
-    pending: Vec<Effect>,
+    /// Handled and not yet in the journal.
+    uncommitted: Vec<Fact>,
+    /// The effects of the recovery, performed with those of the first turn.
+    recovery: Vec<Effect>,
     _lock: Lock,
 }
 
@@ -84,12 +86,25 @@ impl Master {
     pub fn open(data: &DataDirectory, settings: Settings, waiting: impl FnOnce(&str)) -> Result<Master, MasterError> {
         let lock = data.lock(waiting)?;
         let (journal, recovered) = Journal::open(&data.journal())?;
-        let mut pending = Vec::new();
-        let fleet = Fleet::recover(settings, recovered.ledger, now(), &mut pending);
+        let mut recovery = Vec::new();
+        let fleet = Fleet::recover(settings, recovered.ledger, now(), &mut recovery);
         let (outbox, inbox) = crossbeam_channel::unbounded();
         let results = Blobs::open(&data.manifests())?;
         let data = data.clone();
-        Ok(Master { fleet, journal, data, results, scans: HashMap::new(), agent: None, inbox, outbox, _control: None, pending, _lock: lock })
+        Ok(Master {
+            fleet,
+            journal,
+            data,
+            results,
+            scans: HashMap::new(),
+            agent: None,
+            inbox,
+            outbox,
+            _control: None,
+            uncommitted: Vec::new(),
+            recovery,
+            _lock: lock,
+        })
     }
 
     pub fn ledger(&self) -> &Ledger {
@@ -182,10 +197,7 @@ impl Master {
     fn answer(&mut self, asked: &Asked) -> Result<(), MasterError> {
         let answer = match asked.request {
             Request::Explain { job } => Answer::Reasons(self.fleet.explain(job).iter().map(control::describe).collect()),
-            Request::Command { job, command } => {
-                let notices = self.turn([Event::JobCommanded { job, command: command.into() }])?;
-                notices.iter().find_map(refusal).map_or(Answer::Done, Answer::Refused)
-            }
+            Request::Command { job, command } => control::outcome(&self.turn([Event::JobCommanded { job, command: command.into() }])?),
         };
         // Whoever asked may be gone.
         let _ = asked.answer.send(answer);
@@ -193,21 +205,10 @@ impl Master {
     }
 
     fn turn(&mut self, events: impl IntoIterator<Item = Event>) -> Result<Vec<Notice>, MasterError> {
-        let mut effects = std::mem::take(&mut self.pending);
+        let mut effects = std::mem::take(&mut self.recovery);
         for event in events {
             self.fleet.handle(now(), event, &mut effects);
         }
         self.perform(effects)
-    }
-}
-
-/// Why a request was refused, if it was.
-pub fn refusal(notice: &Notice) -> Option<String> {
-    match notice {
-        Notice::Refused(Refusal::UnknownProject(project)) => Some(format!("there is no project {project}")),
-        Notice::Refused(Refusal::UnknownJob(job)) => Some(format!("there is no job {job}; `bitacora job ls` lists them")),
-        Notice::Refused(Refusal::NameTaken(name)) => Some(format!("another project is called {name}")),
-        Notice::Refused(Refusal::NotNow { job, status }) => Some(format!("job {job} is {}", status.name())),
-        _ => None,
     }
 }

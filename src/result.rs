@@ -1,12 +1,15 @@
 //! Reading a stored result back: its rows, and the records they point to.
 
-use std::os::unix::ffi::OsStrExt;
+use std::{collections::BTreeSet, os::unix::ffi::OsStrExt};
 
 use bitacora_core::{
     fleet::{Ledger, Project},
     ids::{Digest, ProjectId},
     paths::RelativePath,
-    wire::{record::FileRecord, task::RecordRef},
+    wire::{
+        record::FileRecord,
+        task::{FileResult, RecordRef},
+    },
 };
 use fleet_agent::{
     analysis,
@@ -123,6 +126,35 @@ impl StoredResult {
             }
         }
         Ok(&self.open.last().expect("it was just put there").1)
+    }
+}
+
+/// What the projects' last results and the unfinished jobs stand on.
+#[derive(Debug, Default)]
+pub struct Needed {
+    pub results: BTreeSet<Digest>,
+    pub packs: BTreeSet<Digest>,
+}
+
+impl Needed {
+    /// A result that cannot be read needs nothing: it is computed again.
+    pub fn of(data: &DataDirectory, ledger: &Ledger) -> Result<Needed, ResultError> {
+        let unfinished = || ledger.jobs.values().filter(|job| !job.status.is_over());
+        let mut needed = Needed::default();
+        needed.results.extend(ledger.projects.values().filter_map(|project| project.history.last()).map(|last| last.manifest));
+        needed.results.extend(unfinished().filter_map(|job| job.spec.base));
+        for result in needed.results.clone() {
+            match read_manifest(data, result) {
+                Ok(manifest) => needed.packs.extend(manifest.packs()),
+                Err(_) => drop(needed.results.remove(&result)),
+            }
+        }
+        for outcome in unfinished().flat_map(|job| job.aggregate.iter()) {
+            if let FileResult::Analysed { record, .. } = &outcome.result {
+                needed.packs.insert(record.pack);
+            }
+        }
+        Ok(needed)
     }
 }
 

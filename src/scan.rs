@@ -16,7 +16,10 @@ use fleet_agent::{
     listing::{self, ListingError, Verdict},
 };
 
-use crate::manifest::{Manifest, ManifestError, ManifestWriter};
+use crate::{
+    manifest::{Manifest, ManifestError, ManifestWriter},
+    selection::Selection,
+};
 
 /// A listed tree with what is known of it.
 #[derive(Debug)]
@@ -50,23 +53,43 @@ enum Standing {
     Decided(FileResult),
 }
 
+/// What is known of a tree before it is listed.
+#[derive(Debug)]
+pub struct Earlier<'a> {
+    /// The last result, where it is of this engine.
+    pub base: Option<(Digest, Manifest)>,
+    /// Where its records are.
+    pub packs: &'a Blobs,
+    /// May it answer for what looks unchanged?
+    pub trusted: bool,
+}
+
 impl Scan {
-    /// Lists `root`. `base` is the last result, where it may be used; its records are in `packs`.
+    /// Lists `root`. What a selection leaves out stays as the last result has it, or stays out.
     pub fn take(
         root: &Path,
         threads: usize,
         limits: &FileLimits,
-        base: Option<(Digest, Manifest)>,
-        packs: &Blobs,
+        earlier: Earlier<'_>,
+        selection: Option<&Selection>,
         now: Time,
     ) -> Result<(Scan, Vec<ListedFile>), ListingError> {
         let tree = listing::list(root, threads, limits.bytes_max)?;
+        let Earlier { base, packs, trusted } = earlier;
         let lost: HashSet<u32> = base.as_ref().map(|(_, manifest)| lost_packs(manifest, packs)).unwrap_or_default();
         let mut hasher = blake3::Hasher::new();
         let (mut work, mut files, mut known) = (Vec::new(), Vec::with_capacity(tree.files.len()), 0);
         for found in tree.files {
-            let verdict_is_candidate = matches!(found.verdict, Verdict::Candidate(_));
-            let row = base.as_ref().filter(|_| verdict_is_candidate).and_then(|(_, manifest)| known_row(manifest, &found.path, found.stat, known, &lost));
+            if selection.is_some_and(|selection| !selection.includes(found.path.as_bytes())) {
+                if let Some((row, stat)) = base.as_ref().and_then(|(_, manifest)| left_row(manifest, &found.path, known, &lost)) {
+                    known = row + 1;
+                    identify(&mut hasher, &found.path, &stat, true);
+                    files.push(Entry { path: found.path, stat, standing: Standing::Known(row) });
+                }
+                continue;
+            }
+            let comparable = trusted && matches!(found.verdict, Verdict::Candidate(_));
+            let row = base.as_ref().filter(|_| comparable).and_then(|(_, manifest)| known_row(manifest, &found.path, found.stat, known, &lost));
             identify(&mut hasher, &found.path, &found.stat, row.is_some());
             let standing = match (row, found.verdict) {
                 (Some(row), _) => {
@@ -149,6 +172,13 @@ fn complexity_in(base: Option<&(Digest, Manifest)>, path: &RelativePath) -> u32 
         Some(FileResult::Analysed { summary, .. }) => summary.cyclomatic,
         _ => 0,
     }
+}
+
+/// The row of a file that nobody asked about, with the looks it had then: the next whole analysis sees what has changed since.
+fn left_row(manifest: &Manifest, path: &RelativePath, hint: u32, lost: &HashSet<u32>) -> Option<(u32, FileStat)> {
+    let row = manifest.find(path.as_bytes(), hint)?;
+    let here = row.record_place().is_none_or(|(pack, _)| !lost.contains(&pack));
+    here.then_some((row.number(), row.stat()))
 }
 
 fn known_row(manifest: &Manifest, path: &RelativePath, stat: FileStat, hint: u32, lost: &HashSet<u32>) -> Option<u32> {

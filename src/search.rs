@@ -57,6 +57,8 @@ pub struct Match {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
     fit: Fit,
+    /// It fits only when upper and lower case are the same.
+    recased: bool,
     length: usize,
     name: Vec<u8>,
 }
@@ -74,15 +76,15 @@ impl Best {
     }
 
     /// Most names of a large tree end here, without a copy being made of them.
-    fn offer(&mut self, fit: Fit, name: &[u8], place: (u32, u32)) {
+    fn offer(&mut self, (fit, recased): (Fit, bool), name: &[u8], place: (u32, u32)) {
         if self.names.len() >= self.names_max {
-            let worst = self.names.last_key_value().map(|(key, _)| (key.fit, key.length, key.name.as_slice()));
-            if worst.is_some_and(|worst| worst < (fit, name.len(), name)) {
+            let worst = self.names.last_key_value().map(|(key, _)| (key.fit, key.recased, key.length, key.name.as_slice()));
+            if worst.is_some_and(|worst| worst < (fit, recased, name.len(), name)) {
                 self.dropped = true;
                 return;
             }
         }
-        self.insert(Key { fit, length: name.len(), name: name.to_vec() }, &[place]);
+        self.insert(Key { fit, recased, length: name.len(), name: name.to_vec() }, &[place]);
     }
 
     fn insert(&mut self, key: Key, places: &[(u32, u32)]) {
@@ -192,6 +194,7 @@ fn scan(result: &StoredResult, packs: &[Digest], threads: usize, names_max: usiz
 }
 
 struct Literal {
+    query: Vec<u8>,
     pattern: Regex,
 }
 
@@ -199,7 +202,7 @@ impl Literal {
     fn new(query: &str) -> Literal {
         let insensitive = !query.contains(char::is_uppercase);
         let pattern = RegexBuilder::new(&regex::escape(query)).case_insensitive(insensitive).build().expect("an escaped text is a pattern");
-        Literal { pattern }
+        Literal { query: query.into(), pattern }
     }
 }
 
@@ -207,6 +210,7 @@ impl Search for Literal {
     fn search(&self, segment: &mut Segment, pack: u32, best: &mut Best) -> Result<(), PackError> {
         let (mut number, mut from) = (0, 0);
         while let Some(place) = self.pattern.find_at(segment.names(), from).map(|place| place.range()) {
+            let recased = segment.names()[place.clone()] != self.query;
             segment.load_rows()?;
             number = name_at(segment, number, place.start);
             let end = segment.name_end(number);
@@ -219,7 +223,7 @@ impl Search for Literal {
                 (true, false) => Fit::Prefix,
                 (false, _) => Fit::Substring,
             };
-            best.offer(fit, segment.name(number), (pack, number));
+            best.offer((fit, recased), segment.name(number), (pack, number));
             from = end;
         }
         Ok(())
@@ -258,7 +262,7 @@ impl Search for Fuzzy {
         for number in (0..segment.count()).filter(|number| segment.letters(*number) & self.needs == self.needs) {
             let Ok(name) = std::str::from_utf8(segment.name(number)) else { continue };
             if let Some(score) = self.pattern.score(Utf32Str::new(name, &mut characters), &mut matcher) {
-                best.offer(Fit::Fuzzy(std::cmp::Reverse(score)), segment.name(number), (pack, number));
+                best.offer((Fit::Fuzzy(std::cmp::Reverse(score)), false), segment.name(number), (pack, number));
             }
         }
         Ok(())

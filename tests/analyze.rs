@@ -133,3 +133,29 @@ fn two_commands_at_once_both_succeed() {
     let names: Vec<&str> = projects["items"].as_array().unwrap().iter().map(|project| project["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["tree", "tree-2"]);
 }
+
+#[test]
+fn a_partial_analysis_looks_at_nothing_else_and_loses_nothing() {
+    let place = Place::new();
+    place.fill(20);
+    let tree = place.tree().to_str().unwrap().to_owned();
+    let only = |pattern: &str, code| report(&place.run(&["analyze", &tree, "--only", pattern, "-o", "json"]), code);
+    let paths = |report: &Value| report["items"].as_array().unwrap().iter().map(|item| item["path"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    assert_eq!(paths(&only("d3", 0)), ["d3/f3.c", "d3/f3.py"], "the first result holds no more");
+    let whole = place.analyse(0);
+    age(&place);
+    timeless(place.analyse(0));
+    place.write("d3/f3.py", "def changed(): pass\n");
+    place.write("d4/f4.py", "def not_asked_for(): pass\n");
+    let part = only("d3/*.py", 0);
+    assert_eq!(paths(&part), ["d3/f3.py"]);
+    assert_eq!(part["summary"]["files"], 1);
+    assert_eq!(place.run(&["symbols", "changed"]).status.code(), Some(0));
+    assert_eq!(place.run(&["symbols", "not_asked_for"]).status.code(), Some(5), "that file was left as it was");
+    let again = place.analyse(0);
+    assert_eq!(paths(&again), paths(&whole));
+    assert_eq!(place.run(&["symbols", "not_asked_for"]).status.code(), Some(0), "the next whole analysis sees it");
+    assert_eq!(only("d3/*.rs", 5)["items"].as_array().unwrap().len(), 0);
+    assert_eq!(place.run(&["analyze", &tree, "--only", "d3", "--job", "full-analysis"]).status.code(), Some(2));
+    assert_eq!(place.run(&["analyze", &tree, "--job", "partial-analysis"]).status.code(), Some(2));
+}

@@ -36,7 +36,7 @@ fn projects_can_be_listed_renamed_and_removed() {
     assert_eq!(place.run(&["project", "show", "mine"]).status.code(), Some(5));
     assert_eq!(place.run(&["cache", "gc"]).status.code(), Some(0));
     let stats = report(&place.run(&["cache", "stats", "-o", "json"]), 0);
-    assert_eq!((&stats["packs"], &stats["results"]), (&0.into(), &0.into()));
+    assert_eq!((&stats["items"][0]["packs"], &stats["items"][0]["results"]), (&0.into(), &0.into()));
 }
 
 #[test]
@@ -74,5 +74,53 @@ fn a_job_says_what_became_of_it() {
     let explained = place.run(&["job", "explain", job]);
     assert_eq!(String::from_utf8_lossy(&explained.stdout).trim(), "the job is completed");
     assert_eq!(place.run(&["job", "cancel", job]).status.code(), Some(9));
-    assert_eq!(place.run(&["job", "cancel", "j99.1"]).status.code(), Some(9));
+    assert_eq!(place.run(&["job", "cancel", "j99.1"]).status.code(), Some(5));
+}
+
+#[test]
+fn every_kind_of_document_fits_its_schema() {
+    let place = Place::new();
+    place.fill(2);
+    place.analyse(0);
+    let jobs = report(&place.run(&["job", "ls", "-o", "json"]), 0);
+    let job = jobs["items"][0]["id"].as_str().unwrap();
+    let kinds = String::from_utf8(place.run(&["schema"]).stdout).unwrap();
+    for kind in kinds.lines() {
+        let command: &[&str] = match kind {
+            "analysis" => &["metrics"],
+            "cache" => &["cache", "stats"],
+            "jobs" => &["job", "ls"],
+            "projects" => &["project", "show"],
+            "sparks" => &["job", "show", job],
+            "symbols" => &["symbols", "Class"],
+            other => panic!("no command is known for {other}"),
+        };
+        let document = report(&place.run(&[command, &["-o", "json"]].concat()), 0);
+        let schema = report(&place.run(&["schema", kind]), 0);
+        let validator = jsonschema::validator_for(&schema).unwrap();
+        let errors: Vec<String> = validator.iter_errors(&document).map(|error| format!("{error} at {}", error.instance_path())).collect();
+        assert!(errors.is_empty(), "{kind}: {errors:?}");
+        assert!(!document["items"].as_array().unwrap().is_empty(), "{kind}");
+    }
+}
+
+#[test]
+fn an_export_is_whole_on_another_device_and_damage_is_refused() {
+    let (here, there) = (Place::new(), Place::new());
+    here.fill(3);
+    let before = report(&here.analyse_as("json"), 0);
+    let file = here.path("state.tar");
+    assert_eq!(here.run(&["export", "--out", file.to_str().unwrap()]).status.code(), Some(0));
+    let whole = std::fs::read(&file).unwrap();
+    for damaged in [&whole[..whole.len() / 2], &whole[..whole.len() - 4096], b"hello"] {
+        std::fs::write(there.path("bad.tar"), damaged).unwrap();
+        assert_eq!(there.run(&["import", there.path("bad.tar").to_str().unwrap()]).status.code(), Some(1));
+        assert_eq!(there.run(&["project", "show"]).status.code(), Some(5), "nothing came of it");
+    }
+    assert_eq!(there.run(&["import", file.to_str().unwrap()]).status.code(), Some(0));
+    assert_eq!(there.run(&["import", file.to_str().unwrap()]).status.code(), Some(9), "it is not empty any more");
+    let found = report(&there.run(&["symbols", "Class1", "-o", "json"]), 0);
+    assert_eq!(found["items"][0]["fit"], "exact");
+    let metrics = report(&there.run(&["metrics", "-o", "json"]), 0);
+    assert_eq!(metrics["summary"], before["summary"]);
 }

@@ -59,9 +59,13 @@ impl Place {
         self.bitacora(arguments).output().unwrap()
     }
 
+    pub fn analyse_as(&self, format: &str) -> Output {
+        self.run(&["analyze", self.tree().to_str().unwrap(), "-o", format])
+    }
+
     /// Analyses the tree, expects this exit code, and answers with the report.
     pub fn analyse(&self, code: i32) -> Value {
-        report(&self.run(&["analyze", self.tree().to_str().unwrap(), "-o", "json"]), code)
+        report(&self.analyse_as("json"), code)
     }
 }
 

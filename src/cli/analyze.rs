@@ -15,13 +15,13 @@ use std::{
 
 use anyhow::Context as _;
 use bitacora_core::{
-    fleet::{Event, JobSpec, JobStatus, JobType, Notice, Partitioning, Priority, Settings, Submission, TIMED_OUT},
+    fleet::{Event, JobSpec, JobStatus, JobType, Notice, Partitioning, Priority, Project, Settings, Submission, TIMED_OUT},
     ids::{Digest, JobId, ProjectId},
     time::Span,
     wire::task::FileLimits,
 };
 use clap::{Args, ValueEnum};
-use fleet_agent::{analysis, cache::Cache};
+use fleet_agent::{analysis, cache::Cache, work::with_cause};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{
@@ -35,7 +35,8 @@ use crate::{
     master::{self, Master, Watched},
     report::{Format, json, table, text},
     result::{StoredResult, find_project, read_manifest},
-    scan::Scan,
+    scan::{Earlier, Scan},
+    selection::Selection,
 };
 
 /// Analyses a source tree: languages, lines, complexity, symbols, imports.
@@ -46,9 +47,12 @@ use crate::{
 pub(super) struct Analyze {
     /// The folder to analyse, or the name of a project that was analysed before
     path: PathBuf,
-    /// What to do
-    #[arg(long, default_value = "full-analysis", value_name = "TYPE")]
-    job: JobKind,
+    /// What to do; without it full-analysis, and partial-analysis with --only
+    #[arg(long, value_name = "TYPE")]
+    job: Option<JobKind>,
+    /// A file, a folder or a glob in the tree: only what it names is looked at, the rest stays as it was. May be repeated
+    #[arg(long, value_name = "GLOB")]
+    only: Vec<String>,
     /// How the files are cut into sparks
     #[arg(long, default_value = "intelligent", value_name = "STRATEGY")]
     partition: PartitionKind,
@@ -77,6 +81,8 @@ pub(super) struct Analyze {
 enum JobKind {
     /// Everything for all files
     FullAnalysis,
+    /// Everything for the files that --only names
+    PartialAnalysis,
     /// Everything, listing only files that changed since the last result
     IncrementalAnalysis,
     /// Lines and metrics only
@@ -84,8 +90,6 @@ enum JobKind {
     /// Fills the cache and reports nothing
     CacheWarming,
     /// Not built yet
-    #[value(hide = true)]
-    PartialAnalysis,
     #[value(hide = true)]
     RuleExecution,
     #[value(hide = true)]
@@ -98,12 +102,13 @@ impl JobKind {
     fn job_type(self) -> Result<JobType, UsageError> {
         match self {
             JobKind::FullAnalysis => Ok(JobType::FullAnalysis),
+            JobKind::PartialAnalysis => Ok(JobType::PartialAnalysis),
             JobKind::IncrementalAnalysis => Ok(JobType::IncrementalAnalysis),
             JobKind::MetricsCalculation => Ok(JobType::MetricsCalculation),
             JobKind::CacheWarming => Ok(JobType::CacheWarming),
-            JobKind::PartialAnalysis | JobKind::RuleExecution | JobKind::AntipatternDetection | JobKind::EmbeddingGeneration => {
+            JobKind::RuleExecution | JobKind::AntipatternDetection | JobKind::EmbeddingGeneration => {
                 let name = self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
-                Err(UsageError(format!("the job type {name} is not built yet; use full-analysis, incremental-analysis, metrics-calculation or cache-warming")))
+                Err(UsageError(format!("the job type {name} is not built yet; `bitacora analyze --help` lists those that are")))
             }
         }
     }
@@ -156,7 +161,8 @@ type Signal = Arc<AtomicUsize>;
 
 impl Analyze {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
-        let job_type = self.job.job_type()?;
+        let job_type = self.job_type()?;
+        let selection = (!self.only.is_empty()).then(|| Selection::new(&self.only)).transpose().map_err(|error| UsageError(with_cause(&error)))?;
         let signal = watch_signals()?;
         let begun = Instant::now();
         let settings = Settings { resume_recovered: false, ..Settings::default() };
@@ -172,7 +178,8 @@ impl Analyze {
         let threads = self.threads();
         let limits = FileLimits { bytes_max: self.max_file_bytes, ..FileLimits::default() };
         let packs = Cache::open(context.data.root(), analysis::fingerprint())?.packs().clone();
-        let (scan, mut files) = Scan::take(&root, threads as usize, &limits, base, &packs, master::now())?;
+        let earlier = Earlier { base, packs: &packs, trusted: !self.no_cache };
+        let (scan, mut files) = Scan::take(&root, threads as usize, &limits, earlier, selection.as_ref(), master::now())?;
         if Partitioning::from(self.partition) == Partitioning::ByDependencies {
             dependencies::cluster(&context.data, &master.ledger().projects[&project], &mut files);
         }
@@ -196,7 +203,25 @@ impl Analyze {
             context.streams.note(&format!("job {job} is {}{reason}; `bitacora job explain {job}` says more", ended.status.name()));
             return Ok(if ended.reason == TIMED_OUT { Exit::TimedOut } else { Exit::Failure });
         }
-        self.report(context, &master, project, scan, Spent { bytes, elapsed: begun.elapsed() })
+        let listed = match (selection, job_type) {
+            (Some(selection), _) => Listed::Selected(selection),
+            (None, JobType::IncrementalAnalysis) => Listed::Changed(scan.changed_paths()),
+            (None, _) => Listed::All,
+        };
+        let project = master.ledger().projects[&project].clone();
+        // A report may be read slowly, `| less`: nobody has to wait for its end.
+        drop(master);
+        self.report(context, &project, scan, listed, Spent { bytes, elapsed: begun.elapsed() })
+    }
+
+    fn job_type(&self) -> Result<JobType, UsageError> {
+        match (self.job, self.only.is_empty()) {
+            (None, true) => Ok(JobType::FullAnalysis),
+            (None, false) => Ok(JobType::PartialAnalysis),
+            (Some(JobKind::PartialAnalysis), true) => Err(UsageError("partial-analysis needs to know of what: say --only PATH or GLOB".to_owned())),
+            (Some(kind), false) if kind != JobKind::PartialAnalysis => Err(UsageError("--only goes with the job type partial-analysis alone".to_owned())),
+            (Some(kind), _) => kind.job_type(),
+        }
     }
 
     /// A folder, or the folder of a project of that name.
@@ -217,7 +242,7 @@ impl Analyze {
 
     /// The last result, where its engine is this one. One that cannot be read costs a computation.
     fn base(&self, context: &Context, master: &Master, project: ProjectId) -> Option<(Digest, Manifest)> {
-        let last = master.ledger().projects[&project].history.last().filter(|_| !self.no_cache)?;
+        let last = master.ledger().projects[&project].history.last().filter(|_| !self.no_cache || !self.only.is_empty())?;
         let manifest = read_manifest(&context.data, last.manifest).ok()?;
         (manifest.fingerprint() == analysis::fingerprint()).then_some((last.manifest, manifest))
     }
@@ -251,31 +276,37 @@ impl Analyze {
         Ok(watched?)
     }
 
-    fn report(&self, context: &Context, master: &Master, project: ProjectId, scan: Rc<Scan>, spent: Spent) -> anyhow::Result<Exit> {
-        let project = &master.ledger().projects[&project];
+    fn report(&self, context: &Context, project: &Project, scan: Rc<Scan>, listed: Listed, spent: Spent) -> anyhow::Result<Exit> {
         let last = project.history.last().expect("a completed job leaves a result");
-        let changed = (self.job == JobKind::IncrementalAnalysis).then(|| scan.changed_paths());
         let manifest = match Rc::try_unwrap(scan) {
             Ok(scan) if scan.unchanged => scan.into_base().expect("an unchanged tree has a base"),
             _ => read_manifest(&context.data, last.manifest)?,
         };
-        let overview = manifest.overview()?;
+        let overview = match &listed {
+            Listed::Selected(selection) => manifest.overview_of(|path| selection.includes(path))?,
+            Listed::All | Listed::Changed(_) => manifest.overview()?,
+        };
         if overview.totals.files == 0 {
             context.streams.note("no file of a known language was found; hidden files and what .gitignore and .ignore name are left out");
         }
+        let nothing_selected = matches!(listed, Listed::Selected(_)) && overview.totals.files + overview.totals.skipped + overview.totals.failed == 0;
         let result = StoredResult::open(&context.data, manifest)?;
         let mut sink = Sink::open(self.out.as_deref())?;
-        self.write(context, &mut sink, result, &Told { project: &project.name, overview: &overview, spent, changed })?;
+        self.write(context, &mut sink, result, &Told { project: &project.name, overview: &overview, spent, listed })?;
         sink.close()?;
-        Ok(if overview.failed.is_empty() { Exit::Ok } else { Exit::Partial })
+        Ok(match () {
+            () if nothing_selected => Exit::NoMatch,
+            () if overview.failed.is_empty() => Exit::Ok,
+            () => Exit::Partial,
+        })
     }
 
     fn write(&self, context: &Context, sink: &mut Sink, mut result: StoredResult, told: &Told<'_>) -> anyhow::Result<()> {
         let overview = told.overview;
-        if self.job == JobKind::CacheWarming {
+        if self.job == Some(JobKind::CacheWarming) {
             return Ok(());
         }
-        let detailed = self.job != JobKind::MetricsCalculation;
+        let detailed = self.job != Some(JobKind::MetricsCalculation);
         match Format::or_for(self.output, context.streams.stdout_is_terminal && self.out.is_none()) {
             format @ (Format::Table | Format::Wide) => {
                 table::summary(sink, overview, format == Format::Wide)?;
@@ -283,14 +314,14 @@ impl Analyze {
             }
             Format::Plain => table::languages(sink, overview, true, true)?,
             Format::Name => {
-                for row in result.manifest.rows().filter(|row| row.is_analysed() && told.includes(row.path_bytes())) {
+                for row in result.manifest.rows().filter(|row| row.is_analysed() && told.listed.includes(row.path_bytes())) {
                     sink.write_all(row.path_bytes())?;
                     sink.write_all(b"\n")?;
                 }
             }
             format @ (Format::Json | Format::Ndjson) => {
                 let mut writer = json::AnalysisWriter::begin(&mut *sink, format == Format::Ndjson)?;
-                result.each(|path| told.includes(path), |path, record| writer.item(&json::FileItem::new(path, record, detailed)))??;
+                result.each(|path| told.listed.includes(path), |path, record| writer.item(&json::FileItem::new(path, record, detailed)))??;
                 let summary = json::Summary::new(told.project, overview);
                 writer.end(&summary, &json::skipped(overview), &json::failed(overview), &text::timestamp(master::now()))?;
             }
@@ -304,13 +335,23 @@ struct Told<'a> {
     project: &'a str,
     overview: &'a Overview,
     spent: Spent,
-    /// The only files to list, when not all are.
-    changed: Option<HashSet<Vec<u8>>>,
+    listed: Listed,
 }
 
-impl Told<'_> {
+/// The files that a report lists.
+enum Listed {
+    All,
+    Changed(HashSet<Vec<u8>>),
+    Selected(Selection),
+}
+
+impl Listed {
     fn includes(&self, path: &[u8]) -> bool {
-        self.changed.as_ref().is_none_or(|changed| changed.contains(path))
+        match self {
+            Listed::All => true,
+            Listed::Changed(paths) => paths.contains(path),
+            Listed::Selected(selection) => selection.includes(path),
+        }
     }
 }
 

@@ -1,25 +1,19 @@
 //! `bitacora cache …`.
 
-use std::{collections::BTreeSet, io::Write};
-
-use bitacora_core::{
-    ids::Digest,
-    wire::task::{FileOutcome, FileResult},
-};
 use clap::Subcommand;
 use fleet_agent::{analysis, blobs::Blobs, cache::Cache, pack::Pack};
 use serde::Serialize;
 
-use super::{Context, output::Sink};
+use super::{Context, output::write_items};
 use crate::{
-    data::DataDirectory,
     exit::Exit,
     journal::Journal,
     report::{
         Format,
+        table::Column,
         text::{bytes, grouped},
     },
-    result::read_manifest,
+    result::Needed,
 };
 
 /// The results that are kept of earlier analyses
@@ -62,35 +56,8 @@ impl CacheCommand {
     }
 }
 
-/// What the projects' last results and unfinished jobs stand on.
-struct Live {
-    packs: BTreeSet<Digest>,
-    results: BTreeSet<Digest>,
-}
-
-fn live(data: &DataDirectory) -> anyhow::Result<Live> {
-    let ledger = Journal::read(&data.journal())?.unwrap_or_default();
-    let mut live = Live { packs: BTreeSet::new(), results: BTreeSet::new() };
-    for last in ledger.projects.values().filter_map(|project| project.history.last()) {
-        live.results.insert(last.manifest);
-        live.packs.extend(read_manifest(data, last.manifest).map(|manifest| manifest.packs()).unwrap_or_default());
-    }
-    for job in ledger.jobs.values().filter(|job| !job.status.is_over()) {
-        live.packs.extend(job.aggregate.iter().filter_map(pack_of));
-        live.results.extend(job.spec.base);
-    }
-    Ok(live)
-}
-
-fn pack_of(outcome: &FileOutcome) -> Option<Digest> {
-    match &outcome.result {
-        FileResult::Analysed { record, .. } => Some(record.pack),
-        FileResult::Skipped(_) | FileResult::Failed(_) => None,
-    }
-}
-
 fn stats(context: &Context, output: Option<Format>) -> anyhow::Result<Exit> {
-    let live = live(&context.data)?;
+    let needed = Needed::of(&context.data, &Journal::read(&context.data.journal())?.unwrap_or_default())?;
     let cache = Cache::open(context.data.root(), analysis::fingerprint())?;
     let results = Blobs::open(&context.data.manifests())?.list()?;
     let mut stats = Stats {
@@ -107,7 +74,7 @@ fn stats(context: &Context, output: Option<Format>) -> anyhow::Result<Exit> {
     for (name, size) in cache.packs().list()? {
         stats.packs += 1;
         stats.bytes += size;
-        if !live.packs.contains(&name) {
+        if !needed.packs.contains(&name) {
             stats.unreferenced_packs += 1;
             stats.unreferenced_bytes += size;
         }
@@ -117,31 +84,36 @@ fn stats(context: &Context, output: Option<Format>) -> anyhow::Result<Exit> {
             stats.outdated_packs += u64::from(pack.fingerprint() != cache.fingerprint());
         }
     }
-    let mut out = Sink::open(None)?;
-    if matches!(output, Some(Format::Json | Format::Ndjson)) {
-        serde_json::to_writer(&mut out, &stats)?;
-        writeln!(out)?;
-    } else {
-        writeln!(out, "packs         {:>12}  {}", grouped(stats.packs), bytes(stats.bytes))?;
-        writeln!(out, "records       {:>12}", grouped(stats.records))?;
-        writeln!(out, "symbols       {:>12}", grouped(stats.symbols))?;
-        writeln!(out, "outdated      {:>12}  by another engine", grouped(stats.outdated_packs))?;
-        writeln!(out, "unreferenced  {:>12}  {}", grouped(stats.unreferenced_packs), bytes(stats.unreferenced_bytes))?;
-        writeln!(out, "results       {:>12}  {}", grouped(stats.results), bytes(stats.result_bytes))?;
+    let format = Format::or_for(output, context.streams.stdout_is_terminal);
+    let rows = stats.rows(format == Format::Plain);
+    write_items(context, Some(format), "cache", &[stats], &[Column::Text("What"), Column::Number("Count"), Column::Number("Size")], rows, |_| "cache")
+}
+
+impl Stats {
+    fn rows(&self, plain: bool) -> Vec<Vec<String>> {
+        let rows = [
+            ("packs", self.packs, Some(self.bytes)),
+            ("records", self.records, None),
+            ("symbols", self.symbols, None),
+            ("packs of another engine", self.outdated_packs, None),
+            ("packs no result needs", self.unreferenced_packs, Some(self.unreferenced_bytes)),
+            ("results", self.results, Some(self.result_bytes)),
+        ];
+        let count = |count: u64| if plain { count.to_string() } else { grouped(count) };
+        let size = |size: Option<u64>| size.map_or_else(|| "-".to_owned(), |size| if plain { size.to_string() } else { bytes(size) });
+        rows.into_iter().map(|(what, number, extent)| vec![what.to_owned(), count(number), size(extent)]).collect()
     }
-    out.close()?;
-    Ok(Exit::Ok)
 }
 
 /// Holds the lock, so that no running job loses what it has just packed.
 fn collect(context: &Context, dry_run: bool) -> anyhow::Result<Exit> {
     let _lock = context.data.lock(|holder| context.streams.note(&format!("waiting for bitacora (process {holder}) to end")))?;
-    let live = live(&context.data)?;
+    let needed = Needed::of(&context.data, &Journal::read(&context.data.journal())?.unwrap_or_default())?;
     let mut removed = (0_u64, 0_u64);
     let stores =
-        [(Cache::open(context.data.root(), analysis::fingerprint())?.packs().clone(), live.packs), (Blobs::open(&context.data.manifests())?, live.results)];
-    for (blobs, needed) in stores {
-        for (name, size) in blobs.list()?.into_iter().filter(|(name, _)| !needed.contains(name)) {
+        [(Cache::open(context.data.root(), analysis::fingerprint())?.packs().clone(), needed.packs), (Blobs::open(&context.data.manifests())?, needed.results)];
+    for (blobs, kept) in stores {
+        for (name, size) in blobs.list()?.into_iter().filter(|(name, _)| !kept.contains(name)) {
             removed = (removed.0 + 1, removed.1 + size);
             if !dry_run {
                 blobs.remove(name)?;

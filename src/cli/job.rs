@@ -1,5 +1,7 @@
 //! `bitacora job …`.
 
+use std::io::Write;
+
 use bitacora_core::{
     fleet::{Event, Fleet, JobView, Settings, Spark},
     ids::JobId,
@@ -7,16 +9,20 @@ use bitacora_core::{
 use clap::Subcommand;
 use serde::Serialize;
 
-use super::{Context, analyze::PriorityKind, output::UsageError, project::write_items};
+use super::{
+    Context,
+    analyze::PriorityKind,
+    output::{Sink, UsageError, write_items},
+};
 use crate::{
     control::{self, Answer, Command, Request},
     exit::Exit,
     journal::Journal,
-    master::{self, Master, refusal},
+    master::{self, Master},
     report::{
         Format,
         table::Column,
-        text::{bytes, timestamp},
+        text::{bytes, grouped, harmless, timestamp},
     },
 };
 
@@ -150,17 +156,12 @@ fn show(context: &Context, id: JobId, output: Option<Format>) -> anyhow::Result<
         context.streams.note(&format!("there is no job {id}; `bitacora job ls` lists them"));
         return Ok(Exit::NoMatch);
     };
-    let view = job.view(id);
-    context.streams.note(&format!(
-        "{id}  {}  {}  {} %, {} of {} files, {}  {}",
-        view.spec.job_type.name(),
-        view.status.name(),
-        view.percent(),
-        view.files_done,
-        view.files,
-        bytes(view.bytes),
-        view.reason
-    ));
+    let format = Format::or_for(output, context.streams.stdout_is_terminal);
+    if matches!(format, Format::Table | Format::Wide) {
+        let mut out = Sink::open(None)?;
+        headline(&mut out, &job.view(id))?;
+        out.close()?;
+    }
     let spark = |(number, spark): (usize, &Spark)| SparkItem {
         id: format!("{id}/{number}"),
         status: spark.status(),
@@ -182,7 +183,13 @@ fn show(context: &Context, id: JobId, output: Option<Format>) -> anyhow::Result<
         let isolated = if item.isolated { "yes" } else { "no" };
         vec![item.id.clone(), item.status.to_owned(), item.files.to_string(), item.attempts.to_string(), item.failures.to_string(), isolated.to_owned()]
     });
-    write_items(context, output, "sparks", &items, &columns, rows.collect(), |item| &item.id)
+    write_items(context, Some(format), "sparks", &items, &columns, rows.collect(), |item| &item.id)
+}
+
+fn headline(out: &mut Sink, view: &JobView) -> std::io::Result<()> {
+    let (done, all) = (grouped(view.files_done), grouped(view.files));
+    let status = format!("{}  {}  {}", view.id, view.spec.job_type.name(), view.status.name());
+    writeln!(out, " {status}  {} %, {done} of {all} files, {}  {}\n", view.percent(), bytes(view.bytes), harmless(&view.reason))
 }
 
 fn explain(context: &Context, job: JobId) -> anyhow::Result<Exit> {
@@ -199,34 +206,27 @@ fn explain(context: &Context, job: JobId) -> anyhow::Result<Exit> {
         context.streams.note(&format!("there is no job {job}; `bitacora job ls` lists them"));
         return Ok(Exit::NoMatch);
     }
-    let mut out = super::output::Sink::open(None)?;
-    reasons.iter().try_for_each(|reason| std::io::Write::write_fmt(&mut out, format_args!("{reason}\n")))?;
+    let mut out = Sink::open(None)?;
+    reasons.iter().try_for_each(|reason| writeln!(out, "{}", harmless(reason)))?;
     out.close()?;
     Ok(Exit::Ok)
 }
 
 /// By the running master, or by this process when there is none.
 fn command(context: &Context, job: JobId, command: Command) -> anyhow::Result<Exit> {
-    let refused = match control::ask(&context.data.control(), &Request::Command { job, command })? {
-        Some(Answer::Refused(reason)) => Some(reason),
-        Some(_) => None,
+    let answer = match control::ask(&context.data.control(), &Request::Command { job, command })? {
+        Some(answer) => answer,
         None => {
             let settings = Settings { resume_recovered: false, ..Settings::default() };
             let mut master = Master::open(&context.data, settings, |holder| context.streams.note(&format!("waiting for bitacora (process {holder}) to end")))?;
-            let refused = master.request(Event::JobCommanded { job, command: command.into() })?.iter().find_map(refusal);
+            let answer = control::outcome(&master.request(Event::JobCommanded { job, command: command.into() })?);
             // Nobody is here to run anything: what could go on waits, paused, for the analysis to be asked for again.
             master.request(Event::Stopping)?;
-            if refused.is_none() && matches!(command, Command::Resume | Command::Retry) {
+            if answer == Answer::Done && matches!(command, Command::Resume | Command::Retry) {
                 context.streams.note("no bitacora is running; `bitacora analyze` of the project goes on with the job");
             }
-            refused
+            answer
         }
     };
-    match refused {
-        None => Ok(Exit::Ok),
-        Some(reason) => {
-            context.streams.note(&format!("refused: {reason}"));
-            Ok(Exit::Refused)
-        }
-    }
+    Ok(context.streams.conclude(&answer))
 }

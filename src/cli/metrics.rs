@@ -77,7 +77,8 @@ impl Metrics {
         ];
         let rows = files.iter().take(shown).map(|(path, summary)| {
             let mut row: Vec<String> = [summary.cyclomatic, summary.cognitive, summary.lines.code, summary.lines.comment, summary.functions].map(number).into();
-            row.extend([format!("{:.1} %", f64::from(summary.confidence_ppm) / 1e4), harmless(&path.to_text())]);
+            let parsed = format!("{:.1}", f64::from(summary.confidence_ppm) / 1e4);
+            row.extend([if plain { parsed } else { format!("{parsed} %") }, harmless(&path.to_text())]);
             row
         });
         table::write(out, &columns, rows.collect(), plain)?;

@@ -7,8 +7,21 @@ use std::{
 };
 
 use clap::ValueEnum;
+use serde::Serialize;
 
-use crate::{exit::Exit, master::MasterError, result::ResultError};
+use super::Context;
+use crate::{
+    control::Answer,
+    exit::Exit,
+    master::{self, MasterError},
+    report::{
+        Format,
+        json::Envelope,
+        table::{self, Column},
+        text::{harmless, timestamp},
+    },
+    result::ResultError,
+};
 
 /// Fewer, larger writes: a report has many small pieces.
 const BUFFER_BYTES: usize = 256 << 10;
@@ -48,6 +61,21 @@ impl Streams {
         let _ = writeln!(anstream::stderr(), "{text}");
     }
 
+    /// Says why a request was not carried out, if it was not; answers with the exit code.
+    pub(super) fn conclude(self, answer: &Answer) -> Exit {
+        match answer {
+            Answer::Done | Answer::Reasons(_) => Exit::Ok,
+            Answer::Refused(reason) => {
+                self.note(&format!("refused: {}", harmless(reason)));
+                Exit::Refused
+            }
+            Answer::Unknown(reason) => {
+                self.note(&harmless(reason));
+                Exit::NoMatch
+            }
+        }
+    }
+
     /// Says what failed, why, and what to do; answers with the exit code.
     pub(super) fn fail(self, error: &anyhow::Error) -> Exit {
         if is_closed_pipe(error) {
@@ -62,6 +90,36 @@ impl Streams {
             _ => Exit::Failure,
         }
     }
+}
+
+/// A list in any format: every listing command ends here.
+pub(super) fn write_items<Item: Serialize>(
+    context: &Context,
+    output: Option<Format>,
+    kind: &str,
+    items: &[Item],
+    columns: &[Column],
+    rows: Vec<Vec<String>>,
+    name: impl Fn(&Item) -> &str,
+) -> anyhow::Result<Exit> {
+    let mut out = Sink::open(None)?;
+    match Format::or_for(output, context.streams.stdout_is_terminal) {
+        Format::Json => {
+            let (schema, generated_at) = (format!("bitacora/{kind}/1"), timestamp(master::now()));
+            serde_json::to_writer(&mut out, &Envelope { schema: &schema, kind, items, errors: &[], generated_at: &generated_at })?;
+            writeln!(out)?;
+        }
+        Format::Ndjson => {
+            for item in items {
+                serde_json::to_writer(&mut out, item)?;
+                writeln!(out)?;
+            }
+        }
+        Format::Name => items.iter().try_for_each(|item| writeln!(out, "{}", name(item)))?,
+        format => table::write(&mut out, columns, rows, format == Format::Plain)?,
+    }
+    out.close()?;
+    Ok(Exit::Ok)
 }
 
 /// Arguments that do not go together, or name what there is not.

@@ -1,20 +1,22 @@
 //! `bitacora project …`.
 
+use std::io::Write;
+
 use bitacora_core::fleet::{Event, Settings};
 use clap::Subcommand;
 use serde::Serialize;
 
 use super::{
     Context,
-    output::{Sink, UsageError},
+    output::{Sink, UsageError, write_items},
 };
 use crate::{
+    control,
     exit::Exit,
     journal::Journal,
-    master::{self, Master, refusal},
+    master::Master,
     report::{
         Format,
-        json::Envelope,
         table::{self, Column},
         text::{grouped, harmless, timestamp},
     },
@@ -100,13 +102,15 @@ fn list(context: &Context, output: Option<Format>) -> anyhow::Result<Exit> {
     let items: Vec<ProjectItem> = ledger.projects.iter().map(|(id, project)| item((*id, project))).collect();
     let columns =
         [Column::Text("Name"), Column::Text("Id"), Column::Number("Files"), Column::Number("Code"), Column::Text("Last result"), Column::Text("Folder")];
+    let format = Format::or_for(output, context.streams.stdout_is_terminal);
+    let number = |number: u64| if format == Format::Plain { number.to_string() } else { grouped(number) };
     let rows = items.iter().map(|item| {
         let last = item.results.last();
-        let number = |get: fn(&ResultItem) -> u64| last.map_or_else(|| "-".to_owned(), |last| grouped(get(last)));
+        let number = |get: fn(&ResultItem) -> u64| last.map_or_else(|| "-".to_owned(), |last| number(get(last)));
         let at = last.map_or_else(|| "none".to_owned(), |last| last.at.clone());
         vec![harmless(&item.name), item.id.clone(), number(|last| last.files), number(|last| last.code), at, harmless(&item.root)]
     });
-    write_items(context, output, "projects", &items, &columns, rows.collect(), |item| &item.name)
+    write_items(context, Some(format), "projects", &items, &columns, rows.collect(), |item| &item.name)
 }
 
 fn show(context: &Context, wanted: Option<&str>, output: Option<Format>) -> anyhow::Result<Exit> {
@@ -123,52 +127,22 @@ fn show(context: &Context, wanted: Option<&str>, output: Option<Format>) -> anyh
         Column::Number("Skipped"),
         Column::Number("Failed"),
     ];
+    let number = |number: u64| if format == Format::Plain { number.to_string() } else { grouped(number) };
     let rows = item.results.iter().rev().map(|result| {
-        let numbers = [result.files, result.lines, result.functions, result.skipped, result.failed].map(grouped);
+        let numbers = [result.files, result.lines, result.functions, result.skipped, result.failed].map(number);
         [result.job.clone(), result.at.clone()].into_iter().chain(numbers).collect()
     });
     let rows = rows.collect();
     if matches!(format, Format::Table | Format::Wide) {
         let mut out = Sink::open(None)?;
-        std::io::Write::write_fmt(&mut out, format_args!(" {} ({}) in {}\n\n", harmless(&item.name), item.id, harmless(&item.root)))?;
+        writeln!(out, " {} ({}) in {}\n", harmless(&item.name), item.id, harmless(&item.root))?;
         if let Ok(result) = StoredResult::last(&context.data, found.1) {
             table::summary(&mut out, &result.manifest.overview()?, format == Format::Wide)?;
         }
-        std::io::Write::write_all(&mut out, b"\n History\n")?;
+        writeln!(out, "\n History")?;
         out.close()?;
     }
-    write_items(context, Some(format), "project", &[item], &columns, rows, |item| &item.name)
-}
-
-/// A list in any format: every listing command ends here.
-pub(super) fn write_items<Item: Serialize>(
-    context: &Context,
-    output: Option<Format>,
-    kind: &str,
-    items: &[Item],
-    columns: &[Column],
-    rows: Vec<Vec<String>>,
-    name: impl Fn(&Item) -> &str,
-) -> anyhow::Result<Exit> {
-    use std::io::Write;
-    let mut out = Sink::open(None)?;
-    match Format::or_for(output, context.streams.stdout_is_terminal) {
-        Format::Json => {
-            let (schema, generated_at) = (format!("bitacora/{kind}/1"), timestamp(master::now()));
-            serde_json::to_writer(&mut out, &Envelope { schema: &schema, kind, items, errors: &[], generated_at: &generated_at })?;
-            writeln!(out)?;
-        }
-        Format::Ndjson => {
-            for item in items {
-                serde_json::to_writer(&mut out, item)?;
-                writeln!(out)?;
-            }
-        }
-        Format::Name => items.iter().try_for_each(|item| writeln!(out, "{}", name(item)))?,
-        format => table::write(&mut out, columns, rows, format == Format::Plain)?,
-    }
-    out.close()?;
-    Ok(Exit::Ok)
+    write_items(context, Some(format), "projects", &[item], &columns, rows, |item| &item.name)
 }
 
 fn open(context: &Context) -> anyhow::Result<Master> {
@@ -202,11 +176,5 @@ fn remove(context: &Context, wanted: &str, yes: bool, dry_run: bool) -> anyhow::
 }
 
 fn carry_out(context: &Context, master: &mut Master, event: Event) -> anyhow::Result<Exit> {
-    match master.request(event)?.iter().find_map(refusal) {
-        None => Ok(Exit::Ok),
-        Some(reason) => {
-            context.streams.note(&format!("refused: {reason}"));
-            Ok(Exit::Refused)
-        }
-    }
+    Ok(context.streams.conclude(&control::outcome(&master.request(event)?)))
 }

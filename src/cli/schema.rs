@@ -8,10 +8,12 @@ use super::output::{Sink, UsageError};
 use crate::exit::Exit;
 
 /// Each kind of JSON document and its schema.
-const SCHEMAS: [(&str, &str); 4] = [
+const SCHEMAS: [(&str, &str); 6] = [
     ("analysis", include_str!("../../assets/schemas/analysis.json")),
+    ("cache", include_str!("../../assets/schemas/cache.json")),
     ("jobs", include_str!("../../assets/schemas/jobs.json")),
     ("projects", include_str!("../../assets/schemas/projects.json")),
+    ("sparks", include_str!("../../assets/schemas/sparks.json")),
     ("symbols", include_str!("../../assets/schemas/symbols.json")),
 ];
 

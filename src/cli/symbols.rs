@@ -29,8 +29,8 @@ pub(super) struct Symbols {
     /// A project's name or folder; needed when there are several
     #[arg(long, value_name = "PROJECT")]
     project: Option<String>,
-    #[arg(long, default_value_t = 50, value_name = "N")]
-    limit: usize,
+    #[arg(long, default_value_t = 50, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    limit: u32,
     #[arg(short, long, value_name = "FORMAT")]
     output: Option<Format>,
 }
@@ -74,7 +74,7 @@ impl Symbols {
         let (_, project) = find_project(&ledger, self.project.as_deref())?;
         let mut result = StoredResult::last(&context.data, project)?;
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let (matches, more) = search::symbols(&mut result, &self.query, self.limit, threads)?;
+        let (matches, more) = search::symbols(&mut result, &self.query, self.limit as usize, threads)?;
         let mut sink = Sink::open(None)?;
         self.write(context, &mut sink, &matches)?;
         sink.close()?;

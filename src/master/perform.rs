@@ -1,4 +1,4 @@
-//! Performing effects: all records of a turn in one commit, then everything else in order.
+//! Performing effects in order, with one commit for the records of a turn.
 
 use bitacora_core::{
     fleet::{Effect, Event, Fact, Notice, ResultSummary, SparkState},
@@ -14,14 +14,17 @@ use crate::journal::SNAPSHOT_AFTER;
 const ROUNDS_MAX: usize = 16;
 
 impl Master {
+    /// Performs effects and what they lead to. Everything recorded is committed before anything leaves this process: the
+    /// first message, or the notices that are the answer. So what leads to a result is one commit with the result.
     pub(super) fn perform(&mut self, effects: Vec<Effect>) -> Result<Vec<Notice>, MasterError> {
         let (mut effects, mut notices) = (effects, Vec::new());
         for _ in 0..ROUNDS_MAX {
-            if effects.is_empty() {
+            let stored = self.perform_round(effects, &mut notices)?;
+            if stored.is_empty() {
+                self.commit()?;
                 return Ok(notices);
             }
-            let stored = self.perform_round(effects, &mut notices)?;
-            effects = std::mem::take(&mut self.pending);
+            effects = Vec::new();
             stored.into_iter().for_each(|event| self.fleet.handle(now(), event, &mut effects));
         }
         unreachable!("storing a result leads to no further result");
@@ -30,20 +33,13 @@ impl Master {
     /// Answers with the events that the effects themselves led to.
     fn perform_round(&mut self, effects: Vec<Effect>, notices: &mut Vec<Notice>) -> Result<Vec<Event>, MasterError> {
         let (records, rest): (Vec<Effect>, Vec<Effect>) = effects.into_iter().partition(|effect| matches!(effect, Effect::Record(_)));
-        let facts: Vec<Fact> = records.into_iter().filter_map(into_fact).collect();
-        let results_stored = rest.iter().any(|effect| matches!(effect, Effect::StoreResult { .. }));
-        let mut held_back = Vec::new();
-        // What leads to storing a result is committed together with the result: until then nobody was told anything.
-        if results_stored && rest.iter().all(|effect| !matches!(effect, Effect::Send { .. })) {
-            held_back = facts;
-        } else if !facts.is_empty() {
-            self.append(&facts)?;
-        }
+        self.uncommitted.extend(records.into_iter().filter_map(into_fact));
         let mut events = Vec::new();
         for effect in rest {
             match effect {
                 Effect::Record(_) => unreachable!("parted above"),
                 Effect::Send { message, .. } => {
+                    self.commit()?;
                     if let Some(agent) = &self.agent {
                         agent.send(message);
                     }
@@ -52,13 +48,16 @@ impl Master {
                 Effect::Publish(notice) => notices.push(notice),
             }
         }
-        self.pending = held_back.into_iter().map(Effect::Record).collect();
         Ok(events)
     }
 
-    fn append(&mut self, facts: &[Fact]) -> Result<(), MasterError> {
+    fn commit(&mut self) -> Result<(), MasterError> {
+        if self.uncommitted.is_empty() {
+            return Ok(());
+        }
+        let facts = std::mem::take(&mut self.uncommitted);
         let over = facts.iter().any(|fact| matches!(fact, Fact::JobCompleted { .. } | Fact::JobFailed { .. } | Fact::JobCancelled { .. }));
-        self.journal.append(self.fleet.epoch().0, facts)?;
+        self.journal.append(self.fleet.epoch().0, &facts)?;
         if over && self.journal.since_snapshot() > SNAPSHOT_AFTER {
             self.journal.snapshot(self.fleet.ledger())?;
         }

@@ -7,7 +7,7 @@ use super::{Cognitive, Definition, Import, Language, Mark::*, Name, Rescue, Role
 pub(super) static BASH: Language = Language {
     name: "bash",
     extensions: &["sh", "bash", "bats", "ebuild", "eclass"],
-    file_names: &[".bashrc", ".bash_profile", ".bash_aliases", ".bash_logout", ".profile", "PKGBUILD", "APKBUILD"],
+    file_names: &["PKGBUILD", "APKBUILD"],
     interpreters: &["bash", "sh", "dash", "ksh", "ash"],
     grammar: || tree_sitter_bash::LANGUAGE.into(),
     separator: ".",

@@ -7,7 +7,7 @@ use super::{Cognitive, Definition, Import, Language, Mark::*, Name, Rescue, Role
 pub(super) static LUA: Language = Language {
     name: "lua",
     extensions: &["lua", "rockspec", "wlua"],
-    file_names: &[".luacheckrc", ".busted"],
+    file_names: &[],
     interpreters: &["lua", "luajit"],
     grammar: || tree_sitter_lua::LANGUAGE.into(),
     separator: ".",

@@ -5,7 +5,7 @@ use super::{Cognitive, Language, Rescue, Visibility};
 pub(super) static YAML: Language = Language {
     name: "yaml",
     extensions: &["yaml", "yml"],
-    file_names: &[".clang-format", ".clang-tidy"],
+    file_names: &[],
     interpreters: &[],
     grammar: || tree_sitter_yaml::LANGUAGE.into(),
     separator: ".",
