@@ -70,6 +70,7 @@ mod tests {
             base: Some(Digest([2; 32])),
             listing: Digest([3; 32]),
             timeout: Some(Span::from_secs(9)),
+            selection: vec![],
         };
         let file = |name: &str| ListedFile { path: RelativePath::new(name.into()).unwrap(), size: 5, language: "c".into(), complexity: 2, cluster: 0 };
         let files = vec![file("a.c"), file("b.c"), file("c.c"), file("d.c")];
@@ -79,7 +80,7 @@ mod tests {
             Fact::EpochBegan { epoch, at: Time(1) },
             Fact::ProjectAdded { project, name: "p".into(), root: b"/p".to_vec() },
             Fact::ProjectRenamed { project, name: "q".into() },
-            Fact::JobAccepted { job, spec, files, sparks: vec![vec![0], vec![1, 2], vec![3]], at: Time(2) },
+            Fact::JobAccepted { job, spec, files, sparks: vec![vec![0], vec![1, 2], vec![3]], at: Time(2), jobs_kept: 200 },
             Fact::SparkStarted { spark: spark(0), attempt: Attempt(1), node: NodeId(0) },
             Fact::SparkFinished { spark: spark(0), output: SparkOutput { files: vec![outcome], cached: 0 } },
             Fact::AttemptFailed { spark: spark(1), error: again.clone(), not_before: Time(3), isolate: true, counts: true },

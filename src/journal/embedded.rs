@@ -44,6 +44,8 @@ impl Journal {
     }
 
     fn recover(store: Connection, path: &Path) -> Result<(Journal, Recovered), JournalError> {
+        // One view of the file: between two of these queries a master may take a snapshot and drop the facts before it.
+        let view = store.unchecked_transaction().map_err(error("read", path))?;
         let newest = |table: &str| format!("SELECT max(version) FROM {table}");
         for table in ["facts", "snapshots"] {
             let found: Option<u32> = store.query_row(&newest(table), [], |row| row.get(0)).map_err(error("read", path))?;
@@ -57,7 +59,8 @@ impl Journal {
             let rows = facts.query_map([from], |row| Ok((row.get::<_, u64>(0)?, row.get::<_, Vec<u8>>(1)?))).map_err(error("read", path))?;
             replay(ledger, rows.map(|row| row.map_err(error("read", path)).and_then(|(sequence, body)| decode(&body, sequence, path))))?
         };
-        let last: Option<u64> = store.query_row("SELECT max(sequence) FROM facts", [], |row| row.get(0)).map_err(error("read", path))?;
+        let last = last_record(&store).map_err(error("read", path))?.map(|(sequence, _)| sequence);
+        drop(view);
         let journal = Journal { store, path: path.to_owned(), last: last.unwrap_or(0).max(from), since_snapshot: recovered.replayed };
         Ok((journal, recovered))
     }
@@ -73,9 +76,9 @@ impl Journal {
         let write = error("write", &path);
         let transaction = self.store.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(write)?;
         let write = error("write", &path);
-        let found: Option<u64> = transaction.query_row("SELECT max(sequence) FROM facts", [], |row| row.get(0)).optional().map_err(write)?.flatten();
-        if found.is_some_and(|found| found > self.last) {
-            return Err(JournalError::Overtaken { path, expected: self.last, found: found.unwrap_or(0) });
+        let (found, found_epoch) = last_record(&transaction).map_err(write)?.unwrap_or_default();
+        if found != self.last || found_epoch > epoch {
+            return Err(JournalError::Overtaken { path, expected: self.last, found });
         }
         for (sequence, fact) in (self.last + 1..).zip(facts) {
             let body = rmp_serde::to_vec_named(fact).expect("a fact in memory can be written to memory");
@@ -102,6 +105,12 @@ impl Journal {
     }
 }
 
+/// The last fact's sequence and epoch, or those of the snapshot when nothing came after it.
+fn last_record(store: &Connection) -> rusqlite::Result<Option<(u64, u32)>> {
+    let last = "SELECT sequence, epoch FROM facts UNION ALL SELECT sequence, 0 FROM snapshots ORDER BY sequence DESC, epoch DESC LIMIT 1";
+    store.query_row(last, [], |row| Ok((row.get(0)?, row.get(1)?))).optional()
+}
+
 fn prepare(store: &Connection) -> rusqlite::Result<()> {
     store.busy_timeout(std::time::Duration::from_secs(5))?;
     store.pragma_update(None, "journal_mode", "WAL")?;
@@ -126,4 +135,86 @@ fn decode(body: &[u8], sequence: u64, path: &Path) -> Result<Fact, JournalError>
 fn error(operation: &'static str, path: &Path) -> impl FnOnce(rusqlite::Error) -> JournalError + Clone + use<> {
     let path = path.to_owned();
     move |source| JournalError::Store { operation, path, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use bitacora_core::{
+        ids::{Epoch, ProjectId},
+        time::Time,
+    };
+
+    use super::*;
+
+    fn began(epoch: u32) -> Fact {
+        Fact::EpochBegan { epoch: Epoch(epoch), at: Time(1) }
+    }
+
+    fn added(counter: u32) -> Fact {
+        Fact::ProjectAdded { project: ProjectId { epoch: Epoch(1), counter }, name: counter.to_string(), root: b"/".to_vec() }
+    }
+
+    fn journal() -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.sqlite");
+        (folder, path)
+    }
+
+    #[test]
+    fn a_snapshot_and_what_came_after_it_are_the_whole() {
+        let (_folder, path) = journal();
+        let (mut journal, recovered) = Journal::open(&path).unwrap();
+        let mut ledger = recovered.ledger;
+        for batch in [vec![began(1), added(1)], vec![added(2)], vec![added(3)]] {
+            batch.iter().for_each(|fact| ledger.apply(fact));
+            journal.append(1, &batch).unwrap();
+            if ledger.projects.len() == 2 {
+                journal.snapshot(&ledger).unwrap();
+            }
+        }
+        drop(journal);
+        let (_, recovered) = Journal::open(&path).unwrap();
+        assert_eq!((recovered.ledger, recovered.replayed), (ledger, 1));
+    }
+
+    #[test]
+    fn of_two_writers_the_second_is_told() {
+        let (_folder, path) = journal();
+        let (mut first, _) = Journal::open(&path).unwrap();
+        let (mut second, _) = Journal::open(&path).unwrap();
+        first.append(1, &[began(1)]).unwrap();
+        assert!(matches!(second.append(1, &[began(1)]), Err(JournalError::Overtaken { expected: 0, found: 1, .. })));
+        let (mut third, _) = Journal::open(&path).unwrap();
+        assert!(matches!(third.append(0, &[added(1)]), Err(JournalError::Overtaken { .. })), "an earlier epoch writes nothing");
+        third.append(2, &[began(2)]).unwrap();
+    }
+
+    #[test]
+    fn a_later_version_is_refused_by_name() {
+        let (_folder, path) = journal();
+        Journal::open(&path).unwrap().0.append(1, &[began(1)]).unwrap();
+        Connection::open(&path).unwrap().execute("UPDATE facts SET version = 99", []).unwrap();
+        assert!(matches!(Journal::open(&path), Err(JournalError::Newer { found: 99, known: RECORD_VERSION, .. })));
+    }
+
+    /// A reader beside a writer that takes snapshots all the time never sees facts without what they stand on.
+    #[test]
+    fn a_reader_sees_the_journal_at_one_moment() {
+        let (_folder, path) = journal();
+        let (mut journal, recovered) = Journal::open(&path).unwrap();
+        let mut ledger = recovered.ledger;
+        let writer = std::thread::spawn(move || {
+            for counter in 1..150 {
+                let batch = [added(counter), Fact::ProjectRenamed { project: ProjectId { epoch: Epoch(1), counter }, name: "x".into() }];
+                batch.iter().for_each(|fact| ledger.apply(fact));
+                journal.append(1, &batch).unwrap();
+                journal.snapshot(&ledger).unwrap();
+            }
+        });
+        while !writer.is_finished() {
+            let read = Journal::read(&path).unwrap().unwrap_or_default();
+            assert!(read.projects.values().all(|project| project.name == "x"));
+        }
+        writer.join().unwrap();
+    }
 }
