@@ -9,7 +9,7 @@ use alloc::{
 };
 
 use crate::{
-    ids::{Digest, Epoch, Incarnation, SparkId},
+    ids::{Digest, Epoch, Incarnation},
     time::{Span, Time},
     wire::{
         Envelope, FromAgent, ToAgent,
@@ -31,7 +31,7 @@ pub struct Agent {
     /// The highest seen; a lower one is a master that has been replaced.
     epoch: Epoch,
     queue: VecDeque<Task>,
-    running: BTreeMap<SparkId, Running>,
+    running: BTreeMap<Held, Running>,
     /// Answers that the master has not acknowledged.
     answers: BTreeMap<Held, FromAgent>,
     next_heartbeat: Time,
@@ -39,7 +39,6 @@ pub struct Agent {
 }
 
 struct Running {
-    held: Held,
     deadline: Time,
     /// Asked to end early; `deadline` is of no concern any more.
     stopping: bool,
@@ -117,11 +116,11 @@ impl Agent {
     /// Every invariant, asserted.
     pub fn check(&self) {
         assert!(self.running.len() <= self.slots as usize, "no more attempts run than there are slots");
-        let startable = self.queue.iter().any(|task| !self.running.contains_key(&task.spark));
+        let startable = self.queue.iter().any(|task| self.may_start(task));
         assert!(!startable || self.running.len() == self.slots as usize, "nothing that could start waits while a slot is free");
         assert!(self.queue.len() <= QUEUE_MAX);
         for held in self.answers.keys() {
-            assert!(self.running.get(&held.spark).is_none_or(|running| running.held != *held), "an attempt is answered once it is over");
+            assert!(!self.running.contains_key(held), "an attempt is answered once it is over");
         }
     }
 
@@ -156,11 +155,13 @@ impl Agent {
         }
         let waits = self.queue.iter().any(|task| (task.spark, task.attempt) == (held.spark, held.attempt));
         // One that is being stopped is here too: queued again it would run beside its own answer.
-        let known = waits || self.running.get(&held.spark).is_some_and(|running| running.held == held);
+        let known = waits || self.running.contains_key(&held);
         if !known && self.queue.len() < QUEUE_MAX {
             self.queue.push_back(task);
         } else if !known {
-            self.answer(held, Err(AttemptError::Storage("the agent's queue is full".into())), out);
+            // Not kept: where there is no room for a task there is none for its answer. A lost one is sent again and refused again.
+            let error = AttemptError::Storage("the agent's queue is full".into());
+            self.say(FromAgent::Failed { spark: held.spark, attempt: held.attempt, error }, out);
         }
     }
 
@@ -168,7 +169,7 @@ impl Agent {
     fn on_cancel(&mut self, held: Held, out: &mut Vec<Effect>) {
         self.queue.retain(|task| (task.spark, task.attempt) != (held.spark, held.attempt));
         self.answers.remove(&held);
-        let Some(running) = self.running.get_mut(&held.spark).filter(|running| running.held == held) else { return };
+        let Some(running) = self.running.get_mut(&held) else { return };
         running.cancelled = true;
         if !running.stopping {
             running.stopping = true;
@@ -177,10 +178,7 @@ impl Agent {
     }
 
     fn on_ended(&mut self, held: Held, result: Result<SparkOutput, AttemptError>, out: &mut Vec<Effect>) {
-        if self.running.get(&held.spark).is_none_or(|running| running.held != held) {
-            return;
-        }
-        let running = self.running.remove(&held.spark).expect("it was just seen");
+        let Some(running) = self.running.remove(&held) else { return };
         match result {
             _ if running.cancelled => {}
             // Nobody cancelled it but its own deadline; what was said then may be lost, what is said now is kept.
@@ -200,10 +198,10 @@ impl Agent {
 
     fn stop_overdue(&mut self, now: Time, out: &mut Vec<Effect>) {
         let mut overdue = Vec::new();
-        for running in self.running.values_mut().filter(|running| !running.stopping && running.deadline <= now) {
+        for (held, running) in self.running.iter_mut().filter(|(_, running)| !running.stopping && running.deadline <= now) {
             running.stopping = true;
-            out.push(Effect::Stop(running.held));
-            overdue.push(running.held);
+            out.push(Effect::Stop(*held));
+            overdue.push(*held);
         }
         for held in overdue {
             self.answer_overdue(held, out);
@@ -218,12 +216,17 @@ impl Agent {
     fn fill_slots(&mut self, now: Time, out: &mut Vec<Effect>) {
         let free = (self.slots as usize).saturating_sub(self.running.len());
         for _ in 0..free {
-            let startable = self.queue.iter().position(|task| !self.running.contains_key(&task.spark));
+            let startable = self.queue.iter().position(|task| self.may_start(task));
             let Some(task) = startable.and_then(|position| self.queue.remove(position)) else { return };
             let held = Held { spark: task.spark, attempt: task.attempt };
-            self.running.insert(task.spark, Running { held, deadline: now + task.timeout, stopping: false, cancelled: false });
+            self.running.insert(held, Running { deadline: now + task.timeout, stopping: false, cancelled: false });
             out.push(Effect::Start(task));
         }
+    }
+
+    /// Not beside another attempt at the same spark, unless that one is to end and does not: it may hang for ever.
+    fn may_start(&self, task: &Task) -> bool {
+        self.running.iter().all(|(held, running)| held.spark != task.spark || running.stopping)
     }
 
     /// A heartbeat lists what is here, and repeats every answer that was not acknowledged.
@@ -247,7 +250,7 @@ impl Agent {
 
     fn held(&self) -> impl Iterator<Item = Held> + '_ {
         let queued = self.queue.iter().map(|task| Held { spark: task.spark, attempt: task.attempt });
-        let running = self.running.values().filter(|running| !running.cancelled).map(|running| running.held);
+        let running = self.running.iter().filter(|(_, running)| !running.cancelled).map(|(held, _)| *held);
         queued.chain(running).chain(self.answers.keys().copied())
     }
 
@@ -266,7 +269,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        ids::{Attempt, JobId},
+        ids::{Attempt, JobId, SparkId},
         wire::task::FileLimits,
     };
 
@@ -342,16 +345,17 @@ mod tests {
     }
 
     #[test]
-    fn a_later_attempt_waits_for_the_earlier_one_to_stop() {
+    fn a_later_attempt_does_not_wait_for_one_that_hangs() {
         let mut agent = Agent::new(Incarnation(7), 2, Digest::default());
         receive(&mut agent, 1, ToAgent::ExecuteTask(task(0)));
         let held = Held { spark: task(0).spark, attempt: Attempt(1) };
         receive(&mut agent, 1, ToAgent::CancelTask { spark: held.spark, attempt: held.attempt });
         let again = Task { attempt: Attempt(2), ..task(0) };
-        assert_eq!(receive(&mut agent, 1, ToAgent::ExecuteTask(again.clone())), []);
+        assert_eq!(receive(&mut agent, 1, ToAgent::ExecuteTask(again.clone())), [Effect::Start(again)]);
         let mut out = Vec::new();
         agent.handle(NOW, Event::Ended { held, result: Ok(SparkOutput::default()) }, &mut out);
-        assert_eq!(out, [Effect::Start(again)], "and whoever cancelled hears nothing of it");
+        assert_eq!(out, [], "whoever cancelled hears nothing of it");
+        agent.check();
     }
 
     #[test]

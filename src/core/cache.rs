@@ -26,6 +26,10 @@ impl RecordKey {
 /// it: file systems tick as rarely as every two seconds (the "racy git" problem).
 pub const RACY: Span = Span::from_secs(2);
 
+/// As much for the inode's change time, which no program can set and which file systems keep by the kernel's own clock,
+/// a tick of a hundredth of a second at worst.
+pub const TICK: Span = Span::from_millis(20);
+
 /// Does an earlier outcome still hold for a file that looks like this now, without reading it?
 pub fn still_holds(earlier: &FileResult, seen: Option<FileStat>, now: FileStat, listed_at: Time) -> bool {
     // A quarantined file takes a process with it: it is left alone for as long as it looks the same.
@@ -35,7 +39,8 @@ pub fn still_holds(earlier: &FileResult, seen: Option<FileStat>, now: FileStat, 
 
 /// Was the file left alone for long enough before it was listed?
 pub fn is_settled(stat: FileStat, listed_at: Time) -> bool {
-    stat.modified_ns / 1_000 + (RACY.0 as i64) <= listed_at.0 as i64
+    let listed_at = listed_at.0 as i64;
+    stat.modified_ns / 1_000 + (RACY.0 as i64) <= listed_at && stat.changed_ns / 1_000 + (TICK.0 as i64) <= listed_at
 }
 
 /// Would the same bytes come to the same outcome? What depended on the moment is tried again.

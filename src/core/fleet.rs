@@ -34,9 +34,12 @@ pub use view::{FleetView, JobView, NodeView, Pending, Stage};
 
 use crate::{
     ids::{Attempt, Epoch, JobId, NodeId, SparkId},
-    time::Time,
+    time::{Span, Time},
     wire::{Envelope, FromAgent, ToAgent, message::Held},
 };
+
+/// Slots of one node that count; a node that says more has as many.
+const SLOTS_MAX: u32 = 4096;
 
 /// The state of a master.
 pub struct Fleet {
@@ -48,6 +51,8 @@ pub struct Fleet {
     /// Jobs that are not over, with what can be dispatched of them now.
     active: BTreeMap<JobId, Runnable>,
     stale_messages: u64,
+    /// The last number given to a request to store a result.
+    rounds: u64,
 }
 
 /// One attempt on its way.
@@ -67,15 +72,48 @@ struct Runnable {
     ready: BTreeSet<u32>,
     /// Waiting for their backoff to end.
     waiting: BTreeSet<(Time, u32)>,
-    /// Set while the result is being stored: when to give up on it.
-    storing_until: Option<Time>,
+    /// Set while the result is being stored.
+    storing: Option<Storing>,
+    /// Is the listing of its tree at hand? Without it the job neither runs nor ends.
+    listed: bool,
+    /// It has had nothing begun since then.
+    waits_since: Time,
+    /// This master works on it since then, and so much was done before: what a rate is made of.
     started_at: Time,
+    bytes_before: u64,
+    /// How long it ran without being paused, up to `runs_since`; not across masters.
+    ran: Span,
+    runs_since: Option<Time>,
+}
+
+/// A request to store a result, by a number that no other request has, and when to give up on it.
+#[derive(Clone, Copy, Debug)]
+struct Storing {
+    round: u64,
+    until: Time,
+}
+
+impl Runnable {
+    fn new(now: Time, job: &Job, listed: bool) -> Runnable {
+        let runs_since = (job.status != JobStatus::Paused).then_some(now);
+        let bytes_before = job.bytes_done();
+        Runnable { listed, waits_since: now, started_at: now, bytes_before, runs_since, ..Runnable::default() }
+    }
+
+    fn pause(&mut self, now: Time) {
+        self.ran.0 += self.runs_since.take().map_or(0, |since| (now - since).0);
+    }
+
+    fn resume(&mut self, now: Time) {
+        self.runs_since.get_or_insert(now);
+        self.waits_since = now;
+    }
 }
 
 impl Fleet {
-    /// A master on a recovered ledger, as the next epoch. The first event records that epoch.
+    /// A master on a recovered ledger, as the next epoch.
     pub fn recover(settings: Settings, ledger: Ledger, now: Time, out: &mut Vec<Effect>) -> Fleet {
-        let mut fleet = Fleet { settings, ledger, nodes: BTreeMap::new(), flights: BTreeMap::new(), active: BTreeMap::new(), stale_messages: 0 };
+        let mut fleet = Fleet { settings, ledger, nodes: BTreeMap::new(), flights: BTreeMap::new(), active: BTreeMap::new(), stale_messages: 0, rounds: 0 };
         let epoch = Epoch(fleet.ledger.epoch.0 + 1);
         fleet.record(Fact::EpochBegan { epoch, at: now }, out);
         fleet.rebuild(now);
@@ -90,6 +128,8 @@ impl Fleet {
 
     /// Decides. State changes only through [`Ledger::apply`] and in what is volatile.
     pub fn handle(&mut self, now: Time, event: Event, out: &mut Vec<Effect>) {
+        let before = out.len();
+        self.forgive_lateness(now);
         self.on_deadlines(now, out);
         match event {
             Event::Woken => {}
@@ -98,21 +138,28 @@ impl Fleet {
             Event::ProjectRemoved { project } => self.on_project_removed(now, project, out),
             Event::JobSubmitted(submission) => self.on_job_submitted(now, submission, out),
             Event::JobCommanded { job, command } => self.on_job_commanded(now, job, command, out),
-            Event::ResultStored { job, result } => self.on_result_stored(now, job, result, out),
-            Event::ResultNotStored { job, error } => self.on_result_not_stored(now, job, error, out),
+            Event::ResultStored { job, round, result } => self.on_result_stored(now, job, round, result, out),
+            Event::ResultNotStored { job, round, error } => self.on_result_not_stored(now, job, round, error, out),
             Event::Stopping => self.on_stopping(now, out),
             Event::NodeDisconnected { node } => self.on_node_disconnected(now, node, out),
             Event::Received { node, message } => self.on_received(now, node, message, out),
         }
         self.dispatch(now, out);
+        // The order is a promise: recorded, then sent, then told.
+        out[before..].sort_by_key(Effect::rank);
     }
 
     /// When [`Event::Woken`] is due if nothing else happens.
     pub fn next_deadline(&self) -> Option<Time> {
+        let jobs = self.active.iter().filter_map(|(id, runnable)| self.job_deadline(*id, runnable));
+        jobs.chain(self.silence_deadline()).min()
+    }
+
+    /// When somebody will have said nothing for too long.
+    fn silence_deadline(&self) -> Option<Time> {
         let flights = self.flights.values().map(|flight| flight.deadline);
         let nodes = self.nodes.values().filter_map(|node| node.next_deadline(&self.settings));
-        let jobs = self.active.iter().filter_map(|(id, runnable)| self.job_deadline(*id, runnable));
-        flights.chain(nodes).chain(jobs).min()
+        flights.chain(nodes).min()
     }
 
     pub fn ledger(&self) -> &Ledger {
@@ -130,6 +177,7 @@ impl Fleet {
 
     fn on_received(&mut self, now: Time, node: NodeId, message: Envelope<FromAgent>, out: &mut Vec<Effect>) {
         if let FromAgent::Hello { slots, fingerprint, held } = message.body {
+            let slots = slots.min(SLOTS_MAX);
             return self.on_hello(now, node, Node::new(message.incarnation, slots, fingerprint, now), held, out);
         }
         let known = self.nodes.get_mut(&node).filter(|known| known.incarnation == message.incarnation);
@@ -144,6 +192,16 @@ impl Fleet {
             FromAgent::Progress(progress) => self.on_progress(node, &progress),
             FromAgent::Finished { spark, attempt, output } => self.on_finished(now, node, Held { spark, attempt }, output, out),
             FromAgent::Failed { spark, attempt, error } => self.on_failed(now, node, Held { spark, attempt }, error, out),
+        }
+    }
+
+    /// A master that comes late, because the machine slept or a result took long to store, has heard nobody in that time:
+    /// what waits for a word is given as much longer.
+    fn forgive_lateness(&mut self, now: Time) {
+        let late = self.silence_deadline().map_or(Span(0), |due| now - due);
+        if late >= self.settings.late_max {
+            self.nodes.values_mut().for_each(|node| node.last_heard += late);
+            self.flights.values_mut().for_each(|flight| flight.deadline += late);
         }
     }
 
@@ -169,11 +227,11 @@ impl Fleet {
     /// or stays silent past its deadline.
     fn rebuild(&mut self, now: Time) {
         for (&id, job) in self.ledger.jobs.iter().filter(|(_, job)| !job.status.is_over()) {
-            let mut runnable = Runnable { started_at: now, ..Runnable::default() };
+            let mut runnable = Runnable::new(now, job, self.settings.resume_recovered);
             for (number, spark) in (0..).zip(&job.sparks) {
                 match spark.state {
                     SparkState::Queued { not_before } => {
-                        runnable.waiting.insert((not_before, number));
+                        runnable.waiting.insert((not_before.max(now), number));
                     }
                     SparkState::Running { attempt, node } => {
                         let deadline = now + self.settings.reattach_max;

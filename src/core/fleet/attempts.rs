@@ -63,13 +63,17 @@ impl Fleet {
         self.land(id);
         let spark = self.ledger.spark(id).expect("what is in flight exists");
         let crashed = matches!(error, AttemptError::Crashed(_));
+        // One that hangs costs its node a slot: cut as well, but a file that took too long once more is blamed for nothing else.
+        let hung = error == AttemptError::TimedOut;
+        let several = spark.files.len() > 1;
         let innocent = matches!(error, AttemptError::Interrupted | AttemptError::NodeSilent);
-        if crashed && spark.isolated {
-            self.narrow_down(id, out);
+        let poisonous = innocent && spark.attempts >= self.settings.attempts_max;
+        if spark.isolated && (crashed || poisonous || (hung && several)) {
+            self.narrow_down(now, id, error, out);
         } else if !innocent && spark.failures + 1 >= self.settings.failures_max {
             self.record(Fact::SparkFailed { spark: id, error }, out);
         } else {
-            let isolate = crashed || error == AttemptError::Interrupted || self.was_whole_often_enough(id);
+            let isolate = crashed || hung || error == AttemptError::Interrupted || self.was_whole_often_enough(id);
             let wait = if innocent { Span(0) } else { self.backoff(id, spark.failures) };
             let fact = Fact::AttemptFailed { spark: id, error, not_before: now + wait, isolate, counts: !innocent };
             self.record(fact, out);
@@ -85,15 +89,23 @@ impl Fleet {
         self.ledger.spark(id).is_some_and(|spark| spark.attempts >= WHOLE_ATTEMPTS_MAX)
     }
 
-    /// The spark takes its process with it: halves of it go on, down to the file that does it.
-    fn narrow_down(&mut self, id: SparkId, out: &mut Vec<Effect>) {
-        if self.ledger.spark(id).expect("it was just seen").files.len() <= 1 {
-            return self.record(Fact::FileQuarantined { spark: id }, out);
+    /// The spark takes its process with it: halves of it go on, down to the file that does it, twice: once may be the
+    /// system's doing, which kills what takes too much memory and does not ask whose fault it was.
+    fn narrow_down(&mut self, now: Time, id: SparkId, error: AttemptError, out: &mut Vec<Effect>) {
+        let spark = self.ledger.spark(id).expect("it was just seen");
+        match (spark.files.len(), spark.failures) {
+            (0 | 1, 0) => {
+                let not_before = now + self.backoff(id, 0);
+                self.record(Fact::AttemptFailed { spark: id, error, not_before, isolate: true, counts: true }, out);
+                return self.queue(id, not_before);
+            }
+            (0 | 1, _) => return self.record(Fact::FileQuarantined { spark: id }, out),
+            _ => {}
         }
         self.record(Fact::SparkSplit { spark: id }, out);
         let end = self.ledger.jobs[&id.job].sparks.len() as u32;
         for number in [end - 2, end - 1] {
-            self.queue(SparkId { job: id.job, number }, Time(0));
+            self.queue(SparkId { job: id.job, number }, now);
         }
     }
 

@@ -17,8 +17,20 @@ pub enum Effect {
     /// Merge the job's outcomes with its base, store the result, answer with `ResultStored` or `ResultNotStored`.
     StoreResult {
         job: JobId,
+        /// To be named in the answer: an answer to an earlier request is none to this one.
+        round: u64,
     },
     Publish(Notice),
+}
+
+impl Effect {
+    pub(super) const fn rank(&self) -> u8 {
+        match self {
+            Effect::Record(_) => 0,
+            Effect::Send { .. } | Effect::StoreResult { .. } => 1,
+            Effect::Publish(_) => 2,
+        }
+    }
 }
 
 /// What people and screens are told.

@@ -32,10 +32,12 @@ pub enum Event {
     /// The answer to [`super::Effect::StoreResult`].
     ResultStored {
         job: JobId,
+        round: u64,
         result: ResultSummary,
     },
     ResultNotStored {
         job: JobId,
+        round: u64,
         error: String,
     },
     /// The master is about to end in good order.
@@ -72,6 +74,11 @@ pub enum JobCommand {
 pub enum Refusal {
     UnknownProject(ProjectId),
     UnknownJob(JobId),
+    /// A later job for the same has taken its place.
+    Superseded {
+        job: JobId,
+        by: JobId,
+    },
     /// The name belongs to another project.
     NameTaken(String),
     /// The job is over, or not in a state where this makes sense.

@@ -37,6 +37,9 @@ pub enum Fact {
         files: Vec<ListedFile>,
         sparks: Vec<Vec<u32>>,
         at: Time,
+        /// Jobs that are over and stay remembered.
+        #[serde(default = "jobs_kept_first")]
+        jobs_kept: u32,
     },
     SparkStarted {
         spark: SparkId,
@@ -95,4 +98,35 @@ pub enum Fact {
         reason: String,
         at: Time,
     },
+}
+
+/// What facts meant that were written before they said it.
+const fn jobs_kept_first() -> u32 {
+    200
+}
+
+impl Fact {
+    /// When it happened, where it says so.
+    pub fn at(&self) -> Option<Time> {
+        match self {
+            Fact::EpochBegan { at, .. }
+            | Fact::JobAccepted { at, .. }
+            | Fact::JobCancelled { at, .. }
+            | Fact::JobRetried { at, .. }
+            | Fact::JobFailed { at, .. } => Some(*at),
+            Fact::JobCompleted { result, .. } => Some(result.at),
+            Fact::ProjectAdded { .. }
+            | Fact::ProjectRenamed { .. }
+            | Fact::ProjectRemoved { .. }
+            | Fact::SparkStarted { .. }
+            | Fact::SparkFinished { .. }
+            | Fact::AttemptFailed { .. }
+            | Fact::SparkSplit { .. }
+            | Fact::FileQuarantined { .. }
+            | Fact::SparkFailed { .. }
+            | Fact::JobPaused { .. }
+            | Fact::JobResumed { .. }
+            | Fact::JobPrioritised { .. } => None,
+        }
+    }
 }

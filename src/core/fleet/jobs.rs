@@ -2,10 +2,10 @@
 
 use alloc::{string::String, vec::Vec};
 
-use super::{Effect, Fact, Fleet, JobCommand, JobStatus, Notice, Refusal, ResultSummary, Runnable, SparkState, Submission, partition};
+use super::{Effect, Fact, Fleet, JobCommand, JobStatus, Notice, Priority, Refusal, ResultSummary, Runnable, SparkState, Storing, Submission, partition};
 use crate::{
     ids::{JobId, ProjectId, SparkId},
-    time::Time,
+    time::{Span, Time},
     wire::{ToAgent, task::AttemptError},
 };
 
@@ -53,7 +53,7 @@ impl Fleet {
             job.spec.asks_for_the_same(&spec) && job.files == files
         });
         if let Some(job) = unfinished {
-            self.resume_submitted(job, out);
+            self.resume_submitted(now, job, spec.priority, out);
             return self.settle(now, job, out);
         }
         let superseded: Vec<JobId> = self.active.keys().copied().filter(|id| self.is_superseded(*id, &spec)).collect();
@@ -62,24 +62,31 @@ impl Fleet {
         let sparks = partition::cut(spec.partitioning, &files, slots);
         let job = JobId { epoch: self.ledger.epoch, counter: self.ledger.counter + 1 };
         let ready = (0..sparks.len() as u32).collect();
-        self.record(Fact::JobAccepted { job, spec, files, sparks, at: now }, out);
-        self.active.insert(job, Runnable { ready, started_at: now, ..Runnable::default() });
+        let jobs_kept = self.settings.jobs_kept;
+        self.record(Fact::JobAccepted { job, spec, files, sparks, at: now, jobs_kept }, out);
+        self.active.insert(job, Runnable { ready, ..Runnable::new(now, &self.ledger.jobs[&job], true) });
         out.push(Effect::Publish(Notice::JobAccepted(job)));
         self.settle(now, job, out);
     }
 
     /// An unfinished job for an earlier state of the same tree would store a result that is already out of date.
     fn is_superseded(&self, id: JobId, spec: &super::JobSpec) -> bool {
-        let job = &self.ledger.jobs[&id];
-        job.spec.project == spec.project && job.spec.job_type == spec.job_type
+        self.ledger.jobs[&id].spec.is_about_the_same(spec)
     }
 
-    fn resume_submitted(&mut self, job: JobId, out: &mut Vec<Effect>) {
+    fn resume_submitted(&mut self, now: Time, job: JobId, priority: Priority, out: &mut Vec<Effect>) {
         let entry = &self.ledger.jobs[&job];
         let sparks_finished = entry.sparks.iter().filter(|spark| spark.state == SparkState::Completed).count() as u32;
-        if entry.status == JobStatus::Paused {
+        let (paused, prioritised) = (entry.status == JobStatus::Paused, entry.spec.priority != priority);
+        if paused {
             self.record(Fact::JobResumed { job }, out);
         }
+        if prioritised {
+            self.record(Fact::JobPrioritised { job, priority }, out);
+        }
+        let runnable = self.active.get_mut(&job).expect("it is not over");
+        runnable.listed = true;
+        runnable.resume(now);
         out.push(Effect::Publish(Notice::JobResumed { job, sparks_finished }));
     }
 
@@ -89,9 +96,12 @@ impl Fleet {
         };
         match (command, status) {
             (JobCommand::Cancel, JobStatus::Queued | JobStatus::Running | JobStatus::Paused) => self.cancel(now, job, out),
-            (JobCommand::Pause, JobStatus::Queued | JobStatus::Running) => self.record(Fact::JobPaused { job }, out),
-            (JobCommand::Resume, JobStatus::Paused) => self.record(Fact::JobResumed { job }, out),
-            (JobCommand::Retry, JobStatus::Failed | JobStatus::Cancelled) => self.retry(now, job, out),
+            (JobCommand::Pause, JobStatus::Queued | JobStatus::Running) => self.pause(now, job, out),
+            (JobCommand::Resume, JobStatus::Paused) => self.resume(now, job, out),
+            (JobCommand::Retry, JobStatus::Failed | JobStatus::Cancelled) => match self.successor(job) {
+                Some(by) => return refuse(Refusal::Superseded { job, by }, out),
+                None => self.retry(now, job, out),
+            },
             (JobCommand::SetPriority(priority), JobStatus::Queued | JobStatus::Running | JobStatus::Paused) => {
                 self.record(Fact::JobPrioritised { job, priority }, out);
             }
@@ -99,6 +109,22 @@ impl Fleet {
         }
         out.push(Effect::Publish(Notice::JobChanged(job)));
         self.settle(now, job, out);
+    }
+
+    fn pause(&mut self, now: Time, job: JobId, out: &mut Vec<Effect>) {
+        self.record(Fact::JobPaused { job }, out);
+        self.active.get_mut(&job).expect("it is not over").pause(now);
+    }
+
+    fn resume(&mut self, now: Time, job: JobId, out: &mut Vec<Effect>) {
+        self.record(Fact::JobResumed { job }, out);
+        self.active.get_mut(&job).expect("it is not over").resume(now);
+    }
+
+    /// A later job for the same: the earlier one's result would be of an older state of the tree.
+    fn successor(&self, job: JobId) -> Option<JobId> {
+        let spec = &self.ledger.jobs[&job].spec;
+        self.ledger.jobs.range(job..).skip(1).find(|(_, later)| later.spec.is_about_the_same(spec)).map(|(id, _)| *id)
     }
 
     fn cancel(&mut self, now: Time, job: JobId, out: &mut Vec<Effect>) {
@@ -111,7 +137,7 @@ impl Fleet {
         self.record(Fact::JobRetried { job, at: now }, out);
         let queued = |(number, spark): (u32, &super::Spark)| matches!(spark.state, SparkState::Queued { .. }).then_some(number);
         let ready = (0..).zip(&self.ledger.jobs[&job].sparks).filter_map(queued).collect();
-        self.active.insert(job, Runnable { ready, started_at: now, ..Runnable::default() });
+        self.active.insert(job, Runnable { ready, ..Runnable::new(now, &self.ledger.jobs[&job], self.settings.resume_recovered) });
     }
 
     /// The master ends in good order: what runs is called back and queued again, and no failure is counted.
@@ -148,7 +174,7 @@ impl Fleet {
     pub(super) fn settle(&mut self, now: Time, id: JobId, out: &mut Vec<Effect>) {
         let deadline = now + self.settings.aggregation_timeout;
         let (Some(runnable), Some(job)) = (self.active.get_mut(&id), self.ledger.jobs.get(&id)) else { return };
-        if job.status == JobStatus::Paused || runnable.storing_until.is_some() || !job.sparks.iter().all(|spark| spark.state.is_over()) {
+        if job.status == JobStatus::Paused || !runnable.listed || runnable.storing.is_some() || !job.sparks.iter().all(|spark| spark.state.is_over()) {
             return;
         }
         let (missing, all) =
@@ -157,12 +183,13 @@ impl Fleet {
             let reason = alloc::format!("{missing} of {all} sparks failed, the first with: {}", first_failure(job));
             return self.fail(now, id, reason, out);
         }
-        runnable.storing_until = Some(deadline);
-        out.push(Effect::StoreResult { job: id });
+        self.rounds += 1;
+        runnable.storing = Some(Storing { round: self.rounds, until: deadline });
+        out.push(Effect::StoreResult { job: id, round: self.rounds });
     }
 
-    pub(super) fn on_result_stored(&mut self, now: Time, job: JobId, mut result: ResultSummary, out: &mut Vec<Effect>) {
-        if self.active.get(&job).is_none_or(|runnable| runnable.storing_until.is_none()) {
+    pub(super) fn on_result_stored(&mut self, now: Time, job: JobId, round: u64, mut result: ResultSummary, out: &mut Vec<Effect>) {
+        if !self.is_storing(job, round) {
             return;
         }
         result.at = now;
@@ -171,8 +198,12 @@ impl Fleet {
         out.push(Effect::Publish(Notice::JobOver(job)));
     }
 
-    pub(super) fn on_result_not_stored(&mut self, now: Time, job: JobId, error: String, out: &mut Vec<Effect>) {
-        if self.active.contains_key(&job) {
+    fn is_storing(&self, job: JobId, round: u64) -> bool {
+        self.active.get(&job).and_then(|runnable| runnable.storing).is_some_and(|storing| storing.round == round)
+    }
+
+    pub(super) fn on_result_not_stored(&mut self, now: Time, job: JobId, round: u64, error: String, out: &mut Vec<Effect>) {
+        if self.is_storing(job, round) {
             self.fail(now, job, alloc::format!("the result could not be stored: {error}"), out);
         }
     }
@@ -192,7 +223,7 @@ impl Fleet {
                 runnable.waiting.remove(&entry);
                 runnable.ready.insert(entry.1);
             }
-            if runnable.storing_until.is_some_and(|until| until <= now) {
+            if runnable.storing.is_some_and(|storing| storing.until <= now) {
                 self.fail(now, job, "storing the result took too long".into(), out);
             } else if self.job_timeout(job).is_some_and(|until| until <= now) {
                 self.fail(now, job, TIMED_OUT.into(), out);
@@ -202,11 +233,12 @@ impl Fleet {
 
     pub(super) fn job_deadline(&self, id: JobId, runnable: &Runnable) -> Option<Time> {
         let backoff = runnable.waiting.first().map(|(due, _)| *due);
-        [backoff, runnable.storing_until, self.job_timeout(id)].into_iter().flatten().min()
+        [backoff, runnable.storing.map(|storing| storing.until), self.job_timeout(id)].into_iter().flatten().min()
     }
 
     fn job_timeout(&self, id: JobId) -> Option<Time> {
-        Some(self.active.get(&id)?.started_at + self.ledger.jobs[&id].spec.timeout?)
+        let runnable = self.active.get(&id)?;
+        Some(runnable.runs_since? + (Span(self.ledger.jobs[&id].spec.timeout?.0.saturating_sub(runnable.ran.0))))
     }
 }
 

@@ -13,15 +13,15 @@ use crate::{
     wire::task::{AttemptError, FailReason, FileLimits, FileOutcome, FileResult},
 };
 
-/// Jobs that are over and still remembered.
-const JOBS_KEPT: usize = 200;
-
 /// What survives a restart.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ledger {
     pub epoch: Epoch,
     /// The last counter given in this epoch.
     pub counter: u32,
+    /// The latest time that a fact tells of: a master whose clock was set back goes on from here.
+    #[serde(default)]
+    pub latest: Time,
     pub projects: BTreeMap<ProjectId, Project>,
     pub jobs: BTreeMap<JobId, Job>,
 }
@@ -46,7 +46,7 @@ pub struct ResultSummary {
     pub totals: Totals,
 }
 
-/// What a job is to do. Two submissions that agree in everything but priority and partitioning are the same request.
+/// What a job is to do. Two submissions that agree in everything but priority, partitioning and time-out are the same request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobSpec {
     pub project: ProjectId,
@@ -61,13 +61,21 @@ pub struct JobSpec {
     /// Identifies the whole tree as it was listed: paths, sizes, times.
     pub listing: Digest,
     pub timeout: Option<Span>,
+    /// What part of the tree is meant, as it was asked for; empty for all of it.
+    #[serde(default)]
+    pub selection: Vec<String>,
 }
 
 impl JobSpec {
     /// Would the result be the same?
     pub fn asks_for_the_same(&self, other: &JobSpec) -> bool {
-        let of = |spec: &JobSpec| (spec.project, spec.job_type, spec.fingerprint, spec.limits, spec.use_cache, spec.base, spec.listing);
-        of(self) == of(other)
+        let of = |spec: &JobSpec| (spec.fingerprint, spec.limits, spec.use_cache, spec.base, spec.listing);
+        self.is_about_the_same(other) && of(self) == of(other)
+    }
+
+    /// The later of two such jobs makes the earlier one pointless.
+    pub fn is_about_the_same(&self, other: &JobSpec) -> bool {
+        (self.project, self.job_type, &self.selection) == (other.project, other.job_type, &other.selection)
     }
 }
 
@@ -140,7 +148,7 @@ pub struct Job {
     pub over_at: Option<Time>,
     /// Why it failed; empty otherwise.
     pub reason: String,
-    /// Given back once the job is over.
+    /// Given back once the job is completed, or over and followed by another one for the same.
     pub files: Vec<ListedFile>,
     /// How many they were, and their bytes; these stay.
     #[serde(default)]
@@ -241,6 +249,7 @@ impl Ledger {
 
     /// The change that a fact stands for. A fact that does not fit the state is a broken journal, and that is a panic.
     pub fn apply(&mut self, fact: &Fact) {
+        self.latest = self.latest.max(fact.at().unwrap_or_default());
         match fact {
             Fact::EpochBegan { epoch, .. } => {
                 self.epoch = *epoch;
@@ -255,7 +264,11 @@ impl Ledger {
                 self.projects.remove(project);
                 self.jobs.retain(|_, job| job.spec.project != *project);
             }
-            Fact::JobAccepted { job, spec, files, sparks, at } => self.apply_accepted(*job, spec, files, sparks, *at),
+            Fact::JobAccepted { job, spec, files, sparks, at, jobs_kept } => {
+                self.forget_superseded(spec);
+                self.apply_accepted(*job, spec, files, sparks, *at);
+                self.forget_old_jobs(*jobs_kept as usize);
+            }
             Fact::SparkStarted { spark, attempt, node } => {
                 self.job_mut(spark.job).status = JobStatus::Running;
                 let spark = self.spark_mut(*spark);
@@ -306,12 +319,18 @@ impl Ledger {
             aggregate: Aggregate::default(),
         };
         self.jobs.insert(id, job);
-        self.forget_old_jobs();
     }
 
-    fn forget_old_jobs(&mut self) {
+    /// What only a retry would need: a job that has a successor is not retried.
+    fn forget_superseded(&mut self, spec: &JobSpec) {
+        for job in self.jobs.values_mut().filter(|job| job.status.is_over() && job.spec.is_about_the_same(spec)) {
+            job.forget_files();
+        }
+    }
+
+    fn forget_old_jobs(&mut self, kept: usize) {
         let over: Vec<JobId> = self.jobs.iter().filter(|(_, job)| job.status.is_over()).map(|(id, _)| *id).collect();
-        for id in over.iter().take(over.len().saturating_sub(JOBS_KEPT)) {
+        for id in over.iter().take(over.len().saturating_sub(kept)) {
             self.jobs.remove(id);
         }
     }
@@ -336,9 +355,7 @@ impl Ledger {
     fn apply_completed(&mut self, id: JobId, result: &ResultSummary, history_max: u32) {
         let job = self.job_mut(id);
         job.end(JobStatus::Completed, result.at);
-        job.files = Vec::new();
-        job.aggregate = Aggregate::default();
-        job.sparks.iter_mut().for_each(|spark| spark.files = Vec::new());
+        job.forget_files();
         let project = job.spec.project;
         let history = &mut self.project_mut(project).history;
         // The same result again is no history.
@@ -369,6 +386,18 @@ impl Job {
         for spark in self.sparks.iter_mut().filter(|spark| !spark.state.is_over()) {
             spark.state = SparkState::Failed(AttemptError::Cancelled);
         }
+    }
+
+    fn forget_files(&mut self) {
+        self.files = Vec::new();
+        self.aggregate = Aggregate::default();
+        self.sparks.iter_mut().for_each(|spark| spark.files = Vec::new());
+    }
+
+    /// Bytes of the files of completed sparks.
+    pub fn bytes_done(&self) -> u64 {
+        let bytes_of = |spark: &Spark| spark.files.iter().map(|&file| self.files.get(file as usize).map_or(0, |file| file.size)).sum::<u64>();
+        self.sparks.iter().filter(|spark| spark.state == SparkState::Completed).map(bytes_of).sum()
     }
 
     fn begin_again(&mut self, at: Time) {

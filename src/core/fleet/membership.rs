@@ -87,7 +87,7 @@ impl Fleet {
         node.held.extend(kept.iter().map(|(spark, flight)| Held { spark: *spark, attempt: flight.attempt }));
         self.nodes.insert(id, node);
         for (spark, _) in &kept {
-            self.flights.get_mut(spark).expect("it was just listed").deadline = now + self.settings.spark_timeout + self.settings.spark_grace;
+            self.flights.get_mut(spark).expect("it was just listed").deadline = now + self.settings.attempt_max();
         }
         for (spark, _) in lost {
             self.give_up(now, spark, AttemptError::Interrupted, out);
@@ -158,7 +158,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        fleet::{Event, Fact, JobCommand, JobSpec, JobStatus, JobType, ListedFile, Partitioning, Priority, SparkState, Submission},
+        fleet::{Event, Fact, JobCommand, JobSpec, JobStatus, JobType, ListedFile, Partitioning, Pending, Priority, SparkState, Submission},
         ids::{Attempt, JobId, ProjectId},
         paths::RelativePath,
         time::Span,
@@ -206,6 +206,7 @@ mod tests {
             base: None,
             listing: Digest::default(),
             timeout,
+            selection: vec![],
         };
         let path = RelativePath::new(b"a.c".to_vec()).unwrap();
         let files = vec![ListedFile { path, size: 1, language: "c".into(), complexity: 0, cluster: 0 }];
@@ -235,13 +236,50 @@ mod tests {
     }
 
     #[test]
+    fn a_master_that_slept_blames_nobody() {
+        let (mut fleet, spark) = busy(None);
+        let morning = NOW + Span::from_secs(8 * 3600);
+        handle(&mut fleet, morning, says(FromAgent::Heartbeat { held: vec![Held { spark, attempt: Attempt(1) }] }));
+        assert_eq!(fleet.ledger().spark(spark).unwrap().state, SparkState::Running { attempt: Attempt(1), node: NODE });
+    }
+
+    #[test]
+    fn a_job_whose_tree_is_not_listed_waits_for_its_listing() {
+        let (fleet, spark) = busy(None);
+        let ledger = fleet.ledger().clone();
+        let submission = Submission { spec: ledger.jobs[&spark.job].spec.clone(), files: ledger.jobs[&spark.job].files.clone() };
+        let mut fleet = Fleet::recover(Settings::for_one_command(), ledger, NOW, &mut Vec::new());
+        handle(&mut fleet, NOW, hello(vec![]));
+        handle(&mut fleet, NOW, Event::JobCommanded { job: spark.job, command: JobCommand::Resume });
+        assert!(fleet.explain(spark.job).contains(&Pending::NotListed));
+        assert!(matches!(fleet.ledger().spark(spark).unwrap().state, SparkState::Queued { .. }));
+        handle(&mut fleet, NOW, Event::JobSubmitted(submission));
+        assert_eq!(fleet.ledger().spark(spark).unwrap().state, SparkState::Running { attempt: Attempt(2), node: NODE });
+    }
+
+    #[test]
+    fn a_paused_job_uses_up_none_of_its_time() {
+        let (mut fleet, spark) = busy(Some(Span::from_secs(2)));
+        handle(&mut fleet, NOW + Span::from_secs(1), Event::JobCommanded { job: spark.job, command: JobCommand::Pause });
+        let later = NOW + Span::from_secs(60);
+        handle(&mut fleet, later, Event::JobCommanded { job: spark.job, command: JobCommand::Resume });
+        handle(&mut fleet, later, Event::Woken);
+        assert_eq!(fleet.ledger().jobs[&spark.job].status, JobStatus::Running);
+        handle(&mut fleet, later + Span::from_secs(1), Event::Woken);
+        assert_eq!(fleet.ledger().jobs[&spark.job].status, JobStatus::Failed);
+    }
+
+    #[test]
     fn the_third_attempt_is_isolated() {
         let (mut fleet, spark) = busy(None);
         let mut now = NOW;
         for _ in 0..2 {
             assert!(!fleet.ledger().spark(spark).unwrap().isolated);
-            now += Settings::default().offline_after;
-            handle(&mut fleet, now, Event::Woken);
+            let gone = now + Settings::default().offline_after;
+            while now < gone {
+                now = fleet.next_deadline().unwrap();
+                handle(&mut fleet, now, Event::Woken);
+            }
             handle(&mut fleet, now, hello(vec![]));
         }
         let third = fleet.ledger().spark(spark).unwrap();

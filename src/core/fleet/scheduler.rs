@@ -5,7 +5,7 @@
 
 use alloc::vec::Vec;
 
-use super::{Effect, Fact, Fleet, Flight, JobStatus, Node};
+use super::{Effect, Fact, Fleet, Flight, JobStatus, Node, Priority, Runnable};
 use crate::{
     ids::{Attempt, JobId, NodeId, SparkId},
     time::Time,
@@ -25,6 +25,7 @@ impl Fleet {
             let Some((job, node)) = self.next_match(now) else { return };
             let runnable = self.active.get_mut(&job).expect("it was just chosen");
             let number = runnable.ready.pop_first().expect("it was chosen for having one");
+            runnable.waits_since = now;
             self.begin(now, SparkId { job, number }, node, out);
         }
     }
@@ -32,20 +33,22 @@ impl Fleet {
     /// The most urgent job that some node can take a spark of.
     fn next_match(&self, now: Time) -> Option<(JobId, NodeId)> {
         let runnable = self.active.iter().filter(|(id, runnable)| !runnable.ready.is_empty() && self.may_run(**id));
-        let mut order: Vec<(u64, JobId)> = runnable.map(|(id, _)| (self.urgency(now, *id), *id)).collect();
+        let mut order: Vec<(u64, Priority, JobId)> = runnable.map(|(id, runnable)| self.urgency(now, *id, runnable)).collect();
         order.sort_unstable();
-        order.into_iter().find_map(|(_, job)| Some((job, self.freest_node(job)?)))
+        order.into_iter().find_map(|(.., job)| Some((job, self.freest_node(job)?)))
     }
 
     fn may_run(&self, job: JobId) -> bool {
-        matches!(self.ledger.jobs[&job].status, JobStatus::Queued | JobStatus::Running)
+        self.active[&job].listed && matches!(self.ledger.jobs[&job].status, JobStatus::Queued | JobStatus::Running)
     }
 
-    /// Lower is sooner: the priority's rank in ageing steps, less the time waited.
-    fn urgency(&self, now: Time, id: JobId) -> u64 {
-        let job = &self.ledger.jobs[&id];
-        let rank = (job.spec.priority as u64) * self.settings.ageing_step.0;
-        rank.saturating_sub((now - job.accepted_at).0)
+    /// Lower is sooner: the priority's rank in ageing steps, less the time since it was last given anything. What waits
+    /// long enough comes before everything but what is critical; the same urgency goes by priority, then by age.
+    fn urgency(&self, now: Time, id: JobId, runnable: &Runnable) -> (u64, Priority, JobId) {
+        let (priority, step) = (self.ledger.jobs[&id].spec.priority, self.settings.ageing_step.0);
+        let aged = (priority as u64 * step).saturating_sub((now - runnable.waits_since).0);
+        let first = Priority::High as u64 * step;
+        (if priority == Priority::Critical { 0 } else { aged.max(first) }, priority, id)
     }
 
     pub(super) fn freest_node(&self, job: JobId) -> Option<NodeId> {
@@ -58,7 +61,7 @@ impl Fleet {
     fn begin(&mut self, now: Time, spark: SparkId, node: NodeId, out: &mut Vec<Effect>) {
         let attempt = Attempt(self.ledger.spark(spark).expect("what is ready exists").attempts + 1);
         self.record(Fact::SparkStarted { spark, attempt, node }, out);
-        let deadline = now + self.settings.spark_timeout + self.settings.spark_grace;
+        let deadline = now + self.settings.attempt_max();
         self.flights.insert(spark, Flight { node, attempt, sent_at: now, deadline, files: 0, bytes: 0 });
         self.nodes.get_mut(&node).expect("it was just chosen").held.insert(Held { spark, attempt });
         let task = self.task(spark, attempt);

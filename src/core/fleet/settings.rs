@@ -11,7 +11,7 @@ pub struct Settings {
     pub spark_timeout: Span,
     /// What the master waits beyond that, for the answer of a node that gave up on its own.
     pub spark_grace: Span,
-    /// Failures of a spark before it is given up; interruptions and silence do not count.
+    /// Failures of a spark before it is given up; interruptions and silence do not count, see `attempts_max`.
     pub failures_max: u32,
     pub backoff_first: Span,
     pub backoff_max: Span,
@@ -28,11 +28,29 @@ pub struct Settings {
     pub degraded_after: Span,
     pub unhealthy_after: Span,
     pub offline_after: Span,
-    /// Do unfinished jobs of an earlier master go on by themselves? A master that serves one command leaves them paused
-    /// until they are asked for again.
+    /// Do unfinished jobs of an earlier master go on by themselves? That takes a driver that keeps the listings of their
+    /// trees. Without it a job is paused, and neither runs nor ends, until the same analysis is asked for again.
     pub resume_recovered: bool,
     /// Results a project remembers.
     pub history_max: usize,
+    /// Jobs that are over and stay remembered.
+    pub jobs_kept: u32,
+    /// A master that wakes this much after it should have gives everybody as much more time.
+    pub late_max: Span,
+    /// Attempts after which a spark whose nodes keep vanishing is cut like one that crashes.
+    pub attempts_max: u32,
+}
+
+impl Settings {
+    /// From sending an attempt to giving it up: it may stand behind others in its node's queue, each for its own time-out.
+    pub(super) fn attempt_max(&self) -> Span {
+        Span(self.spark_timeout.0 * (1 + u64::from(self.queued_per_slot)) + self.spark_grace.0)
+    }
+
+    /// For a master that ends with its command: what others began waits until it is asked for again.
+    pub fn for_one_command() -> Settings {
+        Settings { resume_recovered: false, ..Settings::default() }
+    }
 }
 
 impl Default for Settings {
@@ -54,6 +72,9 @@ impl Default for Settings {
             offline_after: Span::from_secs(12),
             resume_recovered: true,
             history_max: 50,
+            jobs_kept: 200,
+            late_max: Span::from_secs(1),
+            attempts_max: 16,
         }
     }
 }

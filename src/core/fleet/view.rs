@@ -81,9 +81,13 @@ impl JobView {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Pending {
     Paused,
+    /// The listing of its tree is not at hand: it goes on when the same analysis is asked for again.
+    NotListed,
     NoNodes,
     /// No connected node has the job's engine.
     NoMatchingNode,
+    /// Every node with the job's engine has been silent for too long.
+    NodesSilent,
     /// All slots hold other work.
     NoFreeSlot {
         held: u32,
@@ -118,14 +122,15 @@ impl Fleet {
     pub fn job_view(&self, now: Time, id: JobId) -> Option<JobView> {
         let job = self.ledger.jobs.get(&id)?;
         let flying = self.flights.range(SparkId { job: id, number: 0 }..=SparkId { job: id, number: u32::MAX });
-        let (files, bytes) = flying.fold((0, 0), |(files, bytes), (_, flight)| (files + u64::from(flight.files), bytes + flight.bytes));
+        let (files, bytes) = flying.fold((0, 0), |(files, bytes), (_, flight)| (files + u64::from(flight.files), u64::saturating_add(bytes, flight.bytes)));
         let mut view = job.view(id);
         view.files_done += files;
-        view.bytes_done += bytes;
+        view.bytes_done = view.bytes_done.saturating_add(bytes);
         if let Some(runnable) = self.active.get(&id) {
             let elapsed = (now - runnable.started_at).0.max(1);
-            view.bytes_per_second = (view.bytes_done as u128 * 1_000_000 / u128::from(elapsed)) as u64;
-            view.stage = if runnable.storing_until.is_some() { Stage::ResultAggregation } else { Stage::Parsing };
+            let done = view.bytes_done.saturating_sub(runnable.bytes_before);
+            view.bytes_per_second = (u128::from(done) * 1_000_000 / u128::from(elapsed)) as u64;
+            view.stage = if runnable.storing.is_some() { Stage::ResultAggregation } else { Stage::Parsing };
         }
         Some(view)
     }
@@ -138,16 +143,18 @@ impl Fleet {
             reasons.insert(0, Pending::Over { status: job.status, reason: job.reason.clone() });
             return reasons;
         };
-        let running = job.sparks.iter().filter(|spark| matches!(spark.state, SparkState::Running { .. })).count() as u32;
+        let flights = self.flights.range(SparkId { job: id, number: 0 }..=SparkId { job: id, number: u32::MAX });
+        let running = flights.filter(|(_, flight)| self.nodes.contains_key(&flight.node)).count() as u32;
         if running > 0 {
             reasons.push(Pending::Running { sparks: running });
         }
         reasons.extend((job.status == JobStatus::Paused).then_some(Pending::Paused));
-        reasons.extend(runnable.storing_until.map(|_| Pending::Storing));
+        reasons.extend((!runnable.listed).then_some(Pending::NotListed));
+        reasons.extend(runnable.storing.map(|_| Pending::Storing));
         let backoff = |&(until, spark): &(Time, u32)| Pending::Backoff { spark, until, failures: job.sparks[spark as usize].failures };
         let failed = |(_, spark): &&(Time, u32)| job.sparks[*spark as usize].failures > 0;
         reasons.extend(runnable.waiting.iter().filter(failed).map(backoff));
-        if !runnable.ready.is_empty() && self.freest_node(id).is_none() {
+        if runnable.listed && !runnable.ready.is_empty() && self.freest_node(id).is_none() {
             reasons.push(self.why_no_node(job));
         }
         reasons
@@ -157,6 +164,7 @@ impl Fleet {
         match () {
             () if self.nodes.is_empty() => Pending::NoNodes,
             () if self.nodes.values().all(|node| node.fingerprint != job.spec.fingerprint) => Pending::NoMatchingNode,
+            () if self.nodes.values().all(|node| node.fingerprint != job.spec.fingerprint || node.health >= Health::Unhealthy) => Pending::NodesSilent,
             () => Pending::NoFreeSlot { held: self.flights.len() as u32 },
         }
     }
@@ -166,7 +174,6 @@ impl Job {
     /// What the ledger alone knows: nothing of attempts in flight.
     pub fn view(&self, id: JobId) -> JobView {
         let done = self.sparks.iter().filter(|spark| spark.state == SparkState::Completed);
-        let bytes_of = |spark: &super::Spark| spark.files.iter().map(|&file| self.files.get(file as usize).map_or(0, |file| file.size)).sum::<u64>();
         JobView {
             id,
             spec: self.spec.clone(),
@@ -174,7 +181,7 @@ impl Job {
             stage: Stage::Caching,
             files_done: if self.status == JobStatus::Completed { u64::from(self.files_total) } else { self.aggregate.len() as u64 },
             files: u64::from(self.files_total),
-            bytes_done: done.clone().map(bytes_of).sum(),
+            bytes_done: self.bytes_done(),
             bytes: self.bytes_total,
             sparks_done: done.count() as u32,
             sparks: self.partitions().count() as u32,

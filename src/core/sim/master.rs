@@ -28,7 +28,6 @@ pub(super) struct Master {
     pending: Vec<Effect>,
     wake_at: Option<Time>,
     /// The newest request to store a job's result; the answer to an older one is dropped.
-    storing: BTreeMap<JobId, u64>,
     /// On disk: the facts, and the results by name.
     journal: Vec<Fact>,
     results: BTreeMap<Digest, Vec<FileOutcome>>,
@@ -42,7 +41,7 @@ pub(super) struct Master {
 /// The answer to [`Effect::StoreResult`].
 pub(super) struct Stored {
     job: JobId,
-    token: u64,
+    round: u64,
     result: Result<ResultSummary, String>,
 }
 
@@ -54,7 +53,6 @@ impl Master {
             life: 0,
             pending: Vec::new(),
             wake_at: None,
-            storing: BTreeMap::new(),
             journal: Vec::new(),
             results: BTreeMap::new(),
             durable: Ledger::default(),
@@ -77,14 +75,13 @@ impl Master {
 
     /// Up, with all nodes known, everything committed, and every job completed or cancelled.
     pub(super) fn is_settled(&self, now: Time, nodes: usize) -> bool {
-        let is_ended = |job: &Job| matches!(job.status, JobStatus::Completed | JobStatus::Cancelled);
         let Some(fleet) = self.fleet() else { return false };
-        self.pending.is_empty() && fleet.ledger().jobs.values().all(is_ended) && fleet.view(now).nodes.len() == nodes
+        self.pending.is_empty() && fleet.ledger().jobs.iter().all(|(id, job)| is_ended(fleet, *id, job)) && fleet.view(now).nodes.len() == nodes
     }
 
     pub(super) fn unsettled(&self, now: Time) -> String {
         let Some(fleet) = self.fleet() else { return "the master is down".into() };
-        let open = fleet.view(now).jobs.into_iter().filter(|job| !matches!(job.status, JobStatus::Completed | JobStatus::Cancelled));
+        let open = fleet.view(now).jobs.into_iter().filter(|job| !is_ended(fleet, job.id, &fleet.ledger().jobs[&job.id]));
         let open: Vec<String> = open.map(|job| format!("{} is {}: {:?}", job.id, job.status.name(), fleet.explain(job.id))).collect();
         open.join("; ")
     }
@@ -231,7 +228,6 @@ impl Simulation {
         self.master.fleet = None;
         self.master.pending.clear();
         self.master.wake_at = None;
-        self.master.storing.clear();
         let wait = if self.dice.chance(2_000) { self.dice.millis(2_000, 6_000) } else { self.dice.millis(5, 500) };
         self.after(wait, Happening::MasterStarts);
     }
@@ -253,7 +249,7 @@ impl Simulation {
                 self.oracle.on_sent(self.master.life, &message);
                 self.post_to_node(to, &message);
             }
-            Effect::StoreResult { job } => self.store_result(job),
+            Effect::StoreResult { job, round } => self.store_result(job, round),
             Effect::Publish(notice) => self.oracle.on_published(&notice),
         }
     }
@@ -304,12 +300,10 @@ impl Simulation {
     }
 
     /// Merging and writing takes a while, and may fail; the answer comes as an event.
-    fn store_result(&mut self, job: JobId) {
+    fn store_result(&mut self, job: JobId, round: u64) {
         let Some(entry) = self.master.fleet().and_then(|fleet| fleet.ledger().jobs.get(&job)) else { return };
         let outcomes = merged(entry);
         let manifest = name(&outcomes);
-        let token = self.token();
-        self.master.storing.insert(job, token);
         let result = if self.trouble(self.scenario.faults.not_stored) {
             self.tally.one(Count::ResultNotStored);
             Err("no space left on device".into())
@@ -320,18 +314,17 @@ impl Simulation {
         let late = self.trouble(self.scenario.faults.late);
         let wait = if late { self.dice.millis(300, 1_500) } else { self.dice.millis(1, 200) };
         self.tally.more(Count::ResultLate, u64::from(late));
-        self.after(wait, Happening::ResultStored { life: self.master.life, stored: Stored { job, token, result } });
+        self.after(wait, Happening::ResultStored { life: self.master.life, stored: Stored { job, round, result } });
     }
 
     pub(super) fn on_result_stored(&mut self, life: u64, stored: Stored) {
-        let Stored { job, token, result } = stored;
-        if self.master.life != life || self.master.storing.get(&job) != Some(&token) {
+        let Stored { job, round, result } = stored;
+        if self.master.life != life {
             return;
         }
-        self.master.storing.remove(&job);
         self.tell_master(match result {
-            Ok(result) => Event::ResultStored { job, result },
-            Err(error) => Event::ResultNotStored { job, error },
+            Ok(result) => Event::ResultStored { job, round, result },
+            Err(error) => Event::ResultNotStored { job, round, error },
         });
     }
 
@@ -341,6 +334,12 @@ impl Simulation {
             self.tell_master(Event::NodeDisconnected { node });
         }
     }
+}
+
+/// A job that failed is retried, unless a later one has taken its place.
+fn is_ended(fleet: &Fleet, id: JobId, job: &Job) -> bool {
+    let succeeded = || fleet.ledger().jobs.range(id..).skip(1).any(|(_, later)| later.spec.is_about_the_same(&job.spec));
+    matches!(job.status, JobStatus::Completed | JobStatus::Cancelled) || (job.status == JobStatus::Failed && succeeded())
 }
 
 fn is_record(effect: &Effect) -> bool {

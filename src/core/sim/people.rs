@@ -4,7 +4,7 @@ use alloc::{collections::BTreeMap, format, vec::Vec};
 
 use super::{Happening, PEOPLE_EVERY, Simulation, Tree, node::ENGINE};
 use crate::{
-    fleet::{Event, JobCommand, JobSpec, JobStatus, JobType, Ledger, Partitioning, Priority, Submission},
+    fleet::{Event, JobCommand, JobSpec, JobStatus, JobType, Ledger, Partitioning, Pending, Priority, Submission},
     ids::{Digest, JobId, ProjectId},
     wire::task::{FailReason, FileLimits, FileOutcome, FileResult},
 };
@@ -92,6 +92,7 @@ impl Simulation {
             base: None,
             listing: tree.listing,
             timeout: (self.scenario.faults.moody && self.dice.chance(3_000)).then(|| self.dice.millis(1_500, 12_000)),
+            selection: Vec::new(),
         };
         let submission = Submission { spec, files: tree.files.clone() };
         self.people.trees.insert(tree.listing, tree);
@@ -135,6 +136,13 @@ impl Simulation {
             for job in with(self.ledger(), status) {
                 self.tell_master(Event::JobCommanded { job, command });
             }
+        }
+        let fleet = self.master.fleet().expect("people are told when there is no master");
+        let unlisted = fleet.ledger().jobs.iter().find(|(id, job)| !job.status.is_over() && fleet.explain(**id).contains(&Pending::NotListed));
+        if let Some((_, job)) = unlisted {
+            // A job of a master that did not keep its listing goes on when the same is asked for again.
+            let submission = Submission { spec: job.spec.clone(), files: job.files.clone() };
+            self.tell_master(Event::JobSubmitted(submission));
         }
     }
 

@@ -79,6 +79,9 @@ impl Scenario {
             offline_after: Span::from_secs(5),
             resume_recovered: self.resume_recovered,
             history_max: 50,
+            jobs_kept: 20,
+            late_max: Span::from_secs(1),
+            attempts_max: 16,
         }
     }
 }
