@@ -3,7 +3,7 @@
 //! One parse and one walk over the tree give symbols, imports and metrics. The engine knows nothing of folders, caches
 //! or fleets; it is given bytes and a language. It never recurses over a tree, so nesting costs memory and no stack.
 
-pub mod arena;
+mod arena;
 pub mod classify;
 mod fault;
 mod functions;
@@ -37,6 +37,8 @@ use self::{kinds::Kinds, languages::LANGUAGES, walk::Walk};
 pub enum AnalysisError {
     #[error("the parser took more than {0} steps")]
     TooComplex(u64),
+    #[error("its record would hold more than {0} bytes")]
+    TooLarge(usize),
     #[error("the parser took longer than {0:?}")]
     TimedOut(Duration),
     #[error("the analysis was cancelled")]
@@ -72,7 +74,7 @@ impl Engine {
     pub fn analyse(&mut self, text: &[u8], language: LanguageIndex, limits: &FileLimits, cancel: &AtomicBool) -> Result<FileRecord, AnalysisError> {
         arena::scope(|| {
             let tree = parse(text, language, limits, cancel)?;
-            Ok(Walk::new(text, LANGUAGES[language.0], kinds_of(language), &mut self.walk).record(&tree))
+            Walk::new(text, LANGUAGES[language.0], kinds_of(language), &mut self.walk, cancel).record(&tree)
         })
     }
 }

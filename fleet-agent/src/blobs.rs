@@ -58,9 +58,9 @@ impl Blobs {
             return Ok(name);
         }
         let folder = path.parent().expect("a blob lies in a folder");
-        fs::create_dir_all(folder).map_err(BlobError::io("create", folder))?;
+        self.create_shard(folder).map_err(BlobError::io("create", folder))?;
         let beside = folder.join(format!("{}.{}.part", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed)));
-        let written = File::create(&beside).and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_data()));
+        let written = File::create_new(&beside).and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_data()));
         let synced = || File::open(folder).and_then(|folder| folder.sync_all());
         written.and_then(|()| fs::rename(&beside, &path)).and_then(|()| synced()).map_err(|source| {
             // The disk may be full: what was begun is taken away again, as far as that works.
@@ -68,6 +68,15 @@ impl Blobs {
             BlobError::Io { operation: "write", path: path.clone(), source }
         })?;
         Ok(name)
+    }
+
+    /// A new folder's name must last as long as what is put into it.
+    fn create_shard(&self, folder: &Path) -> io::Result<()> {
+        match fs::create_dir(folder) {
+            Ok(()) => File::open(&self.folder)?.sync_all(),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     pub fn read(&self, name: Digest) -> Result<Vec<u8>, BlobError> {
@@ -81,7 +90,8 @@ impl Blobs {
         }
         // Set aside, so that it is missing from now on and can be made again.
         let aside = path.with_extension("damaged");
-        fs::rename(&path, &aside).map_err(BlobError::io("set aside", &path))?;
+        // Where that is not possible it is read again and found damaged again.
+        let _ = fs::rename(&path, &aside);
         Err(BlobError::Corrupt(name, aside))
     }
 
@@ -99,6 +109,21 @@ impl Blobs {
         }
         all.sort_unstable();
         Ok(all)
+    }
+
+    /// Removes what writers that were killed left behind, and damaged blobs that were set aside. For when nobody writes.
+    pub fn sweep(&self) -> Result<u64, BlobError> {
+        let mut swept = 0;
+        for folder in fs::read_dir(&self.folder).map_err(BlobError::io("list", &self.folder))?.flatten() {
+            for entry in fs::read_dir(folder.path()).into_iter().flatten().flatten() {
+                let path = entry.path();
+                if path.extension().is_some_and(|extension| extension == "part" || extension == "damaged") {
+                    swept += entry.metadata().map_or(0, |metadata| metadata.len());
+                    fs::remove_file(&path).map_err(BlobError::io("remove", &path))?;
+                }
+            }
+        }
+        Ok(swept)
     }
 
     pub fn remove(&self, name: Digest) -> Result<(), BlobError> {

@@ -63,7 +63,7 @@ impl AgentThread {
         let inbox = tx.clone();
         let thread = std::thread::Builder::new()
             .name("agent".into())
-            .spawn(move || Driver::new(config, &cache, clock, tx, say).run(&rx))
+            .spawn(move || Driver::new(config, &cache, clock, tx, say).run(rx))
             .expect("the system can start a thread");
         Ok(AgentThread { inbox, thread: Some(thread) })
     }
@@ -100,7 +100,7 @@ impl<Say: FnMut(Envelope<FromAgent>)> Driver<Say> {
         Driver { agent, clock, say, pool, cancels: BTreeMap::new() }
     }
 
-    fn run(mut self, inbox: &Receiver<Input>) {
+    fn run(mut self, inbox: Receiver<Input>) {
         let mut effects = Vec::new();
         self.agent.handle((self.clock)(), Event::Connected, &mut effects);
         loop {
@@ -117,6 +117,8 @@ impl<Say: FnMut(Envelope<FromAgent>)> Driver<Say> {
             self.agent.handle((self.clock)(), event, &mut effects);
         }
         self.cancels.values().for_each(|cancel| cancel.store(true, Ordering::Relaxed));
+        // A worker that waits for room in the inbox must not wait for ever.
+        drop(inbox);
         self.pool.join();
     }
 

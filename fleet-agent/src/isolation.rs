@@ -21,6 +21,8 @@ use crate::{
 
 /// The largest task or output between parent and child.
 const MESSAGE_BYTES_MAX: u32 = 256 << 20;
+/// A Rust program's status after a panic.
+const PANICKED: i32 = 101;
 /// How often the parent looks whether it should stop the child.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
@@ -45,14 +47,20 @@ pub fn run(command: &ChildCommand, task: &Task, cancel: &AtomicBool) -> Result<S
     std::thread::scope(|scope| {
         let feed = scope.spawn(move || write_message(&mut stdin, task));
         let read = scope.spawn(move || read_message::<Result<SparkOutput, AttemptError>>(&mut stdout));
-        let status = wait(&mut child, cancel).map_err(|error| AttemptError::Storage(format!("cannot wait for a child process: {error}")))?;
+        let status = wait(&mut child, cancel).map_err(|error| {
+            // Without its end the two threads would wait for ever.
+            let _ = child.kill();
+            AttemptError::Storage(format!("cannot wait for a child process: {error}"))
+        })?;
         // A child that died early leaves a broken pipe; its status says why.
         let _ = feed.join();
         let answer = read.join().expect("reading does not panic");
         match (status.success(), answer) {
             (true, Ok(answer)) => answer,
             _ if cancel.load(Ordering::Relaxed) => Err(AttemptError::Cancelled),
-            _ => Err(AttemptError::Crashed(describe(status))),
+            // A signal or a panic is the work's doing; another status says that the child could not begin or answer.
+            _ if status.signal().is_some() || status.code() == Some(PANICKED) => Err(AttemptError::Crashed(describe(status))),
+            _ => Err(AttemptError::Storage(format!("a child process ended with {}", describe(status)))),
         }
     })
 }

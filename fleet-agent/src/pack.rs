@@ -235,6 +235,8 @@ impl Segment {
     /// Reads the names of a pack, and nothing else of it.
     pub fn open(&mut self, path: &Path) -> Result<(), PackError> {
         self.rows.clear();
+        self.names.clear();
+        self.file = None;
         let mut file = File::open(path)?;
         let length = file.metadata()?.len() as usize;
         let at = length.checked_sub(TRAILER_BYTES).ok_or(PackError::Damaged)?;

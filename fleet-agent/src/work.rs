@@ -112,7 +112,7 @@ impl<'a> Worker<'a> {
                 outcome(Some(stat), analysed(content, language, RecordRef { pack: THIS_PACK, entry }, record))
             }
             Err(AnalysisError::Cancelled) => Err(AttemptError::Cancelled),
-            Err(AnalysisError::TooComplex(_)) => outcome(Some(stat), FileResult::Failed(FailReason::TooComplex)),
+            Err(AnalysisError::TooComplex(_) | AnalysisError::TooLarge(_)) => outcome(Some(stat), FileResult::Failed(FailReason::TooComplex)),
             Err(AnalysisError::TimedOut(_)) => outcome(Some(stat), FileResult::Failed(FailReason::TimedOut)),
         }
     }
@@ -155,7 +155,7 @@ fn read_settled(path: &Path, buffer: &mut Vec<u8>, limits: &FileLimits) -> io::R
 fn read_bounded(file: &mut File, buffer: &mut Vec<u8>, expected: u64, bytes_max: u64) -> io::Result<()> {
     buffer.clear();
     buffer.reserve(expected.min(bytes_max) as usize + 1);
-    file.take(bytes_max + 1).read_to_end(buffer)?;
+    file.take(bytes_max.saturating_add(1)).read_to_end(buffer)?;
     Ok(())
 }
 

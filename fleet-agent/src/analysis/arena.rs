@@ -43,27 +43,27 @@ thread_local! {
     static OWNED: Cell<Option<Box<Arena>>> = const { Cell::new(None) };
 }
 
-/// Runs `work` with a fresh arena for all that tree-sitter allocates on this thread.
-pub fn scope<T>(work: impl FnOnce() -> T) -> T {
+/// Runs `work` with a fresh arena for all that tree-sitter allocates on this thread. Nothing of tree-sitter's may be in
+/// its result: for this crate's engine alone.
+pub(super) fn scope<T>(work: impl FnOnce() -> T) -> T {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(install);
     assert!(CURRENT.get().is_null(), "arena scopes do not nest");
-    let mut arena = OWNED.take().unwrap_or_else(|| Box::new(Arena::new()));
-    struct Leave(Box<Arena>);
+    let arena = OWNED.take().unwrap_or_else(|| Box::new(Arena::new()));
+    /// Ends the scope, on a panic too. The arena is reached through this one pointer while the scope lasts.
+    struct Leave(*mut Arena);
     impl Drop for Leave {
         fn drop(&mut self) {
             CURRENT.set(ptr::null_mut());
-            self.0.reset();
+            // SAFETY: it came from a box right below, and nobody else has it any more.
+            let mut arena = unsafe { Box::from_raw(self.0) };
+            arena.reset();
+            OWNED.set(Some(arena));
         }
     }
-    CURRENT.set(&raw mut *arena);
-    let mut leave = Leave(arena);
-    let result = work();
-    CURRENT.set(ptr::null_mut());
-    leave.0.reset();
-    let arena = std::mem::replace(&mut leave.0, Box::new(Arena::new()));
-    OWNED.set(Some(arena));
-    result
+    let leave = Leave(Box::into_raw(arena));
+    CURRENT.set(leave.0);
+    work()
 }
 
 fn install() {
@@ -81,7 +81,8 @@ impl Arena {
     /// A block with its size before it; `None` when the arena may not grow.
     #[inline]
     fn allocate(&mut self, bytes: usize) -> Option<*mut u8> {
-        let need = bytes.checked_next_multiple_of(ALIGN)?.checked_add(ALIGN)?;
+        // A block of no bytes takes some, or it would lie one past its chunk and be nobody's.
+        let need = bytes.max(1).checked_next_multiple_of(ALIGN)?.checked_add(ALIGN)?;
         if need > self.end as usize - self.next as usize {
             self.grow(need)?;
         }
@@ -121,7 +122,8 @@ impl Arena {
 
     /// The newest block grows and shrinks where it is.
     fn resize_newest(&mut self, block: *mut u8, old: usize, new: usize) -> bool {
-        let (old_end, new_len) = (old.next_multiple_of(ALIGN), new.next_multiple_of(ALIGN));
+        let Some(new_len) = new.max(1).checked_next_multiple_of(ALIGN) else { return false };
+        let old_end = old.max(1).next_multiple_of(ALIGN);
         // SAFETY: `block` is ours and `old` its size, so its end is within or one past its chunk.
         let is_newest = unsafe { block.add(old_end) } == self.next;
         if !is_newest || new_len > self.end as usize - block as usize {

@@ -49,8 +49,8 @@ pub(super) struct Opening {
 }
 
 impl Opening {
-    pub(super) fn of(name: String, name_row: usize, node: Node<'_>, kinds: &Kinds) -> Opening {
-        Opening { name, name_row, first_row: node.start_position().row, last_row: last_row(node), parameters: parameters(node, kinds) }
+    pub(super) fn of(name: String, name_row: usize, node: Node<'_>, kinds: &Kinds, text: &[u8]) -> Opening {
+        Opening { name, name_row, first_row: node.start_position().row, last_row: last_row(node), parameters: parameters(node, kinds, text) }
     }
 }
 
@@ -142,11 +142,11 @@ pub(super) fn last_row(node: Node<'_>) -> usize {
 const DECLARATORS_MAX: usize = 16;
 
 /// Counts what a caller passes; `(void)` is nothing, `a, b int` is two.
-fn parameters(function: Node<'_>, kinds: &Kinds) -> u32 {
+fn parameters(function: Node<'_>, kinds: &Kinds, text: &[u8]) -> u32 {
     let mut node = function;
     for _ in 0..DECLARATORS_MAX {
         if let Some(list) = node.child_by_field_name("parameters").filter(|list| kinds.is_parameter_list(*list)) {
-            return count_list(list, kinds);
+            return count_list(list, kinds, text);
         }
         match node.child_by_field_name("declarator") {
             Some(inner) => node = inner,
@@ -158,21 +158,14 @@ fn parameters(function: Node<'_>, kinds: &Kinds) -> u32 {
     }
     let mut cursor = function.walk();
     let list = function.children(&mut cursor).find(|child| kinds.is_parameter_list(*child));
-    list.map_or(0, |list| count_list(list, kinds))
+    list.map_or(0, |list| count_list(list, kinds, text))
 }
 
-fn count_list(list: Node<'_>, kinds: &Kinds) -> u32 {
+fn count_list(list: Node<'_>, kinds: &Kinds, text: &[u8]) -> u32 {
     let mut cursor = list.walk();
     let count: usize = list.named_children(&mut cursor).filter(|child| kinds.is_parameter(*child)).map(names_in).sum();
-    let only_void =
-        count == 1 && list.named_child(0).is_some_and(|only| only.end_byte() - only.start_byte() == 4 && only.named_child_count() == 1 && is_void(only));
+    let only_void = count == 1 && list.named_child(0).is_some_and(|only| &text[only.byte_range()] == b"void");
     if only_void { 0 } else { count as u32 }
-}
-
-fn is_void(parameter: Node<'_>) -> bool {
-    parameter.kind() == "parameter_declaration"
-        && parameter.child_by_field_name("declarator").is_none()
-        && parameter.named_child(0).is_some_and(|t| t.kind() == "primitive_type")
 }
 
 fn names_in(parameter: Node<'_>) -> usize {

@@ -11,6 +11,8 @@ pub(super) struct LineIndex {
     /// Where each row starts, and one past the end.
     starts: Vec<u32>,
     classes: Vec<Class>,
+    /// The first byte of each row that is no white space; its end where there is none.
+    firsts: Vec<u32>,
     /// Running counts before each row: code, comment.
     before: Vec<(u32, u32)>,
 }
@@ -27,6 +29,7 @@ impl LineIndex {
     pub(super) fn read(&mut self, text: &[u8]) {
         self.starts.clear();
         self.classes.clear();
+        self.firsts.clear();
         self.starts.push(0);
         for newline in memchr::memchr_iter(b'\n', text) {
             self.end_row(text, newline + 1);
@@ -38,7 +41,9 @@ impl LineIndex {
 
     fn end_row(&mut self, text: &[u8], end: usize) {
         let start = *self.starts.last().expect("it starts with the first row") as usize;
-        let blank = text[start..end].iter().all(|byte| is_space(*byte));
+        let first = text[start..end].iter().position(|byte| !is_space(*byte));
+        let blank = first.is_none();
+        self.firsts.push(first.map_or(end, |first| start + first) as u32);
         self.classes.push(if blank { Class::Blank } else { Class::Code });
         self.starts.push(end as u32);
     }
@@ -77,9 +82,8 @@ impl LineIndex {
         }
         let first = row;
         while row < rows && self.starts[row] < end {
-            let (row_start, row_end) = (self.starts[row], self.starts[row + 1]);
-            let before = row_start.min(start)..start;
-            let alone_before = row > first || text[before.start.max(row_start) as usize..before.end as usize].iter().all(|byte| is_space(*byte));
+            let row_end = self.starts[row + 1];
+            let alone_before = row > first || self.firsts[row] >= start;
             let alone_after = end >= row_end || text[end as usize..row_end as usize].iter().all(|byte| is_space(*byte));
             if alone_before && alone_after && self.classes[row] == Class::Code {
                 self.classes[row] = Class::Comment;

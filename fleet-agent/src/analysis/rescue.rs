@@ -42,7 +42,7 @@ const CONDITIONALS_MAX: usize = 64;
 
 /// Finds the functions of a C text, in its order.
 pub(super) fn functions(text: &[u8]) -> Vec<TextFunction> {
-    let mut scan = Scan { text, at: 0, state: State::default(), conditionals: Vec::new(), found: Vec::new() };
+    let mut scan = Scan { text, at: 0, state: State::default(), conditionals: Vec::new(), unfollowed: 0, found: Vec::new() };
     while let Some(word) = scan.next_word() {
         match scan.state.body {
             Some(_) => scan.inside_body(&word),
@@ -100,6 +100,8 @@ struct Scan<'t> {
     state: State,
     /// The depths at each open `#if`, and those at the end of its first branch.
     conditionals: Vec<(Depths, Option<Depths>)>,
+    /// Open `#if`s beyond [`CONDITIONALS_MAX`].
+    unfollowed: u32,
     found: Vec<TextFunction>,
 }
 
@@ -187,6 +189,9 @@ impl Scan<'_> {
     fn directive(&mut self, name: Range<usize>) {
         match &self.text[name] {
             b"if" | b"ifdef" | b"ifndef" if self.conditionals.len() < CONDITIONALS_MAX => self.conditionals.push((self.state.depths, None)),
+            b"if" | b"ifdef" | b"ifndef" => self.unfollowed += 1,
+            b"else" | b"elif" if self.unfollowed > 0 => {}
+            b"endif" if self.unfollowed > 0 => self.unfollowed -= 1,
             b"else" | b"elif" => {
                 if let Some((start, first_end)) = self.conditionals.last_mut() {
                     first_end.get_or_insert(self.state.depths);

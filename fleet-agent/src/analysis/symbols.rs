@@ -14,6 +14,8 @@ use super::{
 /// Containers deeper than this, or with longer names, are not spelled out: a hostile file would square its size.
 const CONTAINER_BYTES_MAX: usize = 1024;
 const SIGNATURE_BYTES_MAX: usize = 160;
+/// What a symbol takes beside its name and container, its signature included.
+pub(super) const SYMBOL_BYTES: usize = size_of::<Found>() + SIGNATURE_BYTES_MAX;
 /// Steps down a chain of declarators.
 const DECLARATORS_MAX: usize = 32;
 /// Children of a definition looked at for a modifier; modifiers stand first.
@@ -66,23 +68,26 @@ impl Scopes {
         self.open.pop();
     }
 
-    /// A function right inside a class is a method. A function bound to a variable is that variable's symbol.
     pub(super) fn add_rescued(&self, all: &mut Vec<Found>, mut found: Found) {
         found.symbol.container = self.open.last().map(|(path, _)| path.clone()).unwrap_or_default();
         all.push(found);
     }
 
-    pub(super) fn add(&self, all: &mut Vec<Found>, definition: &Definition, mut found: Found) {
+    /// A function right inside a class is a method. A function bound to a variable is that variable's symbol. Answers with
+    /// the bytes that it takes.
+    pub(super) fn add(&self, all: &mut Vec<Found>, definition: &Definition, mut found: Found) -> usize {
         let inside = self.open.last();
         found.symbol.kind = match (definition.kind, inside) {
             (SymbolKind::Function, Some((_, kind))) if kind.has_methods() => SymbolKind::Method,
             (kind, _) => kind,
         };
         found.symbol.container = inside.map(|(path, _)| path.clone()).unwrap_or_default();
+        let bytes = SYMBOL_BYTES + found.symbol.name.len() + found.symbol.container.len();
         match all.last_mut() {
             Some(last) if last.start == found.start && definition.role == Role::Function => *last = found,
             _ => all.push(found),
         }
+        bytes
     }
 }
 
@@ -145,17 +150,18 @@ pub(super) fn holds(node: Node<'_>, field_or_kind: &str) -> bool {
     node.child_by_field_name(field_or_kind).is_some() || node.children(&mut cursor).any(|child| child.kind() == field_or_kind)
 }
 
-pub(super) fn names<'t>(definition: &Definition, node: Node<'t>, parent: Option<Node<'t>>, text: &[u8]) -> Vec<Named<'t>> {
+pub(super) fn names<'t>(definition: &Definition, node: Node<'t>, parent: Option<Node<'t>>) -> Vec<Named<'t>> {
     let plain = |node: Node<'t>| Named::At(node, "");
-    let field = |field: &str| node.child_by_field_name(field).map(plain);
+    // A pattern is no name: what a destructuring binds are its parts.
+    let field = |field: &str| node.child_by_field_name(field).filter(|name| !name.kind().ends_with("_pattern")).map(plain);
     let one = |name: Option<Named<'t>>| name.into_iter().collect();
     match definition.name {
         Name::Field(name) => one(field(name)),
         Name::Prefixed(prefix, name) => one(node.child_by_field_name(name).map(|name| Named::At(name, prefix))),
         Name::FieldOr(name, text) => one(field(name).or(Some(Named::Fixed(text)))),
-        Name::FieldOrBinding(name) => one(field(name).or_else(|| Some(binding(parent, text)))),
-        Name::Binding => one(Some(binding(parent, text))),
-        Name::Bound => one(Some(binding(parent, text)).filter(|name| !name.is_anonymous())),
+        Name::FieldOrBinding(name) => one(field(name).or_else(|| Some(binding(parent)))),
+        Name::Binding => one(Some(binding(parent))),
+        Name::Bound => one(Some(binding(parent)).filter(|name| !name.is_anonymous())),
         Name::Fixed(text) => one(Some(Named::Fixed(text))),
         Name::Child(kinds) => {
             let mut cursor = node.walk();
@@ -173,7 +179,7 @@ pub(super) fn names<'t>(definition: &Definition, node: Node<'t>, parent: Option<
 }
 
 /// What a function without a name of its own is bound to.
-fn binding<'t>(parent: Option<Node<'t>>, _text: &[u8]) -> Named<'t> {
+fn binding(parent: Option<Node<'_>>) -> Named<'_> {
     let fields = ["name", "key", "left", "property"];
     let name = parent.and_then(|parent| fields.iter().find_map(|field| parent.child_by_field_name(field)));
     let name = name.map(|name| name.child_by_field_name("property").unwrap_or(name));
@@ -227,7 +233,8 @@ pub(super) fn visibility(rule: &Visibility, node: Node<'_>, name: &str, text: &[
             let word = children.map(spoken).find_map(|spoken| words.iter().find(|word| spoken.split_whitespace().any(|part| part == **word)).copied());
             word.unwrap_or(default).into()
         }
-        Visibility::Underscore => if name.starts_with('_') { "private" } else { "public" }.into(),
+        // `__init__` is called by everybody.
+        Visibility::Underscore => if name.starts_with('_') && !name.ends_with("__") { "private" } else { "public" }.into(),
         Visibility::Capital => if name.starts_with(char::is_uppercase) { "public" } else { "package" }.into(),
     };
     said.into_owned()
@@ -239,17 +246,27 @@ pub(super) fn import_targets(import: &Import, node: Node<'_>, text: &[u8], out: 
     match import.target {
         Target::Field(field) => out.extend(node.child_by_field_name(field).map(read)),
         Target::Verbatim(field) => out.extend(node.child_by_field_name(field).map(|node| cut(&text[node.byte_range()], IMPORT_BYTES_MAX).into_owned())),
-        Target::Children(kinds) => out.extend(node.children(&mut cursor).filter(|child| kinds.contains(&child.kind())).map(read)),
+        Target::Children(kinds) => {
+            // `import a as b` imports `a`.
+            let named = node.children(&mut cursor).filter(|child| kinds.contains(&child.kind()));
+            out.extend(named.map(|child| read(child.child_by_field_name("name").unwrap_or(child))));
+        }
         Target::First(kinds) => out.extend(node.children(&mut cursor).find(|child| kinds.contains(&child.kind())).map(read)),
         Target::Fixed(name) => out.push(name.to_owned()),
         Target::Rest => out.extend(node.child(0).map(|first| unquoted(text[first.end_byte()..node.end_byte()].trim_ascii()))),
         Target::Call { function_field, functions, arguments_field } => {
             let function = node.child_by_field_name(function_field);
             let named = function.is_some_and(|function| functions.iter().any(|name| name.as_bytes() == &text[function.byte_range()]));
-            let argument = node.child_by_field_name(arguments_field).filter(|_| named).and_then(|arguments| arguments.named_child(0));
-            out.extend(argument.filter(|argument| argument.kind().contains("string")).map(read));
+            let arguments = node.child_by_field_name(arguments_field).filter(|_| named);
+            let argument = arguments.and_then(|arguments| if is_text(arguments) { Some(arguments) } else { arguments.named_child(0) });
+            out.extend(argument.filter(|argument| is_text(*argument)).map(read));
         }
     }
+}
+
+/// A literal, or a shell's bare word.
+fn is_text(node: Node<'_>) -> bool {
+    node.kind().contains("string") || node.kind() == "word"
 }
 
 fn unquoted(target: &[u8]) -> String {
@@ -264,14 +281,16 @@ fn unquoted(target: &[u8]) -> String {
 pub(super) fn finish(mut found: Vec<Found>, lines: &LineIndex, text: &[u8]) -> Vec<Symbol> {
     found.sort_by_key(|found| (found.start, found.symbol.kind));
     let (mut row, mut at, mut column) = (usize::MAX, 0, 1);
+    let mut signature = String::new();
     for Found { symbol, row: symbol_row, start } in &mut found {
         if row != *symbol_row {
             (row, at, column) = (*symbol_row, lines.start_of(*symbol_row) as usize, 1);
+            signature = cut(lines.text_of(text, row).trim_ascii(), SIGNATURE_BYTES_MAX).into_owned();
         }
         column += scalars(&text[at..(*start).max(at)]);
         at = (*start).max(at);
         symbol.column = column;
-        symbol.signature = cut(lines.text_of(text, row).trim_ascii(), SIGNATURE_BYTES_MAX).into_owned();
+        symbol.signature.clone_from(&signature);
     }
     found.into_iter().map(|found| found.symbol).collect()
 }

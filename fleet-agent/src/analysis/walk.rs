@@ -3,12 +3,17 @@
 //! Preorder, with the ancestors on an explicit stack. Each node's kind is looked up in the compiled table; most nodes
 //! have no trait and cost one look. What a trait leads to lives with the thing it measures: lines, halstead, functions, symbols.
 
-use std::{collections::VecDeque, ops::Range};
+use std::{
+    collections::VecDeque,
+    ops::Range,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use bitacora_core::wire::record::{FileRecord, SymbolKind};
 use tree_sitter::{Node, Tree, TreeCursor};
 
 use super::{
+    AnalysisError,
     functions::{Frames, Opening},
     halstead::Counter,
     kinds::{self, Kinds, Traits},
@@ -23,6 +28,12 @@ const MARKED: Traits = !(kinds::NAMED | kinds::CLOSER);
 
 /// Tokens between a function's name and its body in a macro.
 const RESCUED_TOKENS_MAX: usize = 64;
+/// Children of one expression that are looked through for its operators; what stands behind is a run of its own.
+const OPERANDS_MAX: usize = 64;
+/// Nodes between two looks at whether the walk should end.
+const LOOK_EVERY: u32 = 4096;
+/// What the symbols of one file may come to, names and containers; real files of 5 MiB stay below a tenth of it.
+const RECORD_BYTES_MAX: usize = 64 << 20;
 
 /// What is kept from file to file for its capacity alone.
 #[derive(Default)]
@@ -64,6 +75,9 @@ pub(super) struct Walk<'a> {
     /// Decisions in here are the preprocessor's.
     outside: Range<usize>,
     rescued: Rescued,
+    /// What the symbols found so far come to.
+    symbol_bytes: usize,
+    cancel: &'a AtomicBool,
 }
 
 /// Functions that are no nodes: those still to come, and where the open ones end.
@@ -85,7 +99,7 @@ impl Rescued {
 }
 
 impl<'a> Walk<'a> {
-    pub(super) fn new(text: &'a [u8], language: &'static Language, kinds: &'static Kinds, buffers: &'a mut Buffers) -> Walk<'a> {
+    pub(super) fn new(text: &'a [u8], language: &'static Language, kinds: &'static Kinds, buffers: &'a mut Buffers, cancel: &'a AtomicBool) -> Walk<'a> {
         buffers.counter.clear();
         buffers.comments.clear();
         buffers.lines.read(text);
@@ -103,24 +117,34 @@ impl<'a> Walk<'a> {
             after_else: false,
             outside: 0..0,
             rescued: Rescued::default(),
+            symbol_bytes: 0,
+            cancel,
         }
     }
 
     /// Walks the tree and sums up.
-    pub(super) fn record(mut self, tree: &Tree) -> FileRecord {
+    pub(super) fn record(mut self, tree: &Tree) -> Result<FileRecord, AnalysisError> {
         if self.language.rescue == Rescue::CText && tree.root_node().has_error() {
             self.rescued.coming = rescue::functions(self.text).into();
             self.rescued.from_text = true;
             self.rescued.set_boundary();
         }
-        self.descend(&mut tree.walk());
+        self.descend(&mut tree.walk())?;
         self.cross(usize::MAX);
-        self.finish()
+        Ok(self.finish())
     }
 
-    fn descend<'t>(&mut self, cursor: &mut TreeCursor<'t>) {
+    fn descend<'t>(&mut self, cursor: &mut TreeCursor<'t>) -> Result<(), AnalysisError> {
         let mut ancestors: Vec<Open<'t>> = Vec::new();
+        let mut steps = 0_u32;
         loop {
+            steps = steps.wrapping_add(1);
+            if steps.is_multiple_of(LOOK_EVERY) && self.cancel.load(Ordering::Relaxed) {
+                return Err(AnalysisError::Cancelled);
+            }
+            if self.symbol_bytes > RECORD_BYTES_MAX {
+                return Err(AnalysisError::TooLarge(RECORD_BYTES_MAX));
+            }
             let node = cursor.node();
             let kind = node.kind_id();
             let mut open = Open { node, kind, traits: self.kinds.of(kind), opened: Opened::default() };
@@ -135,7 +159,7 @@ impl<'a> Walk<'a> {
             self.leave(&open);
             while !cursor.goto_next_sibling() {
                 if !cursor.goto_parent() {
-                    return;
+                    return Ok(());
                 }
                 let parent = ancestors.pop().expect("the cursor is as deep as the stack");
                 self.leave(&parent);
@@ -185,7 +209,7 @@ impl<'a> Walk<'a> {
             self.outside = open.node.child_by_field_name("condition").map_or(0..0, |condition| condition.byte_range());
         }
         if traits & kinds::RESCUE != 0 {
-            self.rescue_tokens(open.node);
+            self.rescue_tokens(open.node, ancestors.last().map(|parent| parent.node));
         }
         if traits & kinds::IMPORT != 0 {
             let import = self.kinds.import(open.kind).expect("the trait says so");
@@ -210,7 +234,7 @@ impl<'a> Walk<'a> {
         if traits & kinds::FLAT != 0 {
             frame.cognitive += 1;
         }
-        if traits & kinds::LOGICAL != 0 && starts_a_run(open.kind, ancestors) {
+        if traits & kinds::LOGICAL != 0 && starts_a_run(open, ancestors) {
             frame.cognitive += 1;
         }
         if traits & kinds::STRUCTURE != 0 && !self.is_else_if(open, ancestors) {
@@ -249,19 +273,19 @@ impl<'a> Walk<'a> {
             _ => symbols::has_what_it_needs(definition, open.node),
         };
         let Some(definition) = self.kinds.definitions(open.kind).iter().find(applies) else { return };
-        let names = symbols::names(definition, open.node, ancestors.last().map(|parent| parent.node), self.text);
+        let names = symbols::names(definition, open.node, ancestors.last().map(|parent| parent.node));
         let Some(first) = names.first() else { return };
         let first_text = first.text(self.text);
         if definition.role != Role::Scope {
-            let visibility = symbols::visibility(&self.language.visibility, open.node, &first_text, self.text);
             for name in names.iter().filter(|name| !name.is_anonymous()) {
-                self.scopes.add(&mut self.found, definition, name.found(open.node, self.text, &visibility));
+                let visibility = symbols::visibility(&self.language.visibility, open.node, &name.text(self.text), self.text);
+                self.symbol_bytes += self.scopes.add(&mut self.found, definition, name.found(open.node, self.text, &visibility));
             }
         }
         match definition.role {
             Role::Function | Role::OuterFunction => {
                 self.scopes.enter(&first_text, SymbolKind::Function, self.language.separator);
-                self.frames.open(Opening::of(first_text, first.row(open.node), open.node, self.kinds));
+                self.frames.open(Opening::of(first_text, first.row(open.node), open.node, self.kinds, self.text));
                 self.buffers.counter.open();
                 open.opened.function = true;
             }
@@ -286,23 +310,32 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// `fn name … { … }` among the tokens of a macro.
-    fn rescue_tokens(&mut self, keyword: Node<'_>) {
-        let Some(name) = keyword.next_sibling().filter(|name| name.kind() == "identifier") else { return };
-        let mut next = name.next_sibling();
+    /// `fn name … { … }` among the tokens of a macro: from the keyword on, by a cursor over its list. A node's own next
+    /// sibling is looked for from the root, which a hostile nesting would make quadratic.
+    fn rescue_tokens(&mut self, keyword: Node<'_>, list: Option<Node<'_>>) {
+        let Some(list) = list else { return };
+        let mut cursor = list.walk();
+        if cursor.goto_first_child_for_byte(keyword.start_byte()).is_none() || cursor.node() != keyword || !cursor.goto_next_sibling() {
+            return;
+        }
+        let name = cursor.node();
+        if name.kind() != "identifier" {
+            return;
+        }
         for _ in 0..RESCUED_TOKENS_MAX {
-            match next {
-                Some(node) if node.kind() == "token_tree" && self.text[node.start_byte()] == b'{' => {
-                    self.open_rescued(name.byte_range(), node.end_byte(), 0);
-                    return self.rescued.set_boundary();
-                }
-                Some(node) if node.kind() != ";" => next = node.next_sibling(),
-                _ => return,
+            if !cursor.goto_next_sibling() || cursor.node().kind() == ";" {
+                return;
+            }
+            let node = cursor.node();
+            if node.kind() == "token_tree" && self.text[node.start_byte()] == b'{' {
+                self.open_rescued(name.byte_range(), node.end_byte(), 0);
+                return self.rescued.set_boundary();
             }
         }
     }
 
     fn open_rescued(&mut self, name: Range<usize>, end: usize, parameters: u32) {
+        self.symbol_bytes += symbols::SYMBOL_BYTES + name.len();
         let lines = &self.buffers.lines;
         let text = String::from_utf8_lossy(&self.text[name.clone()]).into_owned();
         let (row, last_row) = (lines.row_of(name.start), lines.row_of(end.saturating_sub(1)));
@@ -348,10 +381,23 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// A run of one logical operator counts once: an operator whose expression is an operand of an expression with the same
-/// operator continues that one's run.
-fn starts_a_run(operator: u16, ancestors: &[Open<'_>]) -> bool {
-    let [.., outer, expression] = ancestors else { return true };
-    let same_operator = || outer.node.child(1).is_some_and(|middle| middle.kind_id() == operator);
-    outer.kind != expression.kind || !same_operator()
+/// A run of one logical operator counts once: an operator continues the run of the same operator before it in a flat list
+/// of operands, and that of the expression that its own is an operand of.
+fn starts_a_run(operator: &Open<'_>, ancestors: &[Open<'_>]) -> bool {
+    let Some(expression) = ancestors.last() else { return true };
+    if let Some(earlier) = operator_before(expression.node, operator.node) {
+        return earlier != operator.kind;
+    }
+    let outer = ancestors.len().checked_sub(2).map(|place| &ancestors[place]).filter(|outer| outer.kind == expression.kind);
+    outer.is_none_or(|outer| operator_before(outer.node, outer.node) != Some(operator.kind))
+}
+
+/// The last unnamed child that stands before `end`, or the first one of all when `end` is the node itself.
+fn operator_before(expression: Node<'_>, end: Node<'_>) -> Option<u16> {
+    let mut cursor = expression.walk();
+    let mut operators = expression.children(&mut cursor).take(OPERANDS_MAX).filter(|child| !child.is_named());
+    if end == expression {
+        return operators.next().map(|operator| operator.kind_id());
+    }
+    operators.take_while(|operator| *operator != end).last().map(|operator| operator.kind_id())
 }
