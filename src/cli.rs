@@ -70,8 +70,12 @@ pub fn main() -> Exit {
     };
     arguments.color.apply();
     let streams = Streams::new();
-    let result = DataDirectory::open(arguments.data_dir.as_deref()).map_err(anyhow::Error::from);
-    let result = result.and_then(|data| arguments.command.run(&Context { data, streams }));
+    let data = || DataDirectory::open(arguments.data_dir.as_deref()).map_err(anyhow::Error::from);
+    let result = match arguments.command {
+        // Needs no data, and so no disk.
+        Command::Schema(command) => command.run(),
+        command => data().and_then(|data| command.run(&Context { data, streams })),
+    };
     result.unwrap_or_else(|error| streams.fail(&error))
 }
 

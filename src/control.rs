@@ -4,8 +4,12 @@
 //! whose data it is; whoever may write there may command.
 
 use std::{
+    fs::File,
     io::{self, Read, Write},
-    os::unix::net::{UnixListener, UnixStream},
+    os::{
+        fd::AsRawFd,
+        unix::net::{UnixListener, UnixStream},
+    },
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -82,7 +86,7 @@ impl ControlSocket {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let listener = UnixListener::bind(path)?;
+        let listener = Reach::of(path)?.bind()?;
         std::thread::Builder::new().name("control".into()).spawn(move || {
             for stream in listener.incoming().flatten() {
                 // One at a time: a slow peer costs the next one its patience and the master nothing.
@@ -110,9 +114,38 @@ fn serve(mut stream: UnixStream, deliver: &impl Fn(Asked)) -> io::Result<()> {
     write(&mut stream, &answer)
 }
 
+/// The socket by way of its opened folder: a socket's own path may have 107 bytes, a data directory's any number.
+struct Reach {
+    folder: File,
+    name: PathBuf,
+}
+
+impl Reach {
+    fn of(path: &Path) -> io::Result<Reach> {
+        let (folder, name) = (path.parent().unwrap_or(Path::new(".")), path.file_name().unwrap_or_default());
+        Ok(Reach { folder: File::open(folder)?, name: name.into() })
+    }
+
+    fn short(&self) -> PathBuf {
+        Path::new("/proc/self/fd").join(self.folder.as_raw_fd().to_string()).join(&self.name)
+    }
+
+    fn bind(&self) -> io::Result<UnixListener> {
+        UnixListener::bind(self.short())
+    }
+
+    fn connect(&self) -> io::Result<UnixStream> {
+        UnixStream::connect(self.short())
+    }
+}
+
 /// Asks the running master; `None` when there is none.
 pub fn ask(path: &Path, request: &Request) -> io::Result<Option<Answer>> {
-    let mut stream = match UnixStream::connect(path) {
+    let reach = match Reach::of(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        reach => reach?,
+    };
+    let mut stream = match reach.connect() {
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => return Ok(None),
         connected => connected?,
     };
@@ -131,6 +164,7 @@ pub fn outcome(notices: &[Notice]) -> Answer {
         None => Answer::Done,
         Some(Refusal::UnknownProject(project)) => Answer::Unknown(format!("there is no project {project}; `bitacora project ls` lists them")),
         Some(Refusal::UnknownJob(job)) => Answer::Unknown(format!("there is no job {job}; `bitacora job ls` lists them")),
+        Some(Refusal::Superseded { job, by }) => Answer::Refused(format!("job {by} has taken the place of {job}")),
         Some(Refusal::NameTaken(name)) => Answer::Refused(format!("another project is called {name}")),
         Some(Refusal::NotNow { job, status }) => Answer::Refused(format!("job {job} is {}", status.name())),
     }
@@ -140,6 +174,8 @@ pub fn outcome(notices: &[Notice]) -> Answer {
 pub fn describe(pending: &Pending) -> String {
     match pending {
         Pending::Paused => "paused; `bitacora job resume`, or the same analysis again, goes on".to_owned(),
+        Pending::NotListed => "its tree is to be listed again; `bitacora analyze` of the project goes on with it".to_owned(),
+        Pending::NodesSilent => "no node with the engine that the job was begun with is heard from".to_owned(),
         Pending::NoNodes => "no node is connected".to_owned(),
         Pending::NoMatchingNode => "no connected node has the engine that the job was begun with".to_owned(),
         Pending::NoFreeSlot { held } => format!("all slots are taken; {held} sparks are with their nodes"),

@@ -61,6 +61,12 @@ impl DataDirectory {
         self.root.join("packs")
     }
 
+    /// Is somebody the master of this directory?
+    pub fn is_served(&self) -> bool {
+        let file = File::options().read(true).open(self.root.join("lock"));
+        file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    }
+
     /// Waits for another master to end; `waiting` is told its process id once, if it must wait.
     pub fn lock(&self, waiting: impl FnOnce(&str)) -> Result<Lock, DataError> {
         let path = self.root.join("lock");

@@ -30,6 +30,8 @@ use crate::{
 
 /// Events handled in one turn, and so in one commit.
 const TURN_EVENTS_MAX: usize = 256;
+/// Messages and requests that wait for the loop; agents and askers wait beyond that.
+const INBOX_MAX: usize = 16_384;
 /// How often whoever watches is told how far a job is, and asked whether to stop.
 const WATCH_EVERY: Duration = Duration::from_millis(100);
 /// The agent inside the process.
@@ -59,7 +61,19 @@ pub enum Watched {
 /// What reaches the loop.
 enum Input {
     Agent(Envelope<FromAgent>),
+    /// The agent's thread is over, whether or not it was asked to end.
+    AgentEnded,
     Asked(Asked),
+}
+
+/// Says that the agent's thread is over by being dropped there, after a panic too.
+struct Ended(Sender<Input>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        // Nobody listens when the master ended first.
+        let _ = self.0.try_send(Input::AgentEnded);
+    }
 }
 
 /// A master that holds a data directory.
@@ -86,9 +100,10 @@ impl Master {
     pub fn open(data: &DataDirectory, settings: Settings, waiting: impl FnOnce(&str)) -> Result<Master, MasterError> {
         let lock = data.lock(waiting)?;
         let (journal, recovered) = Journal::open(&data.journal())?;
+        clock::resume(recovered.ledger.latest);
         let mut recovery = Vec::new();
         let fleet = Fleet::recover(settings, recovered.ledger, now(), &mut recovery);
-        let (outbox, inbox) = crossbeam_channel::unbounded();
+        let (outbox, inbox) = crossbeam_channel::bounded(INBOX_MAX);
         let results = Blobs::open(&data.manifests())?;
         let data = data.clone();
         Ok(Master {
@@ -111,14 +126,6 @@ impl Master {
         self.fleet.ledger()
     }
 
-    pub fn fleet(&self) -> &Fleet {
-        &self.fleet
-    }
-
-    pub fn results(&self) -> &Blobs {
-        &self.results
-    }
-
     /// Starts the agent inside this process. `program` is this program, for sparks that need a process of their own.
     pub fn start_agent(&mut self, slots: u32, program: PathBuf) -> Result<(), MasterError> {
         let arguments = vec!["--data-dir".into(), self.data.root().into(), "run-spark".into()];
@@ -128,9 +135,9 @@ impl Master {
             data: self.data.root().to_owned(),
             child: ChildCommand { program, arguments },
         };
-        let outbox = self.outbox.clone();
+        let ended = Ended(self.outbox.clone());
         // A master that is gone hears nothing; the agent is joined right after.
-        self.agent = Some(AgentThread::start(config, now, move |message| drop(outbox.send(Input::Agent(message))))?);
+        self.agent = Some(AgentThread::start(config, now, move |message| drop(ended.0.send(Input::Agent(message))))?);
         self.hear_hello()?;
         let outbox = self.outbox.clone();
         // Without the socket everything works but commands from other processes; a read-only or odd file system is no reason to stop.
@@ -142,6 +149,7 @@ impl Master {
     fn hear_hello(&mut self) -> Result<(), MasterError> {
         match self.inbox.recv().map_err(|_| MasterError::AgentEnded)? {
             Input::Agent(message) => self.turn([Event::Received { node: THIS_NODE, message }]).map(drop),
+            Input::AgentEnded => Err(MasterError::AgentEnded),
             Input::Asked(_) => unreachable!("the socket opens after this"),
         }
     }
@@ -165,6 +173,7 @@ impl Master {
             for input in self.wait()? {
                 match input {
                     Input::Agent(message) => events.push(Event::Received { node: THIS_NODE, message }),
+                    Input::AgentEnded => return Err(MasterError::AgentEnded),
                     Input::Asked(request) => asked.push(request),
                 }
             }
@@ -177,6 +186,7 @@ impl Master {
                 return Ok(Watched::Stopped);
             }
         }
+        self.turn([Event::Stopping])?;
         Ok(Watched::Over)
     }
 

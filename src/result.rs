@@ -137,7 +137,7 @@ pub struct Needed {
 }
 
 impl Needed {
-    /// A result that cannot be read needs nothing: it is computed again.
+    /// A result that is gone or damaged needs nothing: it is computed again.
     pub fn of(data: &DataDirectory, ledger: &Ledger) -> Result<Needed, ResultError> {
         let unfinished = || ledger.jobs.values().filter(|job| !job.status.is_over());
         let mut needed = Needed::default();
@@ -146,7 +146,8 @@ impl Needed {
         for result in needed.results.clone() {
             match read_manifest(data, result) {
                 Ok(manifest) => needed.packs.extend(manifest.packs()),
-                Err(_) => drop(needed.results.remove(&result)),
+                Err(ResultError::Manifest(_) | ResultError::Blob(BlobError::Missing(_) | BlobError::Corrupt(..))) => drop(needed.results.remove(&result)),
+                Err(error) => return Err(error),
             }
         }
         for outcome in unfinished().flat_map(|job| job.aggregate.iter()) {

@@ -9,7 +9,7 @@ use bitacora_core::{
     ids::Digest,
     paths::RelativePath,
     time::Time,
-    wire::task::{FailReason, FileLimits, FileResult, FileStat},
+    wire::task::{FailReason, FileLimits, FileResult, FileStat, SkipReason},
 };
 use fleet_agent::{
     blobs::Blobs,
@@ -90,6 +90,8 @@ impl Scan {
             }
             let comparable = trusted && matches!(found.verdict, Verdict::Candidate(_));
             let row = base.as_ref().filter(|_| comparable).and_then(|(_, manifest)| known_row(manifest, &found.path, found.stat, known, &lost));
+            // What was too large for another limit is decided again.
+            let row = row.filter(|_| found.stat.size <= limits.bytes_max);
             identify(&mut hasher, &found.path, &found.stat, row.is_some());
             let standing = match (row, found.verdict) {
                 (Some(row), _) => {
@@ -148,6 +150,11 @@ impl Scan {
         Ok(writer.finish())
     }
 
+    /// Was any file of the selection found?
+    pub fn holds_any(&self, selection: &Selection) -> bool {
+        self.files.iter().any(|entry| selection.includes(entry.path.as_bytes()))
+    }
+
     /// The files that the base says nothing about.
     pub fn changed_paths(&self) -> HashSet<Vec<u8>> {
         let changed = self.files.iter().filter(|entry| matches!(entry.standing, Standing::Work(_)));
@@ -178,7 +185,9 @@ fn complexity_in(base: Option<&(Digest, Manifest)>, path: &RelativePath) -> u32 
 fn left_row(manifest: &Manifest, path: &RelativePath, hint: u32, lost: &HashSet<u32>) -> Option<(u32, FileStat)> {
     let row = manifest.find(path.as_bytes(), hint)?;
     let here = row.record_place().is_none_or(|(pack, _)| !lost.contains(&pack));
-    here.then_some((row.number(), row.stat()))
+    // A file too young to be trusted then must not look old now.
+    let stat = if cache::is_settled(row.stat(), manifest.listed_at()) { row.stat() } else { FileStat { size: u64::MAX, ..FileStat::default() } };
+    here.then_some((row.number(), stat))
 }
 
 fn known_row(manifest: &Manifest, path: &RelativePath, stat: FileStat, hint: u32, lost: &HashSet<u32>) -> Option<u32> {
@@ -186,7 +195,7 @@ fn known_row(manifest: &Manifest, path: &RelativePath, stat: FileStat, hint: u32
     if let Some((pack, _)) = row.record_place() {
         return (cache::is_settled(stat, manifest.listed_at()) && !lost.contains(&pack)).then_some(row.number());
     }
-    let result = row.result().ok()?;
+    let result = row.result().ok().filter(|result| *result != FileResult::Skipped(SkipReason::Oversized))?;
     cache::still_holds(&result, Some(row.stat()), stat, manifest.listed_at()).then_some(row.number())
 }
 

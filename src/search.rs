@@ -12,7 +12,7 @@ use fleet_agent::{
 };
 use nucleo_matcher::{
     Config, Matcher, Utf32Str,
-    pattern::{CaseMatching, Normalization, Pattern},
+    pattern::{AtomKind, CaseMatching, Normalization, Pattern},
 };
 use regex::bytes::{Regex, RegexBuilder};
 
@@ -48,7 +48,7 @@ impl Fit {
 #[derive(Clone, Debug)]
 pub struct Match {
     pub path: RelativePath,
-    pub language: &'static str,
+    pub language: String,
     pub symbol: Symbol,
     pub fit: Fit,
 }
@@ -104,15 +104,28 @@ impl Best {
 /// The best `limit` symbols for a query, and whether there were more. Upper case in the query makes it case-sensitive.
 pub fn symbols(result: &mut StoredResult, query: &str, limit: usize, threads: usize) -> Result<(Vec<Match>, bool), ResultError> {
     let packs = result.manifest.packs();
-    let names_max = limit.saturating_add(1).saturating_mul(STALE_FACTOR);
-    let mut best = scan(result, &packs, threads, names_max, &Literal::new(query))?;
+    let mut names_max = limit.saturating_add(1).saturating_mul(STALE_FACTOR);
+    loop {
+        let best = best_names(result, &packs, query, limit, names_max, threads)?;
+        let dropped = best.dropped;
+        let (found, more) = place(result, &packs, best, limit)?;
+        // Names that were dropped for names of an older state are looked for again.
+        if found.len() >= limit || !dropped {
+            return Ok((found, more));
+        }
+        names_max = names_max.saturating_mul(STALE_FACTOR);
+    }
+}
+
+fn best_names(result: &StoredResult, packs: &[Digest], query: &str, limit: usize, names_max: usize, threads: usize) -> Result<Best, CacheError> {
+    let mut best = scan(result, packs, threads, names_max, &Literal::new(query))?;
     if best.names.len() < limit && query.chars().count() >= FUZZY_CHARACTERS_MIN {
         let literal: HashSet<Vec<u8>> = best.names.keys().map(|key| key.name.clone()).collect();
-        let mut fuzzy = scan(result, &packs, threads, names_max, &Fuzzy::new(query))?;
+        let mut fuzzy = scan(result, packs, threads, names_max, &Fuzzy::new(query))?;
         fuzzy.names.retain(|key, _| !literal.contains(&key.name));
         best.merge(fuzzy);
     }
-    place(result, &packs, best, limit)
+    Ok(best)
 }
 
 /// Finds the symbols of the best names, by path where names are the same, and reads the records of those that are shown.
@@ -140,8 +153,9 @@ fn place(result: &mut StoredResult, packs: &[Digest], best: Best, limit: usize) 
     let mut matches = Vec::with_capacity(placed.len());
     for (_, row, ordinal, fit) in placed {
         let row = result.manifest.row(row).expect("it is one of the rows");
-        let (path, language) = (row.path()?, row.language());
+        let path = row.path()?;
         let record = result.record(row.record().expect("only rows with a record were looked at"))?;
+        let language = record.language;
         let symbol = record.symbols.into_iter().nth(ordinal as usize);
         matches.extend(symbol.map(|symbol| Match { path, language, symbol, fit }));
     }
@@ -251,7 +265,7 @@ struct Fuzzy {
 
 impl Fuzzy {
     fn new(query: &str) -> Fuzzy {
-        Fuzzy { pattern: Pattern::parse(query, CaseMatching::Smart, Normalization::Never), needs: letters(query.as_bytes()) }
+        Fuzzy { pattern: Pattern::new(query, CaseMatching::Smart, Normalization::Never, AtomKind::Fuzzy), needs: letters(query.as_bytes()) }
     }
 }
 

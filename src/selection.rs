@@ -1,6 +1,6 @@
 //! Which files of a tree a partial analysis is about: paths and globs, as a person gives them.
 
-use std::os::unix::ffi::OsStrExt;
+use std::{os::unix::ffi::OsStrExt, path::Path};
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
@@ -19,13 +19,17 @@ pub struct SelectionError {
 }
 
 impl Selection {
-    /// Each pattern is a file, a folder with everything in it, or a glob in which `*` stays within a folder and `**` does not.
-    pub fn new(patterns: &[String]) -> Result<Selection, SelectionError> {
+    /// Each pattern is what lies at that path in the tree (a folder stands for everything in it), or else a glob in which
+    /// `*` stays within a folder and `**` does not.
+    pub fn new(root: &Path, patterns: &[String]) -> Result<Selection, SelectionError> {
         let mut globs = GlobSetBuilder::new();
         for pattern in patterns {
-            let inside = pattern.trim_start_matches("./").trim_end_matches('/');
+            let inside = Path::new(pattern).strip_prefix(root).map_or(pattern.as_str(), |inside| inside.to_str().unwrap_or(pattern));
+            let inside = inside.trim_start_matches("./").trim_matches('/');
+            let literal = if root.join(inside).symlink_metadata().is_ok() { globset::escape(inside) } else { inside.to_owned() };
             let refuse = |source| SelectionError { pattern: pattern.clone(), source };
-            for pattern in [inside.to_owned(), format!("{inside}/**")] {
+            let everything = matches!(inside, "" | ".").then(|| "**".to_owned());
+            for pattern in everything.map_or_else(|| vec![format!("{literal}/**"), literal], |all| vec![all]) {
                 globs.add(GlobBuilder::new(&pattern).literal_separator(true).build().map_err(refuse)?);
             }
         }
@@ -43,19 +47,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_selects_what_is_in_it_and_a_star_stays_within_one() {
-        let selection = Selection::new(&["./src/core/".into(), "docs/*.md".into(), "**/main.rs".into()]).unwrap();
-        for (path, selected) in [
-            ("src/core/lib.rs", true),
-            ("src/core/fleet/jobs.rs", true),
-            ("src/cored.rs", false),
-            ("docs/metrics.md", true),
-            ("docs/deep/metrics.md", false),
-            ("main.rs", true),
-            ("a/b/main.rs", true),
+    fn a_path_is_taken_as_it_is_and_a_star_stays_within_a_folder() {
+        let tree = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(tree.path().join("app/[slug]")).unwrap();
+        let selects = |pattern: &str, path: &str| Selection::new(tree.path(), &[pattern.into()]).unwrap().includes(path.as_bytes());
+        for (pattern, path, selected) in [
+            ("./src/core/", "src/core/lib.rs", true),
+            ("src/core", "src/core/fleet/jobs.rs", true),
+            ("src/core", "src/cored.rs", false),
+            ("docs/*.md", "docs/metrics.md", true),
+            ("docs/*.md", "docs/deep/metrics.md", false),
+            ("**/main.rs", "main.rs", true),
+            ("**/main.rs", "a/b/main.rs", true),
+            ("app/[slug]", "app/[slug]/page.tsx", true),
+            ("app/[slug]", "app/s/page.tsx", false),
+            (".", "any/where.c", true),
+            (tree.path().join("app").to_str().unwrap(), "app/x.c", true),
         ] {
-            assert_eq!(selection.includes(path.as_bytes()), selected, "{path}");
+            assert_eq!(selects(pattern, path), selected, "{pattern} {path}");
         }
-        assert!(Selection::new(&["a[".into()]).is_err());
+        assert!(Selection::new(tree.path(), &["a[".into()]).is_err());
     }
 }

@@ -76,6 +76,8 @@ fn age(place: &Place) {
             fs::File::options().append(true).open(file.path()).unwrap().set_modified(long_ago).unwrap();
         }
     }
+    // The inode's change time cannot be set: it must be older than the system's clock ticks.
+    std::thread::sleep(std::time::Duration::from_millis(40));
 }
 
 #[test]
@@ -155,7 +157,7 @@ fn a_partial_analysis_looks_at_nothing_else_and_loses_nothing() {
     let again = place.analyse(0);
     assert_eq!(paths(&again), paths(&whole));
     assert_eq!(place.run(&["symbols", "not_asked_for"]).status.code(), Some(0), "the next whole analysis sees it");
-    assert_eq!(only("d3/*.rs", 5)["items"].as_array().unwrap().len(), 0);
+    assert_eq!(place.run(&["analyze", &tree, "--only", "d3/*.rs"]).status.code(), Some(5));
     assert_eq!(place.run(&["analyze", &tree, "--only", "d3", "--job", "full-analysis"]).status.code(), Some(2));
     assert_eq!(place.run(&["analyze", &tree, "--job", "partial-analysis"]).status.code(), Some(2));
 }

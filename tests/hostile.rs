@@ -9,7 +9,7 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use super::support::{Place, item, open_to_all, reason, report, skip, unprivileged};
+use super::support::{Place, item, open_to_all, reason, report, skip, timeless, unprivileged};
 
 /// Runs against a writer until one of its changes falls into a read.
 const TRIES_MAX: u32 = 20;
@@ -118,7 +118,7 @@ fn a_full_disk_is_an_error_that_says_so_and_loses_nothing() {
     let place = Place::new();
     place.fill(60);
     fs::create_dir_all(place.data()).unwrap();
-    let script = "mount -t tmpfs -o size=300k tmpfs \"$2\" && \"$1\" --data-dir \"$2\" analyze \"$3\" -o json >/dev/null; echo \"code $?\" >&2";
+    let script = "mount -t tmpfs -o size=300k tmpfs \"$2\" && \"$1\" --data-dir \"$2\" analyze \"$3\" -o json >/dev/null; echo \"code $?\" >&2; mount -o remount,size=64m \"$2\" && exec \"$1\" --data-dir \"$2\" analyze \"$3\" -o json";
     let mut command = Command::new("unshare");
     command.args(["-rm", "sh", "-c", script, "sh", env!("CARGO_BIN_EXE_bitacora")]).arg(place.data()).arg(place.tree());
     let output = command.output().unwrap();
@@ -128,5 +128,6 @@ fn a_full_disk_is_an_error_that_says_so_and_loses_nothing() {
     }
     assert!(said.contains("code 1"), "{said}");
     assert!(said.contains("full") || said.contains("space"), "the disk is blamed: {said}");
-    place.analyse(0);
+    let resumed = timeless(report(&output, 0));
+    assert_eq!(resumed, timeless(place.analyse(0)), "with room again it goes on, on what the full disk holds");
 }

@@ -55,6 +55,7 @@ fn killed_at_any_moment_it_goes_on_where_it_was() {
         .unwrap();
         begun.elapsed()
     };
+    let mut kept_in_all = 0;
     for round in 0..rounds() {
         let place = Place::new();
         place.fill(150);
@@ -77,9 +78,18 @@ fn killed_at_any_moment_it_goes_on_where_it_was() {
             repeated += before.iter().filter(|(spark, attempts)| after.get(*spark).is_some_and(|now| now != *attempts)).count();
         }
         assert_eq!(timeless(place.analyse(0)), expected, "round {round}");
+        assert!(none_was_begun_anew(&place), "round {round}: the same job goes on");
+        kept_in_all += kept;
         assert!(repeated * 10 <= kept, "round {round}: {repeated} of {kept} finished sparks were done again");
         println!("round {round}: {kills} kills, {kept} finished sparks seen again, {repeated} of them repeated");
     }
+    assert!(kept_in_all > 0, "no kill left a finished spark behind: nothing was tried");
+}
+
+/// A job that another one took the place of is cancelled.
+fn none_was_begun_anew(place: &Place) -> bool {
+    let jobs = report(&place.run(&["job", "ls", "-o", "json"]), 0);
+    jobs["items"].as_array().unwrap().iter().all(|job| job["status"] == "completed")
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Tests of the whole program: the real binary, real files, real processes and signals.
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test that cannot go on says where")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 mod analyze;
 mod commands;

@@ -8,7 +8,7 @@ use std::{
     rc::Rc,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -39,6 +39,11 @@ use crate::{
     selection::Selection,
 };
 
+/// A year.
+const TIMEOUT_SECONDS_MAX: u64 = 365 * 24 * 3600;
+/// Positions in a file have 32 bits, and a syntax tree takes some thirty times the file's size.
+const FILE_BYTES_MAX: u64 = 1 << 30;
+
 /// Analyses a source tree: languages, lines, complexity, symbols, imports.
 ///
 /// Files that did not change since the last time are not read again. Interrupt it at any moment: the same command
@@ -62,10 +67,10 @@ pub(super) struct Analyze {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     threads: Option<u32>,
     /// Larger files are skipped as oversized
-    #[arg(long, default_value_t = FileLimits::default().bytes_max, value_name = "BYTES")]
+    #[arg(long, default_value_t = FileLimits::default().bytes_max, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..=FILE_BYTES_MAX))]
     max_file_bytes: u64,
     /// Gives the job up after so many seconds
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=TIMEOUT_SECONDS_MAX))]
     timeout: Option<u64>,
     /// Reads and analyses every file again
     #[arg(long)]
@@ -159,17 +164,24 @@ impl From<PriorityKind> for Priority {
 /// The signal that came, or zero.
 type Signal = Arc<AtomicUsize>;
 
+/// While this lives, the first signal asks to stop in good order; the second one, and any after its end, ends the
+/// process as it would have without us.
+struct Signals {
+    latest: Signal,
+    armed: Arc<AtomicBool>,
+}
+
 impl Analyze {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
         let job_type = self.job_type()?;
-        let selection = (!self.only.is_empty()).then(|| Selection::new(&self.only)).transpose().map_err(|error| UsageError(with_cause(&error)))?;
-        let signal = watch_signals()?;
-        let begun = Instant::now();
-        let settings = Settings { resume_recovered: false, ..Settings::default() };
-        let mut master = Master::open(&context.data, settings, |holder| {
+        // Opened first, so that hours of work do not end in a folder that is not there.
+        let sink = Sink::open(self.out.as_deref())?;
+        let mut master = Master::open(&context.data, Settings::for_one_command(), |holder| {
             context.streams.note(&format!("waiting for another bitacora (process {holder}) on {} to end", context.data.root().display()));
         })?;
+        let begun = Instant::now();
         let root = self.root(&master)?;
+        let selection = self.selection(&root)?;
         if !root.is_dir() {
             return Err(UsageError(format!("{} is not a folder; give the folder that holds it", root.display())).into());
         }
@@ -183,6 +195,10 @@ impl Analyze {
         if Partitioning::from(self.partition) == Partitioning::ByDependencies {
             dependencies::cluster(&context.data, &master.ledger().projects[&project], &mut files);
         }
+        if selection.as_ref().is_some_and(|selection| !scan.holds_any(selection)) {
+            context.streams.note("no file matches what --only names; hidden files and what .gitignore and .ignore name are left out");
+            return Ok(Exit::NoMatch);
+        }
         let (scan, bytes) = (Rc::new(scan), files.iter().map(|file| file.size).sum::<u64>());
         if !files.is_empty() {
             master.start_agent(threads, std::env::current_exe().context("cannot find this program's own file")?)?;
@@ -190,11 +206,12 @@ impl Analyze {
         let spec = self.spec(project, job_type, limits, &scan);
         let notices = master.submit(Submission { spec, files }, Rc::clone(&scan))?;
         let job = notices.iter().find_map(accepted).expect("a job for a project that exists is accepted");
-        match self.watch(context, &mut master, job, &signal)? {
-            Watched::Over => {}
+        let signals = Signals::watch()?;
+        match self.watch(context, &mut master, job, &signals.latest)? {
+            Watched::Over => drop(signals),
             Watched::Stopped => {
                 context.streams.note("interrupted; the same command goes on from here");
-                return Ok(if signal.load(Ordering::Relaxed) == signal_hook::consts::SIGTERM as usize { Exit::Terminated } else { Exit::Interrupted });
+                return Ok(if signals.latest.load(Ordering::Relaxed) == signal_hook::consts::SIGTERM as usize { Exit::Terminated } else { Exit::Interrupted });
             }
         }
         let ended = &master.ledger().jobs[&job];
@@ -211,7 +228,13 @@ impl Analyze {
         let project = master.ledger().projects[&project].clone();
         // A report may be read slowly, `| less`: nobody has to wait for its end.
         drop(master);
-        self.report(context, &project, scan, listed, Spent { bytes, elapsed: begun.elapsed() })
+        let spent = Spent { bytes, unchanged: scan.unchanged, elapsed: begun.elapsed() };
+        self.report(context, &project, sink, scan, listed, spent)
+    }
+
+    fn selection(&self, root: &Path) -> Result<Option<Selection>, UsageError> {
+        let selection = (!self.only.is_empty()).then(|| Selection::new(root, &self.only));
+        selection.transpose().map_err(|error| UsageError(with_cause(&error)))
     }
 
     fn job_type(&self) -> Result<JobType, UsageError> {
@@ -259,6 +282,7 @@ impl Analyze {
             base: scan.base(),
             listing: scan.listing,
             timeout: self.timeout.map(Span::from_secs),
+            selection: self.only.clone(),
         }
     }
 
@@ -276,7 +300,7 @@ impl Analyze {
         Ok(watched?)
     }
 
-    fn report(&self, context: &Context, project: &Project, scan: Rc<Scan>, listed: Listed, spent: Spent) -> anyhow::Result<Exit> {
+    fn report(&self, context: &Context, project: &Project, mut sink: Sink, scan: Rc<Scan>, listed: Listed, spent: Spent) -> anyhow::Result<Exit> {
         let last = project.history.last().expect("a completed job leaves a result");
         let manifest = match Rc::try_unwrap(scan) {
             Ok(scan) if scan.unchanged => scan.into_base().expect("an unchanged tree has a base"),
@@ -289,16 +313,10 @@ impl Analyze {
         if overview.totals.files == 0 {
             context.streams.note("no file of a known language was found; hidden files and what .gitignore and .ignore name are left out");
         }
-        let nothing_selected = matches!(listed, Listed::Selected(_)) && overview.totals.files + overview.totals.skipped + overview.totals.failed == 0;
         let result = StoredResult::open(&context.data, manifest)?;
-        let mut sink = Sink::open(self.out.as_deref())?;
         self.write(context, &mut sink, result, &Told { project: &project.name, overview: &overview, spent, listed })?;
         sink.close()?;
-        Ok(match () {
-            () if nothing_selected => Exit::NoMatch,
-            () if overview.failed.is_empty() => Exit::Ok,
-            () => Exit::Partial,
-        })
+        Ok(if overview.failed.is_empty() { Exit::Ok } else { Exit::Partial })
     }
 
     fn write(&self, context: &Context, sink: &mut Sink, mut result: StoredResult, told: &Told<'_>) -> anyhow::Result<()> {
@@ -359,6 +377,7 @@ impl Listed {
 struct Spent {
     /// Of the files that were not known.
     bytes: u64,
+    unchanged: bool,
     elapsed: Duration,
 }
 
@@ -368,7 +387,8 @@ impl Spent {
         let seconds = self.elapsed.as_secs_f64();
         let whole = format!("{files} files, {} in {}", text::bytes(overview.totals.bytes), text::seconds(seconds));
         match self.bytes {
-            0 => format!("{whole}, nothing changed"),
+            _ if self.unchanged => format!("{whole}, nothing changed"),
+            0 => whole,
             bytes => format!("{whole}; {} of new and changed files: {}/s", text::bytes(bytes), text::bytes((bytes as f64 / seconds) as u64)),
         }
     }
@@ -397,16 +417,25 @@ fn project_of(master: &mut Master, root: &Path) -> anyhow::Result<ProjectId> {
     Ok(added.expect("adding a project is never refused"))
 }
 
-/// The first signal asks to stop in good order; the second one ends the process as it would have without us.
-fn watch_signals() -> anyhow::Result<Signal> {
-    let signal = Signal::default();
-    let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
-    for number in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        signal_hook::flag::register_conditional_default(number, Arc::clone(&stop)).context("cannot watch for signals")?;
-        signal_hook::flag::register(number, Arc::clone(&stop)).context("cannot watch for signals")?;
-        signal_hook::flag::register_usize(number, Arc::clone(&signal), number as usize).context("cannot watch for signals")?;
+impl Signals {
+    fn watch() -> anyhow::Result<Signals> {
+        let signals = Signals { latest: Signal::default(), armed: Arc::default() };
+        for number in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+            let register = || {
+                signal_hook::flag::register_conditional_default(number, Arc::clone(&signals.armed))?;
+                signal_hook::flag::register(number, Arc::clone(&signals.armed))?;
+                signal_hook::flag::register_usize(number, Arc::clone(&signals.latest), number as usize)
+            };
+            register().context("cannot watch for signals")?;
+        }
+        Ok(signals)
     }
-    Ok(signal)
+}
+
+impl Drop for Signals {
+    fn drop(&mut self) {
+        self.armed.store(true, Ordering::Relaxed);
+    }
 }
 
 fn progress_bar(context: &Context) -> ProgressBar {

@@ -113,6 +113,9 @@ fn collect(context: &Context, dry_run: bool) -> anyhow::Result<Exit> {
     let stores =
         [(Cache::open(context.data.root(), analysis::fingerprint())?.packs().clone(), needed.packs), (Blobs::open(&context.data.manifests())?, needed.results)];
     for (blobs, kept) in stores {
+        if !dry_run {
+            removed.1 += blobs.sweep()?;
+        }
         for (name, size) in blobs.list()?.into_iter().filter(|(name, _)| !kept.contains(name)) {
             removed = (removed.0 + 1, removed.1 + size);
             if !dry_run {

@@ -2,8 +2,9 @@
 
 use std::io::Write;
 
+use anyhow::Context as _;
 use bitacora_core::{
-    fleet::{Event, Fleet, JobView, Settings, Spark},
+    fleet::{Event, Fleet, JobStatus, JobView, Settings, Spark},
     ids::JobId,
 };
 use clap::Subcommand;
@@ -130,7 +131,8 @@ fn item(view: &JobView, project: &str) -> JobItem {
 fn list(context: &Context, output: Option<Format>) -> anyhow::Result<Exit> {
     let ledger = Journal::read(&context.data.journal())?.unwrap_or_default();
     let project = |view: &JobView| ledger.projects.get(&view.spec.project).map_or("-", |project| project.name.as_str()).to_owned();
-    let views = ledger.jobs.iter().map(|(id, job)| job.view(*id));
+    let served = context.data.is_served();
+    let views = ledger.jobs.iter().map(|(id, job)| seen(job.view(*id), served));
     let items: Vec<JobItem> = views.map(|view| item(&view, &project(&view))).collect();
     let columns = [
         Column::Text("Job"),
@@ -159,7 +161,7 @@ fn show(context: &Context, id: JobId, output: Option<Format>) -> anyhow::Result<
     let format = Format::or_for(output, context.streams.stdout_is_terminal);
     if matches!(format, Format::Table | Format::Wide) {
         let mut out = Sink::open(None)?;
-        headline(&mut out, &job.view(id))?;
+        headline(&mut out, &seen(job.view(id), context.data.is_served()))?;
         out.close()?;
     }
     let spark = |(number, spark): (usize, &Spark)| SparkItem {
@@ -186,19 +188,30 @@ fn show(context: &Context, id: JobId, output: Option<Format>) -> anyhow::Result<
     write_items(context, Some(format), "sparks", &items, &columns, rows.collect(), |item| &item.id)
 }
 
+/// A job as it is: without a master nothing runs, whatever the journal's last word was.
+fn seen(view: JobView, served: bool) -> JobView {
+    let status = if served || view.status.is_over() { view.status } else { JobStatus::Paused };
+    JobView { status, ..view }
+}
+
 fn headline(out: &mut Sink, view: &JobView) -> std::io::Result<()> {
     let (done, all) = (grouped(view.files_done), grouped(view.files));
     let status = format!("{}  {}  {}", view.id, view.spec.job_type.name(), view.status.name());
     writeln!(out, " {status}  {} %, {done} of {all} files, {}  {}\n", view.percent(), bytes(view.bytes), harmless(&view.reason))
 }
 
+/// The running master's answer; `None` when nobody runs.
+fn ask(context: &Context, request: &Request) -> anyhow::Result<Option<Answer>> {
+    control::ask(&context.data.control(), request).with_context(|| format!("cannot ask the bitacora that runs on {}", context.data.root().display()))
+}
+
 fn explain(context: &Context, job: JobId) -> anyhow::Result<Exit> {
-    let reasons = match control::ask(&context.data.control(), &Request::Explain { job })? {
+    let reasons = match ask(context, &Request::Explain { job })? {
         Some(Answer::Reasons(reasons)) => reasons,
         _ => {
             // Nobody runs it: a master is made of the journal for the time of the question, and told to begin nothing.
             let ledger = Journal::read(&context.data.journal())?.unwrap_or_default();
-            let settings = Settings { resume_recovered: false, ..Settings::default() };
+            let settings = Settings::for_one_command();
             Fleet::recover(settings, ledger, master::now(), &mut Vec::new()).explain(job).iter().map(control::describe).collect()
         }
     };
@@ -214,10 +227,10 @@ fn explain(context: &Context, job: JobId) -> anyhow::Result<Exit> {
 
 /// By the running master, or by this process when there is none.
 fn command(context: &Context, job: JobId, command: Command) -> anyhow::Result<Exit> {
-    let answer = match control::ask(&context.data.control(), &Request::Command { job, command })? {
+    let answer = match ask(context, &Request::Command { job, command })? {
         Some(answer) => answer,
         None => {
-            let settings = Settings { resume_recovered: false, ..Settings::default() };
+            let settings = Settings::for_one_command();
             let mut master = Master::open(&context.data, settings, |holder| context.streams.note(&format!("waiting for bitacora (process {holder}) to end")))?;
             let answer = control::outcome(&master.request(Event::JobCommanded { job, command: command.into() })?);
             // Nobody is here to run anything: what could go on waits, paused, for the analysis to be asked for again.

@@ -13,7 +13,7 @@ use crate::{
     report::{
         Format, json,
         table::{self, Column},
-        text::{self, grouped, harmless},
+        text::{self, grouped},
     },
     result::{StoredResult, find_project},
 };
@@ -78,7 +78,7 @@ impl Metrics {
         let rows = files.iter().take(shown).map(|(path, summary)| {
             let mut row: Vec<String> = [summary.cyclomatic, summary.cognitive, summary.lines.code, summary.lines.comment, summary.functions].map(number).into();
             let parsed = format!("{:.1}", f64::from(summary.confidence_ppm) / 1e4);
-            row.extend([if plain { parsed } else { format!("{parsed} %") }, harmless(&path.to_text())]);
+            row.extend([if plain { parsed } else { format!("{parsed} %") }, path.to_text()]);
             row
         });
         table::write(out, &columns, rows.collect(), plain)?;

@@ -4,16 +4,19 @@ use std::{
     fs::File,
     io::{self, BufWriter, IsTerminal, Write},
     path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
+use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 use serde::Serialize;
+use tempfile::NamedTempFile;
 
 use super::Context;
 use crate::{
     control::Answer,
     exit::Exit,
-    master::{self, MasterError},
+    master,
     report::{
         Format,
         json::Envelope,
@@ -58,7 +61,7 @@ impl Streams {
     /// A word to the person, not part of the data.
     pub(super) fn note(self, text: &str) {
         // A closed stderr is nobody listening.
-        let _ = writeln!(anstream::stderr(), "{text}");
+        let _ = writeln!(anstream::stderr(), "{}", harmless(text));
     }
 
     /// Says why a request was not carried out, if it was not; answers with the exit code.
@@ -66,11 +69,11 @@ impl Streams {
         match answer {
             Answer::Done | Answer::Reasons(_) => Exit::Ok,
             Answer::Refused(reason) => {
-                self.note(&format!("refused: {}", harmless(reason)));
+                self.note(&format!("refused: {reason}"));
                 Exit::Refused
             }
             Answer::Unknown(reason) => {
-                self.note(&harmless(reason));
+                self.note(reason);
                 Exit::NoMatch
             }
         }
@@ -78,15 +81,15 @@ impl Streams {
 
     /// Says what failed, why, and what to do; answers with the exit code.
     pub(super) fn fail(self, error: &anyhow::Error) -> Exit {
-        if is_closed_pipe(error) {
+        if STDOUT_CLOSED.load(Ordering::Relaxed) {
             return Exit::Ok;
         }
         let bold = anstyle::Style::new().bold().fg_color(Some(anstyle::AnsiColor::Red.into()));
-        self.note(&format!("{bold}error{bold:#}: {error:#}"));
+        // A closed stderr is nobody listening.
+        let _ = writeln!(anstream::stderr(), "{bold}error{bold:#}: {}", harmless(&format!("{error:#}")));
         match error.downcast_ref::<ResultError>() {
             Some(ResultError::Nothing | ResultError::NoProject(_) | ResultError::SeveralProjects(_) | ResultError::None(..)) => Exit::NoMatch,
             _ if error.is::<UsageError>() => Exit::Usage,
-            _ if error.is::<MasterError>() => Exit::Failure,
             _ => Exit::Failure,
         }
     }
@@ -127,37 +130,49 @@ pub(super) fn write_items<Item: Serialize>(
 #[error("{0}")]
 pub(super) struct UsageError(pub(super) String);
 
-/// `| head` is no failure.
-fn is_closed_pipe(error: &anyhow::Error) -> bool {
-    let closed = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
-    error.chain().any(|cause| {
-        cause.downcast_ref::<io::Error>().is_some_and(closed)
-            || cause.downcast_ref::<serde_json::Error>().is_some_and(|e| e.io_error_kind() == Some(io::ErrorKind::BrokenPipe))
-    })
-}
+/// Somebody read what they wanted and closed the pipe: `| head` is no failure.
+static STDOUT_CLOSED: AtomicBool = AtomicBool::new(false);
 
 /// Where a report goes: stdout, or a file that appears whole or not at all.
 pub(super) enum Sink {
     Stdout(BufWriter<io::Stdout>),
-    File { writer: BufWriter<File>, beside: PathBuf, path: PathBuf },
+    /// Beside its place until it is closed; gone when it is dropped before.
+    File {
+        writer: BufWriter<NamedTempFile>,
+        path: PathBuf,
+    },
+    /// A device, a pipe: what cannot be replaced is written to.
+    Stream(BufWriter<File>),
 }
 
 impl Sink {
     pub(super) fn open(path: Option<&Path>) -> anyhow::Result<Sink> {
         let Some(path) = path else { return Ok(Sink::Stdout(BufWriter::with_capacity(BUFFER_BYTES, io::stdout()))) };
-        let mut beside = path.as_os_str().to_owned();
-        beside.push(".part");
-        let beside = PathBuf::from(beside);
-        let file = File::create(&beside).map_err(|error| anyhow::Error::new(error).context(format!("cannot create {}", beside.display())))?;
-        Ok(Sink::File { writer: BufWriter::with_capacity(BUFFER_BYTES, file), beside, path: path.to_owned() })
+        let cannot = || format!("cannot create {}", path.display());
+        match path.metadata() {
+            Ok(there) if there.is_dir() => bail!("{} is a folder; name a file in it", path.display()),
+            Ok(there) if !there.is_file() => {
+                let file = File::options().write(true).open(path).with_context(cannot)?;
+                return Ok(Sink::Stream(BufWriter::with_capacity(BUFFER_BYTES, file)));
+            }
+            _ => {}
+        }
+        // Through a link to the file that it names.
+        let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let readable_by_umask = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+        let file = tempfile::Builder::new().permissions(readable_by_umask).tempfile_in(folder).with_context(cannot)?;
+        Ok(Sink::File { writer: BufWriter::with_capacity(BUFFER_BYTES, file), path })
     }
 
     /// Flushes, and puts a file in its place.
     pub(super) fn close(mut self) -> anyhow::Result<()> {
-        self.flush()?;
-        if let Sink::File { writer, beside, path } = self {
-            let placed = writer.get_ref().sync_data().and_then(|()| std::fs::rename(&beside, &path));
-            placed.map_err(|error| anyhow::Error::new(error).context(format!("cannot write {}", path.display())))?;
+        self.flush().context("cannot write the output")?;
+        if let Sink::File { writer, path } = self {
+            let cannot = || format!("cannot write {}", path.display());
+            let file = writer.into_inner().map_err(io::IntoInnerError::into_error).with_context(cannot)?;
+            file.as_file().sync_data().with_context(cannot)?;
+            file.persist(&path).with_context(cannot)?;
         }
         Ok(())
     }
@@ -166,15 +181,24 @@ impl Sink {
 impl Write for Sink {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Sink::Stdout(writer) => writer.write(bytes),
+            Sink::Stdout(writer) => noticing(writer.write(bytes)),
             Sink::File { writer, .. } => writer.write(bytes),
+            Sink::Stream(writer) => writer.write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         match self {
-            Sink::Stdout(writer) => writer.flush(),
+            Sink::Stdout(writer) => noticing(writer.flush()),
             Sink::File { writer, .. } => writer.flush(),
+            Sink::Stream(writer) => writer.flush(),
         }
     }
+}
+
+fn noticing<T>(written: io::Result<T>) -> io::Result<T> {
+    if matches!(&written, Err(error) if error.kind() == io::ErrorKind::BrokenPipe) {
+        STDOUT_CLOSED.store(true, Ordering::Relaxed);
+    }
+    written
 }

@@ -108,7 +108,7 @@ fn list(context: &Context, output: Option<Format>) -> anyhow::Result<Exit> {
         let last = item.results.last();
         let number = |get: fn(&ResultItem) -> u64| last.map_or_else(|| "-".to_owned(), |last| number(get(last)));
         let at = last.map_or_else(|| "none".to_owned(), |last| last.at.clone());
-        vec![harmless(&item.name), item.id.clone(), number(|last| last.files), number(|last| last.code), at, harmless(&item.root)]
+        vec![item.name.clone(), item.id.clone(), number(|last| last.files), number(|last| last.code), at, item.root.clone()]
     });
     write_items(context, Some(format), "projects", &items, &columns, rows.collect(), |item| &item.name)
 }
@@ -146,8 +146,7 @@ fn show(context: &Context, wanted: Option<&str>, output: Option<Format>) -> anyh
 }
 
 fn open(context: &Context) -> anyhow::Result<Master> {
-    let settings = Settings { resume_recovered: false, ..Settings::default() };
-    Ok(Master::open(&context.data, settings, |holder| context.streams.note(&format!("waiting for bitacora (process {holder}) to end")))?)
+    Ok(Master::open(&context.data, Settings::for_one_command(), |holder| context.streams.note(&format!("waiting for bitacora (process {holder}) to end")))?)
 }
 
 fn rename(context: &Context, wanted: &str, name: String) -> anyhow::Result<Exit> {

@@ -14,7 +14,7 @@ use crate::{
         Format,
         json::{Envelope, PathText},
         table::{self, Column},
-        text::{self, harmless},
+        text,
     },
     result::{StoredResult, find_project},
     search::{self, Match},
@@ -55,7 +55,7 @@ impl<'a> From<&'a Match> for SymbolMatch<'a> {
         let symbol = &found.symbol;
         SymbolMatch {
             path: PathText::new(&found.path),
-            language: found.language,
+            language: &found.language,
             name: &symbol.name,
             kind: symbol.kind.name(),
             line: symbol.line,
@@ -104,8 +104,8 @@ impl Symbols {
             Format::Table | Format::Wide | Format::Plain => {
                 let columns = [Column::Text("Name"), Column::Text("Kind"), Column::Text("Where"), Column::Text("Definition")];
                 let rows = items.iter().map(|item| {
-                    let place = format!("{}:{}:{}", harmless(&item.path.path), item.line, item.column);
-                    vec![harmless(item.name), item.kind.to_owned(), place, harmless(item.signature)]
+                    let place = format!("{}:{}:{}", item.path.path, item.line, item.column);
+                    vec![item.name.to_owned(), item.kind.to_owned(), place, item.signature.to_owned()]
                 });
                 table::write(out, &columns, rows.collect(), format == Format::Plain)?;
             }

@@ -44,7 +44,7 @@ impl Master {
                         agent.send(message);
                     }
                 }
-                Effect::StoreResult { job } => events.push(self.store_result(job)),
+                Effect::StoreResult { job, round } => events.push(self.store_result(job, round)),
                 Effect::Publish(notice) => notices.push(notice),
             }
         }
@@ -64,10 +64,10 @@ impl Master {
         Ok(())
     }
 
-    fn store_result(&self, job: JobId) -> Event {
+    fn store_result(&self, job: JobId, round: u64) -> Event {
         match self.merged(job) {
-            Ok(result) => Event::ResultStored { job, result },
-            Err(error) => Event::ResultNotStored { job, error },
+            Ok(result) => Event::ResultStored { job, round, result },
+            Err(error) => Event::ResultNotStored { job, round, error },
         }
     }
 

@@ -26,8 +26,9 @@ impl Column {
     }
 }
 
-/// Writes rows under titles, as a table or tab-separated.
+/// Writes rows under titles, as a table or tab-separated. What a cell holds cannot steer a terminal, or break a row.
 pub fn write(out: &mut impl Write, columns: &[Column], rows: Vec<Vec<String>>, plain: bool) -> io::Result<()> {
+    let rows = rows.into_iter().map(|row| row.iter().map(|cell| harmless(cell)).collect::<Vec<String>>());
     if plain {
         let titles: Vec<String> = columns.iter().map(|column| column.title().to_lowercase().replace(' ', "_")).collect();
         return std::iter::once(titles).chain(rows).try_for_each(|row| writeln!(out, "{}", row.join("\t")));
@@ -54,12 +55,12 @@ pub fn summary(out: &mut impl Write, overview: &Overview, wide: bool) -> io::Res
     }
     if !overview.skipped.is_empty() {
         writeln!(out, "\n Skipped: {}", by_reason(overview))?;
-        let rows = overview.skipped.iter().take(listed).map(|(path, reason)| vec![reason.name().to_owned(), harmless(&path.to_text())]);
+        let rows = overview.skipped.iter().take(listed).map(|(path, reason)| vec![reason.name().to_owned(), path.to_text()]);
         list(out, rows, overview.skipped.len(), listed)?;
     }
     if !overview.failed.is_empty() {
         writeln!(out, "\n Not analysed: {}", grouped(overview.failed.len() as u64))?;
-        let rows = overview.failed.iter().take(listed).map(|(path, reason)| vec![harmless(&path.to_text()), harmless(&reason.describe())]);
+        let rows = overview.failed.iter().take(listed).map(|(path, reason)| vec![path.to_text(), reason.describe()]);
         list(out, rows, overview.failed.len(), listed)?;
     }
     Ok(())
@@ -99,8 +100,8 @@ fn worst(out: &mut impl Write, overview: &Overview, listed: usize) -> io::Result
     let columns = [Column::Number("Cyclomatic"), Column::Number("Cognitive"), Column::Number("Code"), Column::Text("Function"), Column::Text("Where")];
     let rows = overview.worst.iter().take(listed).map(|worst| {
         let function = &worst.function;
-        let place = format!("{}:{}", harmless(&worst.path.to_text()), function.line);
-        vec![grouped(function.cyclomatic.into()), grouped(function.cognitive.into()), grouped(function.code.into()), harmless(&function.name), place]
+        let place = format!("{}:{}", worst.path.to_text(), function.line);
+        vec![grouped(function.cyclomatic.into()), grouped(function.cognitive.into()), grouped(function.code.into()), function.name.clone(), place]
     });
     write(out, &columns, rows.collect(), false)
 }
@@ -113,7 +114,7 @@ fn by_reason(overview: &Overview) -> String {
 
 fn list(out: &mut impl Write, rows: impl Iterator<Item = Vec<String>>, all: usize, listed: usize) -> io::Result<()> {
     for row in rows {
-        writeln!(out, "   {}", row.join("  "))?;
+        writeln!(out, "   {}", harmless(&row.join("  ")))?;
     }
     if all > listed {
         writeln!(out, "   … and {} more; -o json lists all", grouped((all - listed) as u64))?;

@@ -40,12 +40,16 @@ pub fn timestamp(time: Time) -> String {
     moment.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-/// Control characters as `\u{1b}`: a file's name must not steer a terminal.
+/// Control characters as `\u{1b}`: a file's name must not steer a terminal, nor turn the direction of what stands beside it.
 pub fn harmless(text: &str) -> String {
-    if !text.chars().any(char::is_control) {
+    if !text.chars().any(steers) {
         return text.to_owned();
     }
-    text.chars().flat_map(|c| if c.is_control() { c.escape_unicode().collect::<Vec<_>>() } else { vec![c] }).collect()
+    text.chars().flat_map(|c| if steers(c) { c.escape_unicode().collect::<Vec<_>>() } else { vec![c] }).collect()
+}
+
+fn steers(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -61,5 +65,6 @@ mod tests {
         assert_eq!(seconds(125.0), "2 min 5 s");
         assert_eq!(timestamp(Time(0)), "1970-01-01T00:00:00Z");
         assert_eq!(harmless("a\x1b[2Jb"), "a\\u{1b}[2Jb");
+        assert_eq!(harmless("a\u{202e}b"), "a\\u{202e}b");
     }
 }
