@@ -4,9 +4,9 @@
 //! cargo run --example analyse -- PATH
 //! ```
 
-#![expect(clippy::print_stdout, reason = "the figures are the output")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the figures are the output")]
 
-use std::{path::PathBuf, sync::atomic::AtomicBool};
+use std::{os::unix::ffi::OsStrExt, path::PathBuf, sync::atomic::AtomicBool};
 
 use bitacora_core::wire::task::FileLimits;
 use fleet_agent::{
@@ -20,13 +20,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut engine = Engine::default();
     for file in listing::list(&root, 1, limits.bytes_max)?.files {
         let Verdict::Candidate(language) = file.verdict else { continue };
-        let text = std::fs::read(root.join(file.path.to_text()))?;
+        let text = std::fs::read(root.join(std::ffi::OsStr::from_bytes(file.path.as_bytes())))?;
         let Some(language) = LanguageIndex::by_name(language).or_else(|| classify::language_by_shebang(&text)) else { continue };
         if classify::skip_reason(&text, language).is_some() {
             continue;
         }
-        let record = engine.analyse(&text, language, &limits, &cancel)?;
-        println!("{:>6} {:>4}  {}", record.lines.code, record.cyclomatic, file.path.to_text());
+        match engine.analyse(&text, language, &limits, &cancel) {
+            Ok(record) => println!("{:>6} {:>4}  {:?}", record.lines.code, record.cyclomatic, file.path),
+            Err(error) => eprintln!("{:?}: {error}", file.path),
+        }
     }
     Ok(())
 }

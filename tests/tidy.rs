@@ -1,4 +1,4 @@
-//! What no compiler checks: who imports whom, a `//!` on every file, files that stay small, no long lines of excuse.
+//! What no compiler checks: who imports whom, a `//!` on every file, files that stay small.
 
 use std::{
     fs,

@@ -13,6 +13,8 @@ pub mod languages;
 mod lines;
 mod rescue;
 mod symbols;
+#[cfg(test)]
+mod tests;
 mod walk;
 
 use std::{

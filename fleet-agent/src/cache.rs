@@ -10,7 +10,7 @@ use bitacora_core::{
 
 use crate::{
     blobs::{BlobError, Blobs},
-    pack::{Pack, PackError, Segment},
+    pack::{self, Pack, PackError, Segment},
 };
 
 /// The packs of a data directory.
@@ -65,9 +65,8 @@ impl Cache {
     pub fn index(&self) -> Result<CacheIndex, CacheError> {
         let mut records = HashMap::new();
         for (name, _) in self.packs.list()? {
-            let Ok(bytes) = std::fs::read(self.packs.path(name)) else { continue };
-            let Some(pack) = Pack::open(bytes).ok().filter(|pack| pack.fingerprint() == self.fingerprint) else { continue };
-            for row in pack.index() {
+            let Ok((fingerprint, rows)) = pack::read_index(&self.packs.path(name)) else { continue };
+            for row in rows.into_iter().filter(|_| fingerprint == self.fingerprint) {
                 let key = RecordKey::new(row.content, &row.language, self.fingerprint);
                 records.entry(key).or_insert(RecordRef { pack: name, entry: row.entry });
             }

@@ -3,6 +3,7 @@
 //! - [`analysis`] turns the bytes of one file into one record and knows nothing else.
 //! - [`listing`] finds the files of a tree.
 //! - [`blobs`] keeps bytes by their hash; [`pack`] lays records and their symbols into one blob; [`cache`] finds a record again.
+//! - [`root`] opens files of a project and none outside of it.
 //! - [`work`] runs one spark; [`isolation`] runs it in a child process; [`driver`] is the loop that does both for a master.
 #[cfg(windows)]
 compile_error!("Bitácora fleets runs on Linux, macOS and Termux; Windows is not supported (use WSL)");
@@ -14,4 +15,5 @@ pub mod driver;
 pub mod isolation;
 pub mod listing;
 pub mod pack;
+pub mod root;
 pub mod work;

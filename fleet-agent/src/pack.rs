@@ -164,6 +164,34 @@ pub struct IndexRow {
     pub entry: u32,
 }
 
+impl IndexRow {
+    fn read(entry: u32, row: &[u8]) -> IndexRow {
+        let language = row[32..32 + LANGUAGE_BYTES].split(|byte| *byte == 0).next().unwrap_or_default();
+        let content = Digest(row[..32].try_into().expect("32 bytes"));
+        IndexRow { content, language: String::from_utf8_lossy(language).into_owned(), entry }
+    }
+}
+
+/// The fingerprint and index of a pack, and nothing else of it. A hint likewise.
+pub fn read_index(path: &Path) -> Result<(Digest, Vec<IndexRow>), PackError> {
+    let mut file = File::open(path)?;
+    let layout = read_layout(&file)?;
+    let mut fingerprint = [0; 32];
+    file.read_exact_at(&mut fingerprint, MAGIC.len() as u64)?;
+    let mut rows = Vec::new();
+    read_part(&mut file, layout.index_at, layout.index_at + layout.entries as usize * INDEX_ROW_BYTES, &mut rows)?;
+    let rows = (0..).zip(rows.chunks_exact(INDEX_ROW_BYTES)).map(|(entry, row)| IndexRow::read(entry, row));
+    Ok((Digest(fingerprint), rows.collect()))
+}
+
+fn read_layout(file: &File) -> Result<Layout, PackError> {
+    let length = file.metadata()?.len() as usize;
+    let at = length.checked_sub(TRAILER_BYTES).ok_or(PackError::Damaged)?;
+    let mut trailer = [0; TRAILER_BYTES];
+    file.read_exact_at(&mut trailer, at as u64)?;
+    Layout::read(&trailer, length).ok_or(PackError::Damaged)
+}
+
 /// A symbol in a pack: a record, and its number there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SymbolRef {
@@ -194,9 +222,7 @@ impl<B: AsRef<[u8]>> Pack<B> {
     pub fn index(&self) -> impl Iterator<Item = IndexRow> + '_ {
         (0..self.layout.entries).map(|entry| {
             let row = self.index_row(entry).expect("the layout was checked");
-            let language = row[32..32 + LANGUAGE_BYTES].split(|byte| *byte == 0).next().unwrap_or_default();
-            let content = Digest(row[..32].try_into().expect("32 bytes"));
-            IndexRow { content, language: String::from_utf8_lossy(language).into_owned(), entry }
+            IndexRow::read(entry, row)
         })
     }
 
@@ -238,11 +264,7 @@ impl Segment {
         self.names.clear();
         self.file = None;
         let mut file = File::open(path)?;
-        let length = file.metadata()?.len() as usize;
-        let at = length.checked_sub(TRAILER_BYTES).ok_or(PackError::Damaged)?;
-        let mut trailer = [0; TRAILER_BYTES];
-        file.read_exact_at(&mut trailer, at as u64)?;
-        let layout = Layout::read(&trailer, length).ok_or(PackError::Damaged)?;
+        let layout = read_layout(&file)?;
         read_part(&mut file, layout.names_at, layout.rows_at, &mut self.names)?;
         self.file = Some((file, layout));
         Ok(())

@@ -1,9 +1,9 @@
 //! Running one spark: read each file once, find its record or make it, pack the new ones.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::File,
     io::{self, Read},
-    os::unix::{ffi::OsStrExt, fs::OpenOptionsExt},
+    os::unix::ffi::OsStrExt,
     path::Path,
     sync::atomic::{AtomicBool, Ordering},
 };
@@ -11,6 +11,7 @@ use std::{
 use bitacora_core::{
     cache::RecordKey,
     ids::Digest,
+    paths::RelativePath,
     wire::{
         message::Progress,
         record::FileRecord,
@@ -24,6 +25,7 @@ use crate::{
     cache::{Cache, CacheIndex},
     listing::{plain, stat_of},
     pack::PackWriter,
+    root::Root,
 };
 
 /// A file that changes each time it is read is read this often.
@@ -50,11 +52,15 @@ impl<'a> Worker<'a> {
         let mut output = SparkOutput::default();
         let mut bytes = 0;
         let mut reported = 0;
+        let root = Root::open(Path::new(std::ffi::OsStr::from_bytes(&task.root)));
         for (files, file) in (1..).zip(&task.files) {
             if cancel.load(Ordering::Relaxed) {
                 return Err(AttemptError::Cancelled);
             }
-            let outcome = self.file(task, file, &mut pack, &mut output.cached, cancel)?;
+            let outcome = match &root {
+                Ok(root) => self.file(root, task, file, &mut pack, &mut output.cached, cancel)?,
+                Err(error) => FileOutcome { index: file.index, stat: None, result: unreadable(error) },
+            };
             bytes += outcome.stat.map_or(0, |stat| stat.size);
             output.files.push(outcome);
             if bytes - reported >= PROGRESS_BYTES {
@@ -82,14 +88,20 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    fn file(&mut self, task: &Task, file: &TaskFile, pack: &mut PackWriter, cached: &mut u32, cancel: &AtomicBool) -> Result<FileOutcome, AttemptError> {
-        let path = Path::new(std::ffi::OsStr::from_bytes(&task.root)).join(std::ffi::OsStr::from_bytes(file.path.as_bytes()));
+    fn file(
+        &mut self,
+        root: &Root,
+        task: &Task,
+        file: &TaskFile,
+        pack: &mut PackWriter,
+        cached: &mut u32,
+        cancel: &AtomicBool,
+    ) -> Result<FileOutcome, AttemptError> {
         let outcome = |stat, result| Ok(FileOutcome { index: file.index, stat, result });
-        let stat = match read_settled(&path, &mut self.buffer, &task.limits) {
+        let stat = match read_settled(root, &file.path, &mut self.buffer, &task.limits) {
             Ok(Ok(stat)) => stat,
             Ok(Err(reason)) => return outcome(None, reason),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return outcome(None, FileResult::Failed(FailReason::Vanished)),
-            Err(error) => return outcome(None, FileResult::Failed(FailReason::Unreadable(plain(&error)))),
+            Err(error) => return outcome(None, unreadable(&error)),
         };
         let language = LanguageIndex::by_name(&file.language).or_else(|| classify::language_by_shebang(&self.buffer));
         let Some(language) = language else {
@@ -133,10 +145,15 @@ fn analysed(content: Digest, language: LanguageIndex, reference: RecordRef, reco
     FileResult::Analysed { content, language: language.name().to_owned(), record: reference, summary: record.summary() }
 }
 
-/// Reads a file that is the same before and after. Never waits for a FIFO and never opens a device for its effect.
-fn read_settled(path: &Path, buffer: &mut Vec<u8>, limits: &FileLimits) -> io::Result<Result<FileStat, FileResult>> {
+fn unreadable(error: &io::Error) -> FileResult {
+    let vanished = error.kind() == io::ErrorKind::NotFound;
+    FileResult::Failed(if vanished { FailReason::Vanished } else { FailReason::Unreadable(plain(error)) })
+}
+
+/// Reads a file that is the same before and after.
+fn read_settled(root: &Root, path: &RelativePath, buffer: &mut Vec<u8>, limits: &FileLimits) -> io::Result<Result<FileStat, FileResult>> {
     for _ in 0..READS_MAX {
-        let mut file = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
+        let mut file = root.file(path)?;
         let before = file.metadata()?;
         if !before.is_file() {
             return Ok(Err(FileResult::Skipped(SkipReason::Special)));

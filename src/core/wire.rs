@@ -1,6 +1,6 @@
 //! What master and agents say to each other. Both sides import this and never each other.
 //!
-//! Only types and limits: the codec that turns them into bytes lives in `fleet_agent::net`.
+//! Only types: the codec that turns them into bytes lives in `fleet_agent::net`.
 
 pub mod message;
 pub mod record;

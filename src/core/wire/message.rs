@@ -1,6 +1,6 @@
 //! The messages. Every one carries the epoch and the agent's incarnation, so that a stale one is recognised.
 
-use alloc::{string::String, vec::Vec};
+use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
@@ -75,6 +75,3 @@ pub struct Progress {
     pub files: u32,
     pub bytes: u64,
 }
-
-/// A node's name for logs and screens.
-pub type NodeName = String;

@@ -38,7 +38,7 @@ pub(super) static GO: Language = Language {
             Node("select_statement"),
         ],
         flat: &[In("if_statement", "else"), In("break_statement", "label_name"), In("continue_statement", "label_name"), Node("goto_statement")],
-        nests: &["func_literal"],
+        nests: &[],
         logical: &["&&", "||"],
         ifs: &["if_statement"],
         calls: &[("call_expression", "function")],

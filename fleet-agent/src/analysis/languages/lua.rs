@@ -23,7 +23,7 @@ pub(super) static LUA: Language = Language {
     cognitive: Cognitive {
         structures: &[Node("if_statement"), Node("for_statement"), Node("while_statement"), Node("repeat_statement")],
         flat: &[Node("elseif_statement"), Node("else_statement"), Node("goto_statement")],
-        nests: &["function_definition"],
+        nests: &[],
         logical: &["and", "or"],
         ifs: &[],
         calls: &[("function_call", "name")],

@@ -56,7 +56,8 @@ pub(super) static SCALA: Language = Language {
         ],
         flat: &[In("if_expression", "else")],
         nests: &["lambda_expression", "case_block"],
-        logical: &["&&", "||"],
+        // `&&` and `||` are methods like any other to this grammar.
+        logical: &[],
         ifs: &["if_expression"],
         calls: &[("call_expression", "function")],
     },
