@@ -163,6 +163,7 @@ pub fn outcome(notices: &[Notice]) -> Answer {
     match refusal {
         None => Answer::Done,
         Some(Refusal::UnknownProject(project)) => Answer::Unknown(format!("there is no project {project}; `bitacora project ls` lists them")),
+        Some(Refusal::UnknownNode(node)) => Answer::Unknown(format!("there is no node {node}; `bitacora node ls` lists them")),
         Some(Refusal::UnknownJob(job)) => Answer::Unknown(format!("there is no job {job}; `bitacora job ls` lists them")),
         Some(Refusal::Superseded { job, by }) => Answer::Refused(format!("job {by} has taken the place of {job}")),
         Some(Refusal::NameTaken(name)) => Answer::Refused(format!("another project is called {name}")),

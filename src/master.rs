@@ -34,8 +34,6 @@ const TURN_EVENTS_MAX: usize = 256;
 const INBOX_MAX: usize = 16_384;
 /// How often whoever watches is told how far a job is, and asked whether to stop.
 const WATCH_EVERY: Duration = Duration::from_millis(100);
-/// The agent inside the process.
-const THIS_NODE: NodeId = NodeId(0);
 
 #[derive(Debug, thiserror::Error)]
 pub enum MasterError {
@@ -148,7 +146,7 @@ impl Master {
     /// Waits for the agent's first words, so that a job is cut for the slots that there are.
     fn hear_hello(&mut self) -> Result<(), MasterError> {
         match self.inbox.recv().map_err(|_| MasterError::AgentEnded)? {
-            Input::Agent(message) => self.turn([Event::Received { node: THIS_NODE, message }]).map(drop),
+            Input::Agent(message) => self.turn([Event::Received { node: NodeId::HERE, message }]).map(drop),
             Input::AgentEnded => Err(MasterError::AgentEnded),
             Input::Asked(_) => unreachable!("the socket opens after this"),
         }
@@ -172,7 +170,7 @@ impl Master {
             let (mut events, mut asked) = (Vec::new(), Vec::new());
             for input in self.wait()? {
                 match input {
-                    Input::Agent(message) => events.push(Event::Received { node: THIS_NODE, message }),
+                    Input::Agent(message) => events.push(Event::Received { node: NodeId::HERE, message }),
                     Input::AgentEnded => return Err(MasterError::AgentEnded),
                     Input::Asked(request) => asked.push(request),
                 }

@@ -105,6 +105,7 @@ impl Scan {
                         language: language.to_owned(),
                         complexity: complexity_in(base.as_ref(), &found.path),
                         cluster: 0,
+                        content: None,
                     });
                     Standing::Work(work.len() as u32 - 1)
                 }

@@ -397,7 +397,7 @@ impl Spent {
 fn accepted(notice: &Notice) -> Option<JobId> {
     match notice {
         Notice::JobAccepted(job) | Notice::JobResumed { job, .. } => Some(*job),
-        Notice::ProjectAdded(_) | Notice::JobChanged(_) | Notice::JobOver(_) | Notice::Refused(_) => None,
+        Notice::NodePaired(_) | Notice::NodeChanged(_) | Notice::ProjectAdded(_) | Notice::JobChanged(_) | Notice::JobOver(_) | Notice::Refused(_) => None,
     }
 }
 

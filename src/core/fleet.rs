@@ -23,10 +23,12 @@ use alloc::{
 };
 
 pub use effect::{Effect, Notice};
-pub use event::{Event, JobCommand, Refusal, Submission};
+pub use event::{Event, JobCommand, NodeCommand, Refusal, Submission};
 pub use fact::Fact;
 pub use jobs::TIMED_OUT;
-pub use ledger::{Job, JobSpec, JobStatus, JobType, Ledger, ListedFile, Priority, Project, ResultSummary, Spark, SparkState};
+pub use ledger::{
+    Availability, Job, JobSpec, JobStatus, JobType, Ledger, ListedFile, PairedNode, Priority, Project, ResultSummary, Spark, SparkState,
+};
 pub use membership::{Health, Node};
 pub use partition::Partitioning;
 pub use settings::Settings;
@@ -133,6 +135,9 @@ impl Fleet {
         self.on_deadlines(now, out);
         match event {
             Event::Woken => {}
+            Event::NodeJoined { name } => self.on_node_joined(now, name, out),
+            Event::NodeCommanded { node, command } => self.on_node_commanded(now, node, command, out),
+            Event::LinkLost { node } => self.on_link_lost(node, out),
             Event::ProjectAdded { name, root } => self.on_project_added(name, root, out),
             Event::ProjectRenamed { project, name } => self.on_project_renamed(project, name, out),
             Event::ProjectRemoved { project } => self.on_project_removed(now, project, out),
@@ -176,6 +181,10 @@ impl Fleet {
     }
 
     fn on_received(&mut self, now: Time, node: NodeId, message: Envelope<FromAgent>, out: &mut Vec<Effect>) {
+        if !self.admits(node) {
+            self.stale_messages += 1;
+            return;
+        }
         if let FromAgent::Hello { slots, fingerprint, held } = message.body {
             let slots = slots.min(SLOTS_MAX);
             return self.on_hello(now, node, Node::new(message.incarnation, slots, fingerprint, now), held, out);

@@ -20,9 +20,34 @@ pub struct Incarnation(pub u64);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Attempt(pub u32);
 
-/// A node of the fleet.
+/// A node of the fleet. Numbers are given at pairing and never again; 0 is the agent inside the master's own process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct NodeId(pub u64);
+
+impl NodeId {
+    /// The agent inside the master's own process: it reads the master's disk.
+    pub const HERE: NodeId = NodeId(0);
+
+    /// The node that is paired as the `counter`th thing of an epoch.
+    pub const fn counted(epoch: Epoch, counter: u32) -> NodeId {
+        NodeId((epoch.0 as u64) << 32 | counter as u64)
+    }
+}
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "n{}.{}", self.0 >> 32, self.0 as u32)
+    }
+}
+
+impl FromStr for NodeId {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let (epoch, counter) = text.strip_prefix('n').and_then(|rest| rest.split_once('.')).ok_or(IdError::Shape("n"))?;
+        Ok(NodeId::counted(Epoch(epoch.parse()?), counter.parse()?))
+    }
+}
 
 macro_rules! counted_id {
     ($(#[$doc:meta])* $name:ident, $letter:literal) => {

@@ -44,6 +44,7 @@ impl Master {
                         agent.send(message);
                     }
                 }
+                Effect::Disconnect { .. } => {}
                 Effect::StoreResult { job, round } => events.push(self.store_result(job, round)),
                 Effect::Publish(notice) => notices.push(notice),
             }
@@ -94,6 +95,6 @@ impl Master {
 fn into_fact(effect: Effect) -> Option<Fact> {
     match effect {
         Effect::Record(fact) => Some(fact),
-        Effect::Send { .. } | Effect::StoreResult { .. } | Effect::Publish(_) => None,
+        Effect::Send { .. } | Effect::Disconnect { .. } | Effect::StoreResult { .. } | Effect::Publish(_) => None,
     }
 }

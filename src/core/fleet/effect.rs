@@ -14,6 +14,10 @@ pub enum Effect {
         to: NodeId,
         message: Envelope<ToAgent>,
     },
+    /// Close the link of a node that was removed.
+    Disconnect {
+        node: NodeId,
+    },
     /// Merge the job's outcomes with its base, store the result, answer with `ResultStored` or `ResultNotStored`.
     StoreResult {
         job: JobId,
@@ -27,7 +31,7 @@ impl Effect {
     pub(super) const fn rank(&self) -> u8 {
         match self {
             Effect::Record(_) => 0,
-            Effect::Send { .. } | Effect::StoreResult { .. } => 1,
+            Effect::Send { .. } | Effect::Disconnect { .. } | Effect::StoreResult { .. } => 1,
             Effect::Publish(_) => 2,
         }
     }
@@ -36,6 +40,9 @@ impl Effect {
 /// What people and screens are told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
+    NodePaired(NodeId),
+    /// Its link, its health or what it may be given has changed.
+    NodeChanged(NodeId),
     ProjectAdded(ProjectId),
     JobAccepted(JobId),
     /// An unfinished job asked for the same; it goes on.

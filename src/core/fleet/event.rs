@@ -13,6 +13,18 @@ use crate::{
 pub enum Event {
     /// A deadline came; nothing else happened.
     Woken,
+    /// Somebody proved that it may join; its name is what it calls itself.
+    NodeJoined {
+        name: String,
+    },
+    NodeCommanded {
+        node: NodeId,
+        command: NodeCommand,
+    },
+    /// The link to a node is gone. What it runs it may still run: it is given the time to come back.
+    LinkLost {
+        node: NodeId,
+    },
     ProjectAdded {
         name: String,
         root: Vec<u8>,
@@ -42,6 +54,7 @@ pub enum Event {
     },
     /// The master is about to end in good order.
     Stopping,
+    /// The node's process is gone for certain.
     NodeDisconnected {
         node: NodeId,
     },
@@ -69,11 +82,21 @@ pub enum JobCommand {
     SetPriority(Priority),
 }
 
+/// What a person can do to a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NodeCommand {
+    Cordon,
+    Uncordon,
+    /// It belongs to the fleet no longer: its link is closed and its certificate is worth nothing.
+    Remove,
+}
+
 /// Why a request was not carried out. State is unchanged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     UnknownProject(ProjectId),
     UnknownJob(JobId),
+    UnknownNode(NodeId),
     /// A later job for the same has taken its place.
     Superseded {
         job: JobId,

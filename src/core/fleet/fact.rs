@@ -4,7 +4,7 @@ use alloc::{string::String, vec::Vec};
 
 use serde::{Deserialize, Serialize};
 
-use super::ledger::{JobSpec, ListedFile, Priority, ResultSummary};
+use super::ledger::{Availability, JobSpec, ListedFile, Priority, ResultSummary};
 use crate::{
     ids::{Attempt, Epoch, JobId, NodeId, ProjectId, SparkId},
     time::Time,
@@ -16,6 +16,19 @@ use crate::{
 pub enum Fact {
     EpochBegan {
         epoch: Epoch,
+        at: Time,
+    },
+    NodePaired {
+        node: NodeId,
+        name: String,
+        at: Time,
+    },
+    NodeAvailability {
+        node: NodeId,
+        availability: Availability,
+    },
+    NodeRemoved {
+        node: NodeId,
         at: Time,
     },
     ProjectAdded {
@@ -110,12 +123,15 @@ impl Fact {
     pub fn at(&self) -> Option<Time> {
         match self {
             Fact::EpochBegan { at, .. }
+            | Fact::NodePaired { at, .. }
+            | Fact::NodeRemoved { at, .. }
             | Fact::JobAccepted { at, .. }
             | Fact::JobCancelled { at, .. }
             | Fact::JobRetried { at, .. }
             | Fact::JobFailed { at, .. } => Some(*at),
             Fact::JobCompleted { result, .. } => Some(result.at),
-            Fact::ProjectAdded { .. }
+            Fact::NodeAvailability { .. }
+            | Fact::ProjectAdded { .. }
             | Fact::ProjectRenamed { .. }
             | Fact::ProjectRemoved { .. }
             | Fact::SparkStarted { .. }

@@ -22,8 +22,38 @@ pub struct Ledger {
     /// The latest time that a fact tells of: a master whose clock was set back goes on from here.
     #[serde(default)]
     pub latest: Time,
+    /// Those that were paired and not removed.
+    #[serde(default)]
+    pub nodes: BTreeMap<NodeId, PairedNode>,
     pub projects: BTreeMap<ProjectId, Project>,
     pub jobs: BTreeMap<JobId, Job>,
+}
+
+/// A node that belongs to the fleet, connected or not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PairedNode {
+    pub name: String,
+    pub paired_at: Time,
+    pub availability: Availability,
+}
+
+/// Whether a node is given work. A draining or removed node does not appear here yet: drain comes with moving work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Availability {
+    #[default]
+    Active,
+    /// It finishes what it has and is given nothing.
+    Cordoned,
+}
+
+impl Availability {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Availability::Active => "active",
+            Availability::Cordoned => "cordoned",
+        }
+    }
 }
 
 /// A source tree and its results.
@@ -137,6 +167,9 @@ pub struct ListedFile {
     pub complexity: u32,
     /// Files that import one another share a number; zero without a previous result.
     pub cluster: u32,
+    /// The hash of its bytes when it was listed, where nodes without this disk may be asked; `None` otherwise.
+    #[serde(default)]
+    pub content: Option<Digest>,
 }
 
 /// A job and how far it is.
@@ -255,6 +288,14 @@ impl Ledger {
                 self.epoch = *epoch;
                 self.counter = 0;
             }
+            Fact::NodePaired { node, name, at } => {
+                self.counter = node.0 as u32;
+                self.nodes.insert(*node, PairedNode { name: name.clone(), paired_at: *at, availability: Availability::Active });
+            }
+            Fact::NodeAvailability { node, availability } => {
+                self.nodes.get_mut(node).expect("facts speak of nodes that are paired").availability = *availability;
+            }
+            Fact::NodeRemoved { node, .. } => drop(self.nodes.remove(node)),
             Fact::ProjectAdded { project, name, root } => {
                 self.counter = project.counter;
                 self.projects.insert(*project, Project { name: name.clone(), root: root.clone(), history: Vec::new() });

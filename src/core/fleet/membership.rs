@@ -1,8 +1,8 @@
 //! Reactions about nodes: who is here, in which life, with what, and since when not heard.
 
-use alloc::{collections::BTreeSet, vec::Vec};
+use alloc::{collections::BTreeSet, string::String, vec::Vec};
 
-use super::{Effect, Fleet, Flight, Settings};
+use super::{Availability, Effect, Fact, Fleet, Flight, NodeCommand, Notice, Refusal, Settings};
 use crate::{
     ids::{Digest, Incarnation, NodeId, SparkId},
     time::Time,
@@ -18,6 +18,8 @@ pub struct Node {
     pub fingerprint: Digest,
     pub last_heard: Time,
     pub health: Health,
+    /// Is there a connection to it?
+    pub linked: bool,
     /// What was sent to it and is not over.
     pub held: BTreeSet<Held>,
 }
@@ -33,18 +35,19 @@ pub enum Health {
 
 impl Node {
     pub(super) fn new(incarnation: Incarnation, slots: u32, fingerprint: Digest, now: Time) -> Node {
-        Node { incarnation, slots, fingerprint, last_heard: now, health: Health::Healthy, held: BTreeSet::new() }
+        Node { incarnation, slots, fingerprint, last_heard: now, health: Health::Healthy, linked: true, held: BTreeSet::new() }
     }
 
     pub(super) fn heard(&mut self, now: Time) {
         self.last_heard = now;
         self.health = Health::Healthy;
+        self.linked = true;
     }
 
     /// Attempts it may be sent now.
     pub(super) fn credit(&self, settings: &Settings) -> u32 {
         let window = self.slots * (1 + settings.queued_per_slot);
-        if self.health >= Health::Unhealthy { 0 } else { window.saturating_sub(self.held.len() as u32) }
+        if self.health >= Health::Unhealthy || !self.linked { 0 } else { window.saturating_sub(self.held.len() as u32) }
     }
 
     fn health_at(&self, now: Time, settings: &Settings) -> Health {
@@ -70,6 +73,49 @@ impl Node {
 }
 
 impl Fleet {
+    /// Does the node belong to the fleet?
+    pub fn admits(&self, node: NodeId) -> bool {
+        node == NodeId::HERE || self.ledger.nodes.contains_key(&node)
+    }
+
+    /// Names are for people: one that is taken gets a number.
+    pub(super) fn on_node_joined(&mut self, now: Time, name: String, out: &mut Vec<Effect>) {
+        let is_taken = |name: &str| self.ledger.nodes.values().any(|node| node.name == name);
+        let numbered = (2_u32..).map(|number| alloc::format!("{name}-{number}"));
+        let name = core::iter::once(name.clone()).chain(numbered).find(|name| !is_taken(name)).expect("there are more numbers than nodes");
+        let node = NodeId::counted(self.ledger.epoch, self.ledger.counter + 1);
+        self.record(Fact::NodePaired { node, name, at: now }, out);
+        out.push(Effect::Publish(Notice::NodePaired(node)));
+    }
+
+    pub(super) fn on_node_commanded(&mut self, now: Time, node: NodeId, command: NodeCommand, out: &mut Vec<Effect>) {
+        let Some(paired) = self.ledger.nodes.get(&node) else {
+            return out.push(Effect::Publish(Notice::Refused(Refusal::UnknownNode(node))));
+        };
+        let availability = match command {
+            NodeCommand::Cordon => Availability::Cordoned,
+            NodeCommand::Uncordon => Availability::Active,
+            NodeCommand::Remove => {
+                self.record(Fact::NodeRemoved { node, at: now }, out);
+                self.lose(now, node, AttemptError::Interrupted, out);
+                out.push(Effect::Disconnect { node });
+                return out.push(Effect::Publish(Notice::NodeChanged(node)));
+            }
+        };
+        if paired.availability != availability {
+            self.record(Fact::NodeAvailability { node, availability }, out);
+        }
+        out.push(Effect::Publish(Notice::NodeChanged(node)));
+    }
+
+    /// It is given nothing until it is back. Its silence counts from when it was last heard.
+    pub(super) fn on_link_lost(&mut self, id: NodeId, out: &mut Vec<Effect>) {
+        if let Some(node) = self.nodes.get_mut(&id) {
+            node.linked = false;
+            out.push(Effect::Publish(Notice::NodeChanged(id)));
+        }
+    }
+
     /// A node introduces itself: what it still has of ours goes on, what it lost is given to somebody.
     pub(super) fn on_hello(&mut self, now: Time, id: NodeId, node: Node, held: Vec<Held>, out: &mut Vec<Effect>) {
         let incarnation = node.incarnation;
@@ -93,6 +139,7 @@ impl Fleet {
             self.give_up(now, spark, AttemptError::Interrupted, out);
         }
         self.cancel_strangers(id, listed.into_iter(), out);
+        out.push(Effect::Publish(Notice::NodeChanged(id)));
     }
 
     /// The list of a heartbeat is compared with what was sent: a lost task is sent again, a forgotten one is called off.
@@ -166,7 +213,7 @@ mod tests {
     };
 
     const NOW: Time = Time(1_000_000);
-    const NODE: NodeId = NodeId(1);
+    const NODE: NodeId = NodeId::HERE;
 
     fn recovered(facts: &[Fact]) -> Fleet {
         let mut ledger = crate::fleet::Ledger::default();
@@ -183,6 +230,10 @@ mod tests {
 
     fn says(body: FromAgent) -> Event {
         Event::Received { node: NODE, message: Envelope { epoch: crate::ids::Epoch(1), incarnation: Incarnation(1), body } }
+    }
+
+    fn hello_body() -> FromAgent {
+        FromAgent::Hello { slots: 1, fingerprint: Digest::default(), held: vec![] }
     }
 
     fn hello(held: Vec<Held>) -> Event {
@@ -209,7 +260,7 @@ mod tests {
             selection: vec![],
         };
         let path = RelativePath::new(b"a.c".to_vec()).unwrap();
-        let files = vec![ListedFile { path, size: 1, language: "c".into(), complexity: 0, cluster: 0 }];
+        let files = vec![ListedFile { path, size: 1, language: "c".into(), complexity: 0, cluster: 0, content: None }];
         handle(&mut fleet, NOW, Event::JobSubmitted(Submission { spec, files }));
         let job: JobId = *fleet.ledger().jobs.keys().next().unwrap();
         (fleet, SparkId { job, number: 0 })
@@ -267,6 +318,33 @@ mod tests {
         assert_eq!(fleet.ledger().jobs[&spark.job].status, JobStatus::Running);
         handle(&mut fleet, later + Span::from_secs(1), Event::Woken);
         assert_eq!(fleet.ledger().jobs[&spark.job].status, JobStatus::Failed);
+    }
+
+    #[test]
+    fn a_node_must_be_paired_and_ends_with_its_removal() {
+        let mut fleet = recovered(&[]);
+        let from = |node| Event::Received { node, message: Envelope { epoch: crate::ids::Epoch(1), incarnation: Incarnation(1), body: hello_body() } };
+        assert_eq!(handle(&mut fleet, NOW, from(NodeId(7))), [], "a stranger is not answered");
+        let out = handle(&mut fleet, NOW, Event::NodeJoined { name: "a".into() });
+        let Some(Effect::Publish(Notice::NodePaired(node))) = out.last() else { panic!("{out:?}") };
+        let node = *node;
+        handle(&mut fleet, NOW, Event::NodeJoined { name: "a".into() });
+        assert_eq!(fleet.ledger().nodes.values().map(|node| node.name.as_str()).collect::<Vec<_>>(), ["a", "a-2"]);
+        handle(&mut fleet, NOW, from(node));
+        assert!(fleet.view(NOW).nodes.iter().any(|view| view.id == node));
+        let out = handle(&mut fleet, NOW, Event::NodeCommanded { node, command: NodeCommand::Remove });
+        assert!(out.contains(&Effect::Disconnect { node }));
+        assert_eq!(handle(&mut fleet, NOW, from(node)), [], "what it still says is heard no more");
+    }
+
+    #[test]
+    fn a_lost_link_is_no_lost_work() {
+        let (mut fleet, spark) = busy(None);
+        handle(&mut fleet, NOW, Event::LinkLost { node: NODE });
+        let running = SparkState::Running { attempt: Attempt(1), node: NODE };
+        assert_eq!(fleet.ledger().spark(spark).unwrap().state, running);
+        handle(&mut fleet, NOW, hello(vec![Held { spark, attempt: Attempt(1) }]));
+        assert_eq!(fleet.ledger().spark(spark).unwrap().state, running, "it came back with it");
     }
 
     #[test]

@@ -148,6 +148,7 @@ mod tests {
             language: if i.is_multiple_of(3) { "c" } else { "go" }.into(),
             complexity: i % 50,
             cluster: i % 4,
+            content: None,
         };
         (0..count).map(file).collect()
     }

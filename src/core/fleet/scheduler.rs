@@ -5,7 +5,7 @@
 
 use alloc::vec::Vec;
 
-use super::{Effect, Fact, Fleet, Flight, JobStatus, Node, Priority, Runnable};
+use super::{Availability, Effect, Fact, Fleet, Flight, JobStatus, Node, Priority, Runnable};
 use crate::{
     ids::{Attempt, JobId, NodeId, SparkId},
     time::Time,
@@ -53,7 +53,8 @@ impl Fleet {
 
     pub(super) fn freest_node(&self, job: JobId) -> Option<NodeId> {
         let fingerprint = self.ledger.jobs[&job].spec.fingerprint;
-        let free = |(id, node): (&NodeId, &Node)| (node.fingerprint == fingerprint).then(|| (node.credit(&self.settings), *id));
+        let open = |id: &NodeId| self.ledger.nodes.get(id).is_none_or(|node| node.availability == Availability::Active);
+        let free = |(id, node): (&NodeId, &Node)| (node.fingerprint == fingerprint && open(id)).then(|| (node.credit(&self.settings), *id));
         let (credit, node) = self.nodes.iter().filter_map(free).max_by_key(|(credit, id)| (*credit, core::cmp::Reverse(*id)))?;
         (credit > 0).then_some(node)
     }
@@ -73,7 +74,7 @@ impl Fleet {
         let spark = &job.sparks[id.number as usize];
         let files = spark.files.iter().map(|&index| {
             let file = &job.files[index as usize];
-            TaskFile { index, path: file.path.clone(), language: file.language.clone() }
+            TaskFile { index, path: file.path.clone(), language: file.language.clone(), size: file.size, content: file.content }
         });
         Task {
             spark: id,

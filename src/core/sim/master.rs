@@ -46,16 +46,21 @@ pub(super) struct Stored {
 }
 
 impl Master {
-    pub(super) fn new(settings: Settings) -> Master {
+    /// With that many nodes that were paired long ago.
+    pub(super) fn new(settings: Settings, nodes: u32) -> Master {
+        let paired = |number| Fact::NodePaired { node: NodeId(number), name: alloc::format!("node-{number}"), at: Time(0) };
+        let journal: Vec<Fact> = (1..=u64::from(nodes)).map(paired).collect();
+        let mut durable = Ledger::default();
+        journal.iter().for_each(|fact| durable.apply(fact));
         Master {
             settings,
             fleet: None,
             life: 0,
             pending: Vec::new(),
             wake_at: None,
-            journal: Vec::new(),
+            journal,
             results: BTreeMap::new(),
-            durable: Ledger::default(),
+            durable,
             commits: 0,
             stale_messages: 0,
         }
@@ -249,6 +254,7 @@ impl Simulation {
                 self.oracle.on_sent(self.master.life, &message);
                 self.post_to_node(to, &message);
             }
+            Effect::Disconnect { .. } => {}
             Effect::StoreResult { job, round } => self.store_result(job, round),
             Effect::Publish(notice) => self.oracle.on_published(&notice),
         }
@@ -282,6 +288,9 @@ impl Simulation {
                 self.oracle.on_second_chance(*job);
             }
             Fact::EpochBegan { .. }
+            | Fact::NodePaired { .. }
+            | Fact::NodeAvailability { .. }
+            | Fact::NodeRemoved { .. }
             | Fact::ProjectAdded { .. }
             | Fact::ProjectRenamed { .. }
             | Fact::JobAccepted { .. }
@@ -331,7 +340,8 @@ impl Simulation {
     pub(super) fn on_disconnect_seen(&mut self, node: NodeId) {
         if self.master.fleet.is_some() {
             self.tally.one(Count::DisconnectReported);
-            self.tell_master(Event::NodeDisconnected { node });
+            let gone = self.dice.chance(3_000);
+            self.tell_master(if gone { Event::NodeDisconnected { node } } else { Event::LinkLost { node } });
         }
     }
 }

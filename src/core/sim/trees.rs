@@ -39,7 +39,7 @@ impl Tree {
 
     /// What every run must come to, whatever happens on the way.
     pub fn expected(&self) -> Vec<FileOutcome> {
-        let asked = |(index, file): (u32, &ListedFile)| TaskFile { index, path: file.path.clone(), language: file.language.clone() };
+        let asked = |(index, file): (u32, &ListedFile)| TaskFile { index, path: file.path.clone(), language: file.language.clone(), size: file.size, content: None };
         (0..).zip(&self.files).map(asked).map(|file| if is_deadly(&file) { quarantined(file.index) } else { outcome(&self.root, &file) }).collect()
     }
 }
@@ -48,7 +48,7 @@ fn file(version: u32, number: u32, deadly: bool, dice: &mut Dice) -> ListedFile 
     let end = if deadly { ".deadly" } else { "" };
     let path = RelativePath::new(format!("v{version}/d{}/f{number}.c{end}", number % 5).into()).expect("it is relative and has no odd part");
     let language = if number.is_multiple_of(3) { "c" } else { "go" }.into();
-    ListedFile { path, size: 10_000 + dice.below(250_000), language, complexity: dice.below(40) as u32, cluster: dice.below(4) as u32 }
+    ListedFile { path, size: 10_000 + dice.below(250_000), language, complexity: dice.below(40) as u32, cluster: dice.below(4) as u32, content: None }
 }
 
 pub(super) fn is_deadly(file: &TaskFile) -> bool {

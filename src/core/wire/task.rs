@@ -36,6 +36,12 @@ pub struct TaskFile {
     pub path: RelativePath,
     /// By its name; empty when only its first line can tell.
     pub language: String,
+    /// As it was listed.
+    #[serde(default)]
+    pub size: u64,
+    /// The hash of its bytes, for a node that does not read them off the master's disk.
+    #[serde(default)]
+    pub content: Option<Digest>,
 }
 
 /// What one file may cost. A file over a limit is named in the report.
