@@ -65,7 +65,14 @@ mod tests {
 
     #[test]
     fn imports_name_the_one_file_that_ends_like_them() {
-        let file = |path: &str| ListedFile { path: RelativePath::new(path.into()).unwrap(), size: 1, language: "python".into(), complexity: 0, cluster: 0, content: None };
+        let file = |path: &str| ListedFile {
+            path: RelativePath::new(path.into()).unwrap(),
+            size: 1,
+            language: "python".into(),
+            complexity: 0,
+            cluster: 0,
+            content: None,
+        };
         let places = by_ending(&[file("src/a/b.py"), file("src/c/b.py"), file("include/x.h")]);
         assert_eq!(resolve(&places, "a.b"), Some(0));
         assert_eq!(resolve(&places, "src.c.b"), Some(1));

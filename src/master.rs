@@ -2,7 +2,6 @@
 //!
 //! [`Master`] serves one command here: it runs with an agent inside the process and ends with the command.
 
-mod clock;
 mod perform;
 
 use std::{collections::HashMap, path::PathBuf, rc::Rc, time::Duration};
@@ -20,13 +19,13 @@ use fleet_agent::{
     isolation::ChildCommand,
 };
 
-pub use self::clock::now;
 use crate::{
     control::{self, Answer, Asked, ControlSocket, Request},
     data::{DataDirectory, DataError, Lock},
     journal::{Journal, JournalError},
     scan::Scan,
 };
+pub use fleet_agent::clock::now;
 
 /// Events handled in one turn, and so in one commit.
 const TURN_EVENTS_MAX: usize = 256;
@@ -98,7 +97,7 @@ impl Master {
     pub fn open(data: &DataDirectory, settings: Settings, waiting: impl FnOnce(&str)) -> Result<Master, MasterError> {
         let lock = data.lock(waiting)?;
         let (journal, recovered) = Journal::open(&data.journal())?;
-        clock::resume(recovered.ledger.latest);
+        fleet_agent::clock::resume(recovered.ledger.latest);
         let mut recovery = Vec::new();
         let fleet = Fleet::recover(settings, recovered.ledger, now(), &mut recovery);
         let (outbox, inbox) = crossbeam_channel::bounded(INBOX_MAX);
@@ -132,6 +131,7 @@ impl Master {
             incarnation: Incarnation(u64::from(self.fleet.epoch().0)),
             data: self.data.root().to_owned(),
             child: ChildCommand { program, arguments },
+            fetch: None,
         };
         let ended = Ended(self.outbox.clone());
         // A master that is gone hears nothing; the agent is joined right after.

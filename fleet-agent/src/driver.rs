@@ -28,19 +28,21 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use crate::{
     cache::{Cache, CacheError, CacheIndex},
     isolation::{self, ChildCommand},
-    work::{Worker, with_cause},
+    work::{Fetch, Worker, with_cause},
 };
 
 /// Messages that wait for an agent; its master blocks beyond that.
 const INBOX_MAX: usize = 16_384;
 
 /// What an agent needs to run.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Config {
     pub slots: u32,
     pub incarnation: Incarnation,
     pub data: std::path::PathBuf,
     pub child: ChildCommand,
+    /// Where contents come from that are not on this machine.
+    pub fetch: Option<Fetch>,
 }
 
 /// What reaches the loop.
@@ -66,6 +68,11 @@ impl AgentThread {
             .spawn(move || Driver::new(config, &cache, clock, tx, say).run(rx))
             .expect("the system can start a thread");
         Ok(AgentThread { inbox, thread: Some(thread) })
+    }
+
+    /// A connection to a master exists: the agent introduces itself.
+    pub fn connected(&self) {
+        let _ = self.inbox.send(Input::Event(Event::Connected));
     }
 
     /// Delivers a message from the master.
@@ -96,7 +103,7 @@ struct Driver<Say> {
 impl<Say: FnMut(Envelope<FromAgent>)> Driver<Say> {
     fn new(config: Config, cache: &Cache, clock: fn() -> Time, inbox: Sender<Input>, say: Say) -> Driver<Say> {
         let agent = Agent::new(config.incarnation, config.slots, cache.fingerprint());
-        let pool = Pool::start(config.slots, cache, &config.child, &inbox);
+        let pool = Pool::start(&config, cache, &inbox);
         Driver { agent, clock, say, pool, cancels: BTreeMap::new() }
     }
 
@@ -146,14 +153,15 @@ struct Pool {
 }
 
 impl Pool {
-    fn start(slots: u32, cache: &Cache, child: &ChildCommand, inbox: &Sender<Input>) -> Pool {
+    fn start(config: &Config, cache: &Cache, inbox: &Sender<Input>) -> Pool {
+        let slots = config.slots;
         let (tasks, queue) = crossbeam_channel::bounded::<(Task, Arc<AtomicBool>)>(slots as usize);
         let known = Arc::new(OnceLock::new());
         let thread = |number| {
-            let (queue, inbox, cache, child, known) = (queue.clone(), inbox.clone(), cache.clone(), child.clone(), Arc::clone(&known));
+            let (queue, inbox, cache, config, known) = (queue.clone(), inbox.clone(), cache.clone(), config.clone(), Arc::clone(&known));
             std::thread::Builder::new()
                 .name(format!("worker-{number}"))
-                .spawn(move || work(&queue, &inbox, &cache, &child, &known))
+                .spawn(move || work(&queue, &inbox, &cache, &config, &known))
                 .expect("the system can start a thread")
         };
         Pool { tasks, threads: (0..slots).map(thread).collect() }
@@ -172,14 +180,17 @@ impl Pool {
     }
 }
 
-fn work(queue: &Receiver<(Task, Arc<AtomicBool>)>, inbox: &Sender<Input>, cache: &Cache, child: &ChildCommand, known: &OnceLock<CacheIndex>) {
+fn work(queue: &Receiver<(Task, Arc<AtomicBool>)>, inbox: &Sender<Input>, cache: &Cache, config: &Config, known: &OnceLock<CacheIndex>) {
     let mut worker: Option<Worker<'_>> = None;
     for (task, cancel) in queue {
         let held = Held { spark: task.spark, attempt: task.attempt };
         let result = if task.isolated {
-            isolation::run(child, &task, &cancel)
+            match &config.fetch {
+                Some(fetch) => isolation::run_elsewhere(&config.child, &task, fetch, &config.data, &cancel),
+                None => isolation::run(&config.child, &task, &cancel),
+            }
         } else {
-            let worker = worker.get_or_insert_with(|| Worker::new(cache, known.get_or_init(|| look_through(cache))));
+            let worker = worker.get_or_insert_with(|| Worker::new(cache, known.get_or_init(|| look_through(cache)), config.fetch.clone()));
             run_guarded(worker, &task, &cancel, inbox)
         };
         if inbox.send(Input::Event(Event::Ended { held, result })).is_err() {

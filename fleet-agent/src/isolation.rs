@@ -5,18 +5,22 @@
 
 use std::{
     io::{self, Read, Write},
-    os::unix::process::ExitStatusExt,
+    os::unix::{ffi::OsStrExt, process::ExitStatusExt},
+    path::Path,
     process::{Child, Command, ExitStatus, Stdio},
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
-use bitacora_core::wire::task::{AttemptError, SparkOutput, Task};
+use bitacora_core::{
+    paths::RelativePath,
+    wire::task::{AttemptError, SparkOutput, Task},
+};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     cache::{Cache, CacheIndex},
-    work::{Worker, with_cause},
+    work::{Fetch, Worker, with_cause},
 };
 
 /// The largest task or output between parent and child.
@@ -31,6 +35,25 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 pub struct ChildCommand {
     pub program: std::path::PathBuf,
     pub arguments: Vec<std::ffi::OsString>,
+}
+
+/// Runs a task whose files are elsewhere: their contents are laid into a folder of their own for the child to read.
+pub fn run_elsewhere(command: &ChildCommand, task: &Task, fetch: &Fetch, folder: &Path, cancel: &AtomicBool) -> Result<SparkOutput, AttemptError> {
+    let storage = |error: io::Error| AttemptError::Storage(format!("cannot keep the contents of a spark: {error}"));
+    let place = tempfile::Builder::new().prefix("spark-").tempdir_in(folder).map_err(storage)?;
+    let mut here = Task { root: place.path().as_os_str().as_bytes().to_vec(), ..task.clone() };
+    for file in &mut here.files {
+        // One at a time: the child reads them from the disk, so none need be in memory.
+        let contents = file.content.map(|name| fetch(&[name])).transpose().map_err(|error| AttemptError::Storage(with_cause(&error)))?;
+        file.path = RelativePath::new(file.index.to_string().into_bytes()).expect("a number is a path");
+        if let Some(Some(bytes)) = contents.and_then(|mut contents| contents.pop()) {
+            std::fs::write(place.path().join(file.index.to_string()), bytes).map_err(storage)?;
+        }
+    }
+    let mut output = run(command, &here, cancel)?;
+    // How it lay in that folder says nothing about the file.
+    output.files.iter_mut().for_each(|outcome| outcome.stat = None);
+    Ok(output)
 }
 
 /// Runs a task in a child and waits for it.
@@ -90,7 +113,7 @@ fn describe(status: ExitStatus) -> String {
 pub fn serve_one(cache: &Cache) -> io::Result<()> {
     let task: Task = read_message(&mut io::stdin().lock())?;
     let known = if task.use_cache { cache.index().map_err(|error| io::Error::other(with_cause(&error)))? } else { CacheIndex::default() };
-    let result = Worker::new(cache, &known).run(&task, &AtomicBool::new(false), &mut |_| {});
+    let result = Worker::new(cache, &known, None).run(&task, &AtomicBool::new(false), &mut |_| {});
     write_message(&mut io::stdout().lock(), &result)
 }
 

@@ -4,6 +4,8 @@
 //! - [`listing`] finds the files of a tree.
 //! - [`blobs`] keeps bytes by their hash; [`pack`] lays records and their symbols into one blob; [`cache`] finds a record again.
 //! - [`root`] opens files of a project and none outside of it.
+//! - [`net`] is how nodes find, trust and reach one another.
+//! - [`link`] is an agent's life with a master over the network.
 //! - [`work`] runs one spark; [`isolation`] runs it in a child process; [`driver`] is the loop that does both for a master.
 #[cfg(windows)]
 compile_error!("Bitácora fleets runs on Linux, macOS and Termux; Windows is not supported (use WSL)");
@@ -11,9 +13,12 @@ compile_error!("Bitácora fleets runs on Linux, macOS and Termux; Windows is not
 pub mod analysis;
 pub mod blobs;
 pub mod cache;
+pub mod clock;
 pub mod driver;
 pub mod isolation;
+pub mod link;
 pub mod listing;
+pub mod net;
 pub mod pack;
 pub mod root;
 pub mod work;

@@ -1,11 +1,15 @@
 //! Running one spark: read each file once, find its record or make it, pack the new ones.
 
 use std::{
+    collections::VecDeque,
     fs::File,
     io::{self, Read},
     os::unix::ffi::OsStrExt,
     path::Path,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use bitacora_core::{
@@ -24,6 +28,7 @@ use crate::{
     blobs,
     cache::{Cache, CacheIndex},
     listing::{plain, stat_of},
+    net::transfer::{TransferError, WANTED_MAX},
     pack::PackWriter,
     root::Root,
 };
@@ -33,17 +38,25 @@ const READS_MAX: u32 = 3;
 /// Bytes analysed between two words of progress.
 const PROGRESS_BYTES: u64 = 512 << 10;
 
+/// Bytes of file contents that are asked for at once.
+const FETCH_BYTES: u64 = 8 << 20;
+
+/// Brings contents that are not on this machine, in the order of their names. Blocks.
+pub type Fetch = Arc<dyn Fn(&[Digest]) -> Result<Vec<Option<Vec<u8>>>, TransferError> + Send + Sync>;
+
 /// Runs sparks on one thread.
 pub struct Worker<'a> {
     pub engine: Engine,
-    pub cache: &'a Cache,
-    pub known: &'a CacheIndex,
-    pub buffer: Vec<u8>,
+    cache: &'a Cache,
+    known: &'a CacheIndex,
+    /// Where contents come from that a task names; `None` where the tree is on this machine's disk.
+    fetch: Option<Fetch>,
+    buffer: Vec<u8>,
 }
 
 impl<'a> Worker<'a> {
-    pub fn new(cache: &'a Cache, known: &'a CacheIndex) -> Worker<'a> {
-        Worker { engine: Engine::default(), cache, known, buffer: Vec::new() }
+    pub fn new(cache: &'a Cache, known: &'a CacheIndex, fetch: Option<Fetch>) -> Worker<'a> {
+        Worker { engine: Engine::default(), cache, known, fetch, buffer: Vec::new() }
     }
 
     /// Runs a task to its end, or until `cancel` is set.
@@ -52,16 +65,16 @@ impl<'a> Worker<'a> {
         let mut output = SparkOutput::default();
         let mut bytes = 0;
         let mut reported = 0;
-        let root = Root::open(Path::new(std::ffi::OsStr::from_bytes(&task.root)));
+        let mut source = match &self.fetch {
+            Some(fetch) => Source::Elsewhere { fetch: Arc::clone(fetch), ahead: VecDeque::new() },
+            None => Source::Here(Root::open(Path::new(std::ffi::OsStr::from_bytes(&task.root)))),
+        };
         for (files, file) in (1..).zip(&task.files) {
             if cancel.load(Ordering::Relaxed) {
                 return Err(AttemptError::Cancelled);
             }
-            let outcome = match &root {
-                Ok(root) => self.file(root, task, file, &mut pack, &mut output.cached, cancel)?,
-                Err(error) => FileOutcome { index: file.index, stat: None, result: unreadable(error) },
-            };
-            bytes += outcome.stat.map_or(0, |stat| stat.size);
+            let outcome = self.file(&mut source, task, file, &mut pack, &mut output.cached, cancel)?;
+            bytes += file.size;
             output.files.push(outcome);
             if bytes - reported >= PROGRESS_BYTES {
                 reported = bytes;
@@ -90,42 +103,87 @@ impl<'a> Worker<'a> {
 
     fn file(
         &mut self,
-        root: &Root,
+        source: &mut Source,
         task: &Task,
         file: &TaskFile,
         pack: &mut PackWriter,
         cached: &mut u32,
         cancel: &AtomicBool,
     ) -> Result<FileOutcome, AttemptError> {
-        let outcome = |stat, result| Ok(FileOutcome { index: file.index, stat, result });
-        let stat = match read_settled(root, &file.path, &mut self.buffer, &task.limits) {
-            Ok(Ok(stat)) => stat,
-            Ok(Err(reason)) => return outcome(None, reason),
-            Err(error) => return outcome(None, unreadable(&error)),
+        // Content that was analysed before, under whatever name, need not be here.
+        if let (Some(content), Some(language), Source::Elsewhere { .. }) = (file.content, LanguageIndex::by_name(&file.language), &source)
+            && let Some((record, summary)) = self.find(task, content, language)
+        {
+            *cached += 1;
+            return Ok(FileOutcome { index: file.index, stat: None, result: analysed(content, language, record, summary) });
+        }
+        let (stat, size) = match self.load(source, task, file)? {
+            Loaded::Settled(stat) => (Some(stat), stat.size),
+            Loaded::Content => (None, self.buffer.len() as u64),
+            Loaded::Nothing(reason) => return Ok(FileOutcome { index: file.index, stat: None, result: reason }),
         };
+        let result = self.result(task, file, size, pack, cached, cancel)?;
+        Ok(FileOutcome { index: file.index, stat, result })
+    }
+
+    /// What comes of the bytes in the buffer.
+    fn result(
+        &mut self,
+        task: &Task,
+        file: &TaskFile,
+        size: u64,
+        pack: &mut PackWriter,
+        cached: &mut u32,
+        cancel: &AtomicBool,
+    ) -> Result<FileResult, AttemptError> {
         let language = LanguageIndex::by_name(&file.language).or_else(|| classify::language_by_shebang(&self.buffer));
-        let Some(language) = language else {
-            return outcome(Some(stat), FileResult::Skipped(SkipReason::UnknownLanguage));
-        };
-        if stat.size > task.limits.bytes_max {
-            return outcome(Some(stat), FileResult::Skipped(SkipReason::Oversized));
+        let Some(language) = language else { return Ok(FileResult::Skipped(SkipReason::UnknownLanguage)) };
+        if size > task.limits.bytes_max {
+            return Ok(FileResult::Skipped(SkipReason::Oversized));
         }
         if let Some(reason) = classify::skip_reason(&self.buffer, language) {
-            return outcome(Some(stat), FileResult::Skipped(reason));
+            return Ok(FileResult::Skipped(reason));
         }
         let content = blobs::digest(&self.buffer);
         if let Some((record, summary)) = self.find(task, content, language) {
             *cached += 1;
-            return outcome(Some(stat), analysed(content, language, record, summary));
+            return Ok(analysed(content, language, record, summary));
         }
         match self.engine.analyse(&self.buffer, language, &task.limits, cancel) {
             Ok(record) => {
                 let entry = pack.add(content, &record);
-                outcome(Some(stat), analysed(content, language, RecordRef { pack: THIS_PACK, entry }, record))
+                Ok(analysed(content, language, RecordRef { pack: THIS_PACK, entry }, record))
             }
             Err(AnalysisError::Cancelled) => Err(AttemptError::Cancelled),
-            Err(AnalysisError::TooComplex(_) | AnalysisError::TooLarge(_)) => outcome(Some(stat), FileResult::Failed(FailReason::TooComplex)),
-            Err(AnalysisError::TimedOut(_)) => outcome(Some(stat), FileResult::Failed(FailReason::TimedOut)),
+            Err(AnalysisError::TooComplex(_) | AnalysisError::TooLarge(_)) => Ok(FileResult::Failed(FailReason::TooComplex)),
+            Err(AnalysisError::TimedOut(_)) => Ok(FileResult::Failed(FailReason::TimedOut)),
+        }
+    }
+
+    /// Puts a file's bytes into the buffer.
+    fn load(&mut self, source: &mut Source, task: &Task, file: &TaskFile) -> Result<Loaded, AttemptError> {
+        match source {
+            Source::Here(Err(error)) => Ok(Loaded::Nothing(unreadable(error))),
+            Source::Here(Ok(root)) => Ok(match read_settled(root, &file.path, &mut self.buffer, &task.limits) {
+                Ok(Ok(stat)) => Loaded::Settled(stat),
+                Ok(Err(reason)) => Loaded::Nothing(reason),
+                Err(error) => Loaded::Nothing(unreadable(&error)),
+            }),
+            Source::Elsewhere { fetch, ahead } => {
+                let Some(wanted) = file.content else { return Ok(Loaded::Nothing(FileResult::Failed(FailReason::Vanished))) };
+                if ahead.front().is_none_or(|(name, _)| *name != wanted) {
+                    let next = task.files.iter().skip_while(|next| next.index != file.index);
+                    *ahead = fetch_ahead(fetch, next).map_err(|error| AttemptError::Storage(with_cause(&error)))?;
+                }
+                match ahead.pop_front() {
+                    Some((_, Some(bytes))) => {
+                        self.buffer = bytes;
+                        Ok(Loaded::Content)
+                    }
+                    // It was there when it was listed, and has changed or gone since.
+                    Some((_, None)) | None => Ok(Loaded::Nothing(FileResult::Failed(FailReason::Changing))),
+                }
+            }
         }
     }
 
@@ -135,6 +193,38 @@ impl<'a> Worker<'a> {
         let reference = task.use_cache.then(|| self.known.find(&key)).flatten()?;
         Some((reference, self.cache.record(reference).ok()?))
     }
+}
+
+/// Where the files of a task are.
+enum Source {
+    /// In a folder on this machine.
+    Here(io::Result<Root>),
+    /// With the master, by content; some of it fetched ahead.
+    Elsewhere { fetch: Fetch, ahead: VecDeque<Content> },
+}
+
+/// A name and its bytes, where they are still to be had.
+type Content = (Digest, Option<Vec<u8>>);
+
+enum Loaded {
+    /// As it lies on this disk.
+    Settled(FileStat),
+    /// As its name says.
+    Content,
+    Nothing(FileResult),
+}
+
+/// Some of the contents that come next, this one at least.
+fn fetch_ahead<'t>(fetch: &Fetch, files: impl Iterator<Item = &'t TaskFile>) -> Result<VecDeque<Content>, TransferError> {
+    let mut bytes = 0;
+    let within = |file: &&TaskFile| {
+        let first = bytes == 0;
+        bytes += file.size.max(1);
+        first || bytes <= FETCH_BYTES
+    };
+    let names: Vec<Digest> = files.take_while(within).filter_map(|file| file.content).take(WANTED_MAX).collect();
+    let contents = fetch(&names)?;
+    Ok(names.into_iter().zip(contents).collect())
 }
 
 /// Stands for the pack that is being written; no hash is known to be zero.

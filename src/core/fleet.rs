@@ -26,9 +26,7 @@ pub use effect::{Effect, Notice};
 pub use event::{Event, JobCommand, NodeCommand, Refusal, Submission};
 pub use fact::Fact;
 pub use jobs::TIMED_OUT;
-pub use ledger::{
-    Availability, Job, JobSpec, JobStatus, JobType, Ledger, ListedFile, PairedNode, Priority, Project, ResultSummary, Spark, SparkState,
-};
+pub use ledger::{Availability, Job, JobSpec, JobStatus, JobType, Ledger, ListedFile, PairedNode, Priority, Project, ResultSummary, Spark, SparkState};
 pub use membership::{Health, Node};
 pub use partition::Partitioning;
 pub use settings::Settings;

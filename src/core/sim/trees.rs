@@ -39,7 +39,8 @@ impl Tree {
 
     /// What every run must come to, whatever happens on the way.
     pub fn expected(&self) -> Vec<FileOutcome> {
-        let asked = |(index, file): (u32, &ListedFile)| TaskFile { index, path: file.path.clone(), language: file.language.clone(), size: file.size, content: None };
+        let asked =
+            |(index, file): (u32, &ListedFile)| TaskFile { index, path: file.path.clone(), language: file.language.clone(), size: file.size, content: None };
         (0..).zip(&self.files).map(asked).map(|file| if is_deadly(&file) { quarantined(file.index) } else { outcome(&self.root, &file) }).collect()
     }
 }

@@ -61,7 +61,7 @@ pub enum FromAgent {
 }
 
 /// An attempt that an agent has: queued, running, or finished and not yet acknowledged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Held {
     pub spark: SparkId,
     pub attempt: Attempt,

@@ -1,4 +1,4 @@
-//! The clock: the only place where the master reads one.
+//! The clock: the only place where a driver reads one.
 
 use std::{
     sync::Mutex,
@@ -17,8 +17,8 @@ pub fn now() -> Time {
     advance(Time(wall))
 }
 
-/// Goes on from a time that an earlier master has seen.
-pub(super) fn resume(latest: Time) {
+/// Goes on from a time that an earlier life of this process has seen.
+pub fn resume(latest: Time) {
     advance(latest);
 }
 

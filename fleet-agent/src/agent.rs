@@ -1,0 +1,169 @@
+//! The process around the agent: its folder, its identity, its signals. It says little, on stderr.
+
+use std::{
+    fs::{self, File},
+    io::{Read, Write},
+    net::{SocketAddr, ToSocketAddrs},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::{Context, bail};
+use bitacora_core::ids::Incarnation;
+use etcetera::BaseStrategy;
+use fleet_agent::{
+    analysis,
+    cache::Cache,
+    clock,
+    driver::{self, AgentThread, Config},
+    isolation::ChildCommand,
+    link::{self, LinkError},
+    net::{
+        join::{self, JoinError, JoinToken},
+        quic::{Endpoint, ListenerKeys, Settings},
+        tls::{Identity, NodeKey, TlsError},
+    },
+};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{Arguments, Command};
+
+/// A join token is one line of about a hundred characters.
+const TOKEN_BYTES_MAX: u64 = 4096;
+/// The port for joining is the one after that for nodes.
+const JOIN_PORT_AFTER: u16 = 1;
+
+/// For people; nobody listening is no trouble.
+pub fn tell(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// 4 for what has to do with trust, 1 for the rest.
+pub fn exit_code(error: &anyhow::Error) -> u8 {
+    let refused = |error: &LinkError| matches!(error, LinkError::Refused(_));
+    if error.is::<JoinError>() || error.is::<TlsError>() || error.downcast_ref().is_some_and(refused) { 4 } else { 1 }
+}
+
+pub fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let data = data_folder(arguments.data_dir.as_deref())?;
+    if let Some(Command::RunSpark) = arguments.command {
+        return Ok(driver::child_main(&data)?);
+    }
+    let _lock = lock(&data)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().context("cannot start the network's threads")?;
+    runtime.block_on(serve(&arguments, &data))
+}
+
+async fn serve(arguments: &Arguments, data: &Path) -> anyhow::Result<()> {
+    let master = master_address(arguments.peer.as_deref(), data)?;
+    let identity = identity(arguments, data, master).await?;
+    let cache = Cache::open(data, analysis::fingerprint())?;
+    let (uplink, session) = link::uplink(cache.packs().clone());
+    let config = Config {
+        slots: arguments.cores.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32)),
+        incarnation: incarnation(data)?,
+        data: data.to_owned(),
+        child: child(data)?,
+        fetch: Some(uplink.fetch()),
+    };
+    let say = uplink.clone();
+    let agent = Arc::new(AgentThread::start(config, clock::now, move |message| say.say(message))?);
+    let any: SocketAddr = if master.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0_u16; 8], 0).into() };
+    let (endpoint, _listener) = Endpoint::open(any, &identity, &ListenerKeys::load_or_create(data)?, Settings::default())?;
+    tell(&format!("node {} dials {master}", identity.peer().node));
+    let ended = tokio::select! {
+        error = session.run(&endpoint, master, &agent) => Err(error.into()),
+        stopped = stop_signal() => stopped,
+    };
+    endpoint.close_cleanly().await;
+    // Joins the threads: what runs is cancelled, and the master gives it to others.
+    tokio::task::spawn_blocking(move || drop(agent)).await.context("the agent's threads did not end well")?;
+    ended
+}
+
+async fn stop_signal() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot watch for signals")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for signals")?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+/// The one this node has, or one for a token.
+async fn identity(arguments: &Arguments, data: &Path, master: SocketAddr) -> anyhow::Result<Identity> {
+    let Some(file) = &arguments.join_file else {
+        let none = "this node belongs to no fleet yet: give it --join-file with a token of `bitacora node token`";
+        return Identity::load(data).context(none);
+    };
+    if let Ok(identity) = Identity::load(data) {
+        tell("this node belongs to a fleet already; the token is not used");
+        return Ok(identity);
+    }
+    let token: JoinToken = read_token(file)?.parse().map_err(|error| anyhow::anyhow!("{} holds no token: {error}", file.display()))?;
+    let mut address = master;
+    address.set_port(master.port() + JOIN_PORT_AFTER);
+    let identity = join::join(address, &token, NodeKey::generate()?).await?;
+    identity.save(data)?;
+    Ok(identity)
+}
+
+fn read_token(file: &Path) -> anyhow::Result<String> {
+    let mut text = String::new();
+    let read = match file.as_os_str().as_encoded_bytes() {
+        b"-" => std::io::stdin().take(TOKEN_BYTES_MAX).read_to_string(&mut text),
+        _ => File::open(file).and_then(|file| file.take(TOKEN_BYTES_MAX).read_to_string(&mut text)),
+    };
+    read.with_context(|| format!("cannot read {}", file.display()))?;
+    Ok(text)
+}
+
+/// Where the master is: as given, and remembered.
+fn master_address(given: Option<&str>, data: &Path) -> anyhow::Result<SocketAddr> {
+    let memory = data.join("master");
+    let text = match given {
+        Some(text) => text.to_owned(),
+        None => fs::read_to_string(&memory).context("the master's address is not known: give it with --peer HOST:PORT")?,
+    };
+    let mut found = text.trim().to_socket_addrs().with_context(|| format!("{:?} is no address", text.trim()))?;
+    let Some(address) = found.next() else { bail!("{:?} has no address", text.trim()) };
+    if given.is_some() {
+        fs::write(&memory, &text).with_context(|| format!("cannot write {}", memory.display()))?;
+    }
+    Ok(address)
+}
+
+/// This life's number: higher than every earlier one's, whatever became of the clock.
+fn incarnation(data: &Path) -> anyhow::Result<Incarnation> {
+    let place = data.join("incarnation");
+    let last = fs::read_to_string(&place).ok().and_then(|text| text.trim().parse::<u64>().ok()).unwrap_or(0);
+    let number = clock::now().0.max(last + 1);
+    fs::write(&place, number.to_string()).with_context(|| format!("cannot write {}", place.display()))?;
+    Ok(Incarnation(number))
+}
+
+fn child(data: &Path) -> anyhow::Result<ChildCommand> {
+    let program = std::env::current_exe().context("cannot find this program's own file")?;
+    Ok(ChildCommand { program, arguments: vec!["--data-dir".into(), data.into(), "run-spark".into()] })
+}
+
+fn data_folder(given: Option<&Path>) -> anyhow::Result<PathBuf> {
+    let folder = match given {
+        Some(folder) => folder.to_owned(),
+        None => etcetera::choose_base_strategy().context("there is no home folder; name one with --data-dir")?.data_dir().join("fleet-agent"),
+    };
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    Ok(folder)
+}
+
+/// One agent a folder.
+fn lock(data: &Path) -> anyhow::Result<File> {
+    let path = data.join("lock");
+    let file = File::options().write(true).create(true).truncate(false).open(&path).with_context(|| format!("cannot open {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => bail!("another fleet-agent runs on {}; give this one its own --data-dir", data.display()),
+        Err(fs::TryLockError::Error(error)) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
+    }
+}

@@ -1,0 +1,271 @@
+//! An agent's life with its master over the network: dial, say Hello, work, and dial again when the link is lost.
+//!
+//! The loop of [`crate::driver`] does not know of any of this: what it says while there is no link is dropped, and said
+//! again after the next Hello. Before a result is sent, the packs that it names are delivered.
+
+use std::{collections::HashSet, net::SocketAddr, sync::Arc, time::Duration};
+
+use bitacora_core::{
+    ids::{Digest, NodeId},
+    wire::{
+        Envelope, FromAgent, ToAgent,
+        message::Held,
+        task::{FileResult, SparkOutput},
+    },
+};
+use serde::{Deserialize, Serialize};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+
+use crate::{
+    blobs::Blobs,
+    driver::AgentThread,
+    net::{
+        codec::{CodecError, Kind, Received, RequestId},
+        quic::{Connection, Endpoint, FrameReceiver, FrameSender, Link, QuicError},
+        transfer::{self, TransferError},
+    },
+    work::Fetch,
+};
+
+/// Messages to the master that wait for the link; more are dropped, and said again with the next heartbeat.
+const OUTBOX_MAX: usize = 4096;
+/// For the answer to our Hello.
+const WELCOME_MAX: Duration = Duration::from_secs(5);
+/// Between two attempts to reach the master: doubled each time, from the first to the second.
+const REDIAL_FIRST: Duration = Duration::from_millis(100);
+const REDIAL_MAX: Duration = Duration::from_secs(5);
+/// How long a spark waits for the link before it is given up: the master notices a lost node in less.
+const LINK_MAX: Duration = Duration::from_secs(30);
+
+/// What a node says of itself when it has dialled.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Greeting {
+    /// Of the program.
+    pub version: String,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    #[error("the link to the master failed")]
+    Quic(#[from] QuicError),
+    #[error("the master sent what cannot be read")]
+    Codec(#[from] CodecError),
+    #[error("the master did not answer")]
+    Silent,
+    #[error("the master refused this node: {0}")]
+    Refused(String),
+    #[error("the master ended the link")]
+    Ended,
+}
+
+/// The agent's way to whatever master it is linked with now.
+#[derive(Clone)]
+pub struct Uplink {
+    messages: mpsc::Sender<Envelope<FromAgent>>,
+    link: watch::Receiver<Option<Link>>,
+    runtime: tokio::runtime::Handle,
+}
+
+/// The other end of an [`Uplink`].
+pub struct Session {
+    messages: mpsc::Receiver<Envelope<FromAgent>>,
+    link: watch::Sender<Option<Link>>,
+    packs: Blobs,
+}
+
+/// The two ends. To be called inside a tokio runtime.
+pub fn uplink(packs: Blobs) -> (Uplink, Session) {
+    let (messages_tx, messages) = mpsc::channel(OUTBOX_MAX);
+    let (link_tx, link) = watch::channel(None);
+    let uplink = Uplink { messages: messages_tx, link, runtime: tokio::runtime::Handle::current() };
+    (uplink, Session { messages, link: link_tx, packs })
+}
+
+impl Uplink {
+    /// Never blocks: heartbeats are made by the one who calls this.
+    pub fn say(&self, message: Envelope<FromAgent>) {
+        // Without a link, or behind a full one, it is as good as lost on the way.
+        let _ = self.messages.try_send(message);
+    }
+
+    /// How a worker thread gets contents from the master.
+    pub fn fetch(&self) -> Fetch {
+        let (link, runtime) = (self.link.clone(), self.runtime.clone());
+        Arc::new(move |names: &[Digest]| runtime.block_on(fetch(link.clone(), names)))
+    }
+}
+
+/// Over the link that is there, or the next one.
+async fn fetch(mut link: watch::Receiver<Option<Link>>, names: &[Digest]) -> Result<Vec<Option<Vec<u8>>>, TransferError> {
+    let linked = timeout(LINK_MAX, link.wait_for(Option::is_some)).await;
+    let current = linked.ok().and_then(Result::ok).and_then(|link| link.clone()).ok_or(TransferError::Ended)?;
+    let mut contents = Vec::with_capacity(names.len());
+    transfer::fetch(&current, names, |_, blob| contents.push(blob)).await?;
+    Ok(contents)
+}
+
+impl Session {
+    /// Stays linked with the master until the master refuses this node for good.
+    pub async fn run(mut self, endpoint: &Endpoint, master: SocketAddr, agent: &AgentThread) -> LinkError {
+        let mut wait = REDIAL_FIRST;
+        loop {
+            let error = match dial(endpoint, master).await {
+                Ok(connection) => {
+                    wait = REDIAL_FIRST;
+                    let error = self.serve(connection, agent).await;
+                    self.link.send_replace(None);
+                    error
+                }
+                Err(error) => error,
+            };
+            if matches!(error, LinkError::Refused(_)) {
+                return error;
+            }
+            sleep(wait).await;
+            wait = (wait * 2).min(REDIAL_MAX);
+        }
+    }
+
+    /// Carries messages both ways until the link is lost.
+    async fn serve(&mut self, connection: Connection, agent: &AgentThread) -> LinkError {
+        let Connection { link, mut tx, mut rx } = connection;
+        // What was said before is of a link that is gone; the Hello that follows says it again.
+        while self.messages.try_recv().is_ok() {}
+        self.link.send_replace(Some(link.clone()));
+        agent.connected();
+        let mut deliveries = Deliveries::new(link, self.packs.clone());
+        loop {
+            let event = tokio::select! {
+                message = self.messages.recv() => Happened::Said(message),
+                message = deliveries.next() => Happened::Delivered(message),
+                received = rx.receive() => Happened::Received(received),
+            };
+            let done = match event {
+                Happened::Said(None) => Err(LinkError::Ended),
+                Happened::Said(Some(message)) => match deliveries.take(message) {
+                    Some(message) => send(&mut tx, &message).await,
+                    None => Ok(()),
+                },
+                Happened::Delivered(message) => send(&mut tx, &message).await,
+                Happened::Received(received) => received.map_err(LinkError::from).and_then(|received| hear(received, agent)),
+            };
+            if let Err(error) = done {
+                return error;
+            }
+        }
+    }
+}
+
+enum Happened {
+    Said(Option<Envelope<FromAgent>>),
+    Delivered(Envelope<FromAgent>),
+    Received(Result<Option<Received>, QuicError>),
+}
+
+async fn send(tx: &mut FrameSender, message: &Envelope<FromAgent>) -> Result<(), LinkError> {
+    Ok(tx.send(Kind::FromAgent, RequestId(0), message).await?)
+}
+
+fn hear(received: Option<Received>, agent: &AgentThread) -> Result<(), LinkError> {
+    match received {
+        Some(Received::Frame(frame)) if frame.kind == Kind::ToAgent => {
+            agent.send(frame.body::<Envelope<ToAgent>>()?);
+            Ok(())
+        }
+        Some(Received::Frame(frame)) if frame.kind == Kind::Refused => Err(LinkError::Refused(frame.body()?)),
+        // A newer master may say more than this agent knows; what it needs an answer to it asks again.
+        Some(Received::Frame(_) | Received::Unsupported(_)) => Ok(()),
+        None => Err(LinkError::Ended),
+    }
+}
+
+/// Connected means that our Hello was answered: in TLS 1.3 a refusal only shows at the first read.
+async fn dial(endpoint: &Endpoint, master: SocketAddr) -> Result<Connection, LinkError> {
+    let mut connection = endpoint.dial(master, NodeId::HERE).await?;
+    let greeting = Greeting { version: env!("CARGO_PKG_VERSION").to_owned() };
+    connection.tx.send(Kind::Hello, RequestId(1), &greeting).await?;
+    timeout(WELCOME_MAX, welcome(&mut connection.rx)).await.map_err(|_| LinkError::Silent)??;
+    Ok(connection)
+}
+
+async fn welcome(rx: &mut FrameReceiver) -> Result<(), LinkError> {
+    match rx.receive().await? {
+        Some(Received::Frame(frame)) if frame.kind == Kind::Welcome => Ok(()),
+        Some(Received::Frame(frame)) if frame.kind == Kind::Refused => Err(LinkError::Refused(frame.body()?)),
+        Some(_) | None => Err(LinkError::Ended),
+    }
+}
+
+/// Results whose packs are on their way: each result follows its packs.
+struct Deliveries {
+    link: Link,
+    packs: Blobs,
+    /// Kept by the master, as far as this connection knows.
+    kept: HashSet<Digest>,
+    under_way: HashSet<Held>,
+    tasks: JoinSet<Delivery>,
+}
+
+/// A result, the packs that it waited for, and whether they are there now.
+type Delivery = (Envelope<FromAgent>, Vec<Digest>, Result<(), TransferError>);
+
+impl Deliveries {
+    fn new(link: Link, packs: Blobs) -> Deliveries {
+        Deliveries { link, packs, kept: HashSet::new(), under_way: HashSet::new(), tasks: JoinSet::new() }
+    }
+
+    /// Gives a message back that can go at once; keeps a result until its packs are there.
+    fn take(&mut self, message: Envelope<FromAgent>) -> Option<Envelope<FromAgent>> {
+        let FromAgent::Finished { spark, attempt, output } = &message.body else { return Some(message) };
+        let missing: Vec<Digest> = packs_of(output).into_iter().filter(|pack| !self.kept.contains(pack)).collect();
+        if missing.is_empty() {
+            return Some(message);
+        }
+        // A heartbeat repeats what was not acknowledged; once on its way is enough.
+        if self.under_way.insert(Held { spark: *spark, attempt: *attempt }) {
+            let (link, packs) = (self.link.clone(), self.packs.clone());
+            self.tasks.spawn(async move {
+                let delivered = deliver_all(&link, &packs, &missing).await;
+                (message, missing, delivered)
+            });
+        }
+        None
+    }
+
+    /// The next result whose packs are there. Pending while there is none. Cancel-safe.
+    async fn next(&mut self) -> Envelope<FromAgent> {
+        loop {
+            let Some(done) = self.tasks.join_next().await else { std::future::pending().await };
+            let (message, packs, delivered) = done.expect("a delivery neither panics nor is ended while its link is served");
+            if let FromAgent::Finished { spark, attempt, .. } = message.body {
+                self.under_way.remove(&Held { spark, attempt });
+            }
+            // What failed is tried again when the agent repeats the result: with its next heartbeat, or over the next link.
+            if delivered.is_ok() {
+                self.kept.extend(packs);
+                return message;
+            }
+        }
+    }
+}
+
+async fn deliver_all(link: &Link, packs: &Blobs, names: &[Digest]) -> Result<(), TransferError> {
+    for &name in names {
+        let packs = packs.clone();
+        let read = async move { tokio::task::spawn_blocking(move || packs.read(name).ok()).await.ok().flatten() };
+        transfer::deliver(link, name, read).await?;
+    }
+    Ok(())
+}
+
+fn packs_of(output: &SparkOutput) -> HashSet<Digest> {
+    let pack = |result: &FileResult| match result {
+        FileResult::Analysed { record, .. } => Some(record.pack),
+        FileResult::Skipped(_) | FileResult::Failed(_) => None,
+    };
+    output.files.iter().filter_map(|outcome| pack(&outcome.result)).collect()
+}

@@ -1,0 +1,47 @@
+//! `fleet-agent`: a headless node. Joins a fleet once, then dials its master and runs what it is sent.
+
+mod agent;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+/// A worker node of a Bitácora fleet.
+///
+/// Give it a token that `bitacora node token` printed once; from then on it needs none.
+#[derive(Parser)]
+#[command(name = "fleet-agent", version, max_term_width = 100)]
+struct Arguments {
+    /// Where its key, its cache and its results are kept, instead of the platform's folder
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// The master's address, HOST:PORT; kept from the first time on
+    #[arg(long, value_name = "ADDR")]
+    peer: Option<String>,
+    /// A file with a join token, or - for stdin; never the token itself, which other users would see
+    #[arg(long, value_name = "FILE")]
+    join_file: Option<PathBuf>,
+    /// Sparks that run at the same time; as many as there are cores if not given
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    cores: Option<u32>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// One spark for a parent process
+    #[command(hide = true)]
+    RunSpark,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match agent::run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            agent::tell(&format!("error: {error:#}"));
+            ExitCode::from(agent::exit_code(&error))
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Blobs over a stream of their own: asked for by name, compressed, bounded, checked when they arrive.
+//!
+//! ```text
+//! who wants              who has                 who has               who keeps
+//!   | -- BlobWanted ------> |                      | -- BlobOffered ----> |
+//!   | <-- BlobHead -------- |  once for each name  | <-- BlobWanted ----- |  with the name, or without: it is there
+//!   | <-- BlobPart … ------ |                      | -- BlobHead -------> |
+//!                                                  | -- BlobPart … -----> |
+//!                                                  | <-- BlobKept ------- |
+//! ```
+
+use bitacora_core::ids::Digest;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    codec::{CodecError, Frame, Kind, Received, RequestId},
+    quic::{Link, QuicError, Transfer},
+};
+use crate::blobs;
+
+/// Of a blob before compression; a frame holds any part.
+const PART_BYTES: usize = 512 << 10;
+/// A blob above this is refused: more than any file that may be analysed, and than any pack of a spark's results.
+pub const BLOB_BYTES_MAX: u64 = 1 << 30;
+/// Names in one request.
+pub const WANTED_MAX: usize = 4096;
+/// What is taken of memory for a blob before any of it has arrived.
+const RESERVED_BYTES_MAX: u64 = 8 << 20;
+
+#[derive(Debug, thiserror::Error)]
+pub enum TransferError {
+    #[error("the link failed")]
+    Link(#[from] QuicError),
+    #[error("the other side ended the transfer")]
+    Ended,
+    #[error("the other side sent {0:?} where a part of a transfer was due")]
+    Unexpected(Kind),
+    #[error("the other side refused: {0}")]
+    Refused(String),
+    #[error("blob {0} has {1} bytes, more than the {BLOB_BYTES_MAX} that are taken")]
+    TooLarge(Digest, u64),
+    #[error("a part of blob {0} does not unpack")]
+    Part(Digest),
+    #[error("blob {0} is not what its name says")]
+    Corrupt(Digest),
+}
+
+impl From<CodecError> for TransferError {
+    fn from(error: CodecError) -> TransferError {
+        TransferError::Link(error.into())
+    }
+}
+
+/// Names that somebody asks for.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Wanted {
+    pub names: Vec<Digest>,
+}
+
+/// The one blob that is offered.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Offered {
+    pub name: Digest,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Head {
+    /// `None` when it is not here.
+    bytes: Option<u64>,
+}
+
+/// Asks for blobs; hands each to `take`, in the order of the names, `None` for one that is not there.
+pub async fn fetch(link: &Link, names: &[Digest], mut take: impl FnMut(usize, Option<Vec<u8>>)) -> Result<(), TransferError> {
+    for (group, names) in names.chunks(WANTED_MAX).enumerate() {
+        let mut transfer = link.open_transfer().await?;
+        transfer.tx.send(Kind::BlobWanted, RequestId(1), &Wanted { names: names.to_vec() }).await?;
+        for (place, name) in names.iter().enumerate() {
+            take(group * WANTED_MAX + place, receive(&mut transfer, *name).await?);
+        }
+    }
+    Ok(())
+}
+
+/// Sends a blob to the other side unless it has it; returns when it is kept there.
+pub async fn deliver(link: &Link, name: Digest, read: impl Future<Output = Option<Vec<u8>>>) -> Result<(), TransferError> {
+    let mut transfer = link.open_transfer().await?;
+    transfer.tx.send(Kind::BlobOffered, RequestId(1), &Offered { name }).await?;
+    let wanted: Wanted = expect(&mut transfer, Kind::BlobWanted).await?.body()?;
+    if !wanted.names.contains(&name) {
+        return Ok(());
+    }
+    send(&mut transfer, read.await).await?;
+    expect(&mut transfer, Kind::BlobKept).await?;
+    Ok(())
+}
+
+/// Sends one blob, or that it is not here.
+pub async fn send(transfer: &mut Transfer, blob: Option<Vec<u8>>) -> Result<(), TransferError> {
+    let bytes = blob.as_ref().map(|blob| blob.len() as u64);
+    transfer.tx.send(Kind::BlobHead, RequestId(1), &Head { bytes }).await?;
+    for part in blob.as_deref().unwrap_or_default().chunks(PART_BYTES) {
+        let packed = lz4_flex::block::compress_prepend_size(part);
+        transfer.tx.send_raw(Kind::BlobPart, RequestId(1), Bytes::from(packed)).await?;
+    }
+    Ok(())
+}
+
+/// Receives one blob, whole and checked; `None` when the other side does not have it.
+pub async fn receive(transfer: &mut Transfer, name: Digest) -> Result<Option<Vec<u8>>, TransferError> {
+    let head: Head = expect(transfer, Kind::BlobHead).await?.body()?;
+    let Some(bytes) = head.bytes else { return Ok(None) };
+    if bytes > BLOB_BYTES_MAX {
+        return Err(TransferError::TooLarge(name, bytes));
+    }
+    let mut blob = Vec::with_capacity(bytes.min(RESERVED_BYTES_MAX) as usize);
+    while (blob.len() as u64) < bytes {
+        let part = expect(transfer, Kind::BlobPart).await?;
+        let unpacked = unpack(&part.payload).filter(|part| !part.is_empty() && (blob.len() + part.len()) as u64 <= bytes);
+        blob.extend_from_slice(&unpacked.ok_or(TransferError::Part(name))?);
+    }
+    if blobs::digest(&blob) != name {
+        return Err(TransferError::Corrupt(name));
+    }
+    Ok(Some(blob))
+}
+
+/// At most a part's size is unpacked, whatever the bytes promise.
+fn unpack(packed: &[u8]) -> Option<Vec<u8>> {
+    let (size, _) = packed.split_first_chunk()?;
+    let size = u32::from_le_bytes(*size) as usize;
+    (size <= PART_BYTES).then(|| lz4_flex::block::decompress_size_prepended(packed).ok()).flatten()
+}
+
+/// The next frame, if it is of this kind.
+pub async fn expect(transfer: &mut Transfer, kind: Kind) -> Result<Frame, TransferError> {
+    match transfer.rx.receive().await? {
+        Some(Received::Frame(frame)) if frame.kind == kind => Ok(frame),
+        Some(Received::Frame(frame)) if frame.kind == Kind::Refused => Err(TransferError::Refused(frame.body().unwrap_or_default())),
+        Some(Received::Frame(frame)) => Err(TransferError::Unexpected(frame.kind)),
+        Some(Received::Unsupported(_)) => Err(TransferError::Unexpected(Kind::Unsupported)),
+        None => Err(TransferError::Ended),
+    }
+}
