@@ -7,9 +7,11 @@ mod export;
 mod import;
 mod job;
 mod metrics;
+mod node;
 mod output;
 mod project;
 mod schema;
+mod serve;
 mod symbols;
 
 use std::path::PathBuf;
@@ -19,7 +21,7 @@ use clap::{Parser, Subcommand};
 use self::output::Streams;
 use crate::{data::DataDirectory, exit::Exit};
 
-/// Analyses source trees on this machine, and later on a fleet.
+/// Analyses source trees, on this machine or on a fleet.
 #[derive(Parser)]
 #[command(name = "bitacora", version, max_term_width = 100, arg_required_else_help = true)]
 struct Arguments {
@@ -44,6 +46,9 @@ enum Command {
     Job(job::JobCommand),
     #[command(subcommand)]
     Cache(cache::CacheCommand),
+    Serve(serve::Serve),
+    #[command(subcommand)]
+    Node(node::NodeCommand),
     Export(export::Export),
     Import(import::Import),
     Schema(schema::Schema),
@@ -88,6 +93,8 @@ impl Command {
             Command::Project(command) => command.run(context),
             Command::Job(command) => command.run(context),
             Command::Cache(command) => command.run(context),
+            Command::Serve(command) => command.run(context),
+            Command::Node(command) => command.run(context),
             Command::Export(command) => command.run(context),
             Command::Import(command) => command.run(context),
             Command::Schema(command) => command.run(),

@@ -15,8 +15,10 @@ use std::{
 };
 
 use bitacora_core::{
-    fleet::{JobCommand, Notice, Pending, Priority, Refusal},
-    ids::JobId,
+    fleet::{JobCommand, JobType, JobView, NodeCommand, Notice, Partitioning, Pending, Priority, Refusal},
+    ids::{JobId, NodeId, ProjectId},
+    time::{Span, Time},
+    wire::task::FileLimits,
 };
 use crossbeam_channel::Sender;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -26,11 +28,67 @@ const MESSAGE_BYTES_MAX: u32 = 1 << 20;
 /// A peer that says nothing for this long is dropped.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Listing a tree of tens of millions of lines takes minutes on a slow disk.
+const LISTING_MAX: Duration = Duration::from_secs(3600);
+/// Requests that are heard at the same time.
+const CONVERSATIONS_MAX: usize = 32;
+
 /// What can be asked of a running master.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Request {
-    Command { job: JobId, command: Command },
-    Explain { job: JobId },
+    Command {
+        job: JobId,
+        command: Command,
+    },
+    Explain {
+        job: JobId,
+    },
+    /// Have a tree analysed by the fleet.
+    Analyse(Wish),
+    Progress {
+        job: JobId,
+    },
+    Nodes,
+    Node {
+        node: NodeId,
+        command: NodeWish,
+    },
+    /// A token for a node of this name to join with.
+    Token {
+        name: String,
+    },
+}
+
+/// What somebody wants analysed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wish {
+    /// An absolute folder on the master.
+    pub root: Vec<u8>,
+    pub job_type: JobType,
+    pub priority: Priority,
+    pub partitioning: Partitioning,
+    pub limits: FileLimits,
+    pub use_cache: bool,
+    pub timeout: Option<Span>,
+    pub selection: Vec<String>,
+}
+
+/// [`NodeCommand`] as it is spoken on the socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NodeWish {
+    Cordon,
+    Uncordon,
+    Remove,
+}
+
+impl From<NodeWish> for NodeCommand {
+    fn from(wish: NodeWish) -> NodeCommand {
+        match wish {
+            NodeWish::Cordon => NodeCommand::Cordon,
+            NodeWish::Uncordon => NodeCommand::Uncordon,
+            NodeWish::Remove => NodeCommand::Remove,
+        }
+    }
 }
 
 /// [`JobCommand`] as it is spoken on the socket.
@@ -65,6 +123,69 @@ pub enum Answer {
     Unknown(String),
     /// Why the job does not run, or is not finished.
     Reasons(Vec<String>),
+    /// This master ends with its command: wait for it, and do it then.
+    Busy,
+    Submitted(Submitted),
+    Progress(Progress),
+    Nodes(Vec<NodeState>),
+    Token {
+        /// A secret: it goes to the person who asked and nowhere else.
+        token: String,
+        seconds: u64,
+        /// Where the master listens.
+        address: String,
+    },
+}
+
+/// A job that was accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Submitted {
+    pub job: JobId,
+    pub project: ProjectId,
+    /// Of the files that are not known.
+    pub bytes: u64,
+    pub unchanged: bool,
+}
+
+/// How far a job is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    pub over: bool,
+    pub stage: String,
+    pub files: u64,
+    pub files_done: u64,
+    pub bytes: u64,
+    pub bytes_done: u64,
+    pub bytes_per_second: u64,
+    pub seconds_to_go: Option<u64>,
+}
+
+impl Progress {
+    pub fn of(view: &JobView) -> Progress {
+        Progress {
+            over: view.status.is_over(),
+            stage: view.stage.name().to_owned(),
+            files: view.files,
+            files_done: view.files_done,
+            bytes: view.bytes,
+            bytes_done: view.bytes_done,
+            bytes_per_second: view.bytes_per_second,
+            seconds_to_go: view.eta_seconds(),
+        }
+    }
+}
+
+/// A node of the fleet, linked or not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeState {
+    pub id: String,
+    pub name: String,
+    pub availability: String,
+    pub health: String,
+    pub slots: u32,
+    /// Attempts that it holds.
+    pub sparks: u32,
+    pub paired_at: Time,
 }
 
 /// A request on its way to the master's loop.
@@ -88,9 +209,16 @@ impl ControlSocket {
         }
         let listener = Reach::of(path)?.bind()?;
         std::thread::Builder::new().name("control".into()).spawn(move || {
+            let (free, taken) = crossbeam_channel::bounded::<()>(CONVERSATIONS_MAX);
             for stream in listener.incoming().flatten() {
-                // One at a time: a slow peer costs the next one its patience and the master nothing.
-                let _ = serve(stream, &deliver);
+                // More than that wait in the system's own queue.
+                let _ = free.send(());
+                let (deliver, taken) = (deliver.clone(), taken.clone());
+                std::thread::spawn(move || {
+                    // Whoever asked may be gone; that is no trouble of the master's.
+                    let _ = serve(stream, &deliver);
+                    let _ = taken.recv();
+                });
             }
         })?;
         Ok(ControlSocket { path: path.to_owned() })
@@ -109,8 +237,9 @@ fn serve(mut stream: UnixStream, deliver: &impl Fn(Asked)) -> io::Result<()> {
     stream.set_write_timeout(Some(PATIENCE))?;
     let request = read(&mut stream)?;
     let (answer, answered) = crossbeam_channel::bounded(1);
+    let patience = if matches!(request, Request::Analyse(_)) { LISTING_MAX } else { PATIENCE };
     deliver(Asked { request, answer });
-    let answer = answered.recv_timeout(PATIENCE).unwrap_or_else(|_| Answer::Refused("the master is ending".to_owned()));
+    let answer = answered.recv_timeout(patience).unwrap_or_else(|_| Answer::Refused("the master is ending".to_owned()));
     write(&mut stream, &answer)
 }
 
@@ -149,7 +278,8 @@ pub fn ask(path: &Path, request: &Request) -> io::Result<Option<Answer>> {
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => return Ok(None),
         connected => connected?,
     };
-    stream.set_read_timeout(Some(2 * PATIENCE))?;
+    let patience = if matches!(request, Request::Analyse(_)) { LISTING_MAX } else { 2 * PATIENCE };
+    stream.set_read_timeout(Some(patience))?;
     write(&mut stream, request)?;
     read(&mut stream).map(Some)
 }

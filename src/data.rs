@@ -56,6 +56,11 @@ impl DataDirectory {
         self.root.join("results")
     }
 
+    /// Keys and certificates.
+    pub fn trust(&self) -> PathBuf {
+        self.root.join("trust")
+    }
+
     /// The same folder as the cache's: see [`fleet_agent::cache::Cache`].
     pub fn packs(&self) -> PathBuf {
         self.root.join("packs")

@@ -7,6 +7,7 @@
 //! - [`journal`] keeps the facts; [`manifest`] is the blob that holds a result's rows.
 //! - [`scan`] lists a tree and sees what of it is known, [`selection`] says which part of it is meant; [`result`] reads results back, [`search`] finds symbols in them.
 //! - [`archive`] is the state of a data directory as one file.
+//! - [`links`] are the links to the nodes of the fleet, [`trust`] is by what they are known.
 //! - [`control`] is how another process talks to a running master.
 //! - [`report`] writes results in the formats people and programs read; [`cli`] is the command line.
 //!
@@ -20,6 +21,7 @@ pub mod data;
 pub mod dependencies;
 pub mod exit;
 pub mod journal;
+pub mod links;
 pub mod manifest;
 pub mod master;
 pub mod report;
@@ -27,3 +29,4 @@ pub mod result;
 pub mod scan;
 pub mod search;
 pub mod selection;
+pub mod trust;

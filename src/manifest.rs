@@ -9,6 +9,8 @@
 //!         size u64, modified i64, changed i64, inode u64, content 32) | packs x 32 | paths | details | overview
 //! ```
 
+use std::collections::HashSet;
+
 use bitacora_core::{
     aggregate::{LanguageTotals, Totals},
     ids::Digest,
@@ -259,6 +261,15 @@ impl Manifest {
         Ok(overview)
     }
 
+    /// Files whose content an earlier result does not have at their path.
+    pub fn changed_since(&self, earlier: Option<&Manifest>) -> HashSet<Vec<u8>> {
+        let same = |row: &Row<'_>| {
+            let before = earlier.and_then(|earlier| earlier.find(row.path_bytes(), row.number()));
+            before.is_some_and(|before| before.is_analysed() && row.is_analysed() && before.content() == row.content())
+        };
+        self.rows().filter(|row| !same(row)).map(|row| row.path_bytes().to_vec()).collect()
+    }
+
     pub fn len(&self) -> u32 {
         self.rows
     }
@@ -326,6 +337,11 @@ impl<'m> Row<'m> {
         LANGUAGES.get(usize::from(self.bytes()[9])).map_or("", |language| language.name)
     }
 
+    /// The hash of the file's bytes; zero where it was not analysed.
+    pub fn content(&self) -> Digest {
+        Digest(self.bytes()[52..84].try_into().expect("a row is this long"))
+    }
+
     pub fn is_analysed(&self) -> bool {
         self.bytes()[8] == Kind::Analysed as u8
     }
@@ -345,7 +361,7 @@ impl<'m> Row<'m> {
         let unreadable = |_| ManifestError("a detail in it cannot be read");
         match self.bytes()[8] {
             0 => Ok(FileResult::Analysed {
-                content: Digest(self.bytes()[52..84].try_into().expect("a row is this long")),
+                content: self.content(),
                 language: self.language().to_owned(),
                 record: self.record().ok_or(ManifestError("a row in it names no pack"))?,
                 summary: rmp_serde::from_slice(detail).map_err(unreadable)?,

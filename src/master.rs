@@ -3,8 +3,9 @@
 //! [`Master`] serves one command here: it runs with an agent inside the process and ends with the command.
 
 mod perform;
+mod serve;
 
-use std::{collections::HashMap, path::PathBuf, rc::Rc, time::Duration};
+use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
 
 use bitacora_core::{
     fleet::{Effect, Event, Fact, Fleet, JobView, Ledger, Notice, Settings, Submission},
@@ -23,6 +24,7 @@ use crate::{
     control::{self, Answer, Asked, ControlSocket, Request},
     data::{DataDirectory, DataError, Lock},
     journal::{Journal, JournalError},
+    links::{LinkEvent, LinksError},
     scan::Scan,
 };
 pub use fleet_agent::clock::now;
@@ -44,6 +46,10 @@ pub enum MasterError {
     Blob(#[from] BlobError),
     #[error("the cache cannot be opened")]
     Cache(#[from] CacheError),
+    #[error("the fleet's keys cannot be used")]
+    Trust(#[from] fleet_agent::net::tls::TlsError),
+    #[error(transparent)]
+    Links(#[from] LinksError),
     #[error("the agent inside this process has ended")]
     AgentEnded,
 }
@@ -61,6 +67,8 @@ enum Input {
     /// The agent's thread is over, whether or not it was asked to end.
     AgentEnded,
     Asked(Asked),
+    Link(LinkEvent),
+    Listed(Box<serve::Listed>),
 }
 
 /// Says that the agent's thread is over by being dropped there, after a panic too.
@@ -80,8 +88,10 @@ pub struct Master {
     data: DataDirectory,
     results: Blobs,
     /// By the listing that a job names.
-    scans: HashMap<Digest, Rc<Scan>>,
+    scans: HashMap<Digest, Arc<Scan>>,
     agent: Option<AgentThread>,
+    /// The links to the nodes, of a master that stays.
+    serving: Option<serve::Serving>,
     inbox: Receiver<Input>,
     outbox: Sender<Input>,
     _control: Option<ControlSocket>,
@@ -110,6 +120,7 @@ impl Master {
             results,
             scans: HashMap::new(),
             agent: None,
+            serving: None,
             inbox,
             outbox,
             _control: None,
@@ -148,7 +159,7 @@ impl Master {
         match self.inbox.recv().map_err(|_| MasterError::AgentEnded)? {
             Input::Agent(message) => self.turn([Event::Received { node: NodeId::HERE, message }]).map(drop),
             Input::AgentEnded => Err(MasterError::AgentEnded),
-            Input::Asked(_) => unreachable!("the socket opens after this"),
+            Input::Asked(_) | Input::Link(_) | Input::Listed(_) => unreachable!("the socket opens after this"),
         }
     }
 
@@ -158,7 +169,7 @@ impl Master {
     }
 
     /// Submits a job for a scanned tree.
-    pub fn submit(&mut self, submission: Submission, scan: Rc<Scan>) -> Result<Vec<Notice>, MasterError> {
+    pub fn submit(&mut self, submission: Submission, scan: Arc<Scan>) -> Result<Vec<Notice>, MasterError> {
         self.scans.insert(submission.spec.listing, scan);
         self.turn([Event::JobSubmitted(submission)])
     }
@@ -173,6 +184,7 @@ impl Master {
                     Input::Agent(message) => events.push(Event::Received { node: NodeId::HERE, message }),
                     Input::AgentEnded => return Err(MasterError::AgentEnded),
                     Input::Asked(request) => asked.push(request),
+                    Input::Link(_) | Input::Listed(_) => unreachable!("a master of one command has no links"),
                 }
             }
             events.push(Event::Woken);
@@ -203,7 +215,12 @@ impl Master {
     }
 
     fn answer(&mut self, asked: &Asked) -> Result<(), MasterError> {
-        let answer = match asked.request {
+        let answer = match asked.request.clone() {
+            Request::Analyse(_) => Answer::Busy,
+            Request::Progress { job } => self.progress(job),
+            Request::Nodes => Answer::Nodes(self.nodes()),
+            Request::Token { name } => self.issue_token(name),
+            Request::Node { node, command } => control::outcome(&self.turn([Event::NodeCommanded { node, command: command.into() }])?),
             Request::Explain { job } => Answer::Reasons(self.fleet.explain(job).iter().map(control::describe).collect()),
             Request::Command { job, command } => control::outcome(&self.turn([Event::JobCommanded { job, command: command.into() }])?),
         };

@@ -1,6 +1,10 @@
 //! A tree as it is now, compared with its last result: what is known, what is to be done.
 
-use std::{collections::HashSet, path::Path};
+use std::{
+    collections::HashSet,
+    path::Path,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use bitacora_core::{
     aggregate::{Aggregate, Totals},
@@ -12,8 +16,11 @@ use bitacora_core::{
     wire::task::{FailReason, FileLimits, FileResult, FileStat, SkipReason},
 };
 use fleet_agent::{
-    blobs::Blobs,
+    analysis::{LanguageIndex, classify},
+    blobs::{self, Blobs},
     listing::{self, ListingError, Verdict},
+    root::Root,
+    work,
 };
 
 use crate::{
@@ -151,16 +158,63 @@ impl Scan {
         Ok(writer.finish())
     }
 
+    /// Names what is to be done by its content, for nodes that do not read this disk. What cannot be read, or is decided
+    /// by its first line, is no work for anybody; answers with the rest.
+    pub fn name_contents(&mut self, root: &Root, work: Vec<ListedFile>, threads: usize, limits: &FileLimits) -> Vec<ListedFile> {
+        let named = in_parallel(&work, threads, |file| content_of(root, file, limits));
+        let (mut rest, mut numbers) = (Vec::with_capacity(work.len()), Vec::with_capacity(work.len()));
+        for (file, content) in work.into_iter().zip(named) {
+            numbers.push(content.map(|content| {
+                rest.push(ListedFile { content: Some(content), ..file });
+                rest.len() as u32 - 1
+            }));
+        }
+        for entry in &mut self.files {
+            if let Standing::Work(number) = &entry.standing {
+                entry.standing = match &numbers[*number as usize] {
+                    Ok(number) => Standing::Work(*number),
+                    Err(decided) => Standing::Decided(FileResult::clone(decided)),
+                };
+            }
+        }
+        rest
+    }
+
     /// Was any file of the selection found?
     pub fn holds_any(&self, selection: &Selection) -> bool {
         self.files.iter().any(|entry| selection.includes(entry.path.as_bytes()))
     }
+}
 
-    /// The files that the base says nothing about.
-    pub fn changed_paths(&self) -> HashSet<Vec<u8>> {
-        let changed = self.files.iter().filter(|entry| matches!(entry.standing, Standing::Work(_)));
-        changed.map(|entry| entry.path.as_bytes().to_vec()).collect()
+fn content_of(root: &Root, file: &ListedFile, limits: &FileLimits) -> Result<Digest, Box<FileResult>> {
+    let mut bytes = Vec::new();
+    let stat = match work::read_settled(root, &file.path, &mut bytes, limits) {
+        Ok(settled) => settled?,
+        Err(error) => return Err(Box::new(work::unreadable(&error))),
+    };
+    if stat.size <= limits.bytes_max {
+        return Ok(blobs::digest(&bytes));
     }
+    let known = LanguageIndex::by_name(&file.language).or_else(|| classify::language_by_shebang(&bytes)).is_some();
+    Err(Box::new(FileResult::Skipped(if known { SkipReason::Oversized } else { SkipReason::UnknownLanguage })))
+}
+
+/// In the order of `items`, each thread taking the next one that is left.
+fn in_parallel<Item: Sync, Out: Send>(items: &[Item], threads: usize, work: impl Fn(&Item) -> Out + Sync) -> Vec<Out> {
+    let next = AtomicUsize::new(0);
+    let share = || {
+        let take = || {
+            let place = next.fetch_add(1, Ordering::Relaxed);
+            items.get(place).map(|item| (place, item))
+        };
+        std::iter::from_fn(take).map(|(place, item)| (place, work(item))).collect::<Vec<_>>()
+    };
+    let mut done: Vec<(usize, Out)> = std::thread::scope(|scope| {
+        let shares: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(share)).collect();
+        shares.into_iter().flat_map(|share| share.join().expect("reading a file does not panic")).collect()
+    });
+    done.sort_unstable_by_key(|(place, _)| *place);
+    done.into_iter().map(|(_, out)| out).collect()
 }
 
 /// A quarantined file was never read, but it is recognised as long as it looks as it was listed.

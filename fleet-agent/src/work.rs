@@ -235,13 +235,14 @@ fn analysed(content: Digest, language: LanguageIndex, reference: RecordRef, reco
     FileResult::Analysed { content, language: language.name().to_owned(), record: reference, summary: record.summary() }
 }
 
-fn unreadable(error: &io::Error) -> FileResult {
+/// What is said of a file that cannot be read.
+pub fn unreadable(error: &io::Error) -> FileResult {
     let vanished = error.kind() == io::ErrorKind::NotFound;
     FileResult::Failed(if vanished { FailReason::Vanished } else { FailReason::Unreadable(plain(error)) })
 }
 
-/// Reads a file that is the same before and after.
-fn read_settled(root: &Root, path: &RelativePath, buffer: &mut Vec<u8>, limits: &FileLimits) -> io::Result<Result<FileStat, FileResult>> {
+/// Reads a file that is the same before and after, one byte more than its limit at most; or says what it is instead.
+pub fn read_settled(root: &Root, path: &RelativePath, buffer: &mut Vec<u8>, limits: &FileLimits) -> io::Result<Result<FileStat, FileResult>> {
     for _ in 0..READS_MAX {
         let mut file = root.file(path)?;
         let before = file.metadata()?;

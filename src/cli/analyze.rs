@@ -5,7 +5,6 @@ use std::{
     io::Write,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
-    rc::Rc,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -13,9 +12,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use bitacora_core::{
-    fleet::{Event, JobSpec, JobStatus, JobType, Notice, Partitioning, Priority, Project, Settings, Submission, TIMED_OUT},
+    fleet::{JobSpec, JobStatus, JobType, Ledger, Notice, Partitioning, Priority, Settings, Submission, TIMED_OUT},
     ids::{Digest, JobId, ProjectId},
     time::Span,
     wire::task::FileLimits,
@@ -29,8 +28,10 @@ use super::{
     output::{Sink, UsageError},
 };
 use crate::{
+    control::{self, Answer, Progress, Request, Wish},
     dependencies,
     exit::Exit,
+    journal::Journal,
     manifest::{Manifest, Overview},
     master::{self, Master, Watched},
     report::{Format, json, table, text},
@@ -39,6 +40,8 @@ use crate::{
     selection::Selection,
 };
 
+/// How often a master that serves is asked how far the job is.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// A year.
 const TIMEOUT_SECONDS_MAX: u64 = 365 * 24 * 3600;
 /// Positions in a file have 32 bits, and a syntax tree takes some thirty times the file's size.
@@ -176,22 +179,23 @@ impl Analyze {
         let job_type = self.job_type()?;
         // Opened first, so that hours of work do not end in a folder that is not there.
         let sink = Sink::open(self.out.as_deref())?;
+        if context.data.is_served()
+            && let Some(ended) = self.hand_over(context, job_type)?
+        {
+            return self.conclude(context, sink, ended);
+        }
         let mut master = Master::open(&context.data, Settings::for_one_command(), |holder| {
             context.streams.note(&format!("waiting for another bitacora (process {holder}) on {} to end", context.data.root().display()));
         })?;
         let begun = Instant::now();
-        let root = self.root(&master)?;
+        let root = self.root(master.ledger())?;
         let selection = self.selection(&root)?;
-        if !root.is_dir() {
-            return Err(UsageError(format!("{} is not a folder; give the folder that holds it", root.display())).into());
-        }
-        let project = project_of(&mut master, &root)?;
+        let project = master.project_at(root.as_os_str().as_bytes())?;
         let base = self.base(context, &master, project);
         let threads = self.threads();
-        let limits = FileLimits { bytes_max: self.max_file_bytes, ..FileLimits::default() };
         let packs = Cache::open(context.data.root(), analysis::fingerprint())?.packs().clone();
         let earlier = Earlier { base, packs: &packs, trusted: !self.no_cache };
-        let (scan, mut files) = Scan::take(&root, threads as usize, &limits, earlier, selection.as_ref(), master::now())?;
+        let (scan, mut files) = Scan::take(&root, threads as usize, &self.limits(), earlier, selection.as_ref(), master::now())?;
         if Partitioning::from(self.partition) == Partitioning::ByDependencies {
             dependencies::cluster(&context.data, &master.ledger().projects[&project], &mut files);
         }
@@ -199,37 +203,69 @@ impl Analyze {
             context.streams.note("no file matches what --only names; hidden files and what .gitignore and .ignore name are left out");
             return Ok(Exit::NoMatch);
         }
-        let (scan, bytes) = (Rc::new(scan), files.iter().map(|file| file.size).sum::<u64>());
+        let (scan, bytes) = (Arc::new(scan), files.iter().map(|file| file.size).sum::<u64>());
         if !files.is_empty() {
             master.start_agent(threads, std::env::current_exe().context("cannot find this program's own file")?)?;
         }
-        let spec = self.spec(project, job_type, limits, &scan);
-        let notices = master.submit(Submission { spec, files }, Rc::clone(&scan))?;
+        let spec = self.spec(project, job_type, &scan);
+        let notices = master.submit(Submission { spec, files }, Arc::clone(&scan))?;
         let job = notices.iter().find_map(accepted).expect("a job for a project that exists is accepted");
         let signals = Signals::watch()?;
         match self.watch(context, &mut master, job, &signals.latest)? {
             Watched::Over => drop(signals),
             Watched::Stopped => {
                 context.streams.note("interrupted; the same command goes on from here");
-                return Ok(if signals.latest.load(Ordering::Relaxed) == signal_hook::consts::SIGTERM as usize { Exit::Terminated } else { Exit::Interrupted });
+                return Ok(signals.exit());
             }
         }
-        let ended = &master.ledger().jobs[&job];
-        if ended.status != JobStatus::Completed {
-            let reason = if ended.reason.is_empty() { String::new() } else { format!(": {}", ended.reason) };
-            context.streams.note(&format!("job {job} is {}{reason}; `bitacora job explain {job}` says more", ended.status.name()));
-            return Ok(if ended.reason == TIMED_OUT { Exit::TimedOut } else { Exit::Failure });
-        }
-        let listed = match (selection, job_type) {
-            (Some(selection), _) => Listed::Selected(selection),
-            (None, JobType::IncrementalAnalysis) => Listed::Changed(scan.changed_paths()),
-            (None, _) => Listed::All,
-        };
-        let project = master.ledger().projects[&project].clone();
+        let spent = Spent { bytes, unchanged: scan.unchanged, elapsed: begun.elapsed() };
+        let (ledger, base) = (master.ledger().clone(), scan.base());
         // A report may be read slowly, `| less`: nobody has to wait for its end.
         drop(master);
-        let spent = Spent { bytes, unchanged: scan.unchanged, elapsed: begun.elapsed() };
-        self.report(context, &project, sink, scan, listed, spent)
+        let known = Arc::into_inner(scan).filter(|scan| scan.unchanged).and_then(Scan::into_base);
+        self.conclude(context, sink, Ended { ledger, job, base, known, selection, spent })
+    }
+
+    /// Has the master that serves this data directory do it; `None` when that one ends with its own command.
+    fn hand_over(&self, context: &Context, job_type: JobType) -> anyhow::Result<Option<Ended>> {
+        let begun = Instant::now();
+        let before = Journal::read(&context.data.journal())?.unwrap_or_default();
+        let root = self.root(&before)?;
+        let selection = self.selection(&root)?;
+        let base = before.projects.values().find(|project| project.root == root.as_os_str().as_bytes()).and_then(|project| project.history.last());
+        let wish = Wish {
+            root: root.as_os_str().as_bytes().to_vec(),
+            job_type,
+            priority: self.priority.into(),
+            partitioning: self.partition.into(),
+            limits: self.limits(),
+            use_cache: !self.no_cache,
+            timeout: self.timeout.map(Span::from_secs),
+            selection: self.only.clone(),
+        };
+        let ask = |request| control::ask(&context.data.control(), &request).context("the bitacora that serves this data directory does not answer");
+        let submitted = match ask(Request::Analyse(wish))? {
+            None | Some(Answer::Busy) => return Ok(None),
+            Some(Answer::Submitted(submitted)) => submitted,
+            Some(Answer::Refused(reason)) => bail!("the master refused: {reason}"),
+            Some(_) => bail!("the master answered something else"),
+        };
+        let bar = progress_bar(context);
+        while let Some(Answer::Progress(progress)) = ask(Request::Progress { job: submitted.job })? {
+            if progress.over {
+                break;
+            }
+            show(&bar, &progress);
+            std::thread::sleep(LOOK_EVERY);
+        }
+        bar.finish_and_clear();
+        let ledger = Journal::read(&context.data.journal())?.unwrap_or_default();
+        let spent = Spent { bytes: submitted.bytes, unchanged: submitted.unchanged, elapsed: begun.elapsed() };
+        Ok(Some(Ended { ledger, job: submitted.job, base: base.map(|base| base.manifest), known: None, selection, spent }))
+    }
+
+    fn limits(&self) -> FileLimits {
+        FileLimits { bytes_max: self.max_file_bytes, ..FileLimits::default() }
     }
 
     fn selection(&self, root: &Path) -> Result<Option<Selection>, UsageError> {
@@ -248,14 +284,17 @@ impl Analyze {
     }
 
     /// A folder, or the folder of a project of that name.
-    fn root(&self, master: &Master) -> anyhow::Result<PathBuf> {
-        if self.path.exists() {
-            return std::fs::canonicalize(&self.path).with_context(|| format!("cannot resolve {}", self.path.display()));
-        }
+    fn root(&self, ledger: &Ledger) -> anyhow::Result<PathBuf> {
         let name = self.path.to_string_lossy();
-        let known = find_project(master.ledger(), Some(&name)).ok();
-        let root = known.map(|(_, project)| PathBuf::from(std::ffi::OsStr::from_bytes(&project.root)));
-        root.ok_or_else(|| UsageError(format!("there is no folder {name} and no project of that name")).into())
+        let known = || find_project(ledger, Some(&name)).ok().map(|(_, project)| PathBuf::from(std::ffi::OsStr::from_bytes(&project.root)));
+        let root = match self.path.exists() {
+            true => std::fs::canonicalize(&self.path).with_context(|| format!("cannot resolve {}", self.path.display()))?,
+            false => known().ok_or_else(|| UsageError(format!("there is no folder {name} and no project of that name")))?,
+        };
+        if !root.is_dir() {
+            return Err(UsageError(format!("{} is not a folder; give the folder that holds it", root.display())).into());
+        }
+        Ok(root)
     }
 
     fn threads(&self) -> u32 {
@@ -270,14 +309,14 @@ impl Analyze {
         (manifest.fingerprint() == analysis::fingerprint()).then_some((last.manifest, manifest))
     }
 
-    fn spec(&self, project: ProjectId, job_type: JobType, limits: FileLimits, scan: &Scan) -> JobSpec {
+    fn spec(&self, project: ProjectId, job_type: JobType, scan: &Scan) -> JobSpec {
         JobSpec {
             project,
             job_type,
             priority: self.priority.into(),
             partitioning: self.partition.into(),
             fingerprint: analysis::fingerprint(),
-            limits,
+            limits: self.limits(),
             use_cache: !self.no_cache,
             base: scan.base(),
             listing: scan.listing,
@@ -289,22 +328,33 @@ impl Analyze {
     fn watch(&self, context: &Context, master: &mut Master, job: JobId, signal: &Signal) -> anyhow::Result<Watched> {
         let bar = progress_bar(context);
         let watched = master.run(job, |view| {
-            bar.set_length(view.bytes);
-            bar.set_position(view.bytes_done);
-            let eta = view.eta_seconds().map_or_else(String::new, |eta| format!(", {} to go", text::seconds(eta as f64)));
-            let (done, all) = (text::grouped(view.files_done), text::grouped(view.files));
-            bar.set_message(format!("{} {done} of {all} files, {}/s{eta}", view.stage.name(), text::bytes(view.bytes_per_second)));
+            show(&bar, &Progress::of(view));
             signal.load(Ordering::Relaxed) != 0
         });
         bar.finish_and_clear();
         Ok(watched?)
     }
 
-    fn report(&self, context: &Context, project: &Project, mut sink: Sink, scan: Rc<Scan>, listed: Listed, spent: Spent) -> anyhow::Result<Exit> {
+    /// Says how the job ended, and reports its result.
+    fn conclude(&self, context: &Context, mut sink: Sink, ended: Ended) -> anyhow::Result<Exit> {
+        let Ended { ledger, job, base, known, selection, spent } = ended;
+        let Some(over) = ledger.jobs.get(&job) else { bail!("job {job} was forgotten before its report could be written") };
+        if over.status != JobStatus::Completed {
+            let reason = if over.reason.is_empty() { String::new() } else { format!(": {}", over.reason) };
+            context.streams.note(&format!("job {job} is {}{reason}; `bitacora job explain {job}` says more", over.status.name()));
+            return Ok(if over.reason == TIMED_OUT { Exit::TimedOut } else { Exit::Failure });
+        }
+        let project = &ledger.projects[&over.spec.project];
         let last = project.history.last().expect("a completed job leaves a result");
-        let manifest = match Rc::try_unwrap(scan) {
-            Ok(scan) if scan.unchanged => scan.into_base().expect("an unchanged tree has a base"),
-            _ => read_manifest(&context.data, last.manifest)?,
+        let manifest = known.map_or_else(|| read_manifest(&context.data, last.manifest), Ok)?;
+        let listed = match (selection, over.spec.job_type) {
+            (Some(selection), _) => Listed::Selected(selection),
+            (None, JobType::IncrementalAnalysis) => {
+                // One that is gone has nothing in common with the new one.
+                let base = base.and_then(|base| read_manifest(&context.data, base).ok());
+                Listed::Changed(manifest.changed_since(base.as_ref()))
+            }
+            (None, _) => Listed::All,
         };
         let overview = match &listed {
             Listed::Selected(selection) => manifest.overview_of(|path| selection.includes(path))?,
@@ -346,6 +396,18 @@ impl Analyze {
         }
         Ok(())
     }
+}
+
+/// A job that is over, and what its report needs.
+struct Ended {
+    ledger: Ledger,
+    job: JobId,
+    /// The result before it.
+    base: Option<Digest>,
+    /// Its result, where it is in memory already.
+    known: Option<Manifest>,
+    selection: Option<Selection>,
+    spent: Spent,
 }
 
 /// What a report is about.
@@ -401,22 +463,6 @@ fn accepted(notice: &Notice) -> Option<JobId> {
     }
 }
 
-/// The project of a folder; a new one is named after the folder.
-fn project_of(master: &mut Master, root: &Path) -> anyhow::Result<ProjectId> {
-    let bytes = root.as_os_str().as_bytes();
-    let known = master.ledger().projects.iter().find(|(_, project)| project.root == bytes).map(|(id, _)| *id);
-    if let Some(project) = known {
-        return Ok(project);
-    }
-    let name = root.file_name().map_or_else(|| "root".to_owned(), |name| name.to_string_lossy().into_owned());
-    let notices = master.request(Event::ProjectAdded { name, root: bytes.to_vec() })?;
-    let added = notices.iter().find_map(|notice| match notice {
-        Notice::ProjectAdded(project) => Some(*project),
-        _ => None,
-    });
-    Ok(added.expect("adding a project is never refused"))
-}
-
 impl Signals {
     fn watch() -> anyhow::Result<Signals> {
         let signals = Signals { latest: Signal::default(), armed: Arc::default() };
@@ -432,10 +478,24 @@ impl Signals {
     }
 }
 
+impl Signals {
+    fn exit(&self) -> Exit {
+        if self.latest.load(Ordering::Relaxed) == signal_hook::consts::SIGTERM as usize { Exit::Terminated } else { Exit::Interrupted }
+    }
+}
+
 impl Drop for Signals {
     fn drop(&mut self) {
         self.armed.store(true, Ordering::Relaxed);
     }
+}
+
+fn show(bar: &ProgressBar, progress: &Progress) {
+    bar.set_length(progress.bytes);
+    bar.set_position(progress.bytes_done);
+    let eta = progress.seconds_to_go.map_or_else(String::new, |eta| format!(", {} to go", text::seconds(eta as f64)));
+    let (done, all) = (text::grouped(progress.files_done), text::grouped(progress.files));
+    bar.set_message(format!("{} {done} of {all} files, {}/s{eta}", progress.stage, text::bytes(progress.bytes_per_second)));
 }
 
 fn progress_bar(context: &Context) -> ProgressBar {

@@ -2,7 +2,7 @@
 
 use bitacora_core::{
     fleet::{Effect, Event, Fact, Notice, ResultSummary, SparkState},
-    ids::JobId,
+    ids::{JobId, NodeId},
     wire::task::AttemptError,
 };
 use fleet_agent::work::with_cause;
@@ -38,13 +38,20 @@ impl Master {
         for effect in rest {
             match effect {
                 Effect::Record(_) => unreachable!("parted above"),
-                Effect::Send { message, .. } => {
+                Effect::Send { to, message } => {
                     self.commit()?;
-                    if let Some(agent) = &self.agent {
-                        agent.send(message);
+                    match (&self.agent, &self.serving) {
+                        (Some(agent), _) if to == NodeId::HERE => agent.send(message),
+                        (_, Some(serving)) => serving.links.send(to, message),
+                        (_, None) => {}
                     }
                 }
-                Effect::Disconnect { .. } => {}
+                Effect::Disconnect { node } => {
+                    self.commit()?;
+                    if let Some(serving) = &self.serving {
+                        serving.links.disconnect(node);
+                    }
+                }
                 Effect::StoreResult { job, round } => events.push(self.store_result(job, round)),
                 Effect::Publish(notice) => notices.push(notice),
             }

@@ -7,7 +7,7 @@
 mod authority;
 mod identity;
 mod peer;
-pub(crate) mod private_file;
+pub mod private_file;
 
 use std::{path::PathBuf, sync::Arc};
 

@@ -33,6 +33,17 @@ pub enum Health {
     Offline,
 }
 
+impl Health {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Health::Healthy => "healthy",
+            Health::Degraded => "degraded",
+            Health::Unhealthy => "unhealthy",
+            Health::Offline => "offline",
+        }
+    }
+}
+
 impl Node {
     pub(super) fn new(incarnation: Incarnation, slots: u32, fingerprint: Digest, now: Time) -> Node {
         Node { incarnation, slots, fingerprint, last_heard: now, health: Health::Healthy, linked: true, held: BTreeSet::new() }

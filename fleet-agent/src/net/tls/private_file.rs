@@ -13,7 +13,7 @@ use super::TlsError;
 const FILE_BYTES_MAX: u64 = 64 << 10;
 
 /// Writes beside the place, syncs and renames: after a power cut the file is the old one or the new one.
-pub(crate) fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), TlsError> {
+pub fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), TlsError> {
     let (place, beside) = (folder.join(name), folder.join(format!("{name}.new")));
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(io_error("create", folder))?;
     write_new(&beside, bytes).map_err(io_error("write", &beside))?;
@@ -22,7 +22,7 @@ pub(crate) fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), TlsEr
 }
 
 /// Reads a whole file. One that others can read is refused: what it holds may be known to them.
-pub(crate) fn read(folder: &Path, name: &str) -> Result<Vec<u8>, TlsError> {
+pub fn read(folder: &Path, name: &str) -> Result<Vec<u8>, TlsError> {
     let path = folder.join(name);
     let file = File::open(&path).map_err(io_error("open", &path))?;
     let mode = file.metadata().map_err(io_error("look at", &path))?.permissions().mode() & 0o777;

@@ -1,0 +1,51 @@
+//! `bitacora serve`.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use anyhow::Context as _;
+use bitacora_core::fleet::Settings;
+use clap::{Args, ValueEnum};
+
+use super::Context;
+use crate::{exit::Exit, master::Master};
+
+/// Stays and commands the fleet: nodes link with it, and `analyze` hands its work over to it.
+#[derive(Args)]
+pub(super) struct Serve {
+    /// Where nodes link; those that join use the port after it
+    #[arg(long, default_value = "0.0.0.0:7411", value_name = "ADDR")]
+    listen: SocketAddr,
+    /// What this process does
+    #[arg(long, default_value = "master", value_name = "ROLE")]
+    role: Role,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Role {
+    /// Commands only; nodes run the work
+    Master,
+}
+
+impl Serve {
+    pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
+        let Role::Master = self.role;
+        let stop = Arc::new(AtomicBool::new(false));
+        for number in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+            signal_hook::flag::register_conditional_default(number, Arc::clone(&stop)).context("cannot watch for signals")?;
+            signal_hook::flag::register(number, Arc::clone(&stop)).context("cannot watch for signals")?;
+        }
+        let mut master = Master::open(&context.data, Settings::for_one_command(), |holder| {
+            context.streams.note(&format!("waiting for another bitacora (process {holder}) on {} to end", context.data.root().display()));
+        })?;
+        let address = master.open_links(self.listen)?;
+        context.streams.note(&format!("listening on {address} for nodes; `bitacora node token NAME` lets one join"));
+        master.serve(|| stop.load(Ordering::Relaxed))?;
+        Ok(Exit::Ok)
+    }
+}

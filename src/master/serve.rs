@@ -1,0 +1,286 @@
+//! A master that stays: nodes link with it, other processes ask it for analyses, and it ends when it is told to.
+
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc};
+
+use bitacora_core::{
+    fleet::{Event, JobSpec, ListedFile, Notice, Submission},
+    ids::{Digest, NodeId, ProjectId},
+    time::{Span, Time},
+};
+use crossbeam_channel::Sender;
+use fleet_agent::{
+    analysis,
+    blobs::Blobs,
+    net::{
+        join::{Grant, JoinToken, TokenId, TokenKey},
+        tls::{Fingerprint, Role, Roles},
+    },
+    root::Root,
+    work::with_cause,
+};
+
+use super::{Input, Master, MasterError, now};
+use crate::{
+    control::{Answer, Asked, ControlSocket, NodeState, Progress, Request, Submitted, Wish},
+    data::DataDirectory,
+    dependencies,
+    links::{Deliver, LinkEvent, Links, Shelf},
+    manifest::Manifest,
+    result::read_manifest,
+    scan::{Earlier, Scan},
+    selection::Selection,
+    trust::{self, Trust},
+};
+
+/// Trees that are listed at the same time; whoever asks for more is told to ask again.
+const LISTINGS_MAX: usize = 4;
+/// Tokens that are open at the same time.
+const TOKENS_MAX: usize = 64;
+/// How long a token is open.
+const TOKEN_SPAN: Span = Span::from_secs(15 * 60);
+
+/// A token that was given out and not yet used.
+pub(super) struct OpenToken {
+    key: TokenKey,
+    name: String,
+    until: Time,
+}
+
+/// What a serving master has besides.
+pub(super) struct Serving {
+    pub(super) links: Links,
+    authority: Fingerprint,
+    tokens: BTreeMap<TokenId, OpenToken>,
+    shelves: BTreeMap<Digest, Arc<Shelf>>,
+    listings: usize,
+}
+
+/// A tree that was listed for somebody, on a thread of its own.
+pub(super) struct Listed {
+    wish: Wish,
+    project: ProjectId,
+    listed: Result<(Scan, Vec<ListedFile>, Shelf), String>,
+    answer: Sender<Answer>,
+}
+
+impl Master {
+    /// Listens for nodes; answers with the address.
+    pub fn open_links(&mut self, address: SocketAddr) -> Result<SocketAddr, MasterError> {
+        let Trust { authority, identity, keys } = Trust::load_or_create(&self.data.trust())?;
+        let fingerprint = authority.fingerprint();
+        let outbox = self.outbox.clone();
+        let deliver: Deliver = Arc::new(move |event| outbox.try_send(Input::Link(event)).is_ok());
+        let links = Links::open(address, &identity, authority, &keys, Blobs::open(&self.data.packs())?, deliver)?;
+        links.admit(self.fleet.ledger().nodes.keys().copied());
+        let address = links.address();
+        self.serving = Some(Serving { links, authority: fingerprint, tokens: BTreeMap::new(), shelves: BTreeMap::new(), listings: 0 });
+        let outbox = self.outbox.clone();
+        self._control = ControlSocket::listen(&self.data.control(), move |asked| drop(outbox.send(Input::Asked(asked)))).ok();
+        Ok(address)
+    }
+
+    /// Handles what comes until `stop` answers true.
+    pub fn serve(&mut self, stop: impl Fn() -> bool) -> Result<(), MasterError> {
+        while !stop() {
+            let (mut events, mut later) = (Vec::new(), Vec::new());
+            for input in self.wait()? {
+                match input {
+                    Input::Link(LinkEvent::Received { node, message }) => events.push(Event::Received { node, message }),
+                    Input::Link(LinkEvent::Lost { node }) => events.push(Event::LinkLost { node }),
+                    other => later.push(other),
+                }
+            }
+            events.push(Event::Woken);
+            self.turn(events)?;
+            later.into_iter().try_for_each(|input| self.on_input(input))?;
+            self.publish();
+        }
+        self.turn([Event::Stopping]).map(drop)
+    }
+
+    fn on_input(&mut self, input: Input) -> Result<(), MasterError> {
+        match input {
+            Input::Asked(Asked { request: Request::Analyse(wish), answer }) => self.begin_listing(wish, answer),
+            Input::Asked(asked) => self.answer(&asked),
+            Input::Listed(listed) => self.on_listed(*listed),
+            Input::Link(LinkEvent::TokenNamed { token, answer }) => {
+                let open = self.serving.as_ref().and_then(|serving| serving.tokens.get(&token)).filter(|open| open.until > now());
+                // Whoever asked may have left.
+                let _ = answer.send(open.map(|open| open.key.clone()));
+                Ok(())
+            }
+            Input::Link(LinkEvent::TokenProved { token, answer }) => {
+                let grant = self.spend(token)?;
+                let _ = answer.send(grant);
+                Ok(())
+            }
+            Input::Agent(_) | Input::Link(_) => Ok(()),
+            Input::AgentEnded => Err(MasterError::AgentEnded),
+        }
+    }
+
+    /// A token is good once: the node is paired, in the journal, before anybody hears of it.
+    fn spend(&mut self, token: TokenId) -> Result<Option<Grant>, MasterError> {
+        let open = self.serving.as_mut().and_then(|serving| serving.tokens.remove(&token)).filter(|open| open.until > now());
+        let Some(open) = open else { return Ok(None) };
+        let notices = self.turn([Event::NodeJoined { name: open.name }])?;
+        let paired = notices.iter().find_map(|notice| match notice {
+            Notice::NodePaired(node) => Some(*node),
+            _ => None,
+        });
+        self.publish();
+        Ok(paired.map(|node| Grant { node, roles: Roles::from(Role::Worker), validity: trust::node_validity() }))
+    }
+
+    /// A new token for a node of this name.
+    pub(super) fn issue_token(&mut self, name: String) -> Answer {
+        let Some(serving) = &mut self.serving else { return Answer::Refused("this bitacora serves one command and no fleet".into()) };
+        serving.tokens.retain(|_, open| open.until > now());
+        if serving.tokens.len() >= TOKENS_MAX {
+            return Answer::Refused(format!("{TOKENS_MAX} tokens are open; use or wait for one of them"));
+        }
+        match JoinToken::issue(serving.authority) {
+            Ok(token) => {
+                serving.tokens.insert(token.id(), OpenToken { key: token.key(), name, until: now() + TOKEN_SPAN });
+                Answer::Token { token: token.to_string(), seconds: TOKEN_SPAN.0 / 1_000_000, address: serving.links.address().to_string() }
+            }
+            Err(error) => Answer::Refused(with_cause(&error)),
+        }
+    }
+
+    pub(super) fn nodes(&self) -> Vec<NodeState> {
+        let view = self.fleet.view(now());
+        let state = |(id, paired): (&NodeId, &bitacora_core::fleet::PairedNode)| {
+            let linked = view.nodes.iter().find(|node| node.id == *id);
+            NodeState {
+                id: id.to_string(),
+                name: paired.name.clone(),
+                availability: paired.availability.name().to_owned(),
+                health: linked.map_or("offline", |node| node.health.name()).to_owned(),
+                slots: linked.map_or(0, |node| node.slots),
+                sparks: linked.map_or(0, |node| node.held),
+                paired_at: paired.paired_at,
+            }
+        };
+        self.fleet.ledger().nodes.iter().map(state).collect()
+    }
+
+    /// Lists the tree and hashes what is to be done, beside the loop.
+    fn begin_listing(&mut self, wish: Wish, answer: Sender<Answer>) -> Result<(), MasterError> {
+        let project = self.project_at(&wish.root)?;
+        let base = self.fleet.ledger().projects[&project].history.last().map(|last| last.manifest);
+        let history = self.fleet.ledger().projects[&project].clone();
+        let Some(serving) = self.serving.as_mut().filter(|serving| serving.listings < LISTINGS_MAX) else {
+            let _ = answer.send(Answer::Refused("too many trees are being listed; ask again".into()));
+            return Ok(());
+        };
+        serving.listings += 1;
+        let (data, outbox) = (self.data.clone(), self.outbox.clone());
+        std::thread::spawn(move || {
+            let listed = list(&data, &wish, base).map(|(scan, mut files, shelf)| {
+                if wish.partitioning == bitacora_core::fleet::Partitioning::ByDependencies {
+                    dependencies::cluster(&data, &history, &mut files);
+                }
+                (scan, files, shelf)
+            });
+            // A master that is gone needs no listing.
+            let _ = outbox.send(Input::Listed(Box::new(Listed { wish, project, listed, answer })));
+        });
+        Ok(())
+    }
+
+    fn on_listed(&mut self, Listed { wish, project, listed, answer }: Listed) -> Result<(), MasterError> {
+        let serving = self.serving.as_mut().expect("only a serving master lists beside its loop");
+        serving.listings -= 1;
+        let (scan, files, shelf) = match listed {
+            Ok(listed) => listed,
+            Err(reason) => {
+                let _ = answer.send(Answer::Refused(reason));
+                return Ok(());
+            }
+        };
+        let (bytes, unchanged) = (files.iter().map(|file| file.size).sum(), scan.unchanged);
+        // On its shelf before its job: the first spark may be asked for at once.
+        serving.shelves.insert(scan.listing, Arc::new(shelf));
+        serving.links.shelve(serving.shelves.values().cloned().collect());
+        let spec = JobSpec {
+            project,
+            job_type: wish.job_type,
+            priority: wish.priority,
+            partitioning: wish.partitioning,
+            fingerprint: analysis::fingerprint(),
+            limits: wish.limits,
+            use_cache: wish.use_cache,
+            base: scan.base(),
+            listing: scan.listing,
+            timeout: wish.timeout,
+            selection: wish.selection,
+        };
+        let notices = self.submit(Submission { spec, files }, Arc::new(scan))?;
+        let job = notices.iter().find_map(|notice| match notice {
+            Notice::JobAccepted(job) | Notice::JobResumed { job, .. } => Some(*job),
+            _ => None,
+        });
+        let submitted = job.map(|job| Answer::Submitted(Submitted { job, project, bytes, unchanged }));
+        let _ = answer.send(submitted.unwrap_or_else(|| crate::control::outcome(&notices)));
+        Ok(())
+    }
+
+    pub(super) fn progress(&self, job: bitacora_core::ids::JobId) -> Answer {
+        let view = self.fleet.job_view(now(), job);
+        view.map_or_else(|| Answer::Unknown(format!("there is no job {job}")), |view| Answer::Progress(Progress::of(&view)))
+    }
+
+    /// Tells the links who belongs to the fleet and which contents may be asked for. What jobs that are over needed goes.
+    fn publish(&mut self) {
+        let Some(serving) = &mut self.serving else { return };
+        serving.links.admit(self.fleet.ledger().nodes.keys().copied());
+        let needed = |listing: &Digest| self.fleet.ledger().jobs.values().any(|job| !job.status.is_over() && job.spec.listing == *listing);
+        self.scans.retain(|listing, _| needed(listing));
+        let before = serving.shelves.len();
+        serving.shelves.retain(|listing, _| needed(listing));
+        if serving.shelves.len() != before {
+            serving.links.shelve(serving.shelves.values().cloned().collect());
+        }
+    }
+
+    /// The project of a folder; a new one is named after the folder.
+    pub fn project_at(&mut self, root: &[u8]) -> Result<ProjectId, MasterError> {
+        let known = self.fleet.ledger().projects.iter().find(|(_, project)| project.root == root).map(|(id, _)| *id);
+        if let Some(project) = known {
+            return Ok(project);
+        }
+        let path = path_of(root);
+        let name = path.file_name().map_or_else(|| "root".to_owned(), |name| name.to_string_lossy().into_owned());
+        let notices = self.request(Event::ProjectAdded { name, root: root.to_vec() })?;
+        let added = notices.iter().find_map(|notice| match notice {
+            Notice::ProjectAdded(project) => Some(*project),
+            _ => None,
+        });
+        Ok(added.expect("adding a project is never refused"))
+    }
+}
+
+fn path_of(root: &[u8]) -> PathBuf {
+    PathBuf::from(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(root))
+}
+
+fn list(data: &DataDirectory, wish: &Wish, base: Option<Digest>) -> Result<(Scan, Vec<ListedFile>, Shelf), String> {
+    let root = path_of(&wish.root);
+    let say = |error: &dyn std::error::Error| with_cause(error);
+    let selection = (!wish.selection.is_empty()).then(|| Selection::new(&root, &wish.selection)).transpose().map_err(|error| say(&error))?;
+    let packs = Blobs::open(&data.packs()).map_err(|error| say(&error))?;
+    let usable = base.filter(|_| wish.use_cache || selection.is_some());
+    let base = usable.and_then(|name| read_manifest(data, name).ok().map(|manifest| (name, manifest)));
+    let base = base.filter(|(_, manifest): &(Digest, Manifest)| manifest.fingerprint() == analysis::fingerprint());
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let earlier = Earlier { base, packs: &packs, trusted: wish.use_cache };
+    let (mut scan, files) = Scan::take(&root, threads, &wish.limits, earlier, selection.as_ref(), now()).map_err(|error| say(&error))?;
+    if selection.as_ref().is_some_and(|selection| !scan.holds_any(selection)) {
+        return Err("no file matches what --only names; hidden files and what .gitignore and .ignore name are left out".into());
+    }
+    let folder = Root::open(&root).map_err(|error| say(&error))?;
+    let files = scan.name_contents(&folder, files, threads, &wish.limits);
+    let paths = files.iter().filter_map(|file| Some((file.content?, file.path.clone()))).collect();
+    Ok((scan, files, Shelf::new(folder, paths)))
+}
