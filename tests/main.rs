@@ -4,6 +4,7 @@
 
 mod analyze;
 mod commands;
+mod fleet;
 mod hostile;
 mod interrupted;
 mod quarantine;

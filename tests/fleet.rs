@@ -1,0 +1,253 @@
+//! A fleet of real processes on loopback: joined by token, analysing a tree together, killed at bad moments.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Write},
+    path::PathBuf,
+    process::{Child, Command, Output, Stdio},
+    sync::OnceLock,
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+use super::support::{Place, report, timeless};
+
+/// For everything that is waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A process that ends with its test.
+struct Process(Child);
+
+impl Process {
+    fn kill(mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+
+    fn terminate(mut self) -> Option<i32> {
+        assert!(Command::new("kill").arg(self.0.id().to_string()).status().unwrap().success());
+        self.0.wait().unwrap().code()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A place with a master that serves it.
+struct Fleet {
+    place: Place,
+    address: String,
+    master: Option<Process>,
+}
+
+impl Fleet {
+    fn new() -> Fleet {
+        let mut fleet = Fleet { place: Place::new(), address: "127.0.0.1:0".into(), master: None };
+        fleet.serve();
+        fleet
+    }
+
+    /// Starts the master, on the port that it had before.
+    fn serve(&mut self) {
+        let mut child = self.place.bitacora(&["serve", "--listen", &self.address]).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let line = lines.next().expect("it says where it listens").unwrap();
+        self.address = line.split(' ').find(|word| word.contains(':')).unwrap_or_else(|| panic!("{line}")).to_owned();
+        // Drained, or the master would wait for room.
+        thread::spawn(move || lines.for_each(drop));
+        self.master = Some(Process(child));
+    }
+
+    fn token(&self, name: &str) -> String {
+        let output = self.place.run(&["node", "token", name]);
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn folder(&self, name: &str) -> PathBuf {
+        self.place.path(&format!("agent-{name}"))
+    }
+
+    fn agent(&self, name: &str) -> Command {
+        let mut command = Command::new(agent_program());
+        command.arg("--data-dir").arg(self.folder(name)).args(["--peer", &self.address, "--cores", "1"]);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    }
+
+    /// Starts an agent that joins with a token on its stdin.
+    fn join(&self, name: &str) -> Process {
+        let token = self.token(name);
+        let mut child = self.agent(name).args(["--join-file", "-"]).stdin(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(token.as_bytes()).unwrap();
+        self.wait_for(name, "healthy");
+        Process(child)
+    }
+
+    /// Starts an agent that has joined before.
+    fn restart(&self, name: &str) -> Process {
+        Process(self.agent(name).spawn().unwrap())
+    }
+
+    fn nodes(&self) -> Vec<Value> {
+        report(&self.place.run(&["node", "ls", "-o", "json"]), 0)["items"].as_array().unwrap().clone()
+    }
+
+    fn wait_for(&self, name: &str, health: &str) {
+        until(|| self.nodes().iter().any(|node| node["name"] == name && node["health"] == health));
+    }
+
+    fn sparks_done(&self) -> u64 {
+        let jobs = report(&self.place.run(&["job", "ls", "-o", "json"]), 0);
+        jobs["items"].as_array().unwrap().iter().map(|job| job["sparks_done"].as_u64().unwrap()).sum()
+    }
+
+    /// Begins an analysis over the fleet.
+    fn begin(&self) -> Child {
+        let tree = self.place.tree();
+        self.place.bitacora(&["analyze", tree.to_str().unwrap(), "-o", "json"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    /// The report that one machine makes of the same tree.
+    fn local(&self) -> Value {
+        let data = self.place.path("alone");
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_bitacora")).arg("--data-dir").arg(data).arg("analyze").arg(self.place.tree()).args(["-o", "json"]).output();
+        timeless(report(&output.unwrap(), 0))
+    }
+}
+
+/// The agent's program is another package's, which cargo does not build for this test; one of yesterday has another engine.
+fn agent_program() -> &'static PathBuf {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let built = Command::new(env!("CARGO")).args(["build", "--quiet", "--package", "fleet-agent", "--bin", "fleet-agent"]).status().unwrap();
+        assert!(built.success());
+        PathBuf::from(env!("CARGO_BIN_EXE_bitacora")).with_file_name("fleet-agent")
+    })
+}
+
+fn until(mut done: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !done() {
+        assert!(begun.elapsed() < PATIENCE, "it does not come");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn outcome(output: &Output) -> Value {
+    timeless(report(output, 0))
+}
+
+/// As many bytes that a job of several sparks is under way when something happens to it.
+fn grow(place: &Place) {
+    place.fill(150);
+    for number in 0..12 {
+        let line = |line: usize| format!("def big_{number}_{line}(a, b):\n    return [x for x in range(a) if x and b or x == {line}]\n");
+        place.write(&format!("big/f{number}.py"), (0..3000).map(line).collect::<String>());
+    }
+}
+
+#[test]
+fn two_agents_make_the_report_of_one_machine() {
+    let fleet = Fleet::new();
+    grow(&fleet.place);
+    fleet.place.write("bin.c", b"\0\0");
+    fleet.place.write("run", "#!/usr/bin/env python3\ndef f(): pass\n");
+    fleet.place.write("what", "nothing known\n");
+    let (one, two) = (fleet.join("one"), fleet.join("two"));
+    let together = outcome(&fleet.begin().wait_with_output().unwrap());
+    assert_eq!(together, fleet.local());
+    let again = outcome(&fleet.begin().wait_with_output().unwrap());
+    assert_eq!(again, together, "and again");
+    let found = report(&fleet.place.run(&["symbols", "big_3_7", "-o", "json"]), 0);
+    assert_eq!(found["items"][0]["fit"], "exact", "its packs came with the results");
+    assert_eq!((one.terminate(), two.terminate()), (Some(0), Some(0)));
+}
+
+#[test]
+fn killed_agents_and_a_killed_master_cost_nothing_but_time() {
+    let mut fleet = Fleet::new();
+    grow(&fleet.place);
+    let expected = fleet.local();
+    let (one, two) = (fleet.join("one"), fleet.join("two"));
+    let analysis = fleet.begin();
+    until(|| fleet.sparks_done() > 0);
+    one.kill();
+    let one = fleet.restart("one");
+    assert_eq!(outcome(&analysis.wait_with_output().unwrap()), expected, "an agent was killed");
+
+    for number in 0..12 {
+        let text = fs::read_to_string(fleet.place.tree().join(format!("big/f{number}.py"))).unwrap();
+        fleet.place.write(&format!("big/f{number}.py"), text + "\ndef once_more(): pass\n");
+    }
+    fs::remove_dir_all(fleet.place.path("alone")).unwrap();
+    let expected = fleet.local();
+    let before = fleet.sparks_done();
+    let mut analysis = fleet.begin();
+    until(|| fleet.sparks_done() > before);
+    fleet.master.take().unwrap().kill();
+    assert_ne!(analysis.wait().unwrap().code(), Some(0), "whoever waits for a master that dies is told");
+    fleet.serve();
+    fleet.wait_for("one", "healthy");
+    fleet.wait_for("two", "healthy");
+    assert_eq!(outcome(&fleet.begin().wait_with_output().unwrap()), expected, "the master was killed");
+    drop((one, two));
+}
+
+#[test]
+fn a_removed_node_is_out_at_once_and_stays_out() {
+    let fleet = Fleet::new();
+    let mut one = fleet.join("one");
+    assert_eq!(fleet.place.run(&["node", "rm", "one"]).status.code(), Some(9), "it asks for --yes");
+    assert_eq!(fleet.place.run(&["node", "rm", "one", "--yes"]).status.code(), Some(0));
+    assert_eq!(one.0.wait().unwrap().code(), Some(4));
+    assert_eq!(fleet.restart("one").0.wait().unwrap().code(), Some(4), "its certificate is worth nothing");
+    assert!(fleet.nodes().is_empty());
+    assert_eq!(fleet.place.run(&["node", "rm", "one", "--yes"]).status.code(), Some(5));
+}
+
+#[test]
+fn a_cordoned_node_is_given_nothing() {
+    let fleet = Fleet::new();
+    fleet.place.fill(3);
+    let _one = fleet.join("one");
+    assert_eq!(fleet.place.run(&["node", "cordon", "one"]).status.code(), Some(0));
+    let mut analysis = fleet.begin();
+    until(|| !report(&fleet.place.run(&["job", "ls", "-o", "json"]), 0)["items"].as_array().unwrap().is_empty());
+    assert_eq!(fleet.sparks_done(), 0);
+    assert!(analysis.try_wait().unwrap().is_none(), "it waits");
+    assert_eq!(fleet.place.run(&["node", "uncordon", "one"]).status.code(), Some(0));
+    assert_eq!(outcome(&analysis.wait_with_output().unwrap()), fleet.local());
+}
+
+#[test]
+fn a_token_is_good_once_and_another_fleet_is_refused() {
+    let (fleet, other) = (Fleet::new(), Fleet::new());
+    let token = fleet.token("one");
+    let file = fleet.place.path("token");
+    fs::write(&file, &token).unwrap();
+    let join = |name: &str, fleet: &Fleet| fleet.agent(name).arg("--join-file").arg(&file).spawn().unwrap();
+    assert_eq!(join("stranger", &other).wait().unwrap().code(), Some(4), "a token of another authority");
+    let _one = Process(join("one", &fleet));
+    fleet.wait_for("one", "healthy");
+    assert_eq!(join("again", &fleet).wait().unwrap().code(), Some(4), "it was used");
+    fs::write(&file, token.replace("bita1-", "bita1-0")).unwrap();
+    assert_eq!(join("wrong", &fleet).wait().unwrap().code(), Some(1), "it is none");
+    assert!(other.nodes().is_empty());
+    assert_eq!(fleet.nodes().len(), 1);
+}
+
+#[test]
+fn without_a_master_that_serves_there_is_nobody_to_ask() {
+    let place = Place::new();
+    assert_eq!(place.run(&["node", "ls"]).status.code(), Some(7));
+    assert_eq!(place.run(&["node", "token", "a"]).status.code(), Some(7));
+}
