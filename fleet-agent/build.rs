@@ -8,10 +8,19 @@ use std::{
 /// What decides a record: the engine, the record's own shape, and the versions of the grammars.
 const SOURCES: [&str; 4] = ["src/analysis.rs", "src/analysis", "../src/core/wire/record.rs", "Cargo.toml"];
 
+/// All that the agent's program is made of, to tell two builds apart.
+const ALL: [&str; 3] = ["src", "../src/core", "Cargo.toml"];
+
 fn main() -> io::Result<()> {
+    println!("cargo::rustc-env=BITACORA_ENGINE={:016x}", hash_of(&SOURCES)?);
+    println!("cargo::rustc-env=BITACORA_BUILD={:016x}", hash_of(&ALL)?);
+    Ok(())
+}
+
+fn hash_of(sources: &[&str]) -> io::Result<u64> {
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());
     let mut files = Vec::new();
-    for source in SOURCES {
+    for source in sources {
         println!("cargo::rerun-if-changed={source}");
         collect(&root.join(source), &mut files)?;
     }
@@ -22,8 +31,7 @@ fn main() -> io::Result<()> {
         hash.update(name.to_string_lossy().as_bytes());
         hash.update(&fs::read(&file)?);
     }
-    println!("cargo::rustc-env=BITACORA_ENGINE={:016x}", hash.0);
-    Ok(())
+    Ok(hash.0)
 }
 
 fn collect(path: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {

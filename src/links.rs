@@ -24,7 +24,7 @@ use fleet_agent::{
         join::{Grant, JoinListener, TokenId, TokenKey, Tokens},
         quic::{CloseCode, Connection, Endpoint, Link, ListenerKeys, QuicError, Settings, Transfer},
         tls::{Authority, Identity, Role},
-        transfer::{self, Offered, TransferError, Wanted},
+        transfer::{self, Blob, Offered, TransferError, Wanted},
     },
     pack::Pack,
     root::Root,
@@ -82,11 +82,12 @@ impl Shelf {
         Shelf { root, paths }
     }
 
-    /// The bytes of that name, if a file still has them.
-    fn read(&self, name: Digest) -> Option<Vec<u8>> {
+    /// The bytes of that name, if the file still has them; `None` when no file ever had.
+    fn read(&self, name: Digest) -> Option<Blob> {
+        let path = self.paths.get(&name)?;
         let mut bytes = Vec::new();
-        self.root.file(self.paths.get(&name)?).ok()?.take(transfer::BLOB_BYTES_MAX).read_to_end(&mut bytes).ok()?;
-        (blobs::digest(&bytes) == name).then_some(bytes)
+        let read = self.root.file(path).and_then(|file| file.take(transfer::BLOB_BYTES_MAX).read_to_end(&mut bytes));
+        Some(if read.is_ok() && blobs::digest(&bytes) == name { Blob::Here(bytes) } else { Blob::Gone })
     }
 }
 
@@ -317,7 +318,7 @@ async fn serve_transfer(mut transfer: Transfer, shared: &Shared) -> Result<(), T
             for name in wanted.names.into_iter().take(transfer::WANTED_MAX) {
                 let shelves = shared.published.borrow().shelves.clone();
                 let blob = blocking(move || shelves.iter().find_map(|shelf| shelf.read(name))).await;
-                transfer::send(&mut transfer, blob).await?;
+                transfer::send(&mut transfer, &blob.unwrap_or(Blob::Unknown)).await?;
             }
             Ok(transfer.tx.finish().await?)
         }

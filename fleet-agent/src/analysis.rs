@@ -111,8 +111,10 @@ fn kinds_of(language: LanguageIndex) -> &'static Kinds {
     KINDS[language.0].get_or_init(|| Kinds::compile(LANGUAGES[language.0]))
 }
 
-/// Everything besides content and language that decides a record: the sources of the engine and the grammars' versions,
-/// hashed when the program is built.
+/// The sources of the engine and the grammars' versions, hashed when the program is built.
+pub const ENGINE: &str = env!("BITACORA_ENGINE");
+
+/// Everything besides content and language that decides a record.
 pub fn fingerprint() -> Digest {
     Digest(*blake3::hash(concat!("bitacora engine ", env!("BITACORA_ENGINE")).as_bytes()).as_bytes())
 }

@@ -10,6 +10,9 @@
 #[cfg(windows)]
 compile_error!("Bitácora fleets runs on Linux, macOS and Termux; Windows is not supported (use WSL)");
 
+/// Tells two builds of this package apart.
+pub const BUILD: &str = env!("BITACORA_BUILD");
+
 pub mod analysis;
 pub mod blobs;
 pub mod cache;

@@ -26,7 +26,7 @@ use crate::{
     net::{
         codec::{CodecError, Kind, Received, RequestId},
         quic::{Connection, Endpoint, FrameReceiver, FrameSender, Link, QuicError},
-        transfer::{self, TransferError},
+        transfer::{self, Blob, TransferError},
     },
     work::Fetch,
 };
@@ -256,7 +256,10 @@ impl Deliveries {
 async fn deliver_all(link: &Link, packs: &Blobs, names: &[Digest]) -> Result<(), TransferError> {
     for &name in names {
         let packs = packs.clone();
-        let read = async move { tokio::task::spawn_blocking(move || packs.read(name).ok()).await.ok().flatten() };
+        let read = async move {
+            let read = tokio::task::spawn_blocking(move || packs.read(name)).await;
+            read.ok().and_then(Result::ok).map_or(Blob::Gone, Blob::Here)
+        };
         transfer::deliver(link, name, read).await?;
     }
     Ok(())

@@ -6,11 +6,14 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
+/// With the engine: a node whose engine is another one is given none of a job's sparks.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (engine ", env!("BITACORA_ENGINE"), ", build ", env!("BITACORA_BUILD"), ")");
+
 /// A worker node of a Bitácora fleet.
 ///
 /// Give it a token that `bitacora node token` printed once; from then on it needs none.
 #[derive(Parser)]
-#[command(name = "fleet-agent", version, max_term_width = 100)]
+#[command(name = "fleet-agent", version = VERSION, max_term_width = 100)]
 struct Arguments {
     /// Where its key, its cache and its results are kept, instead of the platform's folder
     #[arg(long, global = true, value_name = "DIR")]

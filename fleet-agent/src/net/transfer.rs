@@ -40,6 +40,8 @@ pub enum TransferError {
     Refused(String),
     #[error("blob {0} has {1} bytes, more than the {BLOB_BYTES_MAX} that are taken")]
     TooLarge(Digest, u64),
+    #[error("the other side does not know blob {0}")]
+    Unknown(Digest),
     #[error("a part of blob {0} does not unpack")]
     Part(Digest),
     #[error("blob {0} is not what its name says")]
@@ -65,12 +67,23 @@ pub struct Offered {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct Head {
-    /// `None` when it is not here.
-    bytes: Option<u64>,
+enum Head {
+    Bytes(u64),
+    /// The file that had it has changed or is gone.
+    Gone,
+    /// Nobody here knows the name, or not yet: a master that was restarted has listed nothing.
+    Unknown,
 }
 
-/// Asks for blobs; hands each to `take`, in the order of the names, `None` for one that is not there.
+/// A blob as whoever is asked for it has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Blob {
+    Here(Vec<u8>),
+    Gone,
+    Unknown,
+}
+
+/// Asks for blobs; hands each to `take`, in the order of the names, `None` for one that is gone.
 pub async fn fetch(link: &Link, names: &[Digest], mut take: impl FnMut(usize, Option<Vec<u8>>)) -> Result<(), TransferError> {
     for (group, names) in names.chunks(WANTED_MAX).enumerate() {
         let mut transfer = link.open_transfer().await?;
@@ -83,33 +96,40 @@ pub async fn fetch(link: &Link, names: &[Digest], mut take: impl FnMut(usize, Op
 }
 
 /// Sends a blob to the other side unless it has it; returns when it is kept there.
-pub async fn deliver(link: &Link, name: Digest, read: impl Future<Output = Option<Vec<u8>>>) -> Result<(), TransferError> {
+pub async fn deliver(link: &Link, name: Digest, read: impl Future<Output = Blob>) -> Result<(), TransferError> {
     let mut transfer = link.open_transfer().await?;
     transfer.tx.send(Kind::BlobOffered, RequestId(1), &Offered { name }).await?;
     let wanted: Wanted = expect(&mut transfer, Kind::BlobWanted).await?.body()?;
     if !wanted.names.contains(&name) {
         return Ok(());
     }
-    send(&mut transfer, read.await).await?;
+    send(&mut transfer, &read.await).await?;
     expect(&mut transfer, Kind::BlobKept).await?;
     Ok(())
 }
 
-/// Sends one blob, or that it is not here.
-pub async fn send(transfer: &mut Transfer, blob: Option<Vec<u8>>) -> Result<(), TransferError> {
-    let bytes = blob.as_ref().map(|blob| blob.len() as u64);
-    transfer.tx.send(Kind::BlobHead, RequestId(1), &Head { bytes }).await?;
-    for part in blob.as_deref().unwrap_or_default().chunks(PART_BYTES) {
+/// Sends one blob, or why it cannot be sent.
+pub async fn send(transfer: &mut Transfer, blob: &Blob) -> Result<(), TransferError> {
+    let (head, bytes) = match blob {
+        Blob::Here(bytes) => (Head::Bytes(bytes.len() as u64), bytes.as_slice()),
+        Blob::Gone => (Head::Gone, [].as_slice()),
+        Blob::Unknown => (Head::Unknown, [].as_slice()),
+    };
+    transfer.tx.send(Kind::BlobHead, RequestId(1), &head).await?;
+    for part in bytes.chunks(PART_BYTES) {
         let packed = lz4_flex::block::compress_prepend_size(part);
         transfer.tx.send_raw(Kind::BlobPart, RequestId(1), Bytes::from(packed)).await?;
     }
     Ok(())
 }
 
-/// Receives one blob, whole and checked; `None` when the other side does not have it.
+/// Receives one blob, whole and checked; `None` when it is gone.
 pub async fn receive(transfer: &mut Transfer, name: Digest) -> Result<Option<Vec<u8>>, TransferError> {
-    let head: Head = expect(transfer, Kind::BlobHead).await?.body()?;
-    let Some(bytes) = head.bytes else { return Ok(None) };
+    let bytes = match expect(transfer, Kind::BlobHead).await?.body()? {
+        Head::Bytes(bytes) => bytes,
+        Head::Gone => return Ok(None),
+        Head::Unknown => return Err(TransferError::Unknown(name)),
+    };
     if bytes > BLOB_BYTES_MAX {
         return Err(TransferError::TooLarge(name, bytes));
     }
