@@ -170,6 +170,9 @@ fn two_agents_make_the_report_of_one_machine() {
     assert_eq!(again, together, "and again");
     let found = report(&fleet.place.run(&["symbols", "big_3_7", "-o", "json"]), 0);
     assert_eq!(found["items"][0]["fit"], "exact", "its packs came with the results");
+    let nodes = report(&fleet.place.run(&["node", "ls", "-o", "json"]), 0);
+    let schema = report(&fleet.place.run(&["schema", "nodes"]), 0);
+    assert!(jsonschema::validator_for(&schema).unwrap().is_valid(&nodes), "{nodes}");
     assert_eq!((one.terminate(), two.terminate()), (Some(0), Some(0)));
 }
 

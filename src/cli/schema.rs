@@ -8,10 +8,11 @@ use super::output::{Sink, UsageError};
 use crate::exit::Exit;
 
 /// Each kind of JSON document and its schema.
-const SCHEMAS: [(&str, &str); 6] = [
+const SCHEMAS: [(&str, &str); 7] = [
     ("analysis", include_str!("../../assets/schemas/analysis.json")),
     ("cache", include_str!("../../assets/schemas/cache.json")),
     ("jobs", include_str!("../../assets/schemas/jobs.json")),
+    ("nodes", include_str!("../../assets/schemas/nodes.json")),
     ("projects", include_str!("../../assets/schemas/projects.json")),
     ("sparks", include_str!("../../assets/schemas/sparks.json")),
     ("symbols", include_str!("../../assets/schemas/symbols.json")),
