@@ -9,7 +9,7 @@ use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
 
 use bitacora_core::{
     fleet::{Effect, Event, Fact, Fleet, JobView, Ledger, Notice, Settings, Submission},
-    ids::{Digest, Incarnation, JobId, NodeId},
+    ids::{Digest, Epoch, Incarnation, JobId, NodeId},
     wire::{Envelope, FromAgent},
 };
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
@@ -143,6 +143,7 @@ impl Master {
             data: self.data.root().to_owned(),
             child: ChildCommand { program, arguments },
             fetch: None,
+            epoch: (Epoch(0), None),
         };
         let ended = Ended(self.outbox.clone());
         // A master that is gone hears nothing; the agent is joined right after.

@@ -1,9 +1,9 @@
 //! Looking for symbols in the last result: names first, records only for what is shown.
 //!
 //! Each pack lists its symbol names in order. A query runs over those lists with a literal search; only when that finds
-//! too little does a fuzzy match look at every name. An entry that no row of the result points to is of an older state and ignored.
+//! nothing does a fuzzy match look at every name. An entry that no row of the result points to is of an older state and ignored.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use bitacora_core::{ids::Digest, paths::RelativePath, wire::record::Symbol};
 use fleet_agent::{
@@ -106,7 +106,7 @@ pub fn symbols(result: &mut StoredResult, query: &str, limit: usize, threads: us
     let packs = result.manifest.packs();
     let mut names_max = limit.saturating_add(1).saturating_mul(STALE_FACTOR);
     loop {
-        let best = best_names(result, &packs, query, limit, names_max, threads)?;
+        let best = best_names(result, &packs, query, names_max, threads)?;
         let dropped = best.dropped;
         let (found, more) = place(result, &packs, best, limit)?;
         // Names that were dropped for names of an older state are looked for again.
@@ -117,13 +117,11 @@ pub fn symbols(result: &mut StoredResult, query: &str, limit: usize, threads: us
     }
 }
 
-fn best_names(result: &StoredResult, packs: &[Digest], query: &str, limit: usize, names_max: usize, threads: usize) -> Result<Best, CacheError> {
-    let mut best = scan(result, packs, threads, names_max, &Literal::new(query))?;
-    if best.names.len() < limit && query.chars().count() >= FUZZY_CHARACTERS_MIN {
-        let literal: HashSet<Vec<u8>> = best.names.keys().map(|key| key.name.clone()).collect();
-        let mut fuzzy = scan(result, packs, threads, names_max, &Fuzzy::new(query))?;
-        fuzzy.names.retain(|key, _| !literal.contains(&key.name));
-        best.merge(fuzzy);
+fn best_names(result: &StoredResult, packs: &[Digest], query: &str, names_max: usize, threads: usize) -> Result<Best, CacheError> {
+    let best = scan(result, packs, threads, names_max, &Literal::new(query))?;
+    // Whoever knows a part of the name wants that; what merely has the same letters would bury it.
+    if best.names.is_empty() && query.chars().count() >= FUZZY_CHARACTERS_MIN {
+        return scan(result, packs, threads, names_max, &Fuzzy::new(query));
     }
     Ok(best)
 }

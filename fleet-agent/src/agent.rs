@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use bitacora_core::ids::Incarnation;
+use bitacora_core::ids::{Epoch, Incarnation};
 use etcetera::BaseStrategy;
 use fleet_agent::{
     analysis,
@@ -65,6 +65,7 @@ async fn serve(arguments: &Arguments, data: &Path) -> anyhow::Result<()> {
         data: data.to_owned(),
         child: child(data)?,
         fetch: Some(uplink.fetch()),
+        epoch: (Epoch(number_in(&data.join("epoch")).unwrap_or(0) as u32), Some(data.join("epoch"))),
     };
     let say = uplink.clone();
     let agent = Arc::new(AgentThread::start(config, clock::now, move |message| say.say(message))?);
@@ -137,10 +138,13 @@ fn master_address(given: Option<&str>, data: &Path) -> anyhow::Result<SocketAddr
 /// This life's number: higher than every earlier one's, whatever became of the clock.
 fn incarnation(data: &Path) -> anyhow::Result<Incarnation> {
     let place = data.join("incarnation");
-    let last = fs::read_to_string(&place).ok().and_then(|text| text.trim().parse::<u64>().ok()).unwrap_or(0);
-    let number = clock::now().0.max(last + 1);
+    let number = clock::now().0.max(number_in(&place).unwrap_or(0) + 1);
     fs::write(&place, number.to_string()).with_context(|| format!("cannot write {}", place.display()))?;
     Ok(Incarnation(number))
+}
+
+fn number_in(place: &Path) -> Option<u64> {
+    fs::read_to_string(place).ok()?.trim().parse().ok()
 }
 
 fn child(data: &Path) -> anyhow::Result<ChildCommand> {

@@ -4,7 +4,7 @@
 
 use std::{
     collections::BTreeMap,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
@@ -15,7 +15,7 @@ use std::{
 
 use bitacora_core::{
     agent::{Agent, Effect, Event},
-    ids::Incarnation,
+    ids::{Epoch, Incarnation},
     time::Time,
     wire::{
         Envelope, FromAgent, ToAgent,
@@ -39,10 +39,12 @@ const INBOX_MAX: usize = 16_384;
 pub struct Config {
     pub slots: u32,
     pub incarnation: Incarnation,
-    pub data: std::path::PathBuf,
+    pub data: PathBuf,
     pub child: ChildCommand,
     /// Where contents come from that are not on this machine.
     pub fetch: Option<Fetch>,
+    /// The highest epoch that was seen, and the file that keeps it; an agent inside a master's process needs none.
+    pub epoch: (Epoch, Option<PathBuf>),
 }
 
 /// What reaches the loop.
@@ -98,13 +100,14 @@ struct Driver<Say> {
     say: Say,
     pool: Pool,
     cancels: BTreeMap<Held, Arc<AtomicBool>>,
+    epoch_file: Option<PathBuf>,
 }
 
 impl<Say: FnMut(Envelope<FromAgent>)> Driver<Say> {
     fn new(config: Config, cache: &Cache, clock: fn() -> Time, inbox: Sender<Input>, say: Say) -> Driver<Say> {
-        let agent = Agent::new(config.incarnation, config.slots, cache.fingerprint());
+        let agent = Agent::new(config.incarnation, config.slots, cache.fingerprint(), config.epoch.0);
         let pool = Pool::start(&config, cache, &inbox);
-        Driver { agent, clock, say, pool, cancels: BTreeMap::new() }
+        Driver { agent, clock, say, pool, cancels: BTreeMap::new(), epoch_file: config.epoch.1 }
     }
 
     fn run(mut self, inbox: Receiver<Input>) {
@@ -131,6 +134,10 @@ impl<Say: FnMut(Envelope<FromAgent>)> Driver<Say> {
 
     fn perform(&mut self, effect: Effect) {
         match effect {
+            Effect::KeepEpoch(epoch) => {
+                // A disk that is full keeps the older one: this life refuses all the same.
+                let _ = self.epoch_file.as_ref().map(|file| std::fs::write(file, epoch.0.to_string()));
+            }
             Effect::Send(message) => (self.say)(message),
             Effect::Start(task) => {
                 let cancel = Arc::new(AtomicBool::new(false));

@@ -40,7 +40,7 @@ impl Serve {
             signal_hook::flag::register_conditional_default(number, Arc::clone(&stop)).context("cannot watch for signals")?;
             signal_hook::flag::register(number, Arc::clone(&stop)).context("cannot watch for signals")?;
         }
-        let mut master = Master::open(&context.data, Settings::for_one_command(), |holder| {
+        let mut master = Master::open(&context.data, Settings::for_serving(), |holder| {
             context.streams.note(&format!("waiting for another bitacora (process {holder}) on {} to end", context.data.root().display()));
         })?;
         let address = master.open_links(self.listen)?;

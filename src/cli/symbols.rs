@@ -20,7 +20,7 @@ use crate::{
     search::{self, Match},
 };
 
-/// Finds symbols in the last result: the same name first, then prefixes, substrings, and fuzzy matches.
+/// Finds symbols in the last result: the same name first, then prefixes, then names that hold it; fuzzily when none does.
 ///
 /// A query without upper-case letters matches any case.
 #[derive(Args)]

@@ -64,6 +64,8 @@ pub enum Event {
 /// What an agent wants done, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
+    /// Keep it over restarts, before anything that this master says is done: a master that it replaced is refused for ever.
+    KeepEpoch(Epoch),
     Start(Task),
     /// Ask a started attempt to end early; it still answers with `Ended`.
     Stop(Held),
@@ -71,12 +73,13 @@ pub enum Effect {
 }
 
 impl Agent {
-    pub fn new(incarnation: Incarnation, slots: u32, fingerprint: Digest) -> Agent {
+    /// `epoch` is the highest that this node has seen, in earlier lives too.
+    pub fn new(incarnation: Incarnation, slots: u32, fingerprint: Digest, epoch: Epoch) -> Agent {
         Agent {
             incarnation,
             slots,
             fingerprint,
-            epoch: Epoch::default(),
+            epoch,
             queue: VecDeque::new(),
             running: BTreeMap::new(),
             answers: BTreeMap::new(),
@@ -130,7 +133,10 @@ impl Agent {
             return;
         }
         let new_master = message.epoch > self.epoch;
-        self.epoch = message.epoch;
+        if new_master {
+            self.epoch = message.epoch;
+            out.push(Effect::KeepEpoch(self.epoch));
+        }
         match message.body {
             ToAgent::SyncState => self.say_hello(out),
             _ if new_master => self.say_hello(out),
@@ -276,7 +282,7 @@ mod tests {
     const NOW: Time = Time(1_000_000);
 
     fn agent() -> Agent {
-        let mut agent = Agent::new(Incarnation(7), 1, Digest::default());
+        let mut agent = Agent::new(Incarnation(7), 1, Digest::default(), Epoch(0));
         agent.handle(NOW, Event::Connected, &mut Vec::new());
         agent
     }
@@ -346,7 +352,7 @@ mod tests {
 
     #[test]
     fn a_later_attempt_does_not_wait_for_one_that_hangs() {
-        let mut agent = Agent::new(Incarnation(7), 2, Digest::default());
+        let mut agent = Agent::new(Incarnation(7), 2, Digest::default(), Epoch(0));
         receive(&mut agent, 1, ToAgent::ExecuteTask(task(0)));
         let held = Held { spark: task(0).spark, attempt: Attempt(1) };
         receive(&mut agent, 1, ToAgent::CancelTask { spark: held.spark, attempt: held.attempt });
@@ -364,6 +370,8 @@ mod tests {
         receive(&mut agent, 2, ToAgent::SyncState);
         assert_eq!(receive(&mut agent, 1, ToAgent::ExecuteTask(task(0))), []);
         assert_eq!(agent.refused(), 1);
+        let mut again = Agent::new(Incarnation(7), 1, Digest::default(), Epoch(2));
+        assert_eq!(receive(&mut again, 1, ToAgent::ExecuteTask(task(0))), [], "in its next life too");
     }
 
     #[test]

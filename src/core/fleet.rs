@@ -29,7 +29,7 @@ pub use jobs::TIMED_OUT;
 pub use ledger::{Availability, Job, JobSpec, JobStatus, JobType, Ledger, ListedFile, PairedNode, Priority, Project, ResultSummary, Spark, SparkState};
 pub use membership::{Health, Node};
 pub use partition::Partitioning;
-pub use settings::Settings;
+pub use settings::{Listings, Settings};
 pub use view::{FleetView, JobView, NodeView, Pending, Stage};
 
 use crate::{
@@ -121,6 +121,7 @@ impl Fleet {
             fleet.pause_all(out);
         }
         for job in fleet.active.keys().copied().collect::<Vec<_>>() {
+            fleet.ask_for_listing(job, out);
             fleet.settle(now, job, out);
         }
         fleet
@@ -141,6 +142,7 @@ impl Fleet {
             Event::ProjectRemoved { project } => self.on_project_removed(now, project, out),
             Event::JobSubmitted(submission) => self.on_job_submitted(now, submission, out),
             Event::JobCommanded { job, command } => self.on_job_commanded(now, job, command, out),
+            Event::TreeNotListed { job, error } => self.on_tree_not_listed(now, job, error, out),
             Event::ResultStored { job, round, result } => self.on_result_stored(now, job, round, result, out),
             Event::ResultNotStored { job, round, error } => self.on_result_not_stored(now, job, round, error, out),
             Event::Stopping => self.on_stopping(now, out),
@@ -234,7 +236,7 @@ impl Fleet {
     /// or stays silent past its deadline.
     fn rebuild(&mut self, now: Time) {
         for (&id, job) in self.ledger.jobs.iter().filter(|(_, job)| !job.status.is_over()) {
-            let mut runnable = Runnable::new(now, job, self.settings.resume_recovered);
+            let mut runnable = Runnable::new(now, job, self.settings.listings == Listings::Kept);
             for (number, spark) in (0..).zip(&job.sparks) {
                 match spark.state {
                     SparkState::Queued { not_before } => {

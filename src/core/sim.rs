@@ -31,7 +31,7 @@ pub use self::{
     trees::Tree,
 };
 use crate::{
-    ids::{Attempt, NodeId},
+    ids::{Attempt, JobId, NodeId},
     time::{Span, Time},
     wire::{
         Envelope, FromAgent, ToAgent,
@@ -94,6 +94,7 @@ enum Happening {
     MasterWakes,
     MasterCommits { life: u64 },
     MasterStarts,
+    TreeListed { life: u64, job: JobId },
     ResultStored { life: u64, stored: Stored },
     DisconnectSeen { node: NodeId },
     NodeHears { node: NodeId, message: Envelope<ToAgent> },
@@ -171,6 +172,7 @@ impl Simulation {
             Happening::MasterWakes => self.on_master_wakes(),
             Happening::MasterCommits { life } => self.on_master_commits(life),
             Happening::MasterStarts => self.start_master(),
+            Happening::TreeListed { life, job } => self.on_tree_listed(life, job),
             Happening::ResultStored { life, stored } => self.on_result_stored(life, stored),
             Happening::DisconnectSeen { node } => self.on_disconnect_seen(node),
             Happening::NodeHears { node, message } => self.on_node_hears(node, message),

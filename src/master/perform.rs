@@ -52,6 +52,7 @@ impl Master {
                         serving.links.disconnect(node);
                     }
                 }
+                Effect::ListTree { job } => self.list_again(job)?,
                 Effect::StoreResult { job, round } => events.push(self.store_result(job, round)),
                 Effect::Publish(notice) => notices.push(notice),
             }
@@ -102,6 +103,6 @@ impl Master {
 fn into_fact(effect: Effect) -> Option<Fact> {
     match effect {
         Effect::Record(fact) => Some(fact),
-        Effect::Send { .. } | Effect::Disconnect { .. } | Effect::StoreResult { .. } | Effect::Publish(_) => None,
+        Effect::Send { .. } | Effect::Disconnect { .. } | Effect::ListTree { .. } | Effect::StoreResult { .. } | Effect::Publish(_) => None,
     }
 }

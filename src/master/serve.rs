@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use bitacora_core::{
-    fleet::{Event, JobSpec, ListedFile, Notice, Submission},
-    ids::{Digest, NodeId, ProjectId},
+    fleet::{Event, JobSpec, ListedFile, Notice, PairedNode, Partitioning, Submission},
+    ids::{Digest, JobId, NodeId, ProjectId},
     time::{Span, Time},
 };
 use crossbeam_channel::Sender;
@@ -60,7 +60,24 @@ pub(super) struct Listed {
     wish: Wish,
     project: ProjectId,
     listed: Result<(Scan, Vec<ListedFile>, Shelf), String>,
-    answer: Sender<Answer>,
+    asker: Asker,
+}
+
+/// On whose behalf a tree is listed.
+enum Asker {
+    /// Another process, which waits.
+    Process(Sender<Answer>),
+    /// A job of an earlier master.
+    Job(JobId),
+}
+
+impl Asker {
+    fn answer(&self, answer: Answer) {
+        if let Asker::Process(sender) = self {
+            // Whoever asked may be gone.
+            let _ = sender.send(answer);
+        }
+    }
 }
 
 impl Master {
@@ -100,7 +117,11 @@ impl Master {
 
     fn on_input(&mut self, input: Input) -> Result<(), MasterError> {
         match input {
-            Input::Asked(Asked { request: Request::Analyse(wish), answer }) => self.begin_listing(wish, answer),
+            Input::Asked(Asked { request: Request::Analyse(wish), answer }) => {
+                let project = self.project_at(&wish.root)?;
+                self.begin_listing(wish, project, Asker::Process(answer));
+                Ok(())
+            }
             Input::Asked(asked) => self.answer(&asked),
             Input::Listed(listed) => self.on_listed(*listed),
             Input::Link(LinkEvent::TokenNamed { token, answer }) => {
@@ -150,7 +171,7 @@ impl Master {
 
     pub(super) fn nodes(&self) -> Vec<NodeState> {
         let view = self.fleet.view(now());
-        let state = |(id, paired): (&NodeId, &bitacora_core::fleet::PairedNode)| {
+        let state = |(id, paired): (&NodeId, &PairedNode)| {
             let linked = view.nodes.iter().find(|node| node.id == *id);
             NodeState {
                 id: id.to_string(),
@@ -165,37 +186,56 @@ impl Master {
         self.fleet.ledger().nodes.iter().map(state).collect()
     }
 
-    /// Lists the tree and hashes what is to be done, beside the loop.
-    fn begin_listing(&mut self, wish: Wish, answer: Sender<Answer>) -> Result<(), MasterError> {
-        let project = self.project_at(&wish.root)?;
-        let base = self.fleet.ledger().projects[&project].history.last().map(|last| last.manifest);
-        let history = self.fleet.ledger().projects[&project].clone();
-        let Some(serving) = self.serving.as_mut().filter(|serving| serving.listings < LISTINGS_MAX) else {
-            let _ = answer.send(Answer::Refused("too many trees are being listed; ask again".into()));
-            return Ok(());
+    /// What an earlier master began is listed again, as it was asked for.
+    pub(super) fn list_again(&mut self, job: JobId) -> Result<(), MasterError> {
+        let spec = self.fleet.ledger().jobs[&job].spec.clone();
+        let wish = Wish {
+            root: self.fleet.ledger().projects[&spec.project].root.clone(),
+            job_type: spec.job_type,
+            priority: spec.priority,
+            partitioning: spec.partitioning,
+            limits: spec.limits,
+            use_cache: spec.use_cache,
+            timeout: spec.timeout,
+            selection: spec.selection,
         };
+        self.begin_listing(wish, spec.project, Asker::Job(job));
+        Ok(())
+    }
+
+    /// Lists the tree and hashes what is to be done, beside the loop.
+    fn begin_listing(&mut self, wish: Wish, project: ProjectId, asker: Asker) {
+        let history = self.fleet.ledger().projects[&project].clone();
+        let base = history.history.last().map(|last| last.manifest);
+        let Some(serving) = &mut self.serving else { return };
+        let is_person = matches!(asker, Asker::Process(_));
+        if is_person && serving.listings >= LISTINGS_MAX {
+            return asker.answer(Answer::Refused("too many trees are being listed; ask again".into()));
+        }
         serving.listings += 1;
         let (data, outbox) = (self.data.clone(), self.outbox.clone());
         std::thread::spawn(move || {
             let listed = list(&data, &wish, base).map(|(scan, mut files, shelf)| {
-                if wish.partitioning == bitacora_core::fleet::Partitioning::ByDependencies {
+                if wish.partitioning == Partitioning::ByDependencies {
                     dependencies::cluster(&data, &history, &mut files);
                 }
                 (scan, files, shelf)
             });
             // A master that is gone needs no listing.
-            let _ = outbox.send(Input::Listed(Box::new(Listed { wish, project, listed, answer })));
+            let _ = outbox.send(Input::Listed(Box::new(Listed { wish, project, listed, asker })));
         });
-        Ok(())
     }
 
-    fn on_listed(&mut self, Listed { wish, project, listed, answer }: Listed) -> Result<(), MasterError> {
+    fn on_listed(&mut self, Listed { wish, project, listed, asker }: Listed) -> Result<(), MasterError> {
         let serving = self.serving.as_mut().expect("only a serving master lists beside its loop");
         serving.listings -= 1;
         let (scan, files, shelf) = match listed {
             Ok(listed) => listed,
-            Err(reason) => {
-                let _ = answer.send(Answer::Refused(reason));
+            Err(error) => {
+                if let Asker::Job(job) = asker {
+                    return self.turn([Event::TreeNotListed { job, error }]).map(drop);
+                }
+                asker.answer(Answer::Refused(error));
                 return Ok(());
             }
         };
@@ -222,11 +262,11 @@ impl Master {
             _ => None,
         });
         let submitted = job.map(|job| Answer::Submitted(Submitted { job, project, bytes, unchanged }));
-        let _ = answer.send(submitted.unwrap_or_else(|| crate::control::outcome(&notices)));
+        asker.answer(submitted.unwrap_or_else(|| crate::control::outcome(&notices)));
         Ok(())
     }
 
-    pub(super) fn progress(&self, job: bitacora_core::ids::JobId) -> Answer {
+    pub(super) fn progress(&self, job: JobId) -> Answer {
         let view = self.fleet.job_view(now(), job);
         view.map_or_else(|| Answer::Unknown(format!("there is no job {job}")), |view| Answer::Progress(Progress::of(&view)))
     }

@@ -18,6 +18,10 @@ pub enum Effect {
     Disconnect {
         node: NodeId,
     },
+    /// List the job's tree and submit the same analysis again, or answer with `TreeNotListed`.
+    ListTree {
+        job: JobId,
+    },
     /// Merge the job's outcomes with its base, store the result, answer with `ResultStored` or `ResultNotStored`.
     StoreResult {
         job: JobId,
@@ -31,7 +35,7 @@ impl Effect {
     pub(super) const fn rank(&self) -> u8 {
         match self {
             Effect::Record(_) => 0,
-            Effect::Send { .. } | Effect::Disconnect { .. } | Effect::StoreResult { .. } => 1,
+            Effect::Send { .. } | Effect::Disconnect { .. } | Effect::ListTree { .. } | Effect::StoreResult { .. } => 1,
             Effect::Publish(_) => 2,
         }
     }

@@ -41,6 +41,11 @@ pub enum Event {
         job: JobId,
         command: JobCommand,
     },
+    /// The answer to [`super::Effect::ListTree`] when that is not possible.
+    TreeNotListed {
+        job: JobId,
+        error: String,
+    },
     /// The answer to [`super::Effect::StoreResult`].
     ResultStored {
         job: JobId,

@@ -2,7 +2,9 @@
 
 use alloc::{string::String, vec::Vec};
 
-use super::{Effect, Fact, Fleet, JobCommand, JobStatus, Notice, Priority, Refusal, ResultSummary, Runnable, SparkState, Storing, Submission, partition};
+use super::{
+    Effect, Fact, Fleet, JobCommand, JobStatus, Listings, Notice, Priority, Refusal, ResultSummary, Runnable, SparkState, Storing, Submission, partition,
+};
 use crate::{
     ids::{JobId, ProjectId, SparkId},
     time::{Span, Time},
@@ -119,6 +121,21 @@ impl Fleet {
     fn resume(&mut self, now: Time, job: JobId, out: &mut Vec<Effect>) {
         self.record(Fact::JobResumed { job }, out);
         self.active.get_mut(&job).expect("it is not over").resume(now);
+        self.ask_for_listing(job, out);
+    }
+
+    /// A job that is to run and whose tree nobody has listed since this master began.
+    pub(super) fn ask_for_listing(&self, job: JobId, out: &mut Vec<Effect>) {
+        let paused = self.ledger.jobs[&job].status == JobStatus::Paused;
+        if self.settings.listings == Listings::Anew && !paused && !self.active[&job].listed {
+            out.push(Effect::ListTree { job });
+        }
+    }
+
+    pub(super) fn on_tree_not_listed(&mut self, now: Time, job: JobId, error: String, out: &mut Vec<Effect>) {
+        if self.active.get(&job).is_some_and(|runnable| !runnable.listed) {
+            self.fail(now, job, alloc::format!("its tree could not be listed again: {error}"), out);
+        }
     }
 
     /// A later job for the same: the earlier one's result would be of an older state of the tree.
@@ -137,7 +154,8 @@ impl Fleet {
         self.record(Fact::JobRetried { job, at: now }, out);
         let queued = |(number, spark): (u32, &super::Spark)| matches!(spark.state, SparkState::Queued { .. }).then_some(number);
         let ready = (0..).zip(&self.ledger.jobs[&job].sparks).filter_map(queued).collect();
-        self.active.insert(job, Runnable { ready, ..Runnable::new(now, &self.ledger.jobs[&job], self.settings.resume_recovered) });
+        self.active.insert(job, Runnable { ready, ..Runnable::new(now, &self.ledger.jobs[&job], self.settings.listings == Listings::Kept) });
+        self.ask_for_listing(job, out);
     }
 
     /// The master ends in good order: what runs is called back and queued again, and no failure is counted.

@@ -28,9 +28,10 @@ pub struct Settings {
     pub degraded_after: Span,
     pub unhealthy_after: Span,
     pub offline_after: Span,
-    /// Do unfinished jobs of an earlier master go on by themselves? That takes a driver that keeps the listings of their
-    /// trees. Without it a job is paused, and neither runs nor ends, until the same analysis is asked for again.
+    /// Do unfinished jobs of an earlier master go on by themselves? Otherwise they are paused until they are asked for again.
     pub resume_recovered: bool,
+    /// Where the listing of a recovered job's tree comes from.
+    pub listings: Listings,
     /// Results a project remembers.
     pub history_max: usize,
     /// Jobs that are over and stay remembered.
@@ -41,6 +42,17 @@ pub struct Settings {
     pub attempts_max: u32,
 }
 
+/// A job neither runs nor ends without the listing that its result is merged with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listings {
+    /// The driver keeps them over restarts.
+    Kept,
+    /// The driver is asked to list the tree again: [`super::Effect::ListTree`].
+    Anew,
+    /// It comes with the same analysis when that is asked for again.
+    Asked,
+}
+
 impl Settings {
     /// From sending an attempt to giving it up: it may stand behind others in its node's queue, each for its own time-out.
     pub(super) fn attempt_max(&self) -> Span {
@@ -49,7 +61,12 @@ impl Settings {
 
     /// For a master that ends with its command: what others began waits until it is asked for again.
     pub fn for_one_command() -> Settings {
-        Settings { resume_recovered: false, ..Settings::default() }
+        Settings { resume_recovered: false, listings: Listings::Asked, ..Settings::default() }
+    }
+
+    /// For a master that stays: what an earlier one began goes on once its tree is listed again.
+    pub fn for_serving() -> Settings {
+        Settings { listings: Listings::Anew, ..Settings::default() }
     }
 }
 
@@ -71,6 +88,7 @@ impl Default for Settings {
             unhealthy_after: Span::from_secs(6),
             offline_after: Span::from_secs(12),
             resume_recovered: true,
+            listings: Listings::Kept,
             history_max: 50,
             jobs_kept: 200,
             late_max: Span::from_secs(1),

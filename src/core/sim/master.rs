@@ -6,7 +6,7 @@ use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
 use super::{Count, Happening, Origin, Plant, Simulation, oracle::Question, trees};
 use crate::{
     aggregate::Totals,
-    fleet::{Effect, Event, Fact, Fleet, Job, JobStatus, Ledger, ResultSummary, Settings, SparkState},
+    fleet::{Effect, Event, Fact, Fleet, Job, JobStatus, Ledger, ResultSummary, Settings, SparkState, Submission},
     ids::{Digest, JobId, NodeId},
     time::Time,
     wire::{
@@ -244,6 +244,10 @@ impl Simulation {
                 self.post_to_node(to, &message);
             }
             Effect::Disconnect { .. } => {}
+            Effect::ListTree { job } => {
+                let wait = self.dice.millis(5, 400);
+                self.after(wait, Happening::TreeListed { life: self.master.life, job });
+            }
             Effect::StoreResult { job, round } => self.store_result(job, round),
             Effect::Publish(notice) => self.oracle.on_published(&notice),
         }
@@ -313,6 +317,15 @@ impl Simulation {
         let wait = if late { self.dice.millis(300, 1_500) } else { self.dice.millis(1, 200) };
         self.tally.more(Count::ResultLate, u64::from(late));
         self.after(wait, Happening::ResultStored { life: self.master.life, stored: Stored { job, round, result } });
+    }
+
+    /// The tree is as it was: the same is submitted again. Now and then its folder cannot be read.
+    pub(super) fn on_tree_listed(&mut self, life: u64, job: JobId) {
+        let known = self.master.fleet().and_then(|fleet| fleet.ledger().jobs.get(&job)).filter(|_| self.master.life == life);
+        let Some(entry) = known.filter(|entry| !entry.status.is_over()) else { return };
+        let submission = Submission { spec: entry.spec.clone(), files: entry.files.clone() };
+        let gone = self.is_rough() && self.dice.chance(500);
+        self.tell_master(if gone { Event::TreeNotListed { job, error: "no such file or directory".into() } } else { Event::JobSubmitted(submission) });
     }
 
     pub(super) fn on_result_stored(&mut self, life: u64, stored: Stored) {

@@ -30,7 +30,7 @@ pub(super) struct Node {
     partitioned: bool,
     /// It died for good.
     retired: bool,
-    /// The highest that its process heard.
+    /// The highest that it heard, in whatever life: kept on its disk.
     epoch: Epoch,
     wake_at: Option<Time>,
     /// What its worker threads and children do, by the token of what will come of it.
@@ -116,6 +116,8 @@ impl Simulation {
 
     fn perform_for_node(&mut self, origin: Origin, effect: Effect) {
         match effect {
+            // Kept by `hears_what_is_over`, before the agent decides.
+            Effect::KeepEpoch(_) => {}
             Effect::Send(message) => self.post_to_master(origin, &message),
             Effect::Start(task) => self.start_work(origin.node, &task),
             Effect::Stop(held) => self.stop_work(origin.node, held),
@@ -181,9 +183,8 @@ impl Simulation {
         let node = self.node_mut(id);
         node.life += 1;
         node.incarnation = Incarnation(if forgets { 1 } else { node.life });
-        node.agent = Some(Agent::new(node.incarnation, node.slots, ENGINE));
+        node.agent = Some(Agent::new(node.incarnation, node.slots, ENGINE, node.epoch));
         node.wake_at = None;
-        node.epoch = Epoch(0);
         let wait = self.dice.millis(1, 100);
         self.after(wait, Happening::NodeConnects { node: id });
     }

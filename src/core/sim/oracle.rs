@@ -81,7 +81,12 @@ impl Oracle {
                     let torn = question.is_some_and(|question| question.is_over || question.kept.contains(spark));
                     assert!(!torn, "{spark} was taken from a node that came back with it, or that spoke from an earlier life");
                 }
-                Effect::Record(_) | Effect::Send { .. } | Effect::Disconnect { .. } | Effect::StoreResult { .. } | Effect::Publish(_) => {}
+                Effect::Record(_)
+                | Effect::Send { .. }
+                | Effect::Disconnect { .. }
+                | Effect::ListTree { .. }
+                | Effect::StoreResult { .. }
+                | Effect::Publish(_) => {}
             }
         }
     }

@@ -3,7 +3,7 @@
 use alloc::collections::BTreeMap;
 
 use crate::{
-    fleet::Settings,
+    fleet::{Listings, Settings},
     time::{Span, Time},
 };
 
@@ -28,6 +28,7 @@ pub struct Scenario {
     pub failures_max: u32,
     /// Do jobs go on by themselves when their master returns?
     pub resume_recovered: bool,
+    pub listings: Listings,
     pub plant: Option<Plant>,
 }
 
@@ -47,6 +48,7 @@ impl Scenario {
             // Every fourth seed lets sparks fail for good; in the others every file must get its outcome.
             failures_max: if seed % 4 == 3 { 4 } else { 100_000 },
             resume_recovered: seed % 3 != 1,
+            listings: [Listings::Kept, Listings::Asked, Listings::Anew][(seed % 3) as usize],
             plant: None,
         }
     }
@@ -78,6 +80,7 @@ impl Scenario {
             unhealthy_after: Span::from_secs(3),
             offline_after: Span::from_secs(5),
             resume_recovered: self.resume_recovered,
+            listings: self.listings,
             history_max: 50,
             jobs_kept: 20,
             late_max: Span::from_secs(1),
