@@ -20,7 +20,7 @@ use bitacora_core::{
     time::{Span, Time},
     wire::task::FileLimits,
 };
-use crossbeam_channel::Sender;
+use crossbeam_channel::{RecvTimeoutError, Sender};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// Requests and answers are small.
@@ -123,7 +123,7 @@ pub enum Answer {
     Unknown(String),
     /// Why the job does not run, or is not finished.
     Reasons(Vec<String>),
-    /// This master ends with its command: wait for it, and do it then.
+    /// Not now: it ends with its command, or has much to do. Ask again.
     Busy,
     Submitted(Submitted),
     Progress(Progress),
@@ -239,7 +239,10 @@ fn serve(mut stream: UnixStream, deliver: &impl Fn(Asked)) -> io::Result<()> {
     let (answer, answered) = crossbeam_channel::bounded(1);
     let patience = if matches!(request, Request::Analyse(_)) { LISTING_MAX } else { PATIENCE };
     deliver(Asked { request, answer });
-    let answer = answered.recv_timeout(patience).unwrap_or_else(|_| Answer::Refused("the master is ending".to_owned()));
+    let answer = answered.recv_timeout(patience).unwrap_or_else(|error| match error {
+        RecvTimeoutError::Timeout => Answer::Busy,
+        RecvTimeoutError::Disconnected => Answer::Refused("the master is ending".to_owned()),
+    });
     write(&mut stream, &answer)
 }
 

@@ -22,7 +22,7 @@ use fleet_agent::{
     net::{
         codec::{Kind, Received, RequestId},
         join::{Grant, JoinListener, TokenId, TokenKey, Tokens},
-        quic::{CloseCode, Connection, Endpoint, Link, ListenerKeys, QuicError, Settings, Transfer},
+        quic::{CloseCode, Connection, Endpoint, FrameSender, Link, ListenerKeys, QuicError, Settings, Transfer},
         tls::{Authority, Identity, Role},
         transfer::{self, Blob, Offered, TransferError, Wanted},
     },
@@ -74,20 +74,26 @@ pub type Deliver = Arc<dyn Fn(LinkEvent) -> bool + Send + Sync>;
 #[derive(Debug)]
 pub struct Shelf {
     root: Root,
-    paths: HashMap<Digest, RelativePath>,
+    /// The same content may lie at several places.
+    paths: HashMap<Digest, Vec<RelativePath>>,
 }
 
 impl Shelf {
-    pub fn new(root: Root, paths: HashMap<Digest, RelativePath>) -> Shelf {
+    pub fn new(root: Root, paths: HashMap<Digest, Vec<RelativePath>>) -> Shelf {
         Shelf { root, paths }
     }
 
-    /// The bytes of that name, if the file still has them; `None` when no file ever had.
-    fn read(&self, name: Digest) -> Option<Blob> {
-        let path = self.paths.get(&name)?;
-        let mut bytes = Vec::new();
-        let read = self.root.file(path).and_then(|file| file.take(transfer::BLOB_BYTES_MAX).read_to_end(&mut bytes));
-        Some(if read.is_ok() && blobs::digest(&bytes) == name { Blob::Here(bytes) } else { Blob::Gone })
+    fn knows(&self, name: Digest) -> bool {
+        self.paths.contains_key(&name)
+    }
+
+    /// The bytes of that name, if one of its files still has them.
+    fn read(&self, name: Digest) -> Option<Vec<u8>> {
+        self.paths.get(&name)?.iter().find_map(|path| {
+            let mut bytes = Vec::new();
+            self.root.file(path).ok()?.take(transfer::BLOB_BYTES_MAX).read_to_end(&mut bytes).ok()?;
+            (blobs::digest(&bytes) == name).then_some(bytes)
+        })
     }
 }
 
@@ -201,9 +207,16 @@ impl Shared {
     }
 }
 
+/// What is written to a node, by a task of its own: a node that does not read must not keep us from reading.
+enum Outgoing {
+    Message(Envelope<ToAgent>),
+    /// A frame of this request was of a kind that is not known here.
+    Unsupported(RequestId),
+}
+
 /// A node that is linked.
 struct Line {
-    messages: mpsc::Sender<Envelope<ToAgent>>,
+    messages: mpsc::Sender<Outgoing>,
     link: Link,
     /// Tells this link from an earlier one of the same node.
     number: u64,
@@ -232,7 +245,7 @@ async fn switch(mut listener: fleet_agent::net::quic::Listener, mut commands: mp
                 None => return,
                 Some(Command::Send { to, message }) => {
                     if let Some(line) = lines.get(&to) {
-                        let _ = line.messages.try_send(message);
+                        let _ = line.messages.try_send(Outgoing::Message(message));
                     }
                 }
                 Some(Command::Disconnect { node }) => {
@@ -261,10 +274,10 @@ fn begin(connection: Connection, number: u64, shared: &Shared, sessions: &mut Jo
         return None;
     }
     let (messages, outgoing) = mpsc::channel(LINE_MAX);
-    let shared = shared.clone();
+    let (shared, answers) = (shared.clone(), messages.clone());
     sessions.spawn(async move {
         // Why a link ended makes no difference: the node dials again, or is missed.
-        let _ = session(connection, outgoing, &shared).await;
+        let _ = session(connection, (answers, outgoing), &shared).await;
         (peer.node, number)
     });
     Some(Line { messages, link, number })
@@ -279,7 +292,11 @@ async fn refuse(mut connection: Connection) {
     connection.link.close(CloseCode::NotPermitted, reason);
 }
 
-async fn session(connection: Connection, mut outgoing: mpsc::Receiver<Envelope<ToAgent>>, shared: &Shared) -> Result<(), TransferError> {
+async fn session(
+    connection: Connection,
+    (answers, outgoing): (mpsc::Sender<Outgoing>, mpsc::Receiver<Outgoing>),
+    shared: &Shared,
+) -> Result<(), TransferError> {
     let Connection { link, mut tx, mut rx } = connection;
     let node = link.peer().node;
     let hello = timeout(HELLO_MAX, rx.receive()).await.map_err(|_| TransferError::Ended)??;
@@ -289,17 +306,17 @@ async fn session(connection: Connection, mut outgoing: mpsc::Receiver<Envelope<T
     let _: Greeting = hello.body()?;
     tx.send(Kind::Welcome, hello.request, &Greeting { version: env!("CARGO_PKG_VERSION").to_owned() }).await?;
     let mut transfers = JoinSet::new();
+    let mut writer = JoinSet::new();
+    writer.spawn(write(tx, outgoing));
     loop {
         tokio::select! {
-            message = outgoing.recv() => match message {
-                None => return Ok(()),
-                Some(message) => tx.send(Kind::ToAgent, RequestId(0), &message).await?,
-            },
+            Some(_) = writer.join_next() => return Ok(()),
             received = rx.receive() => match received? {
                 None => return Ok(()),
                 Some(Received::Frame(frame)) if frame.kind == Kind::FromAgent => shared.tell(LinkEvent::Received { node, message: frame.body()? }),
                 Some(Received::Frame(frame)) => return Err(TransferError::Unexpected(frame.kind)),
-                Some(Received::Unsupported(what)) => tx.send(Kind::Unsupported, what.request, "").await?,
+                // Where there is no room for the answer the node hears nothing, as of a lost one.
+                Some(Received::Unsupported(what)) => drop(answers.try_send(Outgoing::Unsupported(what.request))),
             },
             transfer = link.accept_transfer() => {
                 let (transfer, shared) = (transfer?, shared.clone());
@@ -311,14 +328,25 @@ async fn session(connection: Connection, mut outgoing: mpsc::Receiver<Envelope<T
     }
 }
 
+async fn write(mut tx: FrameSender, mut outgoing: mpsc::Receiver<Outgoing>) -> Result<(), QuicError> {
+    while let Some(next) = outgoing.recv().await {
+        match next {
+            Outgoing::Message(message) => tx.send(Kind::ToAgent, RequestId(0), &message).await?,
+            Outgoing::Unsupported(request) => tx.send(Kind::Unsupported, request, "").await?,
+        }
+    }
+    Ok(())
+}
+
 async fn serve_transfer(mut transfer: Transfer, shared: &Shared) -> Result<(), TransferError> {
     match transfer.rx.receive().await? {
         Some(Received::Frame(frame)) if frame.kind == Kind::BlobWanted => {
             let wanted: Wanted = frame.body()?;
             for name in wanted.names.into_iter().take(transfer::WANTED_MAX) {
                 let shelves = shared.published.borrow().shelves.clone();
+                let absent = if shelves.iter().any(|shelf| shelf.knows(name)) { Blob::Gone } else { Blob::Unknown };
                 let blob = blocking(move || shelves.iter().find_map(|shelf| shelf.read(name))).await;
-                transfer::send(&mut transfer, &blob.unwrap_or(Blob::Unknown)).await?;
+                transfer::send(&mut transfer, &blob.map_or(absent, Blob::Here)).await?;
             }
             Ok(transfer.tx.finish().await?)
         }

@@ -46,6 +46,8 @@ pub enum MasterError {
     Blob(#[from] BlobError),
     #[error("the cache cannot be opened")]
     Cache(#[from] CacheError),
+    #[error("cannot listen on the socket in the data directory")]
+    Socket(#[source] std::io::Error),
     #[error("the fleet's keys cannot be used")]
     Trust(#[from] fleet_agent::net::tls::TlsError),
     #[error(transparent)]

@@ -85,6 +85,10 @@ impl Scan {
         let Earlier { base, packs, trusted } = earlier;
         let lost: HashSet<u32> = base.as_ref().map(|(_, manifest)| lost_packs(manifest, packs)).unwrap_or_default();
         let mut hasher = blake3::Hasher::new();
+        // Limits decide which files are work, and so their numbers.
+        for limit in [limits.bytes_max, limits.parse_steps_max, limits.wall_max.0] {
+            hasher.update(&limit.to_le_bytes());
+        }
         let (mut work, mut files, mut known) = (Vec::new(), Vec::with_capacity(tree.files.len()), 0);
         for found in tree.files {
             if selection.is_some_and(|selection| !selection.includes(found.path.as_bytes())) {

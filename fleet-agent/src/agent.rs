@@ -38,9 +38,12 @@ pub fn tell(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-/// 4 for what has to do with trust, 1 for the rest.
+/// 4 for what has to do with trust, 7 for a master that cannot be reached, 1 for the rest.
 pub fn exit_code(error: &anyhow::Error) -> u8 {
     let refused = |error: &LinkError| matches!(error, LinkError::Refused(_));
+    if error.downcast_ref().is_some_and(|error| matches!(error, JoinError::Time | JoinError::Left)) {
+        return 7;
+    }
     if error.is::<JoinError>() || error.is::<TlsError>() || error.downcast_ref().is_some_and(refused) { 4 } else { 1 }
 }
 
@@ -98,13 +101,18 @@ async fn identity(arguments: &Arguments, data: &Path, master: SocketAddr) -> any
         let none = "this node belongs to no fleet yet: give it --join-file with a token of `bitacora node token`";
         return Identity::load(data).context(none);
     };
-    if let Ok(identity) = Identity::load(data) {
-        tell("this node belongs to a fleet already; the token is not used");
-        return Ok(identity);
+    match Identity::load(data) {
+        Ok(identity) => {
+            tell("this node belongs to a fleet already; the token is not used");
+            return Ok(identity);
+        }
+        Err(TlsError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {}
+        // A key that is there and cannot be used is not thrown away unasked.
+        Err(error) => return Err(error.into()),
     }
     let token: JoinToken = read_token(file)?.parse().map_err(|error| anyhow::anyhow!("{} holds no token: {error}", file.display()))?;
     let mut address = master;
-    address.set_port(master.port() + JOIN_PORT_AFTER);
+    address.set_port(master.port().checked_add(JOIN_PORT_AFTER).with_context(|| format!("the port of {master} has none after it for joining"))?);
     let identity = join::join(address, &token, NodeKey::generate()?).await?;
     identity.save(data)?;
     Ok(identity)

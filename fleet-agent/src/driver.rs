@@ -136,7 +136,7 @@ impl<Say: FnMut(Envelope<FromAgent>)> Driver<Say> {
         match effect {
             Effect::KeepEpoch(epoch) => {
                 // A disk that is full keeps the older one: this life refuses all the same.
-                let _ = self.epoch_file.as_ref().map(|file| std::fs::write(file, epoch.0.to_string()));
+                let _ = self.epoch_file.as_ref().map(|file| replace(file, &epoch.0.to_string()));
             }
             Effect::Send(message) => (self.say)(message),
             Effect::Start(task) => {
@@ -151,6 +151,13 @@ impl<Say: FnMut(Envelope<FromAgent>)> Driver<Say> {
             }
         }
     }
+}
+
+/// The file has the old text or the new one, whatever happens.
+fn replace(file: &Path, text: &str) -> std::io::Result<()> {
+    let beside = file.with_extension("new");
+    std::fs::write(&beside, text)?;
+    std::fs::rename(beside, file)
 }
 
 /// One thread per slot. The agent starts no more tasks than it has slots, so none waits here.

@@ -44,7 +44,7 @@ pub fn run_elsewhere(command: &ChildCommand, task: &Task, fetch: &Fetch, folder:
     let mut here = Task { root: place.path().as_os_str().as_bytes().to_vec(), ..task.clone() };
     for file in &mut here.files {
         // One at a time: the child reads them from the disk, so none need be in memory.
-        let contents = file.content.map(|name| fetch(&[name])).transpose().map_err(|error| AttemptError::Storage(with_cause(&error)))?;
+        let contents = file.content.map(|name| fetch(&[name])).transpose().map_err(|error| AttemptError::Unsupplied(with_cause(&error)))?;
         file.path = RelativePath::new(file.index.to_string().into_bytes()).expect("a number is a path");
         if let Some(Some(bytes)) = contents.and_then(|mut contents| contents.pop()) {
             std::fs::write(place.path().join(file.index.to_string()), bytes).map_err(storage)?;

@@ -132,25 +132,35 @@ impl Session {
 
     /// Carries messages both ways until the link is lost.
     async fn serve(&mut self, connection: Connection, agent: &AgentThread) -> LinkError {
-        let Connection { link, mut tx, mut rx } = connection;
+        let Connection { link, tx, mut rx } = connection;
         // What was said before is of a link that is gone; the Hello that follows says it again.
         while self.messages.try_recv().is_ok() {}
         self.link.send_replace(Some(link.clone()));
         agent.connected();
         let mut deliveries = Deliveries::new(link, self.packs.clone());
+        // Written by a task of its own: a master that does not read must not keep us from reading.
+        let (out, outgoing) = mpsc::channel(OUTBOX_MAX);
+        let mut writer = JoinSet::new();
+        writer.spawn(write(tx, outgoing));
+        // What finds no room is said again with a later heartbeat.
+        let send = |message| drop(out.try_send(message));
         loop {
             let event = tokio::select! {
+                Some(_) = writer.join_next() => return LinkError::Ended,
                 message = self.messages.recv() => Happened::Said(message),
                 message = deliveries.next() => Happened::Delivered(message),
                 received = rx.receive() => Happened::Received(received),
             };
             let done = match event {
                 Happened::Said(None) => Err(LinkError::Ended),
-                Happened::Said(Some(message)) => match deliveries.take(message) {
-                    Some(message) => send(&mut tx, &message).await,
-                    None => Ok(()),
-                },
-                Happened::Delivered(message) => send(&mut tx, &message).await,
+                Happened::Said(Some(message)) => {
+                    deliveries.take(message).map(send);
+                    Ok(())
+                }
+                Happened::Delivered(message) => {
+                    send(message);
+                    Ok(())
+                }
                 Happened::Received(received) => received.map_err(LinkError::from).and_then(|received| hear(received, agent)),
             };
             if let Err(error) = done {
@@ -166,8 +176,11 @@ enum Happened {
     Received(Result<Option<Received>, QuicError>),
 }
 
-async fn send(tx: &mut FrameSender, message: &Envelope<FromAgent>) -> Result<(), LinkError> {
-    Ok(tx.send(Kind::FromAgent, RequestId(0), message).await?)
+async fn write(mut tx: FrameSender, mut outgoing: mpsc::Receiver<Envelope<FromAgent>>) -> Result<(), QuicError> {
+    while let Some(message) = outgoing.recv().await {
+        tx.send(Kind::FromAgent, RequestId(0), &message).await?;
+    }
+    Ok(())
 }
 
 fn hear(received: Option<Received>, agent: &AgentThread) -> Result<(), LinkError> {

@@ -171,9 +171,13 @@ impl<'a> Worker<'a> {
             }),
             Source::Elsewhere { fetch, ahead } => {
                 let Some(wanted) = file.content else { return Ok(Loaded::Nothing(FileResult::Failed(FailReason::Vanished))) };
-                if ahead.front().is_none_or(|(name, _)| *name != wanted) {
+                // What was fetched for files that the cache answered for meanwhile.
+                while ahead.front().is_some_and(|(name, _)| *name != wanted) {
+                    ahead.pop_front();
+                }
+                if ahead.is_empty() {
                     let next = task.files.iter().skip_while(|next| next.index != file.index);
-                    *ahead = fetch_ahead(fetch, next).map_err(|error| AttemptError::Storage(with_cause(&error)))?;
+                    *ahead = fetch_ahead(fetch, next).map_err(|error| AttemptError::Unsupplied(with_cause(&error)))?;
                 }
                 match ahead.pop_front() {
                     Some((_, Some(bytes))) => {

@@ -179,10 +179,20 @@ impl Analyze {
         let job_type = self.job_type()?;
         // Opened first, so that hours of work do not end in a folder that is not there.
         let sink = Sink::open(self.out.as_deref())?;
-        if context.data.is_served()
-            && let Some(ended) = self.hand_over(context, job_type)?
-        {
-            return self.conclude(context, sink, ended);
+        let mut told = false;
+        while context.data.is_served() {
+            match self.hand_over(context, job_type)? {
+                HandedOver::Over(ended) => return self.conclude(context, sink, *ended),
+                HandedOver::Lost => {
+                    context.streams.note("the master that had the job is gone; the same command goes on from here");
+                    return Ok(Exit::Unreachable);
+                }
+                HandedOver::NotTaken if told => std::thread::sleep(LOOK_EVERY),
+                HandedOver::NotTaken => {
+                    context.streams.note(&format!("waiting for another bitacora on {} to end", context.data.root().display()));
+                    told = true;
+                }
+            }
         }
         let mut master = Master::open(&context.data, Settings::for_one_command(), |holder| {
             context.streams.note(&format!("waiting for another bitacora (process {holder}) on {} to end", context.data.root().display()));
@@ -226,8 +236,8 @@ impl Analyze {
         self.conclude(context, sink, Ended { ledger, job, base, known, selection, spent })
     }
 
-    /// Has the master that serves this data directory do it; `None` when that one ends with its own command.
-    fn hand_over(&self, context: &Context, job_type: JobType) -> anyhow::Result<Option<Ended>> {
+    /// Has the master that serves this data directory do it.
+    fn hand_over(&self, context: &Context, job_type: JobType) -> anyhow::Result<HandedOver> {
         let begun = Instant::now();
         let before = Journal::read(&context.data.journal())?.unwrap_or_default();
         let root = self.root(&before)?;
@@ -245,23 +255,26 @@ impl Analyze {
         };
         let ask = |request| control::ask(&context.data.control(), &request).context("the bitacora that serves this data directory does not answer");
         let submitted = match ask(Request::Analyse(wish))? {
-            None | Some(Answer::Busy) => return Ok(None),
+            None | Some(Answer::Busy) => return Ok(HandedOver::NotTaken),
             Some(Answer::Submitted(submitted)) => submitted,
             Some(Answer::Refused(reason)) => bail!("the master refused: {reason}"),
             Some(_) => bail!("the master answered something else"),
         };
         let bar = progress_bar(context);
-        while let Some(Answer::Progress(progress)) = ask(Request::Progress { job: submitted.job })? {
-            if progress.over {
-                break;
+        loop {
+            match ask(Request::Progress { job: submitted.job }) {
+                Ok(Some(Answer::Progress(progress))) if progress.over => break,
+                Ok(Some(Answer::Progress(progress))) => show(&bar, &progress),
+                Ok(Some(Answer::Busy)) => {}
+                Ok(_) | Err(_) => return Ok(HandedOver::Lost),
             }
-            show(&bar, &progress);
             std::thread::sleep(LOOK_EVERY);
         }
         bar.finish_and_clear();
         let ledger = Journal::read(&context.data.journal())?.unwrap_or_default();
         let spent = Spent { bytes: submitted.bytes, unchanged: submitted.unchanged, elapsed: begun.elapsed() };
-        Ok(Some(Ended { ledger, job: submitted.job, base: base.map(|base| base.manifest), known: None, selection, spent }))
+        let base = base.map(|base| base.manifest);
+        Ok(HandedOver::Over(Box::new(Ended { ledger, job: submitted.job, base, known: None, selection, spent })))
     }
 
     fn limits(&self) -> FileLimits {
@@ -345,7 +358,9 @@ impl Analyze {
             return Ok(if over.reason == TIMED_OUT { Exit::TimedOut } else { Exit::Failure });
         }
         let project = &ledger.projects[&over.spec.project];
-        let last = project.history.last().expect("a completed job leaves a result");
+        // Another job may have ended since; the same result again stands under the later job's name.
+        let of_job = project.history.iter().rev().find(|result| result.job == job);
+        let last = of_job.or(project.history.last()).expect("a completed job leaves a result");
         let manifest = known.map_or_else(|| read_manifest(&context.data, last.manifest), Ok)?;
         let listed = match (selection, over.spec.job_type) {
             (Some(selection), _) => Listed::Selected(selection),
@@ -396,6 +411,15 @@ impl Analyze {
         }
         Ok(())
     }
+}
+
+/// What became of a request to the master that serves.
+enum HandedOver {
+    Over(Box<Ended>),
+    /// It ends with its own command, or does not listen yet.
+    NotTaken,
+    /// It ended while the job was under way.
+    Lost,
 }
 
 /// A job that is over, and what its report needs.

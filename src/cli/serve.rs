@@ -35,14 +35,15 @@ enum Role {
 impl Serve {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
         let Role::Master = self.role;
+        let mut master = Master::open(&context.data, Settings::for_serving(), |holder| {
+            context.streams.note(&format!("waiting for another bitacora (process {holder}) on {} to end", context.data.root().display()));
+        })?;
+        // Only from here on is there anything to end in good order.
         let stop = Arc::new(AtomicBool::new(false));
         for number in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
             signal_hook::flag::register_conditional_default(number, Arc::clone(&stop)).context("cannot watch for signals")?;
             signal_hook::flag::register(number, Arc::clone(&stop)).context("cannot watch for signals")?;
         }
-        let mut master = Master::open(&context.data, Settings::for_serving(), |holder| {
-            context.streams.note(&format!("waiting for another bitacora (process {holder}) on {} to end", context.data.root().display()));
-        })?;
         let address = master.open_links(self.listen)?;
         context.streams.note(&format!("listening on {address} for nodes; `bitacora node token NAME` lets one join"));
         master.serve(|| stop.load(Ordering::Relaxed))?;

@@ -371,6 +371,7 @@ mod tests {
         assert_eq!(receive(&mut agent, 1, ToAgent::ExecuteTask(task(0))), []);
         assert_eq!(agent.refused(), 1);
         let mut again = Agent::new(Incarnation(7), 1, Digest::default(), Epoch(2));
+        again.handle(NOW, Event::Connected, &mut Vec::new());
         assert_eq!(receive(&mut again, 1, ToAgent::ExecuteTask(task(0))), [], "in its next life too");
     }
 

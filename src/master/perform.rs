@@ -49,6 +49,8 @@ impl Master {
                 Effect::Disconnect { node } => {
                     self.commit()?;
                     if let Some(serving) = &self.serving {
+                        // Not let in again before it is shown out.
+                        serving.links.admit(self.fleet.ledger().nodes.keys().copied());
                         serving.links.disconnect(node);
                     }
                 }

@@ -1,10 +1,16 @@
 //! A master that stays: nodes link with it, other processes ask it for analyses, and it ends when it is told to.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+};
 
 use bitacora_core::{
     fleet::{Event, JobSpec, ListedFile, Notice, PairedNode, Partitioning, Submission},
     ids::{Digest, JobId, NodeId, ProjectId},
+    paths::RelativePath,
     time::{Span, Time},
 };
 use crossbeam_channel::Sender;
@@ -92,7 +98,9 @@ impl Master {
         let address = links.address();
         self.serving = Some(Serving { links, authority: fingerprint, tokens: BTreeMap::new(), shelves: BTreeMap::new(), listings: 0 });
         let outbox = self.outbox.clone();
-        self._control = ControlSocket::listen(&self.data.control(), move |asked| drop(outbox.send(Input::Asked(asked)))).ok();
+        let control = ControlSocket::listen(&self.data.control(), move |asked| drop(outbox.send(Input::Asked(asked))));
+        // A master that stays and cannot be asked is of no use.
+        self._control = Some(control.map_err(MasterError::Socket)?);
         Ok(address)
     }
 
@@ -229,6 +237,13 @@ impl Master {
     fn on_listed(&mut self, Listed { wish, project, listed, asker }: Listed) -> Result<(), MasterError> {
         let serving = self.serving.as_mut().expect("only a serving master lists beside its loop");
         serving.listings -= 1;
+        if let Asker::Job(job) = &asker
+            && !self.fleet.waits_for_listing(*job)
+        {
+            // Cancelled, paused or submitted again meanwhile.
+            return Ok(());
+        }
+        let serving = self.serving.as_mut().expect("only a serving master lists beside its loop");
         let (scan, files, shelf) = match listed {
             Ok(listed) => listed,
             Err(error) => {
@@ -321,6 +336,7 @@ fn list(data: &DataDirectory, wish: &Wish, base: Option<Digest>) -> Result<(Scan
     }
     let folder = Root::open(&root).map_err(|error| say(&error))?;
     let files = scan.name_contents(&folder, files, threads, &wish.limits);
-    let paths = files.iter().filter_map(|file| Some((file.content?, file.path.clone()))).collect();
+    let mut paths: HashMap<Digest, Vec<RelativePath>> = HashMap::new();
+    files.iter().filter_map(|file| Some((file.content?, &file.path))).for_each(|(name, path)| paths.entry(name).or_default().push(path.clone()));
     Ok((scan, files, Shelf::new(folder, paths)))
 }

@@ -82,4 +82,4 @@ impl From<quinn::WriteError> for QuicError {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -162,3 +162,79 @@ pub async fn expect(transfer: &mut Transfer, kind: Kind) -> Result<Frame, Transf
         None => Err(TransferError::Ended),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::quic::tests::{Pair, pair};
+
+    fn block_on(test: impl Future<Output = ()>) {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test);
+    }
+
+    /// Answers one request with these blobs, as they are.
+    async fn answer(link: &Link, blobs: &[Blob]) {
+        let mut transfer = link.accept_transfer().await.unwrap();
+        let wanted: Wanted = expect(&mut transfer, Kind::BlobWanted).await.unwrap().body().unwrap();
+        assert_eq!(wanted.names.len(), blobs.len());
+        for blob in blobs {
+            send(&mut transfer, blob).await.unwrap();
+        }
+    }
+
+    /// Asks for a blob of this name, of somebody who answers with a head and parts of his own making.
+    async fn fetched(name: Digest, head: Head, parts: &[Vec<u8>]) -> Result<(), TransferError> {
+        let Pair { master, agent, _endpoints } = pair().await;
+        let serve = async {
+            let mut transfer = master.link.accept_transfer().await.unwrap();
+            expect(&mut transfer, Kind::BlobWanted).await.unwrap();
+            transfer.tx.send(Kind::BlobHead, RequestId(1), &head).await.unwrap();
+            for part in parts {
+                transfer.tx.send_raw(Kind::BlobPart, RequestId(1), Bytes::from(part.clone())).await.unwrap();
+            }
+            transfer
+        };
+        let names = [name];
+        tokio::join!(fetch(&agent.link, &names, |_, _| ()), serve).0
+    }
+
+    #[test]
+    fn blobs_come_in_the_order_of_their_names() {
+        block_on(async {
+            let Pair { master, agent, _endpoints } = pair().await;
+            let (small, large) = (b"small".to_vec(), vec![7; 3 * PART_BYTES + 1]);
+            let names = [blobs::digest(&large), Digest([1; 32]), blobs::digest(&small), blobs::digest(b"")];
+            let here = [Blob::Here(large.clone()), Blob::Gone, Blob::Here(small.clone()), Blob::Here(Vec::new())];
+            let mut got = Vec::new();
+            let (fetched, ()) = tokio::join!(fetch(&agent.link, &names, |place, blob| got.push((place, blob))), answer(&master.link, &here));
+            fetched.unwrap();
+            assert_eq!(got, [(0, Some(large)), (1, None), (2, Some(small)), (3, Some(Vec::new()))]);
+        });
+    }
+
+    #[test]
+    fn what_is_not_what_was_asked_for_is_refused() {
+        let packed = |bytes: &[u8]| lz4_flex::block::compress_prepend_size(bytes);
+        let name = blobs::digest(b"right");
+        block_on(async {
+            let wrong = fetched(name, Head::Bytes(5), &[packed(b"wrong")]).await;
+            assert!(matches!(wrong, Err(TransferError::Corrupt(_))), "{wrong:?}");
+            let unknown = fetched(name, Head::Unknown, &[]).await;
+            assert!(matches!(unknown, Err(TransferError::Unknown(_))), "{unknown:?}");
+            let huge = fetched(name, Head::Bytes(BLOB_BYTES_MAX + 1), &[]).await;
+            assert!(matches!(huge, Err(TransferError::TooLarge(..))), "{huge:?}");
+            let longer = fetched(name, Head::Bytes(3), &[packed(b"right")]).await;
+            assert!(matches!(longer, Err(TransferError::Part(_))), "{longer:?}");
+        });
+    }
+
+    #[test]
+    fn a_part_that_would_unpack_to_more_than_a_part_is_not_unpacked() {
+        let bomb = lz4_flex::block::compress_prepend_size(&vec![0; 64 << 20]);
+        assert!(bomb.len() < 1 << 20, "it fits into a frame");
+        block_on(async {
+            let refused = fetched(Digest([9; 32]), Head::Bytes(64 << 20), &[bomb]).await;
+            assert!(matches!(refused, Err(TransferError::Part(_))), "{refused:?}");
+        });
+    }
+}

@@ -66,15 +66,16 @@ impl Fleet {
         // One that hangs costs its node a slot: cut as well, but a file that took too long once more is blamed for nothing else.
         let hung = error == AttemptError::TimedOut;
         let several = spark.files.len() > 1;
-        let innocent = matches!(error, AttemptError::Interrupted | AttemptError::NodeSilent);
-        let poisonous = innocent && spark.attempts >= self.settings.attempts_max;
+        let unsupplied = matches!(error, AttemptError::Unsupplied(_));
+        let innocent = unsupplied || matches!(error, AttemptError::Interrupted | AttemptError::NodeSilent);
+        let poisonous = innocent && !unsupplied && spark.attempts >= self.settings.attempts_max;
         if spark.isolated && (crashed || poisonous || (hung && several)) {
             self.narrow_down(now, id, error, out);
         } else if !innocent && spark.failures + 1 >= self.settings.failures_max {
             self.record(Fact::SparkFailed { spark: id, error }, out);
         } else {
-            let isolate = crashed || hung || error == AttemptError::Interrupted || self.was_whole_often_enough(id);
-            let wait = if innocent { Span(0) } else { self.backoff(id, spark.failures) };
+            let isolate = crashed || hung || error == AttemptError::Interrupted || (!unsupplied && self.was_whole_often_enough(id));
+            let wait = if innocent && !unsupplied { Span(0) } else { self.backoff(id, spark.failures) };
             let fact = Fact::AttemptFailed { spark: id, error, not_before: now + wait, isolate, counts: !innocent };
             self.record(fact, out);
             self.queue(id, now + wait);

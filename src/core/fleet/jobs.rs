@@ -124,12 +124,16 @@ impl Fleet {
         self.ask_for_listing(job, out);
     }
 
-    /// A job that is to run and whose tree nobody has listed since this master began.
     pub(super) fn ask_for_listing(&self, job: JobId, out: &mut Vec<Effect>) {
-        let paused = self.ledger.jobs[&job].status == JobStatus::Paused;
-        if self.settings.listings == Listings::Anew && !paused && !self.active[&job].listed {
+        if self.settings.listings == Listings::Anew && self.waits_for_listing(job) {
             out.push(Effect::ListTree { job });
         }
+    }
+
+    /// Is the job to run, and its tree not listed since this master began?
+    pub fn waits_for_listing(&self, job: JobId) -> bool {
+        let unlisted = self.active.get(&job).is_some_and(|runnable| !runnable.listed);
+        unlisted && self.ledger.jobs[&job].status != JobStatus::Paused
     }
 
     pub(super) fn on_tree_not_listed(&mut self, now: Time, job: JobId, error: String, out: &mut Vec<Effect>) {

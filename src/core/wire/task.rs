@@ -171,6 +171,8 @@ pub enum AttemptError {
     NodeSilent,
     /// The answer does not fit the question.
     Invalid(String),
+    /// The files' contents could not be brought to the node; nobody's fault.
+    Unsupplied(String),
 }
 
 impl AttemptError {
@@ -183,6 +185,7 @@ impl AttemptError {
             AttemptError::Storage(error) => alloc::format!("its result could not be written: {error}"),
             AttemptError::Interrupted => "the process that ran it is gone".into(),
             AttemptError::NodeSilent => "its node is not heard from".into(),
+            AttemptError::Unsupplied(error) => alloc::format!("its files could not be fetched: {error}"),
             AttemptError::Invalid(what) => alloc::format!("its answer does not fit: {what}"),
         }
     }

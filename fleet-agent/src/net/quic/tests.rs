@@ -38,14 +38,14 @@ fn fleet() -> (Authority, Identity, Identity) {
 }
 
 /// A master that has dialled an agent and was answered.
-struct Pair {
-    master: Connection,
-    agent: Connection,
+pub(crate) struct Pair {
+    pub(crate) master: Connection,
+    pub(crate) agent: Connection,
     /// Kept open.
-    _endpoints: (Endpoint, Endpoint, Listener, Listener),
+    pub(crate) _endpoints: (Endpoint, Endpoint, Listener, Listener),
 }
 
-async fn pair() -> Pair {
+pub(crate) async fn pair() -> Pair {
     let (_, master, agent) = fleet();
     let ((agent_end, mut agent_door), (master_end, master_door)) = (node(&agent, Settings::default()), node(&master, Settings::default()));
     let address = agent_end.local_address().unwrap();
