@@ -30,7 +30,7 @@ use fleet_agent::{
     root::Root,
 };
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{Semaphore, mpsc, oneshot, watch},
     task::JoinSet,
     time::timeout,
 };
@@ -43,6 +43,12 @@ const LINE_MAX: usize = 4096;
 const HELLO_MAX: Duration = Duration::from_secs(5);
 /// The port for joining is the one after that for nodes.
 const JOIN_PORT_AFTER: u16 = 1;
+/// What a pack of one spark's records may weigh: its files have four megabytes, or are one file.
+const PACK_BYTES_MAX: u64 = 64 << 20;
+/// Packs that are received at the same time, from all nodes: times the above, what they may take of memory.
+const PACKS_AT_ONCE: usize = 8;
+/// Who wants to join and has not proved anything yet; more are sent away.
+const CANDIDATES_MAX: usize = 32;
 /// For the last words to those who are connected.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(4);
 
@@ -150,7 +156,7 @@ impl Links {
         let (published, seen) = watch::channel(Published::default());
         drop(entered);
         runtime.spawn(let_join(joining, Arc::new(authority), deliver.clone()));
-        runtime.spawn(switch(listener, inbox, Shared { published: seen, packs, deliver }));
+        runtime.spawn(switch(listener, inbox, Shared { published: seen, packs, receiving: Arc::new(Semaphore::new(PACKS_AT_ONCE)), deliver }));
         Ok(Links { commands, published, address, endpoint, runtime: Some(runtime) })
     }
 
@@ -197,6 +203,7 @@ impl Drop for Links {
 struct Shared {
     published: watch::Receiver<Published>,
     packs: Blobs,
+    receiving: Arc<Semaphore>,
     deliver: Deliver,
 }
 
@@ -350,7 +357,10 @@ async fn serve_transfer(mut transfer: Transfer, shared: &Shared) -> Result<(), T
             }
             Ok(transfer.tx.finish().await?)
         }
-        Some(Received::Frame(frame)) if frame.kind == Kind::BlobOffered => take_pack(&mut transfer, frame.body()?, &shared.packs).await,
+        Some(Received::Frame(frame)) if frame.kind == Kind::BlobOffered => {
+            let _turn = shared.receiving.acquire().await.expect("nobody closes it");
+            take_pack(&mut transfer, frame.body()?, &shared.packs).await
+        }
         Some(Received::Frame(frame)) => Err(TransferError::Unexpected(frame.kind)),
         Some(Received::Unsupported(_)) | None => Err(TransferError::Ended),
     }
@@ -363,7 +373,7 @@ async fn take_pack(transfer: &mut Transfer, Offered { name }: Offered, packs: &B
     if here {
         return Ok(());
     }
-    let blob = transfer::receive(transfer, name).await?.ok_or(TransferError::Ended)?;
+    let blob = transfer::receive(transfer, name, PACK_BYTES_MAX).await?.ok_or(TransferError::Ended)?;
     let packs = packs.clone();
     let kept = blocking(move || {
         Pack::open(blob.as_slice()).map_err(|error| error.to_string())?;
@@ -387,6 +397,8 @@ async fn let_join(mut listener: JoinListener, authority: Arc<Authority>, deliver
             candidate = listener.accept() => match candidate {
                 None => return,
                 Some(Err(_)) => {}
+                // Dropped, it is disconnected.
+                Some(Ok(_)) if candidates.len() >= CANDIDATES_MAX => {}
                 Some(Ok(candidate)) => {
                     let (authority, tokens) = (authority.clone(), AskLoop(deliver.clone()));
                     candidates.spawn(async move { candidate.answer(&authority, &tokens).await.is_ok() });

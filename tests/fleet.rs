@@ -17,6 +17,8 @@ use super::support::{Place, report, skip, timeless};
 /// For everything that is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+const TRIES_MAX: usize = 5;
+
 /// A process that ends with its test.
 struct Process(Child);
 
@@ -54,15 +56,22 @@ impl Fleet {
         fleet
     }
 
-    /// Starts the master, on the port that it had before.
+    /// Starts the master, on the port that it had before. The port after a free one may be another test's.
     fn serve(&mut self) {
+        let started = (0..TRIES_MAX).find_map(|_| self.try_to_serve());
+        let (address, master) = started.expect("two ports that follow one another are free");
+        (self.address, self.master) = (address, Some(master));
+    }
+
+    fn try_to_serve(&self) -> Option<(String, Process)> {
         let mut child = self.place.bitacora(&["serve", "--listen", &self.address]).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let line = lines.next().expect("it says where it listens").unwrap();
-        self.address = line.split(' ').find(|word| word.contains(':')).unwrap_or_else(|| panic!("{line}")).to_owned();
+        let master = Process(child);
+        let line = lines.next()?.unwrap();
+        let address = line.strip_prefix("listening on ")?.split(' ').next()?.to_owned();
         // Drained, or the master would wait for room.
         thread::spawn(move || lines.for_each(drop));
-        self.master = Some(Process(child));
+        Some((address, master))
     }
 
     fn token(&self, name: &str) -> String {

@@ -10,7 +10,7 @@ use bitacora_core::{
     wire::{
         Envelope, FromAgent, ToAgent,
         message::Held,
-        task::{FileResult, SparkOutput},
+        task::{AttemptError, FileResult, SparkOutput},
     },
 };
 use serde::{Deserialize, Serialize};
@@ -254,13 +254,20 @@ impl Deliveries {
         loop {
             let Some(done) = self.tasks.join_next().await else { std::future::pending().await };
             let (message, packs, delivered) = done.expect("a delivery neither panics nor is ended while its link is served");
-            if let FromAgent::Finished { spark, attempt, .. } = message.body {
-                self.under_way.remove(&Held { spark, attempt });
-            }
-            // What failed is tried again when the agent repeats the result: with its next heartbeat, or over the next link.
-            if delivered.is_ok() {
-                self.kept.extend(packs);
-                return message;
+            let FromAgent::Finished { spark, attempt, .. } = message.body else { return message };
+            self.under_way.remove(&Held { spark, attempt });
+            match delivered {
+                Ok(()) => {
+                    self.kept.extend(packs);
+                    return message;
+                }
+                // The master cannot keep it, its disk may be full: the attempt came to nothing, and the master decides.
+                Err(TransferError::Refused(reason)) => {
+                    let body = FromAgent::Failed { spark, attempt, error: AttemptError::Storage(reason) };
+                    return Envelope { body, ..message };
+                }
+                // Tried again when the agent repeats the result: with its next heartbeat, or over the next link.
+                Err(_) => {}
             }
         }
     }

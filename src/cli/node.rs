@@ -1,6 +1,6 @@
 //! `bitacora node …`: by the master that serves.
 
-use std::io::Write;
+use std::{io::Write, net::SocketAddr};
 
 use anyhow::Context as _;
 use bitacora_core::ids::NodeId;
@@ -124,10 +124,18 @@ fn token(context: &Context, name: String) -> anyhow::Result<Exit> {
             let mut out = Sink::open(None)?;
             writeln!(out, "{token}")?;
             out.close()?;
-            context.streams.note(&format!("good once, for {} minutes: `fleet-agent --peer {address} --join-file FILE`", seconds / 60));
+            context.streams.note(&format!("good once, for {} minutes: `fleet-agent --peer {} --join-file FILE`", seconds / 60, reachable(&address)));
             Ok(Exit::Ok)
         }
         Some(answer) => Ok(context.streams.conclude(&answer)),
+    }
+}
+
+/// A master that listens on every address is reached by the one that the server knows it by.
+fn reachable(address: &str) -> String {
+    match address.parse::<SocketAddr>() {
+        Ok(address) if address.ip().is_unspecified() => format!("MASTER:{}", address.port()),
+        _ => address.to_owned(),
     }
 }
 

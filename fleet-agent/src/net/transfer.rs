@@ -21,7 +21,7 @@ use crate::blobs;
 
 /// Of a blob before compression; a frame holds any part.
 const PART_BYTES: usize = 512 << 10;
-/// A blob above this is refused: more than any file that may be analysed, and than any pack of a spark's results.
+/// A blob above this is refused: more than any file that may be analysed.
 pub const BLOB_BYTES_MAX: u64 = 1 << 30;
 /// Names in one request.
 pub const WANTED_MAX: usize = 4096;
@@ -38,8 +38,8 @@ pub enum TransferError {
     Unexpected(Kind),
     #[error("the other side refused: {0}")]
     Refused(String),
-    #[error("blob {0} has {1} bytes, more than the {BLOB_BYTES_MAX} that are taken")]
-    TooLarge(Digest, u64),
+    #[error("blob {0} has {1} bytes, more than the {2} that are taken")]
+    TooLarge(Digest, u64, u64),
     #[error("the other side does not know blob {0}")]
     Unknown(Digest),
     #[error("a part of blob {0} does not unpack")]
@@ -89,7 +89,7 @@ pub async fn fetch(link: &Link, names: &[Digest], mut take: impl FnMut(usize, Op
         let mut transfer = link.open_transfer().await?;
         transfer.tx.send(Kind::BlobWanted, RequestId(1), &Wanted { names: names.to_vec() }).await?;
         for (place, name) in names.iter().enumerate() {
-            take(group * WANTED_MAX + place, receive(&mut transfer, *name).await?);
+            take(group * WANTED_MAX + place, receive(&mut transfer, *name, BLOB_BYTES_MAX).await?);
         }
     }
     Ok(())
@@ -123,15 +123,15 @@ pub async fn send(transfer: &mut Transfer, blob: &Blob) -> Result<(), TransferEr
     Ok(())
 }
 
-/// Receives one blob, whole and checked; `None` when it is gone.
-pub async fn receive(transfer: &mut Transfer, name: Digest) -> Result<Option<Vec<u8>>, TransferError> {
+/// Receives one blob of at most so many bytes, whole and checked; `None` when it is gone.
+pub async fn receive(transfer: &mut Transfer, name: Digest, bytes_max: u64) -> Result<Option<Vec<u8>>, TransferError> {
     let bytes = match expect(transfer, Kind::BlobHead).await?.body()? {
         Head::Bytes(bytes) => bytes,
         Head::Gone => return Ok(None),
         Head::Unknown => return Err(TransferError::Unknown(name)),
     };
-    if bytes > BLOB_BYTES_MAX {
-        return Err(TransferError::TooLarge(name, bytes));
+    if bytes > bytes_max {
+        return Err(TransferError::TooLarge(name, bytes, bytes_max));
     }
     let mut blob = Vec::with_capacity(bytes.min(RESERVED_BYTES_MAX) as usize);
     while (blob.len() as u64) < bytes {
