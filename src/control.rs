@@ -20,7 +20,7 @@ use bitacora_core::{
     time::{Span, Time},
     wire::task::FileLimits,
 };
-use crossbeam_channel::{RecvTimeoutError, Sender};
+use crossbeam_channel::Sender;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// Requests and answers are small.
@@ -239,10 +239,8 @@ fn serve(mut stream: UnixStream, deliver: &impl Fn(Asked)) -> io::Result<()> {
     let (answer, answered) = crossbeam_channel::bounded(1);
     let patience = if matches!(request, Request::Analyse(_)) { LISTING_MAX } else { PATIENCE };
     deliver(Asked { request, answer });
-    let answer = answered.recv_timeout(patience).unwrap_or_else(|error| match error {
-        RecvTimeoutError::Timeout => Answer::Busy,
-        RecvTimeoutError::Disconnected => Answer::Refused("the master is ending".to_owned()),
-    });
+    // Too much to do, or ending: either way the next one to be asked knows.
+    let answer = answered.recv_timeout(patience).unwrap_or(Answer::Busy);
     write(&mut stream, &answer)
 }
 

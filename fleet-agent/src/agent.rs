@@ -23,6 +23,7 @@ use fleet_agent::{
         quic::{Endpoint, ListenerKeys, Settings},
         tls::{Identity, NodeKey, TlsError},
     },
+    work::with_cause,
 };
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -76,13 +77,17 @@ async fn serve(arguments: &Arguments, data: &Path) -> anyhow::Result<()> {
     let (endpoint, _listener) = Endpoint::open(any, &identity, &ListenerKeys::load_or_create(data)?, Settings::default())?;
     tell(&format!("node {} dials {master}", identity.peer().node));
     let ended = tokio::select! {
-        error = session.run(&endpoint, master, &agent) => Err(error.into()),
+        error = session.run(&endpoint, master, &agent, say_trouble) => Err(error.into()),
         stopped = stop_signal() => stopped,
     };
     endpoint.close_cleanly().await;
     // Joins the threads: what runs is cancelled, and the master gives it to others.
     tokio::task::spawn_blocking(move || drop(agent)).await.context("the agent's threads did not end well")?;
     ended
+}
+
+fn say_trouble(error: &LinkError) {
+    tell(&format!("no link to the master: {}; dialling again", with_cause(error)));
 }
 
 async fn stop_signal() -> anyhow::Result<()> {

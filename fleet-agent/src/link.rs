@@ -109,13 +109,14 @@ async fn fetch(mut link: watch::Receiver<Option<Link>>, names: &[Digest]) -> Res
 }
 
 impl Session {
-    /// Stays linked with the master until the master refuses this node for good.
-    pub async fn run(mut self, endpoint: &Endpoint, master: SocketAddr, agent: &AgentThread) -> LinkError {
-        let mut wait = REDIAL_FIRST;
+    /// Stays linked with the master until the master refuses this node for good. `trouble` is told why there is no link, once
+    /// for each time that one is lost or cannot be made.
+    pub async fn run(mut self, endpoint: &Endpoint, master: SocketAddr, agent: &AgentThread, trouble: impl Fn(&LinkError)) -> LinkError {
+        let (mut wait, mut told) = (REDIAL_FIRST, false);
         loop {
             let error = match dial(endpoint, master).await {
                 Ok(connection) => {
-                    wait = REDIAL_FIRST;
+                    (wait, told) = (REDIAL_FIRST, false);
                     let error = self.serve(connection, agent).await;
                     self.link.send_replace(None);
                     error
@@ -124,6 +125,9 @@ impl Session {
             };
             if matches!(error, LinkError::Refused(_)) {
                 return error;
+            }
+            if !std::mem::replace(&mut told, true) {
+                trouble(&error);
             }
             sleep(wait).await;
             wait = (wait * 2).min(REDIAL_MAX);

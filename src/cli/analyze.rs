@@ -42,6 +42,8 @@ use crate::{
 
 /// How often a master that serves is asked how far the job is.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// A job that takes longer than so many looks is explained once: two seconds.
+const LOOKS_BEFORE_REASONS: u32 = 40;
 /// A year.
 const TIMEOUT_SECONDS_MAX: u64 = 365 * 24 * 3600;
 /// Positions in a file have 32 bits, and a syntax tree takes some thirty times the file's size.
@@ -254,14 +256,23 @@ impl Analyze {
             selection: self.only.clone(),
         };
         let ask = |request| control::ask(&context.data.control(), &request).context("the bitacora that serves this data directory does not answer");
-        let submitted = match ask(Request::Analyse(wish))? {
-            None | Some(Answer::Busy) => return Ok(HandedOver::NotTaken),
-            Some(Answer::Submitted(submitted)) => submitted,
-            Some(Answer::Refused(reason)) => bail!("the master refused: {reason}"),
-            Some(_) => bail!("the master answered something else"),
+        let submitted = match ask(Request::Analyse(wish)) {
+            // A link that breaks is a master that just ended with its own command.
+            Err(_) | Ok(None | Some(Answer::Busy)) => return Ok(HandedOver::NotTaken),
+            Ok(Some(Answer::Submitted(submitted))) => submitted,
+            Ok(Some(Answer::Refused(reason))) => bail!("the master refused: {reason}"),
+            Ok(Some(_)) => bail!("the master answered something else"),
         };
         let bar = progress_bar(context);
+        let mut asked = 0;
         loop {
+            asked += 1;
+            if asked == LOOKS_BEFORE_REASONS
+                && let Ok(Some(Answer::Reasons(reasons))) = ask(Request::Explain { job: submitted.job })
+            {
+                // Whoever forgot to start an agent would look at nothing for ever.
+                reasons.iter().for_each(|reason| context.streams.note(reason));
+            }
             match ask(Request::Progress { job: submitted.job }) {
                 Ok(Some(Answer::Progress(progress))) if progress.over => break,
                 Ok(Some(Answer::Progress(progress))) => show(&bar, &progress),
