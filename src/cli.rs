@@ -12,6 +12,7 @@ mod output;
 mod project;
 mod schema;
 mod serve;
+mod spark;
 mod symbols;
 
 use std::path::PathBuf;
@@ -44,6 +45,8 @@ enum Command {
     Project(project::ProjectCommand),
     #[command(subcommand)]
     Job(job::JobCommand),
+    #[command(subcommand)]
+    Spark(spark::SparkCommand),
     #[command(subcommand)]
     Cache(cache::CacheCommand),
     Serve(serve::Serve),
@@ -92,6 +95,7 @@ impl Command {
             Command::Metrics(command) => command.run(context),
             Command::Project(command) => command.run(context),
             Command::Job(command) => command.run(context),
+            Command::Spark(command) => command.run(context),
             Command::Cache(command) => command.run(context),
             Command::Serve(command) => command.run(context),
             Command::Node(command) => command.run(context),

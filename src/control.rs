@@ -15,8 +15,8 @@ use std::{
 };
 
 use bitacora_core::{
-    fleet::{JobCommand, JobType, JobView, NodeCommand, Notice, Partitioning, Pending, Priority, Refusal},
-    ids::{JobId, NodeId, ProjectId},
+    fleet::{AFTER_MAX, Awaited, CommandSpec, JobCommand, JobType, JobView, NodeCommand, Notice, Partitioning, Pending, Priority, Refusal, Spark},
+    ids::{JobId, NodeId, ProjectId, SparkId},
     time::{Span, Time},
     wire::task::FileLimits,
 };
@@ -48,6 +48,14 @@ pub enum Request {
     Progress {
         job: JobId,
     },
+    /// Have work done that is about no tree.
+    Run(Commission),
+    Spark {
+        spark: SparkId,
+    },
+    CancelSpark {
+        spark: SparkId,
+    },
     Nodes,
     Node {
         node: NodeId,
@@ -57,6 +65,15 @@ pub enum Request {
     Token {
         name: String,
     },
+}
+
+/// Work that is about no tree: so many sparks of a command, or of nothing at all.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Commission {
+    pub sparks: u32,
+    pub priority: Priority,
+    pub after: Vec<Awaited>,
+    pub command: Option<CommandSpec>,
 }
 
 /// What somebody wants analysed.
@@ -71,6 +88,7 @@ pub struct Wish {
     pub use_cache: bool,
     pub timeout: Option<Span>,
     pub selection: Vec<String>,
+    pub after: Vec<Awaited>,
 }
 
 /// [`NodeCommand`] as it is spoken on the socket.
@@ -126,6 +144,11 @@ pub enum Answer {
     /// Not now: it ends with its command, or has much to do. Ask again.
     Busy,
     Submitted(Submitted),
+    Accepted {
+        job: JobId,
+        sparks: u32,
+    },
+    Spark(Spark),
     Progress(Progress),
     Nodes(Vec<NodeState>),
     Token {
@@ -295,6 +318,12 @@ pub fn outcome(notices: &[Notice]) -> Answer {
         None => Answer::Done,
         Some(Refusal::UnknownProject(project)) => Answer::Unknown(format!("there is no project {project}; `bitacora project ls` lists them")),
         Some(Refusal::UnknownNode(node)) => Answer::Unknown(format!("there is no node {node}; `bitacora node ls` lists them")),
+        Some(Refusal::UnknownSpark(spark)) => Answer::Unknown(format!("there is no spark {spark}; `bitacora spark ls` lists them")),
+        Some(Refusal::UnknownAwaited(awaited)) => Answer::Unknown(format!("there is no {awaited} to wait for, or not any more")),
+        Some(Refusal::TooMuchAwaited) => Answer::Refused(format!("a job waits for {AFTER_MAX} others at most")),
+        Some(Refusal::NoSuchWork(error)) => Answer::Refused(error.to_string()),
+        Some(Refusal::TooManySparks { sparks, sparks_max }) => Answer::Refused(format!("{sparks} sparks are more than the {sparks_max} of one job")),
+        Some(Refusal::SparkOver(spark)) => Answer::Refused(format!("spark {spark} is over")),
         Some(Refusal::UnknownJob(job)) => Answer::Unknown(format!("there is no job {job}; `bitacora job ls` lists them")),
         Some(Refusal::Superseded { job, by }) => Answer::Refused(format!("job {by} has taken the place of {job}")),
         Some(Refusal::NameTaken(name)) => Answer::Refused(format!("another project is called {name}")),
@@ -308,6 +337,8 @@ pub fn describe(pending: &Pending) -> String {
         Pending::Paused => "paused; `bitacora job resume`, or the same analysis again, goes on".to_owned(),
         Pending::NotListed => "its tree is to be listed again; `bitacora analyze` of the project goes on with it".to_owned(),
         Pending::NodesSilent => "no node with the engine that the job was begun with is heard from".to_owned(),
+        Pending::Awaits(awaited) => format!("it waits for {awaited}"),
+        Pending::NoNodeRuns(program) => format!("no connected node is configured to run {program}: `fleet-agent --program {program}`"),
         Pending::NoNodes => "no node is connected".to_owned(),
         Pending::NoMatchingNode => "no connected node has the engine that the job was begun with".to_owned(),
         Pending::NoFreeSlot { held } => format!("all slots are taken; {held} sparks are with their nodes"),

@@ -7,6 +7,9 @@ use std::{
 };
 
 use etcetera::BaseStrategy;
+use fleet_agent::blobs::BlobError;
+
+use crate::logs::Logs;
 
 /// A data directory; [`DataDirectory::lock`] makes this process its master.
 #[derive(Clone, Debug)]
@@ -54,6 +57,11 @@ impl DataDirectory {
 
     pub fn manifests(&self) -> PathBuf {
         self.root.join("results")
+    }
+
+    /// What commands wrote.
+    pub fn logs(&self) -> Result<Logs, BlobError> {
+        Logs::open(&self.root.join("live"), &self.root.join("logs"))
     }
 
     /// Keys and certificates.

@@ -60,7 +60,7 @@ mod tests {
         let (project, job) = (ProjectId { epoch, counter: 1 }, JobId { epoch, counter: 2 });
         let spark = |number| SparkId { job, number };
         let spec = JobSpec {
-            project,
+            project: Some(project),
             job_type: JobType::FullAnalysis,
             priority: Priority::Normal,
             partitioning: Partitioning::Intelligent,
@@ -71,6 +71,8 @@ mod tests {
             listing: Digest([3; 32]),
             timeout: Some(Span::from_secs(9)),
             selection: vec![],
+            after: vec![],
+            command: None,
         };
         let file =
             |name: &str| ListedFile { path: RelativePath::new(name.into()).unwrap(), size: 5, language: "c".into(), complexity: 2, cluster: 0, content: None };
@@ -83,7 +85,7 @@ mod tests {
             Fact::ProjectRenamed { project, name: "q".into() },
             Fact::JobAccepted { job, spec, files, sparks: vec![vec![0], vec![1, 2], vec![3]], at: Time(2), jobs_kept: 200 },
             Fact::SparkStarted { spark: spark(0), attempt: Attempt(1), node: NodeId(0) },
-            Fact::SparkFinished { spark: spark(0), output: SparkOutput { files: vec![outcome], cached: 0 } },
+            Fact::SparkFinished { spark: spark(0), output: SparkOutput { files: vec![outcome], cached: 0, ended: None } },
             Fact::AttemptFailed { spark: spark(1), error: again.clone(), not_before: Time(3), isolate: true, counts: true },
             Fact::SparkSplit { spark: spark(1) },
             Fact::FileQuarantined { spark: spark(3) },

@@ -22,6 +22,7 @@ pub mod dependencies;
 pub mod exit;
 pub mod journal;
 pub mod links;
+pub mod logs;
 pub mod manifest;
 pub mod master;
 pub mod report;

@@ -14,7 +14,7 @@ use std::{
 use bitacora_core::{
     ids::{Digest, NodeId},
     paths::RelativePath,
-    wire::{Envelope, FromAgent, ToAgent},
+    wire::{Envelope, FromAgent, ToAgent, command::OUTPUT_BYTES_MAX},
 };
 use fleet_agent::{
     blobs::{self, Blobs},
@@ -24,7 +24,7 @@ use fleet_agent::{
         join::{Grant, JoinListener, TokenId, TokenKey, Tokens},
         quic::{CloseCode, Connection, Endpoint, FrameSender, Link, ListenerKeys, QuicError, Settings, Transfer},
         tls::{Authority, Identity, Role},
-        transfer::{self, Blob, Offered, TransferError, Wanted},
+        transfer::{self, Blob, BlobKind, Offered, TransferError, Wanted},
     },
     pack::Pack,
     root::Root,
@@ -143,7 +143,7 @@ impl Links {
         identity: &Identity,
         authority: Authority,
         keys: &ListenerKeys,
-        packs: Blobs,
+        stores: Stores,
         deliver: Deliver,
     ) -> Result<Links, LinksError> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(LinksError::Threads)?;
@@ -156,7 +156,7 @@ impl Links {
         let (published, seen) = watch::channel(Published::default());
         drop(entered);
         runtime.spawn(let_join(joining, Arc::new(authority), deliver.clone()));
-        runtime.spawn(switch(listener, inbox, Shared { published: seen, packs, receiving: Arc::new(Semaphore::new(PACKS_AT_ONCE)), deliver }));
+        runtime.spawn(switch(listener, inbox, Shared { published: seen, stores, receiving: Arc::new(Semaphore::new(PACKS_AT_ONCE)), deliver }));
         Ok(Links { commands, published, address, endpoint, runtime: Some(runtime) })
     }
 
@@ -198,11 +198,18 @@ impl Drop for Links {
     }
 }
 
+/// Where what nodes deliver is kept.
+#[derive(Clone, Debug)]
+pub struct Stores {
+    pub packs: Blobs,
+    pub logs: Blobs,
+}
+
 /// What every session has.
 #[derive(Clone)]
 struct Shared {
     published: watch::Receiver<Published>,
-    packs: Blobs,
+    stores: Stores,
     receiving: Arc<Semaphore>,
     deliver: Deliver,
 }
@@ -359,25 +366,30 @@ async fn serve_transfer(mut transfer: Transfer, shared: &Shared) -> Result<(), T
         }
         Some(Received::Frame(frame)) if frame.kind == Kind::BlobOffered => {
             let _turn = shared.receiving.acquire().await.expect("nobody closes it");
-            take_pack(&mut transfer, frame.body()?, &shared.packs).await
+            take(&mut transfer, frame.body()?, &shared.stores).await
         }
         Some(Received::Frame(frame)) => Err(TransferError::Unexpected(frame.kind)),
         Some(Received::Unsupported(_)) | None => Err(TransferError::Ended),
     }
 }
 
-async fn take_pack(transfer: &mut Transfer, Offered { name }: Offered, packs: &Blobs) -> Result<(), TransferError> {
-    let here = packs.path(name).exists();
+async fn take(transfer: &mut Transfer, Offered { name, kind }: Offered, stores: &Stores) -> Result<(), TransferError> {
+    let (store, bytes_max) = match kind {
+        BlobKind::Pack => (stores.packs.clone(), PACK_BYTES_MAX),
+        BlobKind::Log => (stores.logs.clone(), OUTPUT_BYTES_MAX),
+    };
+    let here = store.path(name).exists();
     let names = if here { Vec::new() } else { vec![name] };
     transfer.tx.send(Kind::BlobWanted, RequestId(1), &Wanted { names }).await?;
     if here {
         return Ok(());
     }
-    let blob = transfer::receive(transfer, name, PACK_BYTES_MAX).await?.ok_or(TransferError::Ended)?;
-    let packs = packs.clone();
+    let blob = transfer::receive(transfer, name, bytes_max).await?.ok_or(TransferError::Ended)?;
     let kept = blocking(move || {
-        Pack::open(blob.as_slice()).map_err(|error| error.to_string())?;
-        packs.write(&blob).map_err(|error| fleet_agent::work::with_cause(&error))
+        if kind == BlobKind::Pack {
+            Pack::open(blob.as_slice()).map_err(|error| error.to_string())?;
+        }
+        store.write(&blob).map_err(|error| fleet_agent::work::with_cause(&error))
     });
     match kept.await {
         Ok(_) => Ok(transfer.tx.send(Kind::BlobKept, RequestId(1), "").await?),

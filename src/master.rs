@@ -8,7 +8,7 @@ mod serve;
 use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
 
 use bitacora_core::{
-    fleet::{Effect, Event, Fact, Fleet, JobView, Ledger, Notice, Settings, Submission},
+    fleet::{Effect, Event, Fact, Fleet, JobSpec, JobView, Ledger, Notice, Settings, Spark, Submission},
     ids::{Digest, Epoch, Incarnation, JobId, NodeId},
     wire::{Envelope, FromAgent},
 };
@@ -16,15 +16,17 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use fleet_agent::{
     blobs::{BlobError, Blobs},
     cache::CacheError,
+    command::Commands,
     driver::{AgentThread, Config},
     isolation::ChildCommand,
 };
 
 use crate::{
-    control::{self, Answer, Asked, ControlSocket, Request},
+    control::{self, Answer, Asked, Commission, ControlSocket, Request},
     data::{DataDirectory, DataError, Lock},
     journal::{Journal, JournalError},
     links::{LinkEvent, LinksError},
+    logs::Logs,
     scan::Scan,
 };
 pub use fleet_agent::clock::now;
@@ -89,6 +91,7 @@ pub struct Master {
     journal: Journal,
     data: DataDirectory,
     results: Blobs,
+    logs: Logs,
     /// By the listing that a job names.
     scans: HashMap<Digest, Arc<Scan>>,
     agent: Option<AgentThread>,
@@ -114,12 +117,15 @@ impl Master {
         let fleet = Fleet::recover(settings, recovered.ledger, now(), &mut recovery);
         let (outbox, inbox) = crossbeam_channel::bounded(INBOX_MAX);
         let results = Blobs::open(&data.manifests())?;
+        let logs = data.logs()?;
+        logs.forget_all();
         let data = data.clone();
         Ok(Master {
             fleet,
             journal,
             data,
             results,
+            logs,
             scans: HashMap::new(),
             agent: None,
             serving: None,
@@ -146,6 +152,8 @@ impl Master {
             child: ChildCommand { program, arguments },
             fetch: None,
             epoch: (Epoch(0), None),
+            // Commands are for nodes that were configured to run them.
+            commands: Commands::none(),
         };
         let ended = Ended(self.outbox.clone());
         // A master that is gone hears nothing; the agent is joined right after.
@@ -221,6 +229,20 @@ impl Master {
         let answer = match asked.request.clone() {
             Request::Analyse(_) => Answer::Busy,
             Request::Progress { job } => self.progress(job),
+            Request::Run(commission) => {
+                let Commission { sparks, priority, after, command } = commission;
+                let notices = self.turn([Event::WorkSubmitted { spec: JobSpec::without_tree(command, priority, after), sparks }])?;
+                let accepted = notices.iter().find_map(|notice| match notice {
+                    Notice::JobAccepted(job) => Some(*job),
+                    _ => None,
+                });
+                accepted.map_or_else(|| control::outcome(&notices), |job| Answer::Accepted { job, sparks })
+            }
+            Request::Spark { spark } => {
+                let known = self.ledger().spark(spark);
+                known.map_or_else(|| Answer::Unknown(format!("there is no spark {spark}")), |spark| Answer::Spark(Spark { files: Vec::new(), ..spark.clone() }))
+            }
+            Request::CancelSpark { spark } => control::outcome(&self.turn([Event::SparkCancelled { spark }])?),
             Request::Nodes => Answer::Nodes(self.nodes()),
             Request::Token { name } => self.issue_token(name),
             Request::Node { node, command } => control::outcome(&self.turn([Event::NodeCommanded { node, command: command.into() }])?),

@@ -134,6 +134,7 @@ impl StoredResult {
 pub struct Needed {
     pub results: BTreeSet<Digest>,
     pub packs: BTreeSet<Digest>,
+    pub logs: BTreeSet<Digest>,
 }
 
 impl Needed {
@@ -150,6 +151,8 @@ impl Needed {
                 Err(error) => return Err(error),
             }
         }
+        let sparks = ledger.jobs.values().flat_map(|job| &job.sparks);
+        needed.logs.extend(sparks.filter_map(|spark| spark.command_end()).map(|ended| ended.log));
         for outcome in unfinished().flat_map(|job| job.aggregate.iter()) {
             if let FileResult::Analysed { record, .. } = &outcome.result {
                 needed.packs.insert(record.pack);

@@ -20,15 +20,15 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const TRIES_MAX: usize = 5;
 
 /// A process that ends with its test.
-struct Process(Child);
+pub(super) struct Process(pub(super) Child);
 
 impl Process {
-    fn kill(mut self) {
+    pub(super) fn kill(mut self) {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
     }
 
-    fn terminate(mut self) -> Option<i32> {
+    pub(super) fn terminate(mut self) -> Option<i32> {
         assert!(Command::new("kill").arg(self.0.id().to_string()).status().unwrap().success());
         self.0.wait().unwrap().code()
     }
@@ -43,21 +43,21 @@ impl Drop for Process {
 }
 
 /// A place with a master that serves it.
-struct Fleet {
-    place: Place,
+pub(super) struct Fleet {
+    pub(super) place: Place,
     address: String,
-    master: Option<Process>,
+    pub(super) master: Option<Process>,
 }
 
 impl Fleet {
-    fn new() -> Fleet {
+    pub(super) fn new() -> Fleet {
         let mut fleet = Fleet { place: Place::new(), address: "127.0.0.1:0".into(), master: None };
         fleet.serve();
         fleet
     }
 
     /// Starts the master, on the port that it had before. The port after a free one may be another test's.
-    fn serve(&mut self) {
+    pub(super) fn serve(&mut self) {
         let started = (0..TRIES_MAX).find_map(|_| self.try_to_serve());
         let (address, master) = started.expect("two ports that follow one another are free");
         (self.address, self.master) = (address, Some(master));
@@ -80,11 +80,11 @@ impl Fleet {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    fn folder(&self, name: &str) -> PathBuf {
+    pub(super) fn folder(&self, name: &str) -> PathBuf {
         self.place.path(&format!("agent-{name}"))
     }
 
-    fn agent(&self, name: &str) -> Command {
+    pub(super) fn agent(&self, name: &str) -> Command {
         let mut command = Command::new(agent_program());
         command.arg("--data-dir").arg(self.folder(name)).args(["--peer", &self.address, "--cores", "1"]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -92,16 +92,20 @@ impl Fleet {
     }
 
     /// Starts an agent that joins with a token on its stdin.
-    fn join(&self, name: &str) -> Process {
+    pub(super) fn join(&self, name: &str) -> Process {
+        self.join_with(name, &[])
+    }
+
+    pub(super) fn join_with(&self, name: &str, arguments: &[&str]) -> Process {
         let token = self.token(name);
-        let mut child = self.agent(name).args(["--join-file", "-"]).stdin(Stdio::piped()).spawn().unwrap();
+        let mut child = self.agent(name).args(arguments).args(["--join-file", "-"]).stdin(Stdio::piped()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(token.as_bytes()).unwrap();
         self.wait_for(name, "healthy");
         Process(child)
     }
 
     /// Starts an agent that has joined before.
-    fn restart(&self, name: &str) -> Process {
+    pub(super) fn restart(&self, name: &str) -> Process {
         Process(self.agent(name).spawn().unwrap())
     }
 
@@ -109,11 +113,11 @@ impl Fleet {
         report(&self.place.run(&["node", "ls", "-o", "json"]), 0)["items"].as_array().unwrap().clone()
     }
 
-    fn wait_for(&self, name: &str, health: &str) {
+    pub(super) fn wait_for(&self, name: &str, health: &str) {
         until(|| self.nodes().iter().any(|node| node["name"] == name && node["health"] == health));
     }
 
-    fn jobs(&self) -> Vec<Value> {
+    pub(super) fn jobs(&self) -> Vec<Value> {
         report(&self.place.run(&["job", "ls", "-o", "json"]), 0)["items"].as_array().unwrap().clone()
     }
 
@@ -147,7 +151,7 @@ fn agent_program() -> &'static PathBuf {
     })
 }
 
-fn until(mut done: impl FnMut() -> bool) {
+pub(super) fn until(mut done: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !done() {
         assert!(begun.elapsed() < PATIENCE, "it does not come");

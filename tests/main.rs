@@ -8,5 +8,6 @@ mod fleet;
 mod hostile;
 mod interrupted;
 mod quarantine;
+mod sparks;
 mod support;
 mod tidy;

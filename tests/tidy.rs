@@ -95,13 +95,15 @@ fn nobody_imports_what_the_table_in_architecture_forbids() {
     let rows: Vec<Vec<&str>> = text.lines().filter(|line| line.starts_with("| `")).map(|line| line.split('|').map(str::trim).collect()).collect();
     let mut checked = 0;
     for row in rows.iter().filter(|row| row.len() == 5) {
-        let module = row[1].trim_matches('`');
-        for path in sources().iter().filter(|path| is_in(module, path)) {
+        for (module, path) in row[1].split('`').filter(|part| part.contains("::")).flat_map(|module| sources().into_iter().map(move |path| (module, path))) {
+            if !is_in(module, &path) {
+                continue;
+            }
             for forbidden in row[3].split('`').filter(|part| part.contains("::") || part.chars().all(|c| c.is_alphanumeric() || c == '_') && !part.is_empty()) {
                 checked += 1;
                 let same_package = forbidden.split("::").next() == module.split("::").next();
                 let of_crate = same_package || !forbidden.starts_with("bitacora::");
-                assert!(!(of_crate && imports(&code(path), forbidden)), "{} imports {forbidden}, which {module} must not", path.display());
+                assert!(!(of_crate && imports(&code(&path), forbidden)), "{} imports {forbidden}, which {module} must not", path.display());
             }
         }
     }

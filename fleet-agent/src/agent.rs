@@ -15,6 +15,7 @@ use fleet_agent::{
     analysis,
     cache::Cache,
     clock,
+    command::{self, Commands},
     driver::{self, AgentThread, Config},
     isolation::ChildCommand,
     link::{self, LinkError},
@@ -49,6 +50,9 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
 }
 
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
+    if let Some(Command::RunCommand) = arguments.command {
+        return Ok(command::supervise()?);
+    }
     let data = data_folder(arguments.data_dir.as_deref())?;
     if let Some(Command::RunSpark) = arguments.command {
         return Ok(driver::child_main(&data)?);
@@ -62,7 +66,10 @@ async fn serve(arguments: &Arguments, data: &Path) -> anyhow::Result<()> {
     let master = master_address(arguments.peer.as_deref(), data)?;
     let identity = identity(arguments, data, master).await?;
     let cache = Cache::open(data, analysis::fingerprint())?;
-    let (uplink, session) = link::uplink(cache.packs().clone());
+    let programs = arguments.programs.iter().cloned().collect();
+    let supervisor = ChildCommand { arguments: vec!["run-command".into()], ..child(data)? };
+    let commands = Commands::open(programs, data.join("sparks"), supervisor).context("cannot make the folder of commands")?;
+    let (uplink, session) = link::uplink(cache.packs().clone(), commands.clone());
     let config = Config {
         slots: arguments.cores.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32)),
         incarnation: incarnation(data)?,
@@ -70,6 +77,7 @@ async fn serve(arguments: &Arguments, data: &Path) -> anyhow::Result<()> {
         child: child(data)?,
         fetch: Some(uplink.fetch()),
         epoch: (Epoch(number_in(&data.join("epoch")).unwrap_or(0) as u32), Some(data.join("epoch"))),
+        commands,
     };
     let say = uplink.clone();
     let agent = Arc::new(AgentThread::start(config, clock::now, move |message| say.say(message))?);

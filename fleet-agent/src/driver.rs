@@ -20,13 +20,14 @@ use bitacora_core::{
     wire::{
         Envelope, FromAgent, ToAgent,
         message::Held,
-        task::{AttemptError, SparkOutput, Task},
+        task::{Analysis, AttemptError, SparkOutput, Task, Work},
     },
 };
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use crate::{
     cache::{Cache, CacheError, CacheIndex},
+    command::Commands,
     isolation::{self, ChildCommand},
     work::{Fetch, Worker, with_cause},
 };
@@ -45,6 +46,7 @@ pub struct Config {
     pub fetch: Option<Fetch>,
     /// The highest epoch that was seen, and the file that keeps it; an agent inside a master's process needs none.
     pub epoch: (Epoch, Option<PathBuf>),
+    pub commands: Commands,
 }
 
 /// What reaches the loop.
@@ -101,13 +103,14 @@ struct Driver<Say> {
     pool: Pool,
     cancels: BTreeMap<Held, Arc<AtomicBool>>,
     epoch_file: Option<PathBuf>,
+    commands: Commands,
 }
 
 impl<Say: FnMut(Envelope<FromAgent>)> Driver<Say> {
     fn new(config: Config, cache: &Cache, clock: fn() -> Time, inbox: Sender<Input>, say: Say) -> Driver<Say> {
-        let agent = Agent::new(config.incarnation, config.slots, cache.fingerprint(), config.epoch.0);
+        let agent = Agent::new(config.incarnation, config.slots, cache.fingerprint(), config.epoch.0).with_programs(config.commands.programs());
         let pool = Pool::start(&config, cache, &inbox);
-        Driver { agent, clock, say, pool, cancels: BTreeMap::new(), epoch_file: config.epoch.1 }
+        Driver { agent, clock, say, pool, cancels: BTreeMap::new(), epoch_file: config.epoch.1, commands: config.commands }
     }
 
     fn run(mut self, inbox: Receiver<Input>) {
@@ -144,6 +147,7 @@ impl<Say: FnMut(Envelope<FromAgent>)> Driver<Say> {
                 self.cancels.insert(Held { spark: task.spark, attempt: task.attempt }, cancel.clone());
                 self.pool.start_task(task, cancel);
             }
+            Effect::Forget(held) => self.commands.forget(held),
             Effect::Stop(held) => {
                 if let Some(cancel) = self.cancels.get(&held) {
                     cancel.store(true, Ordering::Relaxed);
@@ -198,14 +202,18 @@ fn work(queue: &Receiver<(Task, Arc<AtomicBool>)>, inbox: &Sender<Input>, cache:
     let mut worker: Option<Worker<'_>> = None;
     for (task, cancel) in queue {
         let held = Held { spark: task.spark, attempt: task.attempt };
-        let result = if task.isolated {
-            match &config.fetch {
-                Some(fetch) => isolation::run_elsewhere(&config.child, &task, fetch, &config.data, &cancel),
-                None => isolation::run(&config.child, &task, &cancel),
+        let result = match task.work {
+            Work::Nothing => Ok(SparkOutput::default()),
+            // The agent is stopping when nobody listens, and behind when there is no room.
+            Work::Run(line) => config.commands.run(held, &line, &cancel, &mut |output| drop(inbox.try_send(Input::Event(Event::Written(output))))),
+            Work::Analyse(analysis) if analysis.isolated => match &config.fetch {
+                Some(fetch) => isolation::run_elsewhere(&config.child, held, &analysis, fetch, &config.data, &cancel),
+                None => isolation::run(&config.child, held, analysis, &cancel),
+            },
+            Work::Analyse(analysis) => {
+                let worker = worker.get_or_insert_with(|| Worker::new(cache, known.get_or_init(|| look_through(cache)), config.fetch.clone()));
+                run_guarded(worker, held, &analysis, &cancel, inbox)
             }
-        } else {
-            let worker = worker.get_or_insert_with(|| Worker::new(cache, known.get_or_init(|| look_through(cache)), config.fetch.clone()));
-            run_guarded(worker, &task, &cancel, inbox)
         };
         if inbox.send(Input::Event(Event::Ended { held, result })).is_err() {
             return;
@@ -219,12 +227,12 @@ fn look_through(cache: &Cache) -> CacheIndex {
 }
 
 /// A panic of ours in one spark is that spark's failure; the thread goes on with a new engine.
-fn run_guarded(worker: &mut Worker<'_>, task: &Task, cancel: &AtomicBool, inbox: &Sender<Input>) -> Result<SparkOutput, AttemptError> {
+fn run_guarded(worker: &mut Worker<'_>, held: Held, analysis: &Analysis, cancel: &AtomicBool, inbox: &Sender<Input>) -> Result<SparkOutput, AttemptError> {
     let mut progress = |progress| {
         // The agent is stopping when nobody listens.
         let _ = inbox.try_send(Input::Event(Event::Progressed(progress)));
     };
-    let run = std::panic::AssertUnwindSafe(|| worker.run(task, cancel, &mut progress));
+    let run = std::panic::AssertUnwindSafe(|| worker.run(held, analysis, cancel, &mut progress));
     match std::panic::catch_unwind(run) {
         Ok(result) => result,
         Err(_) => {

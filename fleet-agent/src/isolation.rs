@@ -14,9 +14,12 @@ use std::{
 
 use bitacora_core::{
     paths::RelativePath,
-    wire::task::{AttemptError, SparkOutput, Task},
+    wire::{
+        message::Held,
+        task::{Analysis, AttemptError, SparkOutput},
+    },
 };
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     cache::{Cache, CacheIndex},
@@ -37,11 +40,25 @@ pub struct ChildCommand {
     pub arguments: Vec<std::ffi::OsString>,
 }
 
+/// What a child is given: a spark of files.
+#[derive(Debug, Serialize, Deserialize)]
+struct Batch {
+    held: Held,
+    analysis: Analysis,
+}
+
 /// Runs a task whose files are elsewhere: their contents are laid into a folder of their own for the child to read.
-pub fn run_elsewhere(command: &ChildCommand, task: &Task, fetch: &Fetch, folder: &Path, cancel: &AtomicBool) -> Result<SparkOutput, AttemptError> {
+pub fn run_elsewhere(
+    command: &ChildCommand,
+    held: Held,
+    analysis: &Analysis,
+    fetch: &Fetch,
+    folder: &Path,
+    cancel: &AtomicBool,
+) -> Result<SparkOutput, AttemptError> {
     let storage = |error: io::Error| AttemptError::Storage(format!("cannot keep the contents of a spark: {error}"));
     let place = tempfile::Builder::new().prefix("spark-").tempdir_in(folder).map_err(storage)?;
-    let mut here = Task { root: place.path().as_os_str().as_bytes().to_vec(), ..task.clone() };
+    let mut here = Analysis { root: place.path().as_os_str().as_bytes().to_vec(), ..analysis.clone() };
     for file in &mut here.files {
         // One at a time: the child reads them from the disk, so none need be in memory.
         let contents = file.content.map(|name| fetch(&[name])).transpose().map_err(|error| AttemptError::Unsupplied(with_cause(&error)))?;
@@ -50,14 +67,14 @@ pub fn run_elsewhere(command: &ChildCommand, task: &Task, fetch: &Fetch, folder:
             std::fs::write(place.path().join(file.index.to_string()), bytes).map_err(storage)?;
         }
     }
-    let mut output = run(command, &here, cancel)?;
+    let mut output = run(command, held, here, cancel)?;
     // How it lay in that folder says nothing about the file.
     output.files.iter_mut().for_each(|outcome| outcome.stat = None);
     Ok(output)
 }
 
 /// Runs a task in a child and waits for it.
-pub fn run(command: &ChildCommand, task: &Task, cancel: &AtomicBool) -> Result<SparkOutput, AttemptError> {
+pub fn run(command: &ChildCommand, held: Held, analysis: Analysis, cancel: &AtomicBool) -> Result<SparkOutput, AttemptError> {
     let mut child = Command::new(&command.program)
         .args(&command.arguments)
         .stdin(Stdio::piped())
@@ -65,10 +82,11 @@ pub fn run(command: &ChildCommand, task: &Task, cancel: &AtomicBool) -> Result<S
         .stderr(Stdio::null())
         .spawn()
         .map_err(|error| AttemptError::Storage(format!("cannot start a child process: {error}")))?;
+    let batch = Batch { held, analysis };
     let mut stdin = child.stdin.take().expect("it was asked for");
     let mut stdout = child.stdout.take().expect("it was asked for");
     std::thread::scope(|scope| {
-        let feed = scope.spawn(move || write_message(&mut stdin, task));
+        let feed = scope.spawn(move || write_message(&mut stdin, &batch));
         let read = scope.spawn(move || read_message::<Result<SparkOutput, AttemptError>>(&mut stdout));
         let status = wait(&mut child, cancel).map_err(|error| {
             // Without its end the two threads would wait for ever.
@@ -111,13 +129,13 @@ fn describe(status: ExitStatus) -> String {
 
 /// The child's side: one task from stdin, its output to stdout.
 pub fn serve_one(cache: &Cache) -> io::Result<()> {
-    let task: Task = read_message(&mut io::stdin().lock())?;
-    let known = if task.use_cache { cache.index().map_err(|error| io::Error::other(with_cause(&error)))? } else { CacheIndex::default() };
-    let result = Worker::new(cache, &known, None).run(&task, &AtomicBool::new(false), &mut |_| {});
+    let Batch { held, analysis } = read_message(&mut io::stdin().lock())?;
+    let known = if analysis.use_cache { cache.index().map_err(|error| io::Error::other(with_cause(&error)))? } else { CacheIndex::default() };
+    let result = Worker::new(cache, &known, None).run(held, &analysis, &AtomicBool::new(false), &mut |_| {});
     write_message(&mut io::stdout().lock(), &result)
 }
 
-fn write_message(out: &mut impl Write, message: &impl Serialize) -> io::Result<()> {
+pub(crate) fn write_message(out: &mut impl Write, message: &impl Serialize) -> io::Result<()> {
     let bytes = rmp_serde::to_vec(message).map_err(io::Error::other)?;
     let length = u32::try_from(bytes.len()).ok().filter(|length| *length <= MESSAGE_BYTES_MAX).ok_or_else(|| io::Error::other("the message is too long"))?;
     out.write_all(&length.to_le_bytes())?;
@@ -125,7 +143,7 @@ fn write_message(out: &mut impl Write, message: &impl Serialize) -> io::Result<(
     out.flush()
 }
 
-fn read_message<M: DeserializeOwned>(input: &mut impl Read) -> io::Result<M> {
+pub(crate) fn read_message<M: DeserializeOwned>(input: &mut impl Read) -> io::Result<M> {
     let mut length = [0; 4];
     input.read_exact(&mut length)?;
     let length = u32::from_le_bytes(length);

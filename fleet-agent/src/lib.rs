@@ -17,6 +17,7 @@ pub mod analysis;
 pub mod blobs;
 pub mod cache;
 pub mod clock;
+pub mod command;
 pub mod driver;
 pub mod isolation;
 pub mod link;

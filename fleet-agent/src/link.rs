@@ -3,7 +3,7 @@
 //! The loop of [`crate::driver`] does not know of any of this: what it says while there is no link is dropped, and said
 //! again after the next Hello. Before a result is sent, the packs that it names are delivered.
 
-use std::{collections::HashSet, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::HashSet, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use bitacora_core::{
     ids::{Digest, NodeId},
@@ -22,11 +22,12 @@ use tokio::{
 
 use crate::{
     blobs::Blobs,
+    command::Commands,
     driver::AgentThread,
     net::{
         codec::{CodecError, Kind, Received, RequestId},
         quic::{Connection, Endpoint, FrameReceiver, FrameSender, Link, QuicError},
-        transfer::{self, Blob, TransferError},
+        transfer::{self, Blob, BlobKind, Offered, TransferError},
     },
     work::Fetch,
 };
@@ -75,14 +76,15 @@ pub struct Session {
     messages: mpsc::Receiver<Envelope<FromAgent>>,
     link: watch::Sender<Option<Link>>,
     packs: Blobs,
+    commands: Commands,
 }
 
 /// The two ends. To be called inside a tokio runtime.
-pub fn uplink(packs: Blobs) -> (Uplink, Session) {
+pub fn uplink(packs: Blobs, commands: Commands) -> (Uplink, Session) {
     let (messages_tx, messages) = mpsc::channel(OUTBOX_MAX);
     let (link_tx, link) = watch::channel(None);
     let uplink = Uplink { messages: messages_tx, link, runtime: tokio::runtime::Handle::current() };
-    (uplink, Session { messages, link: link_tx, packs })
+    (uplink, Session { messages, link: link_tx, packs, commands })
 }
 
 impl Uplink {
@@ -141,7 +143,7 @@ impl Session {
         while self.messages.try_recv().is_ok() {}
         self.link.send_replace(Some(link.clone()));
         agent.connected();
-        let mut deliveries = Deliveries::new(link, self.packs.clone());
+        let mut deliveries = Deliveries::new(link, self.packs.clone(), self.commands.clone());
         // Written by a task of its own: a master that does not read must not keep us from reading.
         let (out, outgoing) = mpsc::channel(OUTBOX_MAX);
         let mut writer = JoinSet::new();
@@ -217,36 +219,38 @@ async fn welcome(rx: &mut FrameReceiver) -> Result<(), LinkError> {
     }
 }
 
-/// Results whose packs are on their way: each result follows its packs.
+/// Results whose packs and logs are on their way: each result follows what it names.
 struct Deliveries {
     link: Link,
     packs: Blobs,
+    commands: Commands,
     /// Kept by the master, as far as this connection knows.
     kept: HashSet<Digest>,
     under_way: HashSet<Held>,
     tasks: JoinSet<Delivery>,
 }
 
-/// A result, the packs that it waited for, and whether they are there now.
-type Delivery = (Envelope<FromAgent>, Vec<Digest>, Result<(), TransferError>);
+/// A result, what it waited for, and whether they are there now.
+type Delivery = (Envelope<FromAgent>, Vec<Offered>, Result<(), TransferError>);
 
 impl Deliveries {
-    fn new(link: Link, packs: Blobs) -> Deliveries {
-        Deliveries { link, packs, kept: HashSet::new(), under_way: HashSet::new(), tasks: JoinSet::new() }
+    fn new(link: Link, packs: Blobs, commands: Commands) -> Deliveries {
+        Deliveries { link, packs, commands, kept: HashSet::new(), under_way: HashSet::new(), tasks: JoinSet::new() }
     }
 
     /// Gives a message back that can go at once; keeps a result until its packs are there.
     fn take(&mut self, message: Envelope<FromAgent>) -> Option<Envelope<FromAgent>> {
         let FromAgent::Finished { spark, attempt, output } = &message.body else { return Some(message) };
-        let missing: Vec<Digest> = packs_of(output).into_iter().filter(|pack| !self.kept.contains(pack)).collect();
+        let missing: Vec<Offered> = named_by(output).into_iter().filter(|blob| !self.kept.contains(&blob.name)).collect();
         if missing.is_empty() {
             return Some(message);
         }
         // A heartbeat repeats what was not acknowledged; once on its way is enough.
-        if self.under_way.insert(Held { spark: *spark, attempt: *attempt }) {
-            let (link, packs) = (self.link.clone(), self.packs.clone());
+        let held = Held { spark: *spark, attempt: *attempt };
+        if self.under_way.insert(held) {
+            let (link, packs, log) = (self.link.clone(), self.packs.clone(), self.commands.log(held));
             self.tasks.spawn(async move {
-                let delivered = deliver_all(&link, &packs, &missing).await;
+                let delivered = deliver_all(&link, &packs, &log, &missing).await;
                 (message, missing, delivered)
             });
         }
@@ -257,12 +261,12 @@ impl Deliveries {
     async fn next(&mut self) -> Envelope<FromAgent> {
         loop {
             let Some(done) = self.tasks.join_next().await else { std::future::pending().await };
-            let (message, packs, delivered) = done.expect("a delivery neither panics nor is ended while its link is served");
+            let (message, blobs, delivered) = done.expect("a delivery neither panics nor is ended while its link is served");
             let FromAgent::Finished { spark, attempt, .. } = message.body else { return message };
             self.under_way.remove(&Held { spark, attempt });
             match delivered {
                 Ok(()) => {
-                    self.kept.extend(packs);
+                    self.kept.extend(blobs.into_iter().map(|blob| blob.name));
                     return message;
                 }
                 // The master cannot keep it, its disk may be full: the attempt came to nothing, and the master decides.
@@ -277,22 +281,25 @@ impl Deliveries {
     }
 }
 
-async fn deliver_all(link: &Link, packs: &Blobs, names: &[Digest]) -> Result<(), TransferError> {
-    for &name in names {
-        let packs = packs.clone();
-        let read = async move {
-            let read = tokio::task::spawn_blocking(move || packs.read(name)).await;
-            read.ok().and_then(Result::ok).map_or(Blob::Gone, Blob::Here)
+async fn deliver_all(link: &Link, packs: &Blobs, log: &Path, blobs: &[Offered]) -> Result<(), TransferError> {
+    for &blob in blobs {
+        let (packs, log) = (packs.clone(), log.to_owned());
+        let read = move || match blob.kind {
+            BlobKind::Pack => packs.read(blob.name).ok(),
+            BlobKind::Log => std::fs::read(log).ok(),
         };
-        transfer::deliver(link, name, read).await?;
+        let read = async move { tokio::task::spawn_blocking(read).await.ok().flatten().map_or(Blob::Gone, Blob::Here) };
+        transfer::deliver(link, blob, read).await?;
     }
     Ok(())
 }
 
-fn packs_of(output: &SparkOutput) -> HashSet<Digest> {
+/// What a result refers to.
+fn named_by(output: &SparkOutput) -> HashSet<Offered> {
     let pack = |result: &FileResult| match result {
-        FileResult::Analysed { record, .. } => Some(record.pack),
+        FileResult::Analysed { record, .. } => Some(Offered { name: record.pack, kind: BlobKind::Pack }),
         FileResult::Skipped(_) | FileResult::Failed(_) => None,
     };
-    output.files.iter().filter_map(|outcome| pack(&outcome.result)).collect()
+    let log = output.ended.as_ref().map(|ended| Offered { name: ended.log, kind: BlobKind::Log });
+    output.files.iter().filter_map(|outcome| pack(&outcome.result)).chain(log).collect()
 }

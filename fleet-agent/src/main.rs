@@ -27,6 +27,9 @@ struct Arguments {
     /// Sparks that run at the same time; as many as there are cores if not given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     cores: Option<u32>,
+    /// A program that commands may run here, by its name or absolute path; none if not given. May be repeated
+    #[arg(long = "program", value_name = "PROGRAM")]
+    programs: Vec<String>,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -36,6 +39,9 @@ enum Command {
     /// One spark for a parent process
     #[command(hide = true)]
     RunSpark,
+    /// Stands over one command
+    #[command(hide = true)]
+    RunCommand,
 }
 
 fn main() -> ExitCode {

@@ -17,9 +17,9 @@ use bitacora_core::{
     ids::Digest,
     paths::RelativePath,
     wire::{
-        message::Progress,
+        message::{Held, Progress},
         record::FileRecord,
-        task::{AttemptError, FailReason, FileLimits, FileOutcome, FileResult, FileStat, RecordRef, SkipReason, SparkOutput, Task, TaskFile},
+        task::{Analysis, AttemptError, FailReason, FileLimits, FileOutcome, FileResult, FileStat, RecordRef, SkipReason, SparkOutput, TaskFile},
     },
 };
 
@@ -60,7 +60,7 @@ impl<'a> Worker<'a> {
     }
 
     /// Runs a task to its end, or until `cancel` is set.
-    pub fn run(&mut self, task: &Task, cancel: &AtomicBool, progress: &mut dyn FnMut(Progress)) -> Result<SparkOutput, AttemptError> {
+    pub fn run(&mut self, held: Held, task: &Analysis, cancel: &AtomicBool, progress: &mut dyn FnMut(Progress)) -> Result<SparkOutput, AttemptError> {
         let mut pack = PackWriter::new(self.cache.fingerprint());
         let mut output = SparkOutput::default();
         let mut bytes = 0;
@@ -78,7 +78,7 @@ impl<'a> Worker<'a> {
             output.files.push(outcome);
             if bytes - reported >= PROGRESS_BYTES {
                 reported = bytes;
-                progress(Progress { spark: task.spark, attempt: task.attempt, files, bytes });
+                progress(Progress { spark: held.spark, attempt: held.attempt, files, bytes });
             }
         }
         self.keep(pack, &mut output)?;
@@ -104,7 +104,7 @@ impl<'a> Worker<'a> {
     fn file(
         &mut self,
         source: &mut Source,
-        task: &Task,
+        task: &Analysis,
         file: &TaskFile,
         pack: &mut PackWriter,
         cached: &mut u32,
@@ -129,7 +129,7 @@ impl<'a> Worker<'a> {
     /// What comes of the bytes in the buffer.
     fn result(
         &mut self,
-        task: &Task,
+        task: &Analysis,
         file: &TaskFile,
         size: u64,
         pack: &mut PackWriter,
@@ -161,7 +161,7 @@ impl<'a> Worker<'a> {
     }
 
     /// Puts a file's bytes into the buffer.
-    fn load(&mut self, source: &mut Source, task: &Task, file: &TaskFile) -> Result<Loaded, AttemptError> {
+    fn load(&mut self, source: &mut Source, task: &Analysis, file: &TaskFile) -> Result<Loaded, AttemptError> {
         match source {
             Source::Here(Err(error)) => Ok(Loaded::Nothing(unreadable(error))),
             Source::Here(Ok(root)) => Ok(match read_settled(root, &file.path, &mut self.buffer, &task.limits) {
@@ -192,7 +192,7 @@ impl<'a> Worker<'a> {
     }
 
     /// A record of an earlier analysis; one that cannot be read is made again.
-    fn find(&self, task: &Task, content: Digest, language: LanguageIndex) -> Option<(RecordRef, FileRecord)> {
+    fn find(&self, task: &Analysis, content: Digest, language: LanguageIndex) -> Option<(RecordRef, FileRecord)> {
         let key = RecordKey::new(content, language.name(), self.cache.fingerprint());
         let reference = task.use_cache.then(|| self.known.find(&key)).flatten()?;
         Some((reference, self.cache.record(reference).ok()?))

@@ -254,6 +254,7 @@ impl Analyze {
             use_cache: !self.no_cache,
             timeout: self.timeout.map(Span::from_secs),
             selection: self.only.clone(),
+            after: Vec::new(),
         };
         let ask = |request| control::ask(&context.data.control(), &request).context("the bitacora that serves this data directory does not answer");
         let submitted = match ask(Request::Analyse(wish)) {
@@ -335,7 +336,7 @@ impl Analyze {
 
     fn spec(&self, project: ProjectId, job_type: JobType, scan: &Scan) -> JobSpec {
         JobSpec {
-            project,
+            project: Some(project),
             job_type,
             priority: self.priority.into(),
             partitioning: self.partition.into(),
@@ -346,6 +347,8 @@ impl Analyze {
             listing: scan.listing,
             timeout: self.timeout.map(Span::from_secs),
             selection: self.only.clone(),
+            after: Vec::new(),
+            command: None,
         }
     }
 
@@ -368,7 +371,8 @@ impl Analyze {
             context.streams.note(&format!("job {job} is {}{reason}; `bitacora job explain {job}` says more", over.status.name()));
             return Ok(if over.reason == TIMED_OUT { Exit::TimedOut } else { Exit::Failure });
         }
-        let project = &ledger.projects[&over.spec.project];
+        let project =
+            over.spec.project.and_then(|project| ledger.projects.get(&project)).context("the project was removed before its report could be written")?;
         // Another job may have ended since; the same result again stands under the later job's name.
         let of_job = project.history.iter().rev().find(|result| result.job == job);
         let last = of_job.or(project.history.last()).expect("a completed job leaves a result");

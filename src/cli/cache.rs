@@ -110,8 +110,11 @@ fn collect(context: &Context, dry_run: bool) -> anyhow::Result<Exit> {
     let _lock = context.data.lock(|holder| context.streams.note(&format!("waiting for bitacora (process {holder}) to end")))?;
     let needed = Needed::of(&context.data, &Journal::read(&context.data.journal())?.unwrap_or_default())?;
     let mut removed = (0_u64, 0_u64);
-    let stores =
-        [(Cache::open(context.data.root(), analysis::fingerprint())?.packs().clone(), needed.packs), (Blobs::open(&context.data.manifests())?, needed.results)];
+    let stores = [
+        (Cache::open(context.data.root(), analysis::fingerprint())?.packs().clone(), needed.packs),
+        (Blobs::open(&context.data.manifests())?, needed.results),
+        (context.data.logs()?.kept().clone(), needed.logs),
+    ];
     for (blobs, kept) in stores {
         if !dry_run {
             removed.1 += blobs.sweep()?;

@@ -4,8 +4,8 @@ use std::io::Write;
 
 use anyhow::Context as _;
 use bitacora_core::{
-    fleet::{Event, Fleet, JobStatus, JobView, Settings, Spark},
-    ids::JobId,
+    fleet::{Event, Fleet, JobStatus, JobView, Settings},
+    ids::{JobId, SparkId},
 };
 use clap::Subcommand;
 use serde::Serialize;
@@ -14,6 +14,7 @@ use super::{
     Context,
     analyze::PriorityKind,
     output::{Sink, UsageError, write_items},
+    spark::{self, SparkItem},
 };
 use crate::{
     control::{self, Answer, Command, Request},
@@ -77,16 +78,6 @@ struct JobItem {
     reason: String,
 }
 
-#[derive(Serialize)]
-struct SparkItem {
-    id: String,
-    status: &'static str,
-    files: usize,
-    attempts: u32,
-    failures: u32,
-    isolated: bool,
-}
-
 impl JobCommand {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
         match self {
@@ -130,7 +121,8 @@ fn item(view: &JobView, project: &str) -> JobItem {
 
 fn list(context: &Context, output: Option<Format>) -> anyhow::Result<Exit> {
     let ledger = Journal::read(&context.data.journal())?.unwrap_or_default();
-    let project = |view: &JobView| ledger.projects.get(&view.spec.project).map_or("-", |project| project.name.as_str()).to_owned();
+    let of = |view: &JobView| view.spec.project.and_then(|project| ledger.projects.get(&project));
+    let project = |view: &JobView| of(view).map_or("-", |project| project.name.as_str()).to_owned();
     let served = context.data.is_served();
     let views = ledger.jobs.iter().map(|(id, job)| seen(job.view(*id), served));
     let items: Vec<JobItem> = views.map(|view| item(&view, &project(&view))).collect();
@@ -164,28 +156,8 @@ fn show(context: &Context, id: JobId, output: Option<Format>) -> anyhow::Result<
         headline(&mut out, &seen(job.view(id), context.data.is_served()))?;
         out.close()?;
     }
-    let spark = |(number, spark): (usize, &Spark)| SparkItem {
-        id: format!("{id}/{number}"),
-        status: spark.status(),
-        files: spark.files.len(),
-        attempts: spark.attempts,
-        failures: spark.failures,
-        isolated: spark.isolated,
-    };
-    let items: Vec<SparkItem> = job.sparks.iter().enumerate().map(spark).collect();
-    let columns = [
-        Column::Text("Spark"),
-        Column::Text("Status"),
-        Column::Number("Files"),
-        Column::Number("Attempts"),
-        Column::Number("Failures"),
-        Column::Text("Isolated"),
-    ];
-    let rows = items.iter().map(|item| {
-        let isolated = if item.isolated { "yes" } else { "no" };
-        vec![item.id.clone(), item.status.to_owned(), item.files.to_string(), item.attempts.to_string(), item.failures.to_string(), isolated.to_owned()]
-    });
-    write_items(context, Some(format), "sparks", &items, &columns, rows.collect(), |item| &item.id)
+    let sparks = (0..).zip(&job.sparks).map(|(number, spark)| SparkItem::of(&ledger, SparkId { job: id, number }, spark));
+    spark::write(context, Some(format), &sparks.collect::<Vec<_>>())
 }
 
 /// A job as it is: without a master nothing runs, whatever the journal's last word was.

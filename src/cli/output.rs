@@ -67,7 +67,14 @@ impl Streams {
     /// Says why a request was not carried out, if it was not; answers with the exit code.
     pub(super) fn conclude(self, answer: &Answer) -> Exit {
         match answer {
-            Answer::Done | Answer::Reasons(_) | Answer::Submitted(_) | Answer::Progress(_) | Answer::Nodes(_) | Answer::Token { .. } => Exit::Ok,
+            Answer::Done
+            | Answer::Reasons(_)
+            | Answer::Submitted(_)
+            | Answer::Accepted { .. }
+            | Answer::Spark(_)
+            | Answer::Progress(_)
+            | Answer::Nodes(_)
+            | Answer::Token { .. } => Exit::Ok,
             Answer::Refused(reason) => {
                 self.note(&format!("refused: {reason}"));
                 Exit::Refused

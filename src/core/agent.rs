@@ -5,6 +5,7 @@
 
 use alloc::{
     collections::{BTreeMap, VecDeque},
+    string::String,
     vec::Vec,
 };
 
@@ -13,7 +14,7 @@ use crate::{
     time::{Span, Time},
     wire::{
         Envelope, FromAgent, ToAgent,
-        message::{Held, Progress},
+        message::{Held, Output, Progress},
         task::{AttemptError, SparkOutput, Task},
     },
 };
@@ -28,6 +29,7 @@ pub struct Agent {
     incarnation: Incarnation,
     slots: u32,
     fingerprint: Digest,
+    programs: Vec<String>,
     /// The highest seen; a lower one is a master that has been replaced.
     epoch: Epoch,
     queue: VecDeque<Task>,
@@ -54,6 +56,8 @@ pub enum Event {
     Connected,
     Received(Envelope<ToAgent>),
     Progressed(Progress),
+    /// A command that runs has written something.
+    Written(Output),
     /// A started attempt is over.
     Ended {
         held: Held,
@@ -69,6 +73,8 @@ pub enum Effect {
     Start(Task),
     /// Ask a started attempt to end early; it still answers with `Ended`.
     Stop(Held),
+    /// The master has the answer: what was kept of the attempt to go with it is wanted no more.
+    Forget(Held),
     Send(Envelope<FromAgent>),
 }
 
@@ -79,6 +85,7 @@ impl Agent {
             incarnation,
             slots,
             fingerprint,
+            programs: Vec::new(),
             epoch,
             queue: VecDeque::new(),
             running: BTreeMap::new(),
@@ -88,12 +95,18 @@ impl Agent {
         }
     }
 
+    /// Names of programs that this node may be asked to run.
+    pub fn with_programs(self, programs: Vec<String>) -> Agent {
+        Agent { programs, ..self }
+    }
+
     pub fn handle(&mut self, now: Time, event: Event, out: &mut Vec<Effect>) {
         match event {
             Event::Woken => {}
             Event::Connected => self.say_hello(out),
             Event::Received(message) => self.on_received(message, out),
             Event::Progressed(progress) => self.say(FromAgent::Progress(progress), out),
+            Event::Written(output) => self.say(FromAgent::Output(output), out),
             Event::Ended { held, result } => self.on_ended(held, result, out),
         }
         self.stop_overdue(now, out);
@@ -147,7 +160,7 @@ impl Agent {
             ToAgent::ExecuteTask(task) => self.on_execute(task, out),
             ToAgent::CancelTask { spark, attempt } => self.on_cancel(Held { spark, attempt }, out),
             ToAgent::Acknowledge { spark, attempt } => {
-                self.answers.remove(&Held { spark, attempt });
+                self.forget(Held { spark, attempt }, out);
             }
         }
     }
@@ -174,12 +187,18 @@ impl Agent {
     /// Whoever cancels expects no answer, and gets none.
     fn on_cancel(&mut self, held: Held, out: &mut Vec<Effect>) {
         self.queue.retain(|task| (task.spark, task.attempt) != (held.spark, held.attempt));
-        self.answers.remove(&held);
+        self.forget(held, out);
         let Some(running) = self.running.get_mut(&held) else { return };
         running.cancelled = true;
         if !running.stopping {
             running.stopping = true;
             out.push(Effect::Stop(held));
+        }
+    }
+
+    fn forget(&mut self, held: Held, out: &mut Vec<Effect>) {
+        if self.answers.remove(&held).is_some() {
+            out.push(Effect::Forget(held));
         }
     }
 
@@ -248,7 +267,8 @@ impl Agent {
     }
 
     fn say_hello(&self, out: &mut Vec<Effect>) {
-        self.say(FromAgent::Hello { slots: self.slots, fingerprint: self.fingerprint, held: self.held().collect() }, out);
+        let held = self.held().collect();
+        self.say(FromAgent::Hello { slots: self.slots, fingerprint: self.fingerprint, held, programs: self.programs.clone() }, out);
         for answer in self.answers.values() {
             out.push(Effect::Send(self.envelope(answer.clone())));
         }
@@ -271,12 +291,10 @@ impl Agent {
 
 #[cfg(test)]
 mod tests {
-    use alloc::vec;
-
     use super::*;
     use crate::{
         ids::{Attempt, JobId, SparkId},
-        wire::task::FileLimits,
+        wire::task::Work,
     };
 
     const NOW: Time = Time(1_000_000);
@@ -288,16 +306,7 @@ mod tests {
     }
 
     fn task(number: u32) -> Task {
-        Task {
-            spark: SparkId { job: JobId::default(), number },
-            attempt: Attempt(1),
-            root: b"/".to_vec(),
-            files: vec![],
-            limits: FileLimits::default(),
-            isolated: false,
-            use_cache: true,
-            timeout: Span::from_secs(60),
-        }
+        Task { spark: SparkId { job: JobId::default(), number }, attempt: Attempt(1), work: Work::Nothing, timeout: Span::from_secs(60) }
     }
 
     fn receive(agent: &mut Agent, epoch: u32, body: ToAgent) -> Vec<Effect> {

@@ -5,6 +5,7 @@
 //! flight, what is due) is rebuilt from what the agents say. It never looks at a clock and never fails for outside reasons.
 
 mod attempts;
+mod dependencies;
 mod effect;
 mod event;
 mod fact;
@@ -22,11 +23,14 @@ use alloc::{
     vec::Vec,
 };
 
+pub use dependencies::AFTER_MAX;
 pub use effect::{Effect, Notice};
 pub use event::{Event, JobCommand, NodeCommand, Refusal, Submission};
 pub use fact::Fact;
 pub use jobs::TIMED_OUT;
-pub use ledger::{Availability, Job, JobSpec, JobStatus, JobType, Ledger, ListedFile, PairedNode, Priority, Project, ResultSummary, Spark, SparkState};
+pub use ledger::{
+    Availability, Awaited, CommandSpec, Job, JobSpec, JobStatus, JobType, Ledger, ListedFile, PairedNode, Priority, Project, ResultSummary, Spark, SparkState,
+};
 pub use membership::{Health, Node};
 pub use partition::Partitioning;
 pub use settings::{Listings, Settings};
@@ -38,6 +42,8 @@ use crate::{
     wire::{Envelope, FromAgent, ToAgent, message::Held},
 };
 
+/// Programs of one node that count.
+const PROGRAMS_MAX: usize = 4096;
 /// Slots of one node that count; a node that says more has as many.
 const SLOTS_MAX: u32 = 4096;
 
@@ -53,6 +59,8 @@ pub struct Fleet {
     stale_messages: u64,
     /// The last number given to a request to store a result.
     rounds: u64,
+    /// Has something failed in this turn that others may wait for?
+    something_failed: bool,
 }
 
 /// One attempt on its way.
@@ -113,13 +121,24 @@ impl Runnable {
 impl Fleet {
     /// A master on a recovered ledger, as the next epoch.
     pub fn recover(settings: Settings, ledger: Ledger, now: Time, out: &mut Vec<Effect>) -> Fleet {
-        let mut fleet = Fleet { settings, ledger, nodes: BTreeMap::new(), flights: BTreeMap::new(), active: BTreeMap::new(), stale_messages: 0, rounds: 0 };
+        let mut fleet = Fleet {
+            settings,
+            ledger,
+            nodes: BTreeMap::new(),
+            flights: BTreeMap::new(),
+            active: BTreeMap::new(),
+            stale_messages: 0,
+            rounds: 0,
+            something_failed: false,
+        };
         let epoch = Epoch(fleet.ledger.epoch.0 + 1);
         fleet.record(Fact::EpochBegan { epoch, at: now }, out);
         fleet.rebuild(now);
         if !fleet.settings.resume_recovered {
             fleet.pause_all(out);
         }
+        // An earlier master may have ended between a failure and what follows from it.
+        fleet.fail_dependants(now, out);
         for job in fleet.active.keys().copied().collect::<Vec<_>>() {
             fleet.ask_for_listing(job, out);
             fleet.settle(now, job, out);
@@ -141,6 +160,8 @@ impl Fleet {
             Event::ProjectRenamed { project, name } => self.on_project_renamed(project, name, out),
             Event::ProjectRemoved { project } => self.on_project_removed(now, project, out),
             Event::JobSubmitted(submission) => self.on_job_submitted(now, submission, out),
+            Event::WorkSubmitted { spec, sparks } => self.on_work_submitted(now, spec, sparks, out),
+            Event::SparkCancelled { spark } => self.on_spark_cancelled(now, spark, out),
             Event::JobCommanded { job, command } => self.on_job_commanded(now, job, command, out),
             Event::TreeNotListed { job, error } => self.on_tree_not_listed(now, job, error, out),
             Event::ResultStored { job, round, result } => self.on_result_stored(now, job, round, result, out),
@@ -148,6 +169,9 @@ impl Fleet {
             Event::Stopping => self.on_stopping(now, out),
             Event::NodeDisconnected { node } => self.on_node_disconnected(now, node, out),
             Event::Received { node, message } => self.on_received(now, node, message, out),
+        }
+        if core::mem::take(&mut self.something_failed) {
+            self.fail_dependants(now, out);
         }
         self.dispatch(now, out);
         // The order is a promise: recorded, then sent, then told.
@@ -185,9 +209,10 @@ impl Fleet {
             self.stale_messages += 1;
             return;
         }
-        if let FromAgent::Hello { slots, fingerprint, held } = message.body {
+        if let FromAgent::Hello { slots, fingerprint, held, programs } = message.body {
             let slots = slots.min(SLOTS_MAX);
-            return self.on_hello(now, node, Node::new(message.incarnation, slots, fingerprint, now), held, out);
+            let programs = programs.into_iter().take(PROGRAMS_MAX).collect();
+            return self.on_hello(now, node, Node::new(message.incarnation, slots, fingerprint, programs, now), held, out);
         }
         let known = self.nodes.get_mut(&node).filter(|known| known.incarnation == message.incarnation);
         let Some(known) = known else {
@@ -199,6 +224,7 @@ impl Fleet {
             FromAgent::Hello { .. } => unreachable!("answered above"),
             FromAgent::Heartbeat { held } => self.on_heartbeat(now, node, &held, out),
             FromAgent::Progress(progress) => self.on_progress(node, &progress),
+            FromAgent::Output(output) => self.on_output(node, output, out),
             FromAgent::Finished { spark, attempt, output } => self.on_finished(now, node, Held { spark, attempt }, output, out),
             FromAgent::Failed { spark, attempt, error } => self.on_failed(now, node, Held { spark, attempt }, error, out),
         }
@@ -223,6 +249,7 @@ impl Fleet {
     /// The only way to a durable change: applied here, journalled by the driver before anything that follows it in `out`.
     fn record(&mut self, fact: Fact, out: &mut Vec<Effect>) {
         self.ledger.apply(&fact);
+        self.something_failed |= Fleet::ends_badly(&fact);
         out.push(Effect::Record(fact));
     }
 
@@ -232,11 +259,16 @@ impl Fleet {
         }
     }
 
+    /// Is the listing at hand before anybody brought it? Work about no tree has none.
+    fn is_listed_at_first(&self, spec: &JobSpec) -> bool {
+        spec.project.is_none() || self.settings.listings == Listings::Kept
+    }
+
     /// The volatile side of a recovered ledger. What was running is believed to run still, until its node says otherwise
     /// or stays silent past its deadline.
     fn rebuild(&mut self, now: Time) {
         for (&id, job) in self.ledger.jobs.iter().filter(|(_, job)| !job.status.is_over()) {
-            let mut runnable = Runnable::new(now, job, self.settings.listings == Listings::Kept);
+            let mut runnable = Runnable::new(now, job, self.is_listed_at_first(&job.spec));
             for (number, spark) in (0..).zip(&job.sparks) {
                 match spark.state {
                     SparkState::Queued { not_before } => {

@@ -99,6 +99,15 @@ impl fmt::Display for SparkId {
     }
 }
 
+impl FromStr for SparkId {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let (job, number) = text.split_once('/').ok_or(IdError::Shape("j"))?;
+        Ok(SparkId { job: job.parse()?, number: number.parse()? })
+    }
+}
+
 /// Why a text is no id.
 #[derive(Debug, PartialEq, Eq)]
 pub enum IdError {
@@ -199,6 +208,8 @@ mod tests {
         assert_eq!(job.to_string().parse(), Ok(job));
         assert_eq!("p3.12".parse::<JobId>(), Err(IdError::Shape("j")));
         assert!("j3".parse::<JobId>().is_err());
+        let spark = SparkId { job, number: 7 };
+        assert_eq!(spark.to_string().parse(), Ok(spark));
     }
 
     #[test]

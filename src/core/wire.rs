@@ -2,6 +2,7 @@
 //!
 //! Only types: the codec that turns them into bytes lives in `fleet_agent::net`.
 
+pub mod command;
 pub mod message;
 pub mod record;
 pub mod task;

@@ -56,7 +56,14 @@ impl Master {
                 }
                 Effect::ListTree { job } => self.list_again(job)?,
                 Effect::StoreResult { job, round } => events.push(self.store_result(job, round)),
-                Effect::Publish(notice) => notices.push(notice),
+                // For whoever watches, and no more: a full disk is no reason to stop.
+                Effect::KeepOutput(output) => drop(self.logs.show(&output)),
+                Effect::Publish(notice) => {
+                    if let Notice::JobOver(job) = notice {
+                        self.logs.forget(job);
+                    }
+                    notices.push(notice);
+                }
             }
         }
         Ok(events)
@@ -105,6 +112,8 @@ impl Master {
 fn into_fact(effect: Effect) -> Option<Fact> {
     match effect {
         Effect::Record(fact) => Some(fact),
-        Effect::Send { .. } | Effect::Disconnect { .. } | Effect::ListTree { .. } | Effect::StoreResult { .. } | Effect::Publish(_) => None,
+        Effect::Send { .. } | Effect::Disconnect { .. } | Effect::ListTree { .. } | Effect::StoreResult { .. } | Effect::KeepOutput(_) | Effect::Publish(_) => {
+            None
+        }
     }
 }

@@ -30,7 +30,7 @@ use crate::{
     control::{Answer, Asked, ControlSocket, NodeState, Progress, Request, Submitted, Wish},
     data::DataDirectory,
     dependencies,
-    links::{Deliver, LinkEvent, Links, Shelf},
+    links::{Deliver, LinkEvent, Links, Shelf, Stores},
     manifest::Manifest,
     result::read_manifest,
     scan::{Earlier, Scan},
@@ -93,7 +93,8 @@ impl Master {
         let fingerprint = authority.fingerprint();
         let outbox = self.outbox.clone();
         let deliver: Deliver = Arc::new(move |event| outbox.try_send(Input::Link(event)).is_ok());
-        let links = Links::open(address, &identity, authority, &keys, Blobs::open(&self.data.packs())?, deliver)?;
+        let links =
+            Links::open(address, &identity, authority, &keys, Stores { packs: Blobs::open(&self.data.packs())?, logs: self.logs.kept().clone() }, deliver)?;
         links.admit(self.fleet.ledger().nodes.keys().copied());
         let address = links.address();
         self.serving = Some(Serving { links, authority: fingerprint, tokens: BTreeMap::new(), shelves: BTreeMap::new(), listings: 0 });
@@ -197,8 +198,9 @@ impl Master {
     /// What an earlier master began is listed again, as it was asked for.
     pub(super) fn list_again(&mut self, job: JobId) -> Result<(), MasterError> {
         let spec = self.fleet.ledger().jobs[&job].spec.clone();
+        let project = spec.project.expect("only what is about a tree has one to list");
         let wish = Wish {
-            root: self.fleet.ledger().projects[&spec.project].root.clone(),
+            root: self.fleet.ledger().projects[&project].root.clone(),
             job_type: spec.job_type,
             priority: spec.priority,
             partitioning: spec.partitioning,
@@ -206,8 +208,9 @@ impl Master {
             use_cache: spec.use_cache,
             timeout: spec.timeout,
             selection: spec.selection,
+            after: spec.after,
         };
-        self.begin_listing(wish, spec.project, Asker::Job(job));
+        self.begin_listing(wish, project, Asker::Job(job));
         Ok(())
     }
 
@@ -259,7 +262,7 @@ impl Master {
         serving.shelves.insert(scan.listing, Arc::new(shelf));
         serving.links.shelve(serving.shelves.values().cloned().collect());
         let spec = JobSpec {
-            project,
+            project: Some(project),
             job_type: wish.job_type,
             priority: wish.priority,
             partitioning: wish.partitioning,
@@ -270,6 +273,8 @@ impl Master {
             listing: scan.listing,
             timeout: wish.timeout,
             selection: wish.selection,
+            after: wish.after,
+            command: None,
         };
         let notices = self.submit(Submission { spec, files }, Arc::new(scan))?;
         let job = notices.iter().find_map(|notice| match notice {

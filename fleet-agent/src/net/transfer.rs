@@ -61,9 +61,20 @@ pub struct Wanted {
 }
 
 /// The one blob that is offered.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Offered {
     pub name: Digest,
+    pub kind: BlobKind,
+}
+
+/// What a blob is said to be; whoever keeps it checks that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BlobKind {
+    /// The records of a spark.
+    Pack,
+    /// What a command wrote.
+    Log,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -96,11 +107,11 @@ pub async fn fetch(link: &Link, names: &[Digest], mut take: impl FnMut(usize, Op
 }
 
 /// Sends a blob to the other side unless it has it; returns when it is kept there.
-pub async fn deliver(link: &Link, name: Digest, read: impl Future<Output = Blob>) -> Result<(), TransferError> {
+pub async fn deliver(link: &Link, blob: Offered, read: impl Future<Output = Blob>) -> Result<(), TransferError> {
     let mut transfer = link.open_transfer().await?;
-    transfer.tx.send(Kind::BlobOffered, RequestId(1), &Offered { name }).await?;
+    transfer.tx.send(Kind::BlobOffered, RequestId(1), &blob).await?;
     let wanted: Wanted = expect(&mut transfer, Kind::BlobWanted).await?.body()?;
-    if !wanted.names.contains(&name) {
+    if !wanted.names.contains(&blob.name) {
         return Ok(());
     }
     send(&mut transfer, &read.await).await?;

@@ -4,11 +4,11 @@ use alloc::{format, vec::Vec};
 
 use super::{Effect, Fact, Fleet, Flight, Notice, SparkState};
 use crate::{
-    ids::{NodeId, SparkId},
+    ids::{JobId, NodeId, SparkId},
     time::{Span, Time},
     wire::{
         ToAgent,
-        message::{Held, Progress},
+        message::{Held, Output, Progress},
         task::{AttemptError, SparkOutput},
     },
 };
@@ -24,12 +24,22 @@ impl Fleet {
         }
     }
 
+    pub(super) fn on_output(&mut self, node: NodeId, output: Output, out: &mut Vec<Effect>) {
+        if self.is_current(node, Held { spark: output.spark, attempt: output.attempt }) {
+            out.push(Effect::KeepOutput(output));
+        } else {
+            self.stale_messages += 1;
+        }
+    }
+
     /// A result counts once, for the attempt that is running; every answer is acknowledged, or the agent would keep it for ever.
     pub(super) fn on_finished(&mut self, now: Time, node: NodeId, held: Held, output: SparkOutput, out: &mut Vec<Effect>) {
         if !self.is_current(node, held) {
             self.stale_messages += 1;
         } else if let Err(misfit) = self.fits(held.spark, &output) {
             self.give_up(now, held.spark, AttemptError::Invalid(misfit), out);
+        } else if let Some(ended) = output.ended.clone().filter(|ended| !ended.status.is_success()) {
+            self.give_up(now, held.spark, AttemptError::Exited(ended), out);
         } else {
             self.land(held.spark);
             self.record(Fact::SparkFinished { spark: held.spark, output }, out);
@@ -69,12 +79,14 @@ impl Fleet {
         let unsupplied = matches!(error, AttemptError::Unsupplied(_));
         let innocent = unsupplied || matches!(error, AttemptError::Interrupted | AttemptError::NodeSilent);
         let poisonous = innocent && !unsupplied && spark.attempts >= self.settings.attempts_max;
-        if spark.isolated && (crashed || poisonous || (hung && several)) {
+        let divisible = !spark.files.is_empty();
+        if divisible && spark.isolated && (crashed || poisonous || (hung && several)) {
             self.narrow_down(now, id, error, out);
-        } else if !innocent && spark.failures + 1 >= self.settings.failures_max {
+        } else if (poisonous && !divisible) || (!innocent && spark.failures + 1 >= self.failures_max(id.job, &error)) {
             self.record(Fact::SparkFailed { spark: id, error }, out);
         } else {
-            let isolate = crashed || hung || error == AttemptError::Interrupted || (!unsupplied && self.was_whole_often_enough(id));
+            let suspect = crashed || hung || error == AttemptError::Interrupted || (!unsupplied && self.was_whole_often_enough(id));
+            let isolate = divisible && suspect;
             let wait = if innocent && !unsupplied { Span(0) } else { self.backoff(id, spark.failures) };
             let fact = Fact::AttemptFailed { spark: id, error, not_before: now + wait, isolate, counts: !innocent };
             self.record(fact, out);
@@ -87,7 +99,14 @@ impl Fleet {
     /// Further attempts are isolated whatever the earlier ones ended of: a node that is silent, that ran out of time, or
     /// that was called back, may be one that this spark took with it.
     pub(super) fn was_whole_often_enough(&self, id: SparkId) -> bool {
-        self.ledger.spark(id).is_some_and(|spark| spark.attempts >= WHOLE_ATTEMPTS_MAX)
+        self.ledger.spark(id).is_some_and(|spark| !spark.files.is_empty() && spark.attempts >= WHOLE_ATTEMPTS_MAX)
+    }
+
+    /// How often this may happen to a spark: what a command does of itself, as often as was asked for.
+    fn failures_max(&self, job: JobId, error: &AttemptError) -> u32 {
+        let its_own = matches!(error, AttemptError::Exited(_) | AttemptError::TimedOut | AttemptError::Refused(_));
+        let command = self.ledger.jobs[&job].spec.command.as_ref().filter(|_| its_own);
+        command.map_or(self.settings.failures_max, |command| command.tries)
     }
 
     /// The spark takes its process with it: halves of it go on, down to the file that does it, twice: once may be the
@@ -133,6 +152,10 @@ impl Fleet {
     fn fits(&self, id: SparkId, output: &SparkOutput) -> Result<(), alloc::string::String> {
         let spark = self.ledger.spark(id).expect("what is in flight exists");
         debug_assert!(matches!(spark.state, SparkState::Running { .. }), "what is in flight is running");
+        let runs_command = self.ledger.jobs[&id.job].spec.command.is_some();
+        if output.ended.is_some() != runs_command {
+            return Err((if runs_command { "it does not say how the command ended" } else { "there was no command to end" }).into());
+        }
         if output.files.len() != spark.files.len() {
             return Err(format!("{} files where {} were asked for", output.files.len(), spark.files.len()));
         }

@@ -3,7 +3,7 @@
 use super::{Fact, Refusal};
 use crate::{
     ids::{JobId, NodeId, ProjectId},
-    wire::{Envelope, ToAgent},
+    wire::{Envelope, ToAgent, message::Output},
 };
 
 /// Imperatives for the driver. Within one turn all `Record`s are committed before the first `Send` leaves.
@@ -28,6 +28,8 @@ pub enum Effect {
         /// To be named in the answer: an answer to an earlier request is none to this one.
         round: u64,
     },
+    /// Keep what a running command writes, for whoever watches.
+    KeepOutput(Output),
     Publish(Notice),
 }
 
@@ -35,7 +37,7 @@ impl Effect {
     pub(super) const fn rank(&self) -> u8 {
         match self {
             Effect::Record(_) => 0,
-            Effect::Send { .. } | Effect::Disconnect { .. } | Effect::ListTree { .. } | Effect::StoreResult { .. } => 1,
+            Effect::Send { .. } | Effect::Disconnect { .. } | Effect::ListTree { .. } | Effect::StoreResult { .. } | Effect::KeepOutput(_) => 1,
             Effect::Publish(_) => 2,
         }
     }

@@ -2,10 +2,10 @@
 
 use alloc::{string::String, vec::Vec};
 
-use super::ledger::{JobSpec, ListedFile, Priority, ResultSummary};
+use super::ledger::{Awaited, JobSpec, ListedFile, Priority, ResultSummary};
 use crate::{
-    ids::{JobId, NodeId, ProjectId},
-    wire::{Envelope, FromAgent},
+    ids::{JobId, NodeId, ProjectId, SparkId},
+    wire::{Envelope, FromAgent, command::LineError},
 };
 
 /// Something that has happened. Names are past.
@@ -37,6 +37,15 @@ pub enum Event {
         project: ProjectId,
     },
     JobSubmitted(Submission),
+    /// Work that is about no tree: so many sparks that do the same.
+    WorkSubmitted {
+        spec: JobSpec,
+        sparks: u32,
+    },
+    /// A person wants one spark to end, and the rest of its job to go on.
+    SparkCancelled {
+        spark: SparkId,
+    },
     JobCommanded {
         job: JobId,
         command: JobCommand,
@@ -102,6 +111,18 @@ pub enum Refusal {
     UnknownProject(ProjectId),
     UnknownJob(JobId),
     UnknownNode(NodeId),
+    UnknownSpark(SparkId),
+    /// It asks for something that cannot be run.
+    NoSuchWork(LineError),
+    TooManySparks {
+        sparks: u32,
+        sparks_max: u32,
+    },
+    TooMuchAwaited,
+    /// It waits for something that is not known, or not any more.
+    UnknownAwaited(Awaited),
+    /// The spark is over.
+    SparkOver(SparkId),
     /// A later job for the same has taken its place.
     Superseded {
         job: JobId,

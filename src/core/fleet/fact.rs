@@ -101,6 +101,11 @@ pub enum Fact {
         job: JobId,
         at: Time,
     },
+    /// Every spark of a job that has no result succeeded.
+    JobDone {
+        job: JobId,
+        at: Time,
+    },
     JobCompleted {
         job: JobId,
         result: ResultSummary,
@@ -128,6 +133,7 @@ impl Fact {
             | Fact::JobAccepted { at, .. }
             | Fact::JobCancelled { at, .. }
             | Fact::JobRetried { at, .. }
+            | Fact::JobDone { at, .. }
             | Fact::JobFailed { at, .. } => Some(*at),
             Fact::JobCompleted { result, .. } => Some(result.at),
             Fact::NodeAvailability { .. }

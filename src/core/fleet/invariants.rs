@@ -12,7 +12,8 @@ impl Fleet {
     /// Panics on a contradiction, naming it.
     pub fn check(&self) {
         for (id, job) in &self.ledger.jobs {
-            assert!(self.ledger.projects.contains_key(&job.spec.project), "{id} belongs to a project that exists");
+            let project = job.spec.project;
+            assert!(project.is_none_or(|project| self.ledger.projects.contains_key(&project)), "{id} belongs to a project that exists");
             assert_eq!(self.active.contains_key(id), !job.status.is_over(), "{id} is active until it is over");
             if !job.status.is_over() {
                 check_conservation(*id, job);

@@ -3,7 +3,8 @@
 use alloc::{string::String, vec::Vec};
 
 use super::{
-    Effect, Fact, Fleet, JobCommand, JobStatus, Listings, Notice, Priority, Refusal, ResultSummary, Runnable, SparkState, Storing, Submission, partition,
+    AFTER_MAX, Effect, Fact, Fleet, JobCommand, JobSpec, JobStatus, ListedFile, Listings, Notice, Priority, Refusal, ResultSummary, Runnable, SparkState,
+    Storing, Submission, partition,
 };
 use crate::{
     ids::{JobId, ProjectId, SparkId},
@@ -39,7 +40,7 @@ impl Fleet {
         if !self.ledger.projects.contains_key(&project) {
             return refuse(Refusal::UnknownProject(project), out);
         }
-        let jobs: Vec<JobId> = self.active.keys().copied().filter(|id| self.ledger.jobs[id].spec.project == project).collect();
+        let jobs: Vec<JobId> = self.active.keys().copied().filter(|id| self.ledger.jobs[id].spec.project == Some(project)).collect();
         jobs.into_iter().for_each(|job| self.cancel(now, job, out));
         self.record(Fact::ProjectRemoved { project }, out);
     }
@@ -47,9 +48,6 @@ impl Fleet {
     /// The same request as an unfinished job's is that job: what it finished is not done again.
     pub(super) fn on_job_submitted(&mut self, now: Time, submission: Submission, out: &mut Vec<Effect>) {
         let Submission { spec, files } = submission;
-        if !self.ledger.projects.contains_key(&spec.project) {
-            return refuse(Refusal::UnknownProject(spec.project), out);
-        }
         let unfinished = self.active.keys().copied().find(|id| {
             let job = &self.ledger.jobs[id];
             job.spec.asks_for_the_same(&spec) && job.files == files
@@ -58,12 +56,43 @@ impl Fleet {
             self.resume_submitted(now, job, spec.priority, out);
             return self.settle(now, job, out);
         }
+        if let Some(refusal) = self.objection(&spec) {
+            return refuse(refusal, out);
+        }
         let superseded: Vec<JobId> = self.active.keys().copied().filter(|id| self.is_superseded(*id, &spec)).collect();
         superseded.into_iter().for_each(|job| self.cancel(now, job, out));
         let slots = self.nodes.values().map(|node| node.slots).sum::<u32>().max(1);
         let sparks = partition::cut(spec.partitioning, &files, slots);
+        self.accept(now, spec, files, sparks, out);
+    }
+
+    /// Work that is about no tree.
+    pub(super) fn on_work_submitted(&mut self, now: Time, spec: JobSpec, sparks: u32, out: &mut Vec<Effect>) {
+        let sparks_max = self.settings.sparks_max;
+        if let Some(refusal) = self.objection(&spec) {
+            return refuse(refusal, out);
+        }
+        if sparks > sparks_max {
+            return refuse(Refusal::TooManySparks { sparks, sparks_max }, out);
+        }
+        self.accept(now, spec, Vec::new(), alloc::vec![Vec::new(); sparks as usize], out);
+    }
+
+    /// Why this cannot be done.
+    fn objection(&self, spec: &JobSpec) -> Option<Refusal> {
+        let line = spec.command.as_ref().and_then(|command| command.line.check().err());
+        match spec.project {
+            Some(project) if !self.ledger.projects.contains_key(&project) => Some(Refusal::UnknownProject(project)),
+            _ if spec.after.len() > AFTER_MAX => Some(Refusal::TooMuchAwaited),
+            _ => line.map(Refusal::NoSuchWork).or_else(|| self.unknown_to_wait_for(spec).map(Refusal::UnknownAwaited)),
+        }
+    }
+
+    fn accept(&mut self, now: Time, spec: JobSpec, files: Vec<ListedFile>, sparks: Vec<Vec<u32>>, out: &mut Vec<Effect>) {
         let job = JobId { epoch: self.ledger.epoch, counter: self.ledger.counter + 1 };
         let ready = (0..sparks.len() as u32).collect();
+        // It may wait for what has failed already.
+        self.something_failed = true;
         let jobs_kept = self.settings.jobs_kept;
         self.record(Fact::JobAccepted { job, spec, files, sparks, at: now, jobs_kept }, out);
         self.active.insert(job, Runnable { ready, ..Runnable::new(now, &self.ledger.jobs[&job], true) });
@@ -72,7 +101,7 @@ impl Fleet {
     }
 
     /// An unfinished job for an earlier state of the same tree would store a result that is already out of date.
-    fn is_superseded(&self, id: JobId, spec: &super::JobSpec) -> bool {
+    fn is_superseded(&self, id: JobId, spec: &JobSpec) -> bool {
         self.ledger.jobs[&id].spec.is_about_the_same(spec)
     }
 
@@ -100,10 +129,14 @@ impl Fleet {
             (JobCommand::Cancel, JobStatus::Queued | JobStatus::Running | JobStatus::Paused) => self.cancel(now, job, out),
             (JobCommand::Pause, JobStatus::Queued | JobStatus::Running) => self.pause(now, job, out),
             (JobCommand::Resume, JobStatus::Paused) => self.resume(now, job, out),
-            (JobCommand::Retry, JobStatus::Failed | JobStatus::Cancelled) => match self.successor(job) {
-                Some(by) => return refuse(Refusal::Superseded { job, by }, out),
-                None => self.retry(now, job, out),
-            },
+            (JobCommand::Retry, JobStatus::Failed | JobStatus::Cancelled) => {
+                let unknown = self.unknown_to_wait_for(&self.ledger.jobs[&job].spec);
+                match (self.successor(job), unknown) {
+                    (Some(by), _) => return refuse(Refusal::Superseded { job, by }, out),
+                    (None, Some(awaited)) => return refuse(Refusal::UnknownAwaited(awaited), out),
+                    (None, None) => self.retry(now, job, out),
+                }
+            }
             (JobCommand::SetPriority(priority), JobStatus::Queued | JobStatus::Running | JobStatus::Paused) => {
                 self.record(Fact::JobPrioritised { job, priority }, out);
             }
@@ -156,9 +189,12 @@ impl Fleet {
 
     fn retry(&mut self, now: Time, job: JobId, out: &mut Vec<Effect>) {
         self.record(Fact::JobRetried { job, at: now }, out);
+        // It may wait for what has failed.
+        self.something_failed = true;
         let queued = |(number, spark): (u32, &super::Spark)| matches!(spark.state, SparkState::Queued { .. }).then_some(number);
         let ready = (0..).zip(&self.ledger.jobs[&job].sparks).filter_map(queued).collect();
-        self.active.insert(job, Runnable { ready, ..Runnable::new(now, &self.ledger.jobs[&job], self.settings.listings == Listings::Kept) });
+        let listed = self.is_listed_at_first(&self.ledger.jobs[&job].spec);
+        self.active.insert(job, Runnable { ready, ..Runnable::new(now, &self.ledger.jobs[&job], listed) });
         self.ask_for_listing(job, out);
     }
 
@@ -192,7 +228,25 @@ impl Fleet {
         }
     }
 
-    /// Asks for the result to be stored once every spark is over, or fails the job when too much of it is missing.
+    pub(super) fn on_spark_cancelled(&mut self, now: Time, spark: SparkId, out: &mut Vec<Effect>) {
+        match self.ledger.spark(spark) {
+            None => return refuse(Refusal::UnknownSpark(spark), out),
+            Some(entry) if entry.state.is_over() => return refuse(Refusal::SparkOver(spark), out),
+            Some(_) => {}
+        }
+        if let Some(flight) = self.land(spark) {
+            self.send(flight.node, ToAgent::CancelTask { spark, attempt: flight.attempt }, out);
+        }
+        let runnable = self.active.get_mut(&spark.job).expect("a job with a spark that is not over is not over");
+        runnable.ready.remove(&spark.number);
+        runnable.waiting.retain(|(_, number)| *number != spark.number);
+        self.record(Fact::SparkFailed { spark, error: AttemptError::Cancelled }, out);
+        out.push(Effect::Publish(Notice::JobChanged(spark.job)));
+        self.settle(now, spark.job, out);
+    }
+
+    /// Asks for the result to be stored once every spark is over, or fails the job when too much of it is missing. A job of
+    /// commands has no result but that all of them succeeded.
     pub(super) fn settle(&mut self, now: Time, id: JobId, out: &mut Vec<Effect>) {
         let deadline = now + self.settings.aggregation_timeout;
         let (Some(runnable), Some(job)) = (self.active.get_mut(&id), self.ledger.jobs.get(&id)) else { return };
@@ -201,7 +255,13 @@ impl Fleet {
         }
         let (missing, all) =
             job.partitions().fold((0_usize, 0_usize), |(missing, all), spark| (missing + usize::from(matches!(spark.state, SparkState::Failed(_))), all + 1));
-        if missing * 2 > all {
+        let has_result = job.spec.project.is_some();
+        if !has_result && missing == 0 {
+            self.record(Fact::JobDone { job: id, at: now }, out);
+            self.let_go(id, out);
+            return out.push(Effect::Publish(Notice::JobOver(id)));
+        }
+        if missing * 2 > all || !has_result {
             let reason = alloc::format!("{missing} of {all} sparks failed, the first with: {}", first_failure(job));
             return self.fail(now, id, reason, out);
         }
@@ -230,7 +290,7 @@ impl Fleet {
         }
     }
 
-    fn fail(&mut self, now: Time, job: JobId, reason: String, out: &mut Vec<Effect>) {
+    pub(super) fn fail(&mut self, now: Time, job: JobId, reason: String, out: &mut Vec<Effect>) {
         self.record(Fact::JobFailed { job, reason, at: now }, out);
         self.let_go(job, out);
         out.push(Effect::Publish(Notice::JobOver(job)));

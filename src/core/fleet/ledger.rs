@@ -1,6 +1,6 @@
 //! The durable state: projects, jobs, sparks. Decides nothing.
 
-use alloc::{collections::BTreeMap, string::String, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeMap, string::String, vec::Vec};
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,10 @@ use crate::{
     ids::{Attempt, Digest, Epoch, JobId, NodeId, ProjectId, SparkId},
     paths::RelativePath,
     time::{Span, Time},
-    wire::task::{AttemptError, FailReason, FileLimits, FileOutcome, FileResult},
+    wire::{
+        command::{CommandEnd, CommandLine},
+        task::{AttemptError, FailReason, FileLimits, FileOutcome, FileResult},
+    },
 };
 
 /// What survives a restart.
@@ -79,7 +82,8 @@ pub struct ResultSummary {
 /// What a job is to do. Two submissions that agree in everything but priority, partitioning and time-out are the same request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobSpec {
-    pub project: ProjectId,
+    /// Whose tree it is about; `None` for work that is about no tree.
+    pub project: Option<ProjectId>,
     pub job_type: JobType,
     pub priority: Priority,
     pub partitioning: Partitioning,
@@ -94,18 +98,79 @@ pub struct JobSpec {
     /// What part of the tree is meant, as it was asked for; empty for all of it.
     #[serde(default)]
     pub selection: Vec<String>,
+    /// What must have succeeded before any of it begins.
+    #[serde(default)]
+    pub after: Vec<Awaited>,
+    /// Of a job of commands.
+    #[serde(default)]
+    pub command: Option<Box<CommandSpec>>,
+}
+
+/// The command that each spark of a job runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommandSpec {
+    pub line: CommandLine,
+    /// Ends other than with success after which a spark is given up.
+    pub tries: u32,
+    /// Of one attempt.
+    pub timeout: Span,
+}
+
+/// Something that other work waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Awaited {
+    /// All of it, whatever sparks it has been cut into.
+    Job(JobId),
+    Spark(SparkId),
+}
+
+impl Awaited {
+    pub fn job(self) -> JobId {
+        match self {
+            Awaited::Job(job) => job,
+            Awaited::Spark(spark) => spark.job,
+        }
+    }
+}
+
+impl core::fmt::Display for Awaited {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Awaited::Job(job) => write!(f, "job {job}"),
+            Awaited::Spark(spark) => write!(f, "spark {spark}"),
+        }
+    }
 }
 
 impl JobSpec {
+    /// Of work that is about no tree.
+    pub fn without_tree(command: Option<CommandSpec>, priority: Priority, after: Vec<Awaited>) -> JobSpec {
+        JobSpec {
+            project: None,
+            job_type: if command.is_some() { JobType::Command } else { JobType::NoOp },
+            priority,
+            partitioning: Partitioning::default(),
+            fingerprint: Digest::default(),
+            limits: FileLimits::default(),
+            use_cache: true,
+            base: None,
+            listing: Digest::default(),
+            timeout: None,
+            selection: Vec::new(),
+            after,
+            command: command.map(Box::new),
+        }
+    }
+
     /// Would the result be the same?
     pub fn asks_for_the_same(&self, other: &JobSpec) -> bool {
-        let of = |spec: &JobSpec| (spec.fingerprint, spec.limits, spec.use_cache, spec.base, spec.listing);
+        let of = |spec: &JobSpec| (spec.fingerprint, spec.limits, spec.use_cache, spec.base, spec.listing, spec.after.clone());
         self.is_about_the_same(other) && of(self) == of(other)
     }
 
-    /// The later of two such jobs makes the earlier one pointless.
+    /// The later of two such jobs makes the earlier one pointless. Commands are never the same: each has its effects.
     pub fn is_about_the_same(&self, other: &JobSpec) -> bool {
-        (self.project, self.job_type, &self.selection) == (other.project, other.job_type, &other.selection)
+        self.project.is_some() && (self.project, self.job_type, &self.selection) == (other.project, other.job_type, &other.selection)
     }
 }
 
@@ -118,6 +183,10 @@ pub enum JobType {
     IncrementalAnalysis,
     MetricsCalculation,
     CacheWarming,
+    /// A command line per spark.
+    Command,
+    /// Sparks without work, to measure what they cost.
+    NoOp,
 }
 
 impl JobType {
@@ -128,6 +197,8 @@ impl JobType {
             JobType::IncrementalAnalysis => "incremental-analysis",
             JobType::MetricsCalculation => "metrics-calculation",
             JobType::CacheWarming => "cache-warming",
+            JobType::Command => "command",
+            JobType::NoOp => "no-op",
         }
     }
 }
@@ -232,6 +303,9 @@ pub struct Spark {
     /// Failures that count against the limit.
     pub failures: u32,
     pub isolated: bool,
+    /// Of a command that succeeded.
+    #[serde(default)]
+    pub ended: Option<CommandEnd>,
 }
 
 /// Where a spark stands.
@@ -258,7 +332,15 @@ impl SparkState {
 
 impl Spark {
     fn new(files: Vec<u32>, isolated: bool) -> Spark {
-        Spark { files, state: SparkState::Queued { not_before: Time(0) }, attempts: 0, failures: 0, isolated }
+        Spark { files, state: SparkState::Queued { not_before: Time(0) }, attempts: 0, failures: 0, isolated, ended: None }
+    }
+
+    /// How its command ended, where it has one that ended.
+    pub fn command_end(&self) -> Option<&CommandEnd> {
+        match &self.state {
+            SparkState::Failed(AttemptError::Exited(ended)) => Some(ended),
+            _ => self.ended.as_ref(),
+        }
     }
 
     /// The word of the closed list for this state.
@@ -303,7 +385,7 @@ impl Ledger {
             Fact::ProjectRenamed { project, name } => self.project_mut(*project).name.clone_from(name),
             Fact::ProjectRemoved { project } => {
                 self.projects.remove(project);
-                self.jobs.retain(|_, job| job.spec.project != *project);
+                self.jobs.retain(|_, job| job.spec.project != Some(*project));
             }
             Fact::JobAccepted { job, spec, files, sparks, at, jobs_kept } => {
                 self.forget_superseded(spec);
@@ -317,7 +399,9 @@ impl Ledger {
                 spark.state = SparkState::Running { attempt: *attempt, node: *node };
             }
             Fact::SparkFinished { spark, output } => {
-                self.spark_mut(*spark).state = SparkState::Completed;
+                let finished = self.spark_mut(*spark);
+                finished.state = SparkState::Completed;
+                finished.ended.clone_from(&output.ended);
                 let aggregate = &mut self.job_mut(spark.job).aggregate;
                 output.files.iter().for_each(|outcome| aggregate.absorb(outcome.clone()));
             }
@@ -335,6 +419,7 @@ impl Ledger {
             Fact::JobPrioritised { job, priority } => self.job_mut(*job).spec.priority = *priority,
             Fact::JobCancelled { job, at } => self.job_mut(*job).end(JobStatus::Cancelled, *at),
             Fact::JobRetried { job, at } => self.job_mut(*job).begin_again(*at),
+            Fact::JobDone { job, at } => self.job_mut(*job).end(JobStatus::Completed, *at),
             Fact::JobCompleted { job, result, history_max } => self.apply_completed(*job, result, *history_max),
             Fact::JobFailed { job, reason, at } => {
                 let job = self.job_mut(*job);
@@ -397,7 +482,7 @@ impl Ledger {
         let job = self.job_mut(id);
         job.end(JobStatus::Completed, result.at);
         job.forget_files();
-        let project = job.spec.project;
+        let project = job.spec.project.expect("only the analysis of a project has a result");
         let history = &mut self.project_mut(project).history;
         // The same result again is no history.
         history.pop_if(|last| last.manifest == result.manifest);

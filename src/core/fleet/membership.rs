@@ -2,7 +2,7 @@
 
 use alloc::{collections::BTreeSet, string::String, vec::Vec};
 
-use super::{Availability, Effect, Fact, Fleet, Flight, NodeCommand, Notice, Refusal, Settings};
+use super::{Availability, Effect, Fact, Fleet, Flight, JobSpec, NodeCommand, Notice, Refusal, Settings};
 use crate::{
     ids::{Digest, Incarnation, NodeId, SparkId},
     time::Time,
@@ -16,6 +16,8 @@ pub struct Node {
     pub slots: u32,
     /// Its engine; a job's sparks go only to nodes with the job's.
     pub fingerprint: Digest,
+    /// What it may be asked to run.
+    pub programs: BTreeSet<String>,
     pub last_heard: Time,
     pub health: Health,
     /// Is there a connection to it?
@@ -45,14 +47,22 @@ impl Health {
 }
 
 impl Node {
-    pub(super) fn new(incarnation: Incarnation, slots: u32, fingerprint: Digest, now: Time) -> Node {
-        Node { incarnation, slots, fingerprint, last_heard: now, health: Health::Healthy, linked: true, held: BTreeSet::new() }
+    pub(super) fn new(incarnation: Incarnation, slots: u32, fingerprint: Digest, programs: BTreeSet<String>, now: Time) -> Node {
+        Node { incarnation, slots, fingerprint, programs, last_heard: now, health: Health::Healthy, linked: true, held: BTreeSet::new() }
     }
 
     pub(super) fn heard(&mut self, now: Time) {
         self.last_heard = now;
         self.health = Health::Healthy;
         self.linked = true;
+    }
+
+    /// Has it what the work needs: the engine that the job began with, or the program?
+    pub(super) fn can_do(&self, spec: &JobSpec) -> bool {
+        match &spec.command {
+            Some(command) => self.programs.contains(&command.line.program),
+            None => spec.project.is_none() || self.fingerprint == spec.fingerprint,
+        }
     }
 
     /// Attempts it may be sent now.
@@ -144,7 +154,7 @@ impl Fleet {
         node.held.extend(kept.iter().map(|(spark, flight)| Held { spark: *spark, attempt: flight.attempt }));
         self.nodes.insert(id, node);
         for (spark, _) in &kept {
-            self.flights.get_mut(spark).expect("it was just listed").deadline = now + self.settings.attempt_max();
+            self.flights.get_mut(spark).expect("it was just listed").deadline = now + self.settings.attempt_max(&self.ledger.jobs[&spark.job].spec);
         }
         for (spark, _) in lost {
             self.give_up(now, spark, AttemptError::Interrupted, out);
@@ -244,11 +254,11 @@ mod tests {
     }
 
     fn hello_body() -> FromAgent {
-        FromAgent::Hello { slots: 1, fingerprint: Digest::default(), held: vec![] }
+        FromAgent::Hello { slots: 1, fingerprint: Digest::default(), held: vec![], programs: vec![] }
     }
 
     fn hello(held: Vec<Held>) -> Event {
-        says(FromAgent::Hello { slots: 1, fingerprint: Digest::default(), held })
+        says(FromAgent::Hello { slots: 1, fingerprint: Digest::default(), held, programs: vec![] })
     }
 
     /// A fleet with one node that runs the only spark of the only job.
@@ -258,7 +268,7 @@ mod tests {
         handle(&mut fleet, NOW, Event::ProjectAdded { name: "p".into(), root: b"/p".to_vec() });
         let project: ProjectId = *fleet.ledger().projects.keys().next().unwrap();
         let spec = JobSpec {
-            project,
+            project: Some(project),
             job_type: JobType::FullAnalysis,
             priority: Priority::Normal,
             partitioning: Partitioning::Intelligent,
@@ -269,6 +279,8 @@ mod tests {
             listing: Digest::default(),
             timeout,
             selection: vec![],
+            after: vec![],
+            command: None,
         };
         let path = RelativePath::new(b"a.c".to_vec()).unwrap();
         let files = vec![ListedFile { path, size: 1, language: "c".into(), complexity: 0, cluster: 0, content: None }];

@@ -12,7 +12,7 @@ use crate::{
     wire::{
         ToAgent,
         message::Held,
-        task::{Task, TaskFile},
+        task::{Analysis, Task, TaskFile, Work},
     },
 };
 
@@ -39,7 +39,7 @@ impl Fleet {
     }
 
     fn may_run(&self, job: JobId) -> bool {
-        self.active[&job].listed && matches!(self.ledger.jobs[&job].status, JobStatus::Queued | JobStatus::Running)
+        self.active[&job].listed && self.awaited_by(job).is_none() && matches!(self.ledger.jobs[&job].status, JobStatus::Queued | JobStatus::Running)
     }
 
     /// Lower is sooner: the priority's rank in ageing steps, less the time since it was last given anything. What waits
@@ -52,9 +52,9 @@ impl Fleet {
     }
 
     pub(super) fn freest_node(&self, job: JobId) -> Option<NodeId> {
-        let fingerprint = self.ledger.jobs[&job].spec.fingerprint;
+        let spec = &self.ledger.jobs[&job].spec;
         let open = |id: &NodeId| self.ledger.nodes.get(id).is_none_or(|node| node.availability == Availability::Active);
-        let free = |(id, node): (&NodeId, &Node)| (node.fingerprint == fingerprint && open(id)).then(|| (node.credit(&self.settings), *id));
+        let free = |(id, node): (&NodeId, &Node)| (node.can_do(spec) && open(id)).then(|| (node.credit(&self.settings), *id));
         let (credit, node) = self.nodes.iter().filter_map(free).max_by_key(|(credit, id)| (*credit, core::cmp::Reverse(*id)))?;
         (credit > 0).then_some(node)
     }
@@ -62,7 +62,7 @@ impl Fleet {
     fn begin(&mut self, now: Time, spark: SparkId, node: NodeId, out: &mut Vec<Effect>) {
         let attempt = Attempt(self.ledger.spark(spark).expect("what is ready exists").attempts + 1);
         self.record(Fact::SparkStarted { spark, attempt, node }, out);
-        let deadline = now + self.settings.attempt_max();
+        let deadline = now + self.settings.attempt_max(&self.ledger.jobs[&spark.job].spec);
         self.flights.insert(spark, Flight { node, attempt, sent_at: now, deadline, files: 0, bytes: 0 });
         self.nodes.get_mut(&node).expect("it was just chosen").held.insert(Held { spark, attempt });
         let task = self.task(spark, attempt);
@@ -76,15 +76,17 @@ impl Fleet {
             let file = &job.files[index as usize];
             TaskFile { index, path: file.path.clone(), language: file.language.clone(), size: file.size, content: file.content }
         });
-        Task {
-            spark: id,
-            attempt,
-            root: self.ledger.projects[&job.spec.project].root.clone(),
-            files: files.collect(),
-            limits: job.spec.limits,
-            isolated: spark.isolated,
-            use_cache: job.spec.use_cache,
-            timeout: self.settings.spark_timeout,
-        }
+        let work = match (&job.spec.command, job.spec.project) {
+            (Some(command), _) => Work::Run(command.line.clone()),
+            (None, None) => Work::Nothing,
+            (None, Some(project)) => Work::Analyse(Analysis {
+                root: self.ledger.projects[&project].root.clone(),
+                files: files.collect(),
+                limits: job.spec.limits,
+                isolated: spark.isolated,
+                use_cache: job.spec.use_cache,
+            }),
+        };
+        Task { spark: id, attempt, work, timeout: self.settings.timeout_of(&job.spec) }
     }
 }

@@ -1,5 +1,6 @@
 //! Every limit and deadline of the master's decisions, by name.
 
+use super::JobSpec;
 use crate::time::Span;
 
 /// How a master decides. The defaults are for a fleet on a local network.
@@ -38,6 +39,8 @@ pub struct Settings {
     pub jobs_kept: u32,
     /// A master that wakes this much after it should have gives everybody as much more time.
     pub late_max: Span,
+    /// Sparks of one job of commands.
+    pub sparks_max: u32,
     /// Attempts after which a spark whose nodes keep vanishing is cut like one that crashes.
     pub attempts_max: u32,
 }
@@ -54,9 +57,15 @@ pub enum Listings {
 }
 
 impl Settings {
+    /// What an attempt may take on its node.
+    pub(super) fn timeout_of(&self, spec: &JobSpec) -> Span {
+        spec.command.as_ref().map_or(self.spark_timeout, |command| command.timeout)
+    }
+
     /// From sending an attempt to giving it up: it may stand behind others in its node's queue, each for its own time-out.
-    pub(super) fn attempt_max(&self) -> Span {
-        Span(self.spark_timeout.0 * (1 + u64::from(self.queued_per_slot)) + self.spark_grace.0)
+    pub(super) fn attempt_max(&self, spec: &JobSpec) -> Span {
+        let timeout = self.timeout_of(spec).0.saturating_mul(1 + u64::from(self.queued_per_slot));
+        Span(timeout.saturating_add(self.spark_grace.0))
     }
 
     /// For a master that ends with its command: what others began waits until it is asked for again.
@@ -92,6 +101,7 @@ impl Default for Settings {
             history_max: 50,
             jobs_kept: 200,
             late_max: Span::from_secs(1),
+            sparks_max: 1_000_000,
             attempts_max: 16,
         }
     }

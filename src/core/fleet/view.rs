@@ -2,7 +2,7 @@
 
 use alloc::{string::String, vec::Vec};
 
-use super::{Fleet, Health, Job, JobSpec, JobStatus, SparkState};
+use super::{Awaited, Fleet, Health, Job, JobSpec, JobStatus, SparkState};
 use crate::{
     ids::{JobId, NodeId, SparkId},
     time::Time,
@@ -83,6 +83,10 @@ pub enum Pending {
     Paused,
     /// The listing of its tree is not at hand: it goes on when the same analysis is asked for again.
     NotListed,
+    /// Something that must succeed first.
+    Awaits(Awaited),
+    /// No connected node is configured to run the program.
+    NoNodeRuns(String),
     NoNodes,
     /// No connected node has the job's engine.
     NoMatchingNode,
@@ -150,11 +154,13 @@ impl Fleet {
         }
         reasons.extend((job.status == JobStatus::Paused).then_some(Pending::Paused));
         reasons.extend((!runnable.listed).then_some(Pending::NotListed));
+        let awaited = self.awaited_by(id);
+        reasons.extend(awaited.map(Pending::Awaits));
         reasons.extend(runnable.storing.map(|_| Pending::Storing));
         let backoff = |&(until, spark): &(Time, u32)| Pending::Backoff { spark, until, failures: job.sparks[spark as usize].failures };
         let failed = |(_, spark): &&(Time, u32)| job.sparks[*spark as usize].failures > 0;
         reasons.extend(runnable.waiting.iter().filter(failed).map(backoff));
-        if runnable.listed && !runnable.ready.is_empty() && self.freest_node(id).is_none() {
+        if runnable.listed && awaited.is_none() && !runnable.ready.is_empty() && self.freest_node(id).is_none() {
             reasons.push(self.why_no_node(job));
         }
         reasons
@@ -163,8 +169,10 @@ impl Fleet {
     fn why_no_node(&self, job: &Job) -> Pending {
         match () {
             () if self.nodes.is_empty() => Pending::NoNodes,
-            () if self.nodes.values().all(|node| node.fingerprint != job.spec.fingerprint) => Pending::NoMatchingNode,
-            () if self.nodes.values().all(|node| node.fingerprint != job.spec.fingerprint || node.health >= Health::Unhealthy) => Pending::NodesSilent,
+            () if self.nodes.values().all(|node| !node.can_do(&job.spec)) => {
+                job.spec.command.as_ref().map_or(Pending::NoMatchingNode, |command| Pending::NoNodeRuns(command.line.program.clone()))
+            }
+            () if self.nodes.values().all(|node| !node.can_do(&job.spec) || node.health >= Health::Unhealthy) => Pending::NodesSilent,
             () => Pending::NoFreeSlot { held: self.flights.len() as u32 },
         }
     }

@@ -6,7 +6,7 @@ use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
 use super::{Count, Happening, Origin, Plant, Simulation, oracle::Question, trees};
 use crate::{
     aggregate::Totals,
-    fleet::{Effect, Event, Fact, Fleet, Job, JobStatus, Ledger, ResultSummary, Settings, SparkState, Submission},
+    fleet::{Awaited, Effect, Event, Fact, Fleet, Job, JobStatus, Ledger, ResultSummary, Settings, SparkState, Submission},
     ids::{Digest, JobId, NodeId},
     time::Time,
     wire::{
@@ -139,11 +139,23 @@ impl Simulation {
     }
 
     /// The master's driver: one event in; its effects are performed now, or with those of the next events.
-    fn tell_master_asked(&mut self, event: Event, question: Option<&Question>) {
+    fn tell_master_asked(&mut self, mut event: Event, question: Option<&Question>) {
+        let forgets = self.has_plant(Plant::ForgetAwaited);
         let Some(fleet) = &mut self.master.fleet else { return };
         let mut effects = Vec::new();
+        let after = awaited(&mut event, forgets);
         fleet.handle(self.now, event, &mut effects);
         fleet.check();
+        for effect in &effects {
+            match effect {
+                Effect::Record(Fact::JobAccepted { job, .. }) => self.oracle.on_awaited(*job, after.clone()),
+                Effect::Record(Fact::SparkStarted { spark, .. }) => {
+                    let waited = self.oracle.judge_begun(*spark, fleet.ledger());
+                    self.tally.more(Count::DependantBegun, u64::from(waited));
+                }
+                _ => {}
+            }
+        }
         self.oracle.judge(question, &effects);
         self.master.pending.append(&mut effects);
         self.end_turn();
@@ -249,6 +261,7 @@ impl Simulation {
                 self.after(wait, Happening::TreeListed { life: self.master.life, job });
             }
             Effect::StoreResult { job, round } => self.store_result(job, round),
+            Effect::KeepOutput(_) => {}
             Effect::Publish(notice) => self.oracle.on_published(&notice),
         }
     }
@@ -290,7 +303,8 @@ impl Simulation {
             | Fact::SparkStarted { .. }
             | Fact::SparkFinished { .. }
             | Fact::AttemptFailed { .. }
-            | Fact::SparkFailed { .. } => {}
+            | Fact::SparkFailed { .. }
+            | Fact::JobDone { .. } => {}
         }
     }
 
@@ -351,7 +365,27 @@ impl Simulation {
 /// A job that failed is retried, unless a later one has taken its place.
 fn is_ended(fleet: &Fleet, id: JobId, job: &Job) -> bool {
     let succeeded = || fleet.ledger().jobs.range(id..).skip(1).any(|(_, later)| later.spec.is_about_the_same(&job.spec));
-    matches!(job.status, JobStatus::Completed | JobStatus::Cancelled) || (job.status == JobStatus::Failed && succeeded())
+    matches!(job.status, JobStatus::Completed | JobStatus::Cancelled) || (job.status == JobStatus::Failed && (succeeded() || is_hopeless(fleet, job)))
+}
+
+/// What a submission is to wait for; a planted bug takes it away.
+fn awaited(event: &mut Event, forgets: bool) -> Vec<Awaited> {
+    let after = match event {
+        Event::JobSubmitted(submission) => &mut submission.spec.after,
+        Event::WorkSubmitted { spec, .. } => &mut spec.after,
+        _ => return Vec::new(),
+    };
+    if forgets { core::mem::take(after) } else { after.clone() }
+}
+
+/// Can a failed job never succeed, for waiting for what never will?
+fn is_hopeless(fleet: &Fleet, job: &Job) -> bool {
+    let lost = |awaited: &Awaited| match (fleet.ledger().jobs.get(&awaited.job()), awaited) {
+        (None, _) => true,
+        (Some(job), Awaited::Spark(spark)) if job.status == JobStatus::Completed => matches!(job.sparks[spark.number as usize].state, SparkState::Failed(_)),
+        (Some(job), _) => job.status != JobStatus::Completed && is_ended(fleet, awaited.job(), job),
+    };
+    job.spec.after.iter().any(lost)
 }
 
 fn is_record(effect: &Effect) -> bool {

@@ -2,6 +2,7 @@
 
 use alloc::{
     collections::{BTreeMap, BTreeSet},
+    vec,
     vec::Vec,
 };
 
@@ -12,13 +13,17 @@ use crate::{
     time::{Span, Time},
     wire::{
         Envelope, ToAgent,
+        command::{CommandEnd, ExitStatus},
         message::{Held, Progress},
-        task::{AttemptError, SparkOutput, Task},
+        task::{AttemptError, SparkOutput, Task, Work},
     },
 };
 
 /// The engine of every node here.
 pub(super) const ENGINE: Digest = Digest([0xe; 32]);
+
+/// What every node here may be asked to run.
+pub(super) const PROGRAM: &str = "make";
 
 pub(super) struct Node {
     slots: u32,
@@ -34,12 +39,12 @@ pub(super) struct Node {
     epoch: Epoch,
     wake_at: Option<Time>,
     /// What its worker threads and children do, by the token of what will come of it.
-    work: BTreeMap<Held, Work>,
+    work: BTreeMap<Held, Running>,
     /// Done well in this life, and nobody said that the answer may be forgotten.
     answered: BTreeSet<Held>,
 }
 
-struct Work {
+struct Running {
     token: u64,
     /// It never ends by itself.
     hung: bool,
@@ -117,7 +122,7 @@ impl Simulation {
     fn perform_for_node(&mut self, origin: Origin, effect: Effect) {
         match effect {
             // Kept by `hears_what_is_over`, before the agent decides.
-            Effect::KeepEpoch(_) => {}
+            Effect::KeepEpoch(_) | Effect::Forget(_) => {}
             Effect::Send(message) => self.post_to_master(origin, &message),
             Effect::Start(task) => self.start_work(origin.node, &task),
             Effect::Stop(held) => self.stop_work(origin.node, held),
@@ -183,7 +188,7 @@ impl Simulation {
         let node = self.node_mut(id);
         node.life += 1;
         node.incarnation = Incarnation(if forgets { 1 } else { node.life });
-        node.agent = Some(Agent::new(node.incarnation, node.slots, ENGINE, node.epoch));
+        node.agent = Some(Agent::new(node.incarnation, node.slots, ENGINE, node.epoch).with_programs(vec![PROGRAM.into()]));
         node.wake_at = None;
         let wait = self.dice.millis(1, 100);
         self.after(wait, Happening::NodeConnects { node: id });
@@ -251,12 +256,16 @@ impl Simulation {
         let held = held(task.spark, task.attempt);
         assert!(!self.nodes[&id].answered.contains(&held), "node {} does {} again and has its answer", id.0, held.spark);
         let token = self.token();
-        let deadly = task.files.iter().find(|file| trees::is_deadly(file));
+        let (files, isolated) = match &task.work {
+            Work::Analyse(analysis) => (analysis.files.as_slice(), analysis.isolated),
+            Work::Run(_) | Work::Nothing => (&[][..], false),
+        };
+        let deadly = files.iter().find(|file| trees::is_deadly(file));
         let hung = deadly.is_none() && self.trouble(self.scenario.faults.hung);
-        assert!(self.node_mut(id).work.insert(held, Work { token, hung, cancelled: false }).is_none(), "an attempt is started once until it ended");
-        let wait = self.dice.millis(10, 60 + 40 * task.files.len() as u64);
+        assert!(self.node_mut(id).work.insert(held, Running { token, hung, cancelled: false }).is_none(), "an attempt is started once until it ended");
+        let wait = self.dice.millis(10, 60 + 40 * files.len() as u64);
         match deadly {
-            Some(file) if !task.isolated => self.after(wait, Happening::ProcessDies { node: id, token, victim: (held, file.index) }),
+            Some(file) if !isolated => self.after(wait, Happening::ProcessDies { node: id, token, victim: (held, file.index) }),
             Some(_) => {
                 self.tally.one(Count::ChildPoisoned);
                 self.end_work_after(wait, id, token, held, Err(AttemptError::Crashed("signal 11".into())));
@@ -271,14 +280,28 @@ impl Simulation {
         let result = if self.trouble(self.scenario.faults.not_stored) {
             self.tally.one(Count::WorkNotStored);
             Err(AttemptError::Storage("no space left on device".into()))
-        } else if task.isolated && self.has_plant(Plant::BlameNeighbour) && self.dice.chance(1_000) {
-            Err(AttemptError::Crashed("signal 11".into()))
         } else {
-            Ok(trees::output(&task.root, &task.files))
+            self.done(&task.work)
         };
         let progress = Progress { spark: task.spark, attempt: task.attempt, files: 1, bytes: 1_000 };
         self.after(Span(wait.0 / 2), Happening::WorkProgressed { node, token, progress });
         self.end_work_after(wait, node, token, held, result);
+    }
+
+    fn done(&mut self, work: &Work) -> Result<SparkOutput, AttemptError> {
+        match work {
+            Work::Analyse(analysis) if analysis.isolated && self.has_plant(Plant::BlameNeighbour) && self.dice.chance(1_000) => {
+                Err(AttemptError::Crashed("signal 11".into()))
+            }
+            Work::Analyse(analysis) => Ok(trees::output(&analysis.root, &analysis.files)),
+            Work::Nothing => Ok(SparkOutput::default()),
+            Work::Run(_) => {
+                let failed = self.trouble(self.scenario.faults.command_failed);
+                self.tally.more(Count::CommandFailed, u64::from(failed));
+                let ended = CommandEnd { status: ExitStatus::Code(i32::from(failed)), log: Digest::default(), log_bytes: 0, dropped_bytes: 0 };
+                Ok(SparkOutput { ended: Some(ended), ..SparkOutput::default() })
+            }
+        }
     }
 
     fn end_work_after(&mut self, wait: Span, node: NodeId, token: u64, held: Held, result: Result<SparkOutput, AttemptError>) {

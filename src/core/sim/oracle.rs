@@ -1,10 +1,13 @@
 //! What was promised and what is true, remembered apart from the cores, to hold them to it.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    vec::Vec,
+};
 
 use super::Origin;
 use crate::{
-    fleet::{Effect, Fact, Ledger, Notice, SparkState},
+    fleet::{Awaited, Effect, Fact, JobStatus, Ledger, Notice, SparkState},
     ids::{Epoch, JobId, NodeId, SparkId},
     wire::{
         Envelope, FromAgent, ToAgent,
@@ -31,6 +34,7 @@ pub(super) struct Oracle {
     poisoned: BTreeMap<(JobId, u32), u32>,
     /// How often people gave all of a job's sparks another chance.
     chances: BTreeMap<JobId, u32>,
+    awaited: BTreeMap<JobId, Vec<Awaited>>,
     /// The last answer, for the planted bug that digs it up.
     pub(super) buried: Option<SparkOutput>,
 }
@@ -86,9 +90,30 @@ impl Oracle {
                 | Effect::Disconnect { .. }
                 | Effect::ListTree { .. }
                 | Effect::StoreResult { .. }
+                | Effect::KeepOutput(_)
                 | Effect::Publish(_) => {}
             }
         }
+    }
+
+    /// What a person asked a job to wait for. Kept apart from the job's own idea of it.
+    pub(super) fn on_awaited(&mut self, job: JobId, after: Vec<Awaited>) {
+        self.awaited.insert(job, after);
+    }
+
+    /// A spark begins only when all that its job was to wait for has succeeded. Answers whether there was anything.
+    pub(super) fn judge_begun(&self, spark: SparkId, ledger: &Ledger) -> bool {
+        let after = self.awaited.get(&spark.job).map_or(&[][..], Vec::as_slice);
+        for awaited in after {
+            let Some(job) = ledger.jobs.get(&awaited.job()) else { continue };
+            let state = match awaited {
+                Awaited::Job(_) => None,
+                Awaited::Spark(awaited) => ledger.spark(*awaited).map(|spark| &spark.state).filter(|state| **state != SparkState::Split),
+            };
+            let succeeded = state.map_or(job.status == JobStatus::Completed, |state| *state == SparkState::Completed);
+            assert!(succeeded, "{spark} begins before {awaited} has succeeded");
+        }
+        !after.is_empty()
     }
 
     fn judge_finished(&self, spark: SparkId, question: Option<&Question>) {
@@ -169,7 +194,7 @@ impl Oracle {
 pub(super) fn answered(message: &Envelope<FromAgent>) -> Option<Held> {
     match &message.body {
         FromAgent::Finished { spark, attempt, .. } | FromAgent::Failed { spark, attempt, .. } => Some(Held { spark: *spark, attempt: *attempt }),
-        FromAgent::Hello { .. } | FromAgent::Heartbeat { .. } | FromAgent::Progress(_) => None,
+        FromAgent::Hello { .. } | FromAgent::Heartbeat { .. } | FromAgent::Progress(_) | FromAgent::Output(_) => None,
     }
 }
 

@@ -2,11 +2,18 @@
 
 use alloc::{collections::BTreeMap, format, vec::Vec};
 
-use super::{Happening, PEOPLE_EVERY, Simulation, Tree, node::ENGINE};
+use super::{
+    Count, Happening, PEOPLE_EVERY, Simulation, Tree,
+    node::{ENGINE, PROGRAM},
+};
 use crate::{
-    fleet::{Event, JobCommand, JobSpec, JobStatus, JobType, Ledger, Partitioning, Pending, Priority, Submission},
-    ids::{Digest, JobId, ProjectId},
-    wire::task::{FailReason, FileLimits, FileOutcome, FileResult},
+    fleet::{Awaited, CommandSpec, Event, Job, JobCommand, JobSpec, JobStatus, JobType, Ledger, Partitioning, Pending, Priority, Submission},
+    ids::{Digest, JobId, ProjectId, SparkId},
+    time::Span,
+    wire::{
+        command::CommandLine,
+        task::{FailReason, FileLimits, FileOutcome, FileResult},
+    },
 };
 
 const PRIORITIES: [Priority; 5] = [Priority::Critical, Priority::High, Priority::Normal, Priority::Low, Priority::Background];
@@ -48,7 +55,11 @@ impl Simulation {
             self.people.done = true;
             return self.insist();
         }
-        if self.scenario.faults.moody { self.act_on_a_mood() } else { self.submit() }
+        match self.scenario.faults.moody {
+            true => self.act_on_a_mood(),
+            false if self.dice.chance(3_000) => self.submit_work(),
+            false => self.submit(),
+        }
     }
 
     fn add_project(&mut self) {
@@ -59,7 +70,10 @@ impl Simulation {
 
     fn act_on_a_mood(&mut self) {
         match self.dice.below(20) {
-            0..=6 => self.submit(),
+            0..=4 => self.submit(),
+            5 => self.submit_work(),
+            6 if self.dice.chance(5_000) => self.cancel_spark(),
+            6 => self.submit_work(),
             7 => self.submit_again(),
             8 => self.command_some(JobCommand::Cancel, |status| !status.is_over()),
             9 | 10 => self.command_some(JobCommand::Pause, |status| !status.is_over()),
@@ -82,7 +96,7 @@ impl Simulation {
         let version = self.dice.below(u64::from(VERSIONS)) as u32;
         let tree = Tree::grow(&root, version, self.scenario.files);
         let spec = JobSpec {
-            project,
+            project: Some(project),
             job_type: self.dice.pick(&JOB_TYPES).unwrap_or(JobType::FullAnalysis),
             priority: self.dice.pick(&PRIORITIES).unwrap_or_default(),
             partitioning: self.dice.pick(&Partitioning::ALL).unwrap_or_default(),
@@ -93,12 +107,53 @@ impl Simulation {
             listing: tree.listing,
             timeout: (self.scenario.faults.moody && self.dice.chance(3_000)).then(|| self.dice.millis(1_500, 12_000)),
             selection: Vec::new(),
+            after: self.pick_awaited(),
+            command: None,
         };
         let submission = Submission { spec, files: tree.files.clone() };
         self.people.trees.insert(tree.listing, tree);
         self.people.submitted += 1;
         self.people.last = Some(submission.clone());
         self.tell_master(Event::JobSubmitted(submission));
+    }
+
+    /// Commands, or nothing at all, in a few sparks.
+    fn submit_work(&mut self) {
+        if self.people.submitted >= self.scenario.jobs_max {
+            return;
+        }
+        let line = CommandLine { program: PROGRAM.into(), ..CommandLine::default() };
+        let command = self.dice.chance(7_000).then(|| CommandSpec { line, tries: 2, timeout: Span::from_secs(4) });
+        let priority = self.dice.pick(&PRIORITIES).unwrap_or_default();
+        let spec = JobSpec::without_tree(command, priority, self.pick_awaited());
+        let sparks = 1 + self.dice.below(4) as u32;
+        self.people.submitted += 1;
+        self.tell_master(Event::WorkSubmitted { spec, sparks });
+    }
+
+    /// Up to two things that exist.
+    fn pick_awaited(&mut self) -> Vec<Awaited> {
+        let jobs: Vec<(JobId, u32)> = self.ledger().jobs.iter().map(|(id, job)| (*id, job.sparks.len() as u32)).collect();
+        let wanted = self.dice.below(3);
+        let mut awaited = Vec::new();
+        for _ in 0..wanted {
+            let Some((job, sparks)) = self.dice.pick(&jobs) else { break };
+            let number = self.dice.below(u64::from(sparks.max(1))) as u32;
+            let by_spark = sparks > 0 && self.dice.chance(5_000);
+            awaited.push(if by_spark { Awaited::Spark(SparkId { job, number }) } else { Awaited::Job(job) });
+        }
+        awaited
+    }
+
+    fn cancel_spark(&mut self) {
+        let sparks = |(job, entry): (&JobId, &Job)| (0..entry.sparks.len() as u32).map(|number| SparkId { job: *job, number }).collect::<Vec<_>>();
+        // Not of an analysis: its result would lack files for no fault of the fleet's.
+        let commands = self.ledger().jobs.iter().filter(|(_, job)| job.spec.project.is_none());
+        let sparks: Vec<SparkId> = commands.flat_map(sparks).collect();
+        if let Some(spark) = self.dice.pick(&sparks) {
+            self.tally.one(Count::SparkCancelled);
+            self.tell_master(Event::SparkCancelled { spark });
+        }
     }
 
     /// The same request again: the same job when it is unfinished, another one when it is over.

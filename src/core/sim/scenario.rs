@@ -84,6 +84,7 @@ impl Scenario {
             history_max: 50,
             jobs_kept: 20,
             late_max: Span::from_secs(1),
+            sparks_max: 1_000,
             attempts_max: 16,
         }
     }
@@ -107,14 +108,26 @@ pub struct Faults {
     /// By attempt.
     pub not_stored: u32,
     pub hung: u32,
+    pub command_failed: u32,
     /// By command of a person; without them people submit and wait.
     pub moody: bool,
 }
 
 impl Faults {
-    pub const NONE: Faults = Faults { lost: 0, duplicated: 0, late: 0, partitioned: 0, killed: 0, master_killed: 0, not_stored: 0, hung: 0, moody: false };
-    pub const STORM: Faults =
-        Faults { lost: 300, duplicated: 500, late: 400, partitioned: 300, killed: 500, master_killed: 60, not_stored: 500, hung: 200, moody: true };
+    pub const NONE: Faults =
+        Faults { lost: 0, duplicated: 0, late: 0, partitioned: 0, killed: 0, master_killed: 0, not_stored: 0, hung: 0, command_failed: 0, moody: false };
+    pub const STORM: Faults = Faults {
+        lost: 300,
+        duplicated: 500,
+        late: 400,
+        partitioned: 300,
+        killed: 500,
+        master_killed: 60,
+        not_stored: 500,
+        hung: 200,
+        command_failed: 2_000,
+        moody: true,
+    };
 }
 
 /// A bug that the simulation itself commits, to show that it would notice. None is in the cores.
@@ -138,10 +151,12 @@ pub enum Plant {
     ResurrectedResult,
     /// A child process that parsed sound files is reported as crashed.
     BlameNeighbour,
+    /// A job waits for nothing that it was asked to wait for.
+    ForgetAwaited,
 }
 
 impl Plant {
-    pub const ALL: [Plant; 9] = [
+    pub const ALL: [Plant; 10] = [
         Plant::LoseFact,
         Plant::RepeatFact,
         Plant::SendBeforeRecord,
@@ -151,6 +166,7 @@ impl Plant {
         Plant::ForgetIncarnation,
         Plant::ResurrectedResult,
         Plant::BlameNeighbour,
+        Plant::ForgetAwaited,
     ];
 }
 
@@ -189,10 +205,14 @@ pub enum Count {
     SparkSplit,
     FileQuarantined,
     ProjectRemoved,
+    SparkCancelled,
+    CommandFailed,
+    /// A job began after something that it waited for.
+    DependantBegun,
 }
 
 impl Count {
-    pub const ALL: [Count; 30] = [
+    pub const ALL: [Count; 33] = [
         Count::MessageLost,
         Count::MessageDuplicated,
         Count::MessageLate,
@@ -223,15 +243,30 @@ impl Count {
         Count::SparkSplit,
         Count::FileQuarantined,
         Count::ProjectRemoved,
+        Count::SparkCancelled,
+        Count::CommandFailed,
+        Count::DependantBegun,
     ];
 
     /// Does it take more than a deadly file to bring this about?
     pub fn is_trouble(self) -> bool {
-        use Count::{ChildPoisoned, DisconnectReported, FileQuarantined, JobCancelled, JobCompleted, ProcessPoisoned, SparkSplit, StaleMessage, WorkStopped};
+        use Count::{
+            ChildPoisoned, DependantBegun, DisconnectReported, FileQuarantined, JobCancelled, JobCompleted, ProcessPoisoned, SparkSplit, StaleMessage,
+            WorkStopped,
+        };
         // A later submission for the same tree cancels an unfinished earlier one and stops its work.
         !matches!(
             self,
-            JobCancelled | WorkStopped | JobCompleted | ProcessPoisoned | ChildPoisoned | DisconnectReported | StaleMessage | SparkSplit | FileQuarantined
+            JobCancelled
+                | WorkStopped
+                | JobCompleted
+                | DependantBegun
+                | ProcessPoisoned
+                | ChildPoisoned
+                | DisconnectReported
+                | StaleMessage
+                | SparkSplit
+                | FileQuarantined
         )
     }
 }

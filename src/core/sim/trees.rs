@@ -57,7 +57,7 @@ pub(super) fn is_deadly(file: &TaskFile) -> bool {
 }
 
 pub(super) fn output(root: &[u8], files: &[TaskFile]) -> SparkOutput {
-    SparkOutput { files: files.iter().map(|file| outcome(root, file)).collect(), cached: 0 }
+    SparkOutput { files: files.iter().map(|file| outcome(root, file)).collect(), cached: 0, ended: None }
 }
 
 fn outcome(root: &[u8], file: &TaskFile) -> FileOutcome {

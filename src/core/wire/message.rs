@@ -1,6 +1,6 @@
 //! The messages. Every one carries the epoch and the agent's incarnation, so that a stale one is recognised.
 
-use alloc::vec::Vec;
+use alloc::{string::String, vec::Vec};
 
 use serde::{Deserialize, Serialize};
 
@@ -42,12 +42,17 @@ pub enum FromAgent {
         slots: u32,
         fingerprint: Digest,
         held: Vec<Held>,
+        /// What it may be asked to run, by the names that its configuration gives.
+        #[serde(default)]
+        programs: Vec<String>,
     },
     /// Regularly, also when there is nothing to say.
     Heartbeat {
         held: Vec<Held>,
     },
     Progress(Progress),
+    /// A part of what a running command writes: for whoever watches, and gone when nobody hears it.
+    Output(Output),
     Finished {
         spark: SparkId,
         attempt: Attempt,
@@ -74,4 +79,14 @@ pub struct Progress {
     pub attempt: Attempt,
     pub files: u32,
     pub bytes: u64,
+}
+
+/// What a running command wrote at a place of its log; never journalled. The whole log follows with the result.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Output {
+    pub spark: SparkId,
+    pub attempt: Attempt,
+    pub offset: u64,
+    #[serde(with = "serde_bytes")]
+    pub bytes: Vec<u8>,
 }

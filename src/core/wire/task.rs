@@ -4,7 +4,10 @@ use alloc::{string::String, vec::Vec};
 
 use serde::{Deserialize, Serialize};
 
-use super::record::FileSummary;
+use super::{
+    command::{CommandEnd, CommandLine},
+    record::FileSummary,
+};
 use crate::{
     ids::{Attempt, Digest, SparkId},
     paths::RelativePath,
@@ -16,6 +19,23 @@ use crate::{
 pub struct Task {
     pub spark: SparkId,
     pub attempt: Attempt,
+    pub work: Work,
+    /// After this the node gives up on its own; the master waits a little longer.
+    pub timeout: Span,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Work {
+    Analyse(Analysis),
+    Run(CommandLine),
+    /// Nothing at all: what a spark costs besides its work.
+    Nothing,
+}
+
+/// A batch of files to analyse.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Analysis {
     /// The project's folder on the node that runs it, absolute.
     pub root: Vec<u8>,
     pub files: Vec<TaskFile>,
@@ -24,8 +44,6 @@ pub struct Task {
     pub isolated: bool,
     /// May results of earlier analyses be used?
     pub use_cache: bool,
-    /// After this the node gives up on its own; the master waits a little longer.
-    pub timeout: Span,
 }
 
 /// A file to analyse.
@@ -153,6 +171,9 @@ pub struct SparkOutput {
     pub files: Vec<FileOutcome>,
     /// How many of them came from the cache.
     pub cached: u32,
+    /// Of a command.
+    #[serde(default)]
+    pub ended: Option<CommandEnd>,
 }
 
 /// Why an attempt as a whole came to nothing.
@@ -173,6 +194,10 @@ pub enum AttemptError {
     Invalid(String),
     /// The files' contents could not be brought to the node; nobody's fault.
     Unsupplied(String),
+    /// The command ended, and not with success.
+    Exited(CommandEnd),
+    /// The node does not run such a thing, or cannot; with the reason.
+    Refused(String),
 }
 
 impl AttemptError {
@@ -186,6 +211,8 @@ impl AttemptError {
             AttemptError::Interrupted => "the process that ran it is gone".into(),
             AttemptError::NodeSilent => "its node is not heard from".into(),
             AttemptError::Unsupplied(error) => alloc::format!("its files could not be fetched: {error}"),
+            AttemptError::Exited(ended) => alloc::format!("it ended with {}", ended.status),
+            AttemptError::Refused(reason) => alloc::format!("its node refused it: {reason}"),
             AttemptError::Invalid(what) => alloc::format!("its answer does not fit: {what}"),
         }
     }

@@ -1,0 +1,349 @@
+//! `bitacora spark …`.
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{self, Seek, SeekFrom, Write},
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use bitacora_core::{
+    fleet::{Awaited, CommandSpec, Ledger, Spark, SparkState},
+    ids::{JobId, NodeId, SparkId},
+    time::Span,
+    wire::command::{CommandLine, OUTPUT_BYTES},
+};
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use super::{
+    Context,
+    analyze::PriorityKind,
+    output::{Sink, UsageError, write_items},
+};
+use crate::{
+    control::{self, Answer, Commission, Request},
+    exit::Exit,
+    journal::Journal,
+    logs::Logs,
+    report::{Format, table::Column, text::harmless},
+};
+
+/// How often a running command is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// A day.
+const TIMEOUT_SECONDS: u64 = 24 * 3600;
+const TIMEOUT_SECONDS_MAX: u64 = 365 * 24 * 3600;
+
+/// The smallest units of work: batches of files, and commands
+#[derive(Subcommand)]
+pub(super) enum SparkCommand {
+    Run(Run),
+    /// Lists sparks of jobs that are not over
+    Ls {
+        /// Of this job alone, over or not
+        #[arg(long, value_name = "JOB")]
+        job: Option<String>,
+        #[arg(short, long, value_name = "FORMAT")]
+        output: Option<Format>,
+    },
+    /// Shows one spark
+    Show {
+        spark: String,
+        #[arg(short, long, value_name = "FORMAT")]
+        output: Option<Format>,
+    },
+    /// Prints what a command wrote
+    Logs {
+        spark: String,
+        /// Goes on until the command has ended
+        #[arg(short, long)]
+        follow: bool,
+    },
+    /// Ends one spark; the rest of its job goes on
+    Cancel {
+        spark: String,
+    },
+}
+
+/// Runs a command on a node whose configuration allows the program: `fleet-agent --program NAME`.
+///
+/// There is no shell, and the environment is empty but for PATH, HOME, BITACORA_JOB, BITACORA_SPARK and what --env gives.
+/// The command runs in an empty folder of its own. If its node is lost it is run again elsewhere.
+#[derive(Args)]
+pub(super) struct Run {
+    /// So many sparks run the same command; each finds its number in BITACORA_SPARK
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    count: u32,
+    /// A job or spark that must have succeeded first. May be repeated
+    #[arg(long, value_name = "ID")]
+    after: Vec<String>,
+    /// A variable for the command; without a value it is taken from this environment. Kept in the journal. May be repeated
+    #[arg(long, value_name = "NAME[=VALUE]")]
+    env: Vec<String>,
+    /// Runs it again when it fails, up to so many times in all
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    tries: u32,
+    /// Ends it after so many seconds
+    #[arg(long, default_value_t = TIMEOUT_SECONDS, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=TIMEOUT_SECONDS_MAX))]
+    timeout: u64,
+    /// What is kept of its output; the rest is counted
+    #[arg(long, default_value_t = OUTPUT_BYTES, value_name = "BYTES")]
+    output_bytes: u64,
+    #[arg(long, default_value = "normal", value_name = "PRIORITY")]
+    priority: PriorityKind,
+    /// Prints the job's id and does not wait
+    #[arg(long)]
+    detach: bool,
+    /// The program and its arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    command: Vec<String>,
+}
+
+/// A spark in lists.
+#[derive(Serialize)]
+pub(super) struct SparkItem {
+    pub(super) id: String,
+    pub(super) status: &'static str,
+    /// The command, or nothing for a batch of files.
+    command: Option<String>,
+    pub(super) files: usize,
+    /// Where it runs.
+    node: Option<String>,
+    pub(super) attempts: u32,
+    pub(super) failures: u32,
+    pub(super) isolated: bool,
+    /// How its command ended.
+    ended: Option<String>,
+    output_bytes: Option<u64>,
+    dropped_bytes: Option<u64>,
+}
+
+impl SparkItem {
+    pub(super) fn of(ledger: &Ledger, id: SparkId, spark: &Spark) -> SparkItem {
+        let command = ledger.jobs[&id.job].spec.command.as_ref();
+        let named = |node: &NodeId| ledger.nodes.get(node).map_or_else(|| node.to_string(), |node| node.name.clone());
+        let ended = spark.command_end();
+        SparkItem {
+            id: id.to_string(),
+            status: spark.status(),
+            command: command.map(|command| shown(&command.line)),
+            files: spark.files.len(),
+            node: match &spark.state {
+                SparkState::Running { node, .. } => Some(named(node)),
+                SparkState::Queued { .. } | SparkState::Completed | SparkState::Failed(_) | SparkState::Split => None,
+            },
+            attempts: spark.attempts,
+            failures: spark.failures,
+            isolated: spark.isolated,
+            ended: ended.map(|ended| ended.status.to_string()),
+            output_bytes: ended.map(|ended| ended.log_bytes),
+            dropped_bytes: ended.map(|ended| ended.dropped_bytes),
+        }
+    }
+}
+
+/// A command for people: it cannot be pasted back where an argument holds a space.
+fn shown(line: &CommandLine) -> String {
+    std::iter::once(&line.program).chain(&line.arguments).map(String::as_str).collect::<Vec<_>>().join(" ")
+}
+
+impl SparkCommand {
+    pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
+        match self {
+            SparkCommand::Run(run) => run.run(context),
+            SparkCommand::Ls { job, output } => list(context, job.as_deref(), output),
+            SparkCommand::Show { spark, output } => show(context, parse(&spark)?, output),
+            SparkCommand::Logs { spark, follow } => logs(context, parse(&spark)?, follow),
+            SparkCommand::Cancel { spark } => cancel(context, parse(&spark)?),
+        }
+    }
+}
+
+fn parse(text: &str) -> Result<SparkId, UsageError> {
+    text.parse().map_err(|_| UsageError(format!("{text:?} is no spark; one looks like j1.2/0, and `bitacora spark ls` lists them")))
+}
+
+fn awaited(text: &str) -> Result<Awaited, UsageError> {
+    let job = |_| text.parse::<JobId>().map(Awaited::Job);
+    let known = text.parse::<SparkId>().map(Awaited::Spark).or_else(job);
+    known.map_err(|_| UsageError(format!("{text:?} is neither a job nor a spark; they look like j1.2 and j1.2/0")))
+}
+
+impl Run {
+    fn run(self, context: &Context) -> anyhow::Result<Exit> {
+        let detach = self.detach;
+        let Some(answer) = ask(context, &Request::Run(self.commission()?))? else { return Ok(Exit::Unreachable) };
+        let Answer::Accepted { job, sparks } = answer else { return Ok(context.streams.conclude(&answer)) };
+        if detach {
+            let mut out = Sink::open(None)?;
+            writeln!(out, "{job}")?;
+            out.close()?;
+            return Ok(Exit::Ok);
+        }
+        context.streams.note(&format!("job {job}; it goes on if this command is interrupted, and `bitacora job cancel {job}` ends it"));
+        for number in 0..sparks {
+            if follow(context, SparkId { job, number })? == Exit::Unreachable {
+                return Ok(Exit::Unreachable);
+            }
+        }
+        let ledger = Journal::read(&context.data.journal())?.unwrap_or_default();
+        let Some(over) = ledger.jobs.get(&job) else { bail!("job {job} was forgotten before it could be looked at") };
+        if over.reason.is_empty() {
+            return Ok(Exit::Ok);
+        }
+        context.streams.note(&format!("job {job} is {}: {}", over.status.name(), over.reason));
+        Ok(Exit::RemoteFailed)
+    }
+
+    fn commission(self) -> anyhow::Result<Commission> {
+        let mut environment = BTreeMap::new();
+        for variable in &self.env {
+            let (name, value) = match variable.split_once('=') {
+                Some((name, value)) => (name, value.to_owned()),
+                None => (variable.as_str(), std::env::var(variable).map_err(|_| UsageError(format!("there is no variable {variable} to pass on")))?),
+            };
+            environment.insert(name.to_owned(), value);
+        }
+        let mut words = self.command.into_iter();
+        let program = words.next().expect("clap asks for one");
+        let line = CommandLine { program, arguments: words.collect(), environment, output_bytes_max: self.output_bytes };
+        line.check().map_err(|error| UsageError(error.to_string()))?;
+        let after = self.after.iter().map(|text| awaited(text)).collect::<Result<_, _>>()?;
+        let command = CommandSpec { line, tries: self.tries, timeout: Span::from_secs(self.timeout) };
+        Ok(Commission { sparks: self.count, priority: self.priority.into(), after, command: Some(command) })
+    }
+}
+
+/// The serving master's answer; says so when there is none.
+fn ask(context: &Context, request: &Request) -> anyhow::Result<Option<Answer>> {
+    let place = context.data.root().display();
+    let answer = control::ask(&context.data.control(), request).with_context(|| format!("cannot ask the bitacora that runs on {place}"))?;
+    if answer.is_none() {
+        context.streams.note(&format!("no bitacora serves {place}; start one with `bitacora serve`"));
+    }
+    Ok(answer)
+}
+
+fn list(context: &Context, job: Option<&str>, output: Option<Format>) -> anyhow::Result<Exit> {
+    let wanted = job.map(|text| text.parse::<JobId>().map_err(|error| UsageError(format!("{text:?} is no job: {error}")))).transpose()?;
+    let ledger = Journal::read(&context.data.journal())?.unwrap_or_default();
+    if wanted.is_some_and(|job| !ledger.jobs.contains_key(&job)) {
+        context.streams.note(&format!("there is no job {}; `bitacora job ls` lists them", job.unwrap_or_default()));
+        return Ok(Exit::NoMatch);
+    }
+    let is_meant = |id: JobId, over: bool| wanted.map_or(!over, |wanted| wanted == id);
+    let jobs = ledger.jobs.iter().filter(|(id, job)| is_meant(**id, job.status.is_over()));
+    let sparks = jobs.flat_map(|(id, job)| (0..).zip(&job.sparks).map(|(number, spark)| (SparkId { job: *id, number }, spark)));
+    let items: Vec<SparkItem> = sparks.map(|(id, spark)| SparkItem::of(&ledger, id, spark)).collect();
+    write(context, output, &items)
+}
+
+fn show(context: &Context, id: SparkId, output: Option<Format>) -> anyhow::Result<Exit> {
+    let ledger = Journal::read(&context.data.journal())?.unwrap_or_default();
+    let Some(spark) = ledger.spark(id) else { return Ok(unknown(context, id)) };
+    let item = SparkItem::of(&ledger, id, spark);
+    if let (SparkState::Failed(error), true) = (&spark.state, context.streams.stdout_is_terminal) {
+        context.streams.note(&error.describe());
+    }
+    write(context, output, &[item])
+}
+
+fn unknown(context: &Context, id: SparkId) -> Exit {
+    context.streams.note(&format!("there is no spark {id}; `bitacora spark ls --job JOB` lists those of a job"));
+    Exit::NoMatch
+}
+
+/// Sparks in any format.
+pub(super) fn write(context: &Context, output: Option<Format>, items: &[SparkItem]) -> anyhow::Result<Exit> {
+    let columns = [
+        Column::Text("Spark"),
+        Column::Text("Status"),
+        Column::Text("Node"),
+        Column::Number("Attempts"),
+        Column::Number("Failures"),
+        Column::Text("Ended"),
+        Column::Text("What"),
+    ];
+    let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+    let rows = items.iter().map(|item| {
+        let what = item.command.clone().unwrap_or_else(|| format!("{} files{}", item.files, if item.isolated { ", isolated" } else { "" }));
+        let (status, attempts, failures) = (item.status.to_owned(), item.attempts.to_string(), item.failures.to_string());
+        vec![item.id.clone(), status, or_dash(&item.node), attempts, failures, or_dash(&item.ended), harmless(&what)]
+    });
+    write_items(context, output, "sparks", items, &columns, rows.collect(), |item| &item.id)
+}
+
+fn logs(context: &Context, id: SparkId, follows: bool) -> anyhow::Result<Exit> {
+    if follows {
+        return follow(context, id);
+    }
+    let ledger = Journal::read(&context.data.journal())?.unwrap_or_default();
+    let Some(spark) = ledger.spark(id) else { return Ok(unknown(context, id)) };
+    let mut shown = Shown { logs: context.data.logs()?, out: Sink::open(None)?, printed: 0 };
+    shown.print(id, spark)?;
+    shown.out.close()?;
+    Ok(Exit::Ok)
+}
+
+/// Prints what a command writes until it has ended.
+fn follow(context: &Context, id: SparkId) -> anyhow::Result<Exit> {
+    let mut shown = Shown { logs: context.data.logs()?, out: Sink::open(None)?, printed: 0 };
+    loop {
+        let spark = match control::ask(&context.data.control(), &Request::Spark { spark: id })? {
+            Some(Answer::Spark(spark)) => spark,
+            Some(Answer::Busy) => continue,
+            Some(answer) => return Ok(context.streams.conclude(&answer)),
+            // Nobody serves: it is as the journal says, and nothing more will come.
+            None => match Journal::read(&context.data.journal())?.unwrap_or_default().spark(id) {
+                None => return Ok(unknown(context, id)),
+                Some(spark) => {
+                    shown.print(id, spark)?;
+                    shown.out.close()?;
+                    return Ok(if spark.state.is_over() { Exit::Ok } else { Exit::Unreachable });
+                }
+            },
+        };
+        shown.print(id, &spark)?;
+        if spark.state.is_over() {
+            shown.out.close()?;
+            return Ok(Exit::Ok);
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+}
+
+/// How much of a log is printed.
+struct Shown {
+    logs: Logs,
+    out: Sink,
+    printed: u64,
+}
+
+impl Shown {
+    /// What is there and was not printed yet.
+    fn print(&mut self, id: SparkId, spark: &Spark) -> anyhow::Result<()> {
+        if let Some(ended) = spark.command_end() {
+            let log = self.logs.read(ended.log).context("the output is not here any more")?;
+            self.out.write_all(log.get(self.printed as usize..).unwrap_or_default())?;
+        } else if let SparkState::Running { attempt, .. } = spark.state {
+            self.printed += copy_from(&self.logs.live(id, attempt), self.printed, &mut self.out).context("cannot read the output")?;
+        }
+        Ok(self.out.flush()?)
+    }
+}
+
+fn copy_from(path: &std::path::Path, offset: u64, out: &mut impl Write) -> io::Result<u64> {
+    let mut file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        file => file?,
+    };
+    file.seek(SeekFrom::Start(offset))?;
+    io::copy(&mut file, out)
+}
+
+fn cancel(context: &Context, spark: SparkId) -> anyhow::Result<Exit> {
+    let answer = ask(context, &Request::CancelSpark { spark })?;
+    Ok(answer.map_or(Exit::Unreachable, |answer| context.streams.conclude(&answer)))
+}

@@ -1,0 +1,159 @@
+//! Commands as sparks, on real agents: what they write, how they end, what they wait for, and that nothing of them is left.
+
+use std::{fs, path::Path, process::Output, thread};
+
+use serde_json::Value;
+
+use super::{
+    fleet::{Fleet, Process, until},
+    support::report,
+};
+
+const PROGRAMS: [&str; 8] = ["--program", "sh", "--program", "sleep", "--program", "env", "--program", "/no/such/program"];
+
+fn fleet() -> (Fleet, Process) {
+    let fleet = Fleet::new();
+    let agent = fleet.join_with("one", &PROGRAMS);
+    (fleet, agent)
+}
+
+fn spark(fleet: &Fleet, arguments: &[&str]) -> Output {
+    fleet.place.run(&[&["spark"], arguments].concat())
+}
+
+fn detached(fleet: &Fleet, arguments: &[&str]) -> String {
+    let output = spark(fleet, &[&["run", "--detach"], arguments].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    text(&output.stdout).trim().to_owned()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn shown(fleet: &Fleet, id: &str) -> Value {
+    let output = report(&spark(fleet, &["show", id, "-o", "json"]), 0);
+    let schema = report(&fleet.place.run(&["schema", "sparks"]), 0);
+    assert!(jsonschema::validator_for(&schema).unwrap().is_valid(&output), "{output}");
+    output["items"][0].clone()
+}
+
+fn status(fleet: &Fleet, job: &str) -> Value {
+    fleet.jobs().iter().find(|known| known["id"] == job).unwrap()["status"].clone()
+}
+
+/// Is a process of this command line running?
+fn runs(argument: &str) -> bool {
+    let of = |entry: std::io::Result<fs::DirEntry>| fs::read(entry.ok()?.path().join("cmdline")).ok();
+    fs::read_dir("/proc").unwrap().filter_map(of).any(|line| line.split(|byte| *byte == 0).any(|word| word == argument.as_bytes()))
+}
+
+#[test]
+fn a_command_runs_with_what_it_is_given_and_nothing_else() {
+    let (fleet, _agent) = fleet();
+    let output = spark(&fleet, &["run", "--env", "GREETING=hello there", "--", "env"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let printed = text(&output.stdout);
+    let mut names: Vec<&str> = printed.lines().filter_map(|line| line.split('=').next()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["BITACORA_ATTEMPT", "BITACORA_JOB", "BITACORA_SPARK", "GREETING", "HOME", "PATH"], "{printed}");
+    assert!(printed.contains("GREETING=hello there\n"), "an argument with a space is one: {printed}");
+    let output = spark(&fleet, &["run", "--count", "3", "--", "sh", "-c", "echo $BITACORA_SPARK; echo err >&2"]);
+    assert_eq!(text(&output.stdout), "0\nerr\n1\nerr\n2\nerr\n", "in the order of the sparks");
+    let folder = fleet.folder("one").join("sparks");
+    until(|| fs::read_dir(&folder).unwrap().count() == 0);
+}
+
+#[test]
+fn what_is_not_allowed_or_fails_says_so() {
+    let (fleet, _agent) = fleet();
+    let output = spark(&fleet, &["run", "--", "sh", "-c", "echo before; exit 3"]);
+    assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(8), "before\n"));
+    assert!(text(&output.stderr).contains("it ended with status 3"), "{}", text(&output.stderr));
+    let output = spark(&fleet, &["run", "--tries", "2", "--", "sh", "-c", "kill -9 $$"]);
+    assert!(text(&output.stderr).contains("it ended with signal 9"), "{}", text(&output.stderr));
+    let output = spark(&fleet, &["run", "--", "/no/such/program"]);
+    assert!(text(&output.stderr).contains("there is no program /no/such/program"), "{}", text(&output.stderr));
+    let job = detached(&fleet, &["--", "rm", "-rf", "/"]);
+    let explained = text(&fleet.place.run(&["job", "explain", &job]).stdout);
+    assert!(explained.contains("no connected node is configured to run rm"), "{explained}");
+    let output = spark(&fleet, &["run", "--timeout", "1", "--", "sleep", "1000.5"]);
+    assert!(text(&output.stderr).contains("it took too long"), "{}", text(&output.stderr));
+    until(|| !runs("1000.5"));
+}
+
+#[test]
+fn output_beyond_its_limit_is_counted_and_dropped() {
+    let (fleet, _agent) = fleet();
+    let job = detached(&fleet, &["--output-bytes", "1000", "--", "sh", "-c", "i=0; while [ $i -lt 1000 ]; do echo 0123456789; i=$((i+1)); done"]);
+    let log = spark(&fleet, &["logs", "--follow", &format!("{job}/0")]);
+    assert_eq!(log.stdout, "0123456789\n".repeat(91).as_bytes()[..1000]);
+    let item = shown(&fleet, &format!("{job}/0"));
+    assert_eq!((&item["output_bytes"], &item["dropped_bytes"], &item["ended"]), (&1000.into(), &10_000.into(), &"status 0".into()));
+}
+
+#[test]
+fn output_is_seen_while_the_command_runs() {
+    let (fleet, _agent) = fleet();
+    let go = fleet.place.path("go");
+    let script = format!("echo waiting; until [ -e {} ]; do sleep 0.05; done; echo done", go.display());
+    let job = detached(&fleet, &["--", "sh", "-c", &script]);
+    let id = format!("{job}/0");
+    until(|| text(&spark(&fleet, &["logs", &id]).stdout) == "waiting\n");
+    assert_eq!(shown(&fleet, &id)["node"], "one");
+    thread::scope(|scope| {
+        let follower = scope.spawn(|| spark(&fleet, &["logs", "--follow", &id]));
+        fs::write(&go, "").unwrap();
+        assert_eq!(text(&follower.join().unwrap().stdout), "waiting\ndone\n");
+    });
+}
+
+#[test]
+fn a_cancelled_command_ends_with_all_its_processes() {
+    let (fleet, _agent) = fleet();
+    let job = detached(&fleet, &["--", "sh", "-c", "trap '' TERM; sleep 1000.25 & sleep 1000.75"]);
+    until(|| runs("1000.25") && runs("1000.75"));
+    let output = spark(&fleet, &["cancel", &format!("{job}/0")]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    until(|| !runs("1000.25") && !runs("1000.75"));
+    assert_eq!(shown(&fleet, &format!("{job}/0"))["status"], "cancelled");
+    assert_eq!(spark(&fleet, &["cancel", &format!("{job}/0")]).status.code(), Some(9), "it is over");
+    assert_eq!(spark(&fleet, &["cancel", "j9.9/9"]).status.code(), Some(5));
+}
+
+#[test]
+fn a_command_waits_for_what_it_comes_after() {
+    let (fleet, _agent) = fleet();
+    let go = fleet.place.path("go");
+    let first = detached(&fleet, &["--", "sh", "-c", &format!("until [ -e {} ]; do sleep 0.05; done", go.display())]);
+    let second = detached(&fleet, &["--after", &format!("{first}/0"), "--", "sh", "-c", "exit 1"]);
+    let third = detached(&fleet, &["--after", &second, "--", "env"]);
+    let explained = text(&fleet.place.run(&["job", "explain", &second]).stdout);
+    assert!(explained.contains(&format!("it waits for spark {first}/0")), "{explained}");
+    fs::write(&go, "").unwrap();
+    until(|| status(&fleet, &third) == "failed");
+    assert_eq!((status(&fleet, &first), status(&fleet, &second)), ("completed".into(), "failed".into()));
+    assert_eq!(shown(&fleet, &format!("{third}/0"))["attempts"], 0, "it never began");
+    let output = spark(&fleet, &["run", "--after", "j9.9", "--", "env"]);
+    assert_eq!(output.status.code(), Some(5), "{}", text(&output.stderr));
+}
+
+#[test]
+fn an_agent_that_is_killed_takes_its_commands_with_it_and_they_run_again() {
+    let (mut fleet, agent) = fleet();
+    let (begun, go) = (fleet.place.path("begun"), fleet.place.path("go"));
+    let script = format!("echo x >>{}; until [ -e {} ]; do sleep 0.125; done; echo ended", begun.display(), go.display());
+    let job = detached(&fleet, &["--", "sh", "-c", &script]);
+    let lines = |path: &Path| fs::read_to_string(path).unwrap_or_default().lines().count();
+    until(|| lines(&begun) == 1);
+    agent.kill();
+    until(|| !runs(&script));
+    let _agent = Process(fleet.agent("one").args(PROGRAMS).spawn().unwrap());
+    until(|| lines(&begun) == 2);
+    fleet.master.take().unwrap().kill();
+    fleet.serve();
+    fs::write(&go, "").unwrap();
+    until(|| status(&fleet, &job) == "completed");
+    assert_eq!(lines(&begun), 2, "a master that is killed costs no attempt");
+    assert_eq!(text(&spark(&fleet, &["logs", &format!("{job}/0")]).stdout), "ended\n");
+}
