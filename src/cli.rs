@@ -2,6 +2,7 @@
 //! the help.
 
 mod analyze;
+mod bench;
 mod cache;
 mod export;
 mod import;
@@ -49,6 +50,8 @@ enum Command {
     Spark(spark::SparkCommand),
     #[command(subcommand)]
     Cache(cache::CacheCommand),
+    #[command(subcommand)]
+    Bench(bench::BenchCommand),
     Serve(serve::Serve),
     #[command(subcommand)]
     Node(node::NodeCommand),
@@ -97,6 +100,7 @@ impl Command {
             Command::Job(command) => command.run(context),
             Command::Spark(command) => command.run(context),
             Command::Cache(command) => command.run(context),
+            Command::Bench(command) => command.run(context),
             Command::Serve(command) => command.run(context),
             Command::Node(command) => command.run(context),
             Command::Export(command) => command.run(context),

@@ -80,6 +80,12 @@ impl DataDirectory {
         file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
     }
 
+    /// The process that is the master of this directory.
+    pub fn holder(&self) -> Option<u32> {
+        let holder = self.is_served().then(|| fs::read_to_string(self.root.join("lock")).ok()).flatten();
+        holder?.trim().parse().ok()
+    }
+
     /// Waits for another master to end; `waiting` is told its process id once, if it must wait.
     pub fn lock(&self, waiting: impl FnOnce(&str)) -> Result<Lock, DataError> {
         let path = self.root.join("lock");

@@ -121,7 +121,7 @@ impl Fleet {
         report(&self.place.run(&["job", "ls", "-o", "json"]), 0)["items"].as_array().unwrap().clone()
     }
 
-    fn sparks_done(&self) -> u64 {
+    pub(super) fn sparks_done(&self) -> u64 {
         self.jobs().iter().map(|job| job["sparks_done"].as_u64().unwrap()).sum()
     }
 

@@ -157,3 +157,13 @@ fn an_agent_that_is_killed_takes_its_commands_with_it_and_they_run_again() {
     assert_eq!(lines(&begun), 2, "a master that is killed costs no attempt");
     assert_eq!(text(&spark(&fleet, &["logs", &format!("{job}/0")]).stdout), "ended\n");
 }
+
+#[test]
+fn sparks_without_work_measure_what_a_spark_costs() {
+    let (fleet, _agent) = fleet();
+    let measured = report(&fleet.place.run(&["bench", "sparks", "--count", "5000", "-o", "json"]), 0);
+    let schema = report(&fleet.place.run(&["schema", "bench"]), 0);
+    assert!(jsonschema::validator_for(&schema).unwrap().is_valid(&measured), "{measured}");
+    assert_eq!(measured["items"][0]["sparks"], 5000);
+    assert_eq!(fleet.sparks_done(), 5000, "each of them is in the journal");
+}

@@ -8,8 +8,9 @@ use super::output::{Sink, UsageError};
 use crate::exit::Exit;
 
 /// Each kind of JSON document and its schema.
-const SCHEMAS: [(&str, &str); 7] = [
+const SCHEMAS: &[(&str, &str)] = &[
     ("analysis", include_str!("../../assets/schemas/analysis.json")),
+    ("bench", include_str!("../../assets/schemas/bench.json")),
     ("cache", include_str!("../../assets/schemas/cache.json")),
     ("jobs", include_str!("../../assets/schemas/jobs.json")),
     ("nodes", include_str!("../../assets/schemas/nodes.json")),

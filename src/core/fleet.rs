@@ -56,6 +56,8 @@ pub struct Fleet {
     flights: BTreeMap<SparkId, Flight>,
     /// Jobs that are not over, with what can be dispatched of them now.
     active: BTreeMap<JobId, Runnable>,
+    /// Before this nobody can have been silent for too long: a bound, so that a message costs no look at everybody.
+    quiet_until: Time,
     stale_messages: u64,
     /// The last number given to a request to store a result.
     rounds: u64,
@@ -127,6 +129,7 @@ impl Fleet {
             nodes: BTreeMap::new(),
             flights: BTreeMap::new(),
             active: BTreeMap::new(),
+            quiet_until: Time::NEVER,
             stale_messages: 0,
             rounds: 0,
             something_failed: false,
@@ -149,8 +152,13 @@ impl Fleet {
     /// Decides. State changes only through [`Ledger::apply`] and in what is volatile.
     pub fn handle(&mut self, now: Time, event: Event, out: &mut Vec<Effect>) {
         let before = out.len();
-        self.forgive_lateness(now);
-        self.on_deadlines(now, out);
+        if now >= self.quiet_until {
+            self.forgive_lateness(now);
+            self.on_silence(now, out);
+            self.on_overdue_attempts(now, out);
+            self.quiet_until = self.silence_deadline();
+        }
+        self.on_job_deadlines(now, out);
         match event {
             Event::Woken => {}
             Event::NodeJoined { name } => self.on_node_joined(now, name, out),
@@ -181,14 +189,19 @@ impl Fleet {
     /// When [`Event::Woken`] is due if nothing else happens.
     pub fn next_deadline(&self) -> Option<Time> {
         let jobs = self.active.iter().filter_map(|(id, runnable)| self.job_deadline(*id, runnable));
-        jobs.chain(self.silence_deadline()).min()
+        jobs.chain((self.quiet_until < Time::NEVER).then_some(self.quiet_until)).min()
     }
 
     /// When somebody will have said nothing for too long.
-    fn silence_deadline(&self) -> Option<Time> {
+    fn silence_deadline(&self) -> Time {
         let flights = self.flights.values().map(|flight| flight.deadline);
         let nodes = self.nodes.values().filter_map(|node| node.next_deadline(&self.settings));
-        flights.chain(nodes).min()
+        flights.chain(nodes).min().unwrap_or(Time::NEVER)
+    }
+
+    /// Something begins that may be missed from this time on.
+    fn watch_from(&mut self, deadline: Time) {
+        self.quiet_until = self.quiet_until.min(deadline);
     }
 
     pub fn ledger(&self) -> &Ledger {
@@ -220,6 +233,7 @@ impl Fleet {
             return self.send_unknown(node, message.incarnation, out);
         };
         known.heard(now);
+        self.watch_from(now + self.settings.degraded_after);
         match message.body {
             FromAgent::Hello { .. } => unreachable!("answered above"),
             FromAgent::Heartbeat { held } => self.on_heartbeat(now, node, &held, out),
@@ -233,17 +247,11 @@ impl Fleet {
     /// A master that comes late, because the machine slept or a result took long to store, has heard nobody in that time:
     /// what waits for a word is given as much longer.
     fn forgive_lateness(&mut self, now: Time) {
-        let late = self.silence_deadline().map_or(Span(0), |due| now - due);
+        let late = now - self.quiet_until;
         if late >= self.settings.late_max {
             self.nodes.values_mut().for_each(|node| node.last_heard += late);
             self.flights.values_mut().for_each(|flight| flight.deadline += late);
         }
-    }
-
-    fn on_deadlines(&mut self, now: Time, out: &mut Vec<Effect>) {
-        self.on_silence(now, out);
-        self.on_overdue_attempts(now, out);
-        self.on_job_deadlines(now, out);
     }
 
     /// The only way to a durable change: applied here, journalled by the driver before anything that follows it in `out`.
@@ -276,6 +284,7 @@ impl Fleet {
                     }
                     SparkState::Running { attempt, node } => {
                         let deadline = now + self.settings.reattach_max;
+                        self.quiet_until = self.quiet_until.min(deadline);
                         self.flights.insert(SparkId { job: id, number }, Flight { node, attempt, sent_at: now, deadline, files: 0, bytes: 0 });
                     }
                     SparkState::Completed | SparkState::Failed(_) | SparkState::Split => {}

@@ -12,6 +12,11 @@ pub struct Time(pub u64);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Span(pub u64);
 
+impl Time {
+    /// Later than anything that happens.
+    pub const NEVER: Time = Time(u64::MAX);
+}
+
 impl Span {
     pub const fn from_millis(millis: u64) -> Span {
         Span(millis * 1_000)

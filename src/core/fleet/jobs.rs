@@ -250,7 +250,9 @@ impl Fleet {
     pub(super) fn settle(&mut self, now: Time, id: JobId, out: &mut Vec<Effect>) {
         let deadline = now + self.settings.aggregation_timeout;
         let (Some(runnable), Some(job)) = (self.active.get_mut(&id), self.ledger.jobs.get(&id)) else { return };
-        if job.status == JobStatus::Paused || !runnable.listed || runnable.storing.is_some() || !job.sparks.iter().all(|spark| spark.state.is_over()) {
+        let flies = self.flights.range(SparkId { job: id, number: 0 }..=SparkId { job: id, number: u32::MAX }).next().is_some();
+        let goes_on = flies || !runnable.ready.is_empty() || !runnable.waiting.is_empty();
+        if job.status == JobStatus::Paused || !runnable.listed || runnable.storing.is_some() || goes_on {
             return;
         }
         let (missing, all) =

@@ -152,6 +152,7 @@ impl Fleet {
         let (kept, lost): (Vec<_>, Vec<_>) =
             ours.into_iter().partition(|(spark, flight)| same_life || listed.contains(&Held { spark: *spark, attempt: flight.attempt }));
         node.held.extend(kept.iter().map(|(spark, flight)| Held { spark: *spark, attempt: flight.attempt }));
+        self.watch_from(now + self.settings.degraded_after);
         self.nodes.insert(id, node);
         for (spark, _) in &kept {
             self.flights.get_mut(spark).expect("it was just listed").deadline = now + self.settings.attempt_max(&self.ledger.jobs[&spark.job].spec);

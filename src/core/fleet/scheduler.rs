@@ -3,7 +3,7 @@
 //! Jobs are ordered by priority, with ageing; within a job the sparks go in their order. A node is given work while it
 //! has credit; the freest node is first.
 
-use alloc::vec::Vec;
+use alloc::{collections::BTreeSet, vec::Vec};
 
 use super::{Availability, Effect, Fact, Fleet, Flight, JobStatus, Node, Priority, Runnable};
 use crate::{
@@ -21,21 +21,24 @@ const DISPATCH_MAX: u32 = 4096;
 
 impl Fleet {
     pub(super) fn dispatch(&mut self, now: Time, out: &mut Vec<Effect>) {
+        if self.nodes.values().all(|node| node.credit(&self.settings) == 0) {
+            return;
+        }
+        let waiting = self.active.iter().filter(|(id, runnable)| !runnable.ready.is_empty() && self.may_run(**id));
+        let mut order: BTreeSet<(u64, Priority, JobId)> = waiting.map(|(id, runnable)| self.urgency(now, *id, runnable)).collect();
         for _ in 0..DISPATCH_MAX {
-            let Some((job, node)) = self.next_match(now) else { return };
+            let Some((.., job)) = order.pop_first() else { return };
+            // Nobody who takes nothing now takes anything later in this turn.
+            let Some(node) = self.freest_node(job) else { continue };
             let runnable = self.active.get_mut(&job).expect("it was just chosen");
             let number = runnable.ready.pop_first().expect("it was chosen for having one");
             runnable.waits_since = now;
             self.begin(now, SparkId { job, number }, node, out);
+            let runnable = &self.active[&job];
+            if !runnable.ready.is_empty() {
+                order.insert(self.urgency(now, job, runnable));
+            }
         }
-    }
-
-    /// The most urgent job that some node can take a spark of.
-    fn next_match(&self, now: Time) -> Option<(JobId, NodeId)> {
-        let runnable = self.active.iter().filter(|(id, runnable)| !runnable.ready.is_empty() && self.may_run(**id));
-        let mut order: Vec<(u64, Priority, JobId)> = runnable.map(|(id, runnable)| self.urgency(now, *id, runnable)).collect();
-        order.sort_unstable();
-        order.into_iter().find_map(|(.., job)| Some((job, self.freest_node(job)?)))
     }
 
     fn may_run(&self, job: JobId) -> bool {
@@ -64,6 +67,7 @@ impl Fleet {
         self.record(Fact::SparkStarted { spark, attempt, node }, out);
         let deadline = now + self.settings.attempt_max(&self.ledger.jobs[&spark.job].spec);
         self.flights.insert(spark, Flight { node, attempt, sent_at: now, deadline, files: 0, bytes: 0 });
+        self.watch_from(deadline);
         self.nodes.get_mut(&node).expect("it was just chosen").held.insert(Held { spark, attempt });
         let task = self.task(spark, attempt);
         self.send(node, ToAgent::ExecuteTask(task), out);
