@@ -4,10 +4,13 @@
 //! decoding it: a second run looks a path up by binary search and compares four numbers.
 //!
 //! ```text
-//! magic 8 | fingerprint 32 | listed at u64 | rows u32 | packs u32 | paths u32 | details u32 | overview u32 |
+//! magic 8 | fingerprint 32 | listed at u64 | rows u32 | packs u32 | paths u32 | details u32 | overview u32 | languages u32 |
 //! rows x (path end u32, detail end u32, kind u8, language u8, zero u16, entry u32, pack u32,
-//!         size u64, modified i64, changed i64, inode u64, content 32) | packs x 32 | paths | details | overview
+//!         size u64, modified i64, changed i64, inode u64, content 32) | packs x 32 | paths | details | overview |
+//! languages, each with '\n'
 //! ```
+//!
+//! A row's language is a number among the names at the end. The first version had no such names, and none of their bytes.
 
 use std::collections::HashSet;
 
@@ -24,8 +27,33 @@ use bitacora_core::{
 use fleet_agent::analysis::languages::LANGUAGES;
 use serde::{Deserialize, Serialize};
 
-const MAGIC: &[u8; 8] = b"BITMAN01";
-const HEAD_BYTES: usize = 8 + 32 + 8 + 5 * 4;
+const MAGIC: &[u8; 8] = b"BITMAN02";
+const HEAD_BYTES: usize = 8 + 32 + 8 + 6 * 4;
+const MAGIC_1: &[u8; 8] = b"BITMAN01";
+const HEAD_BYTES_1: usize = HEAD_BYTES - 4;
+/// What a language's number meant in the first version, for ever.
+const LANGUAGES_1: [&str; 20] = [
+    "bash",
+    "c",
+    "c-sharp",
+    "cpp",
+    "css",
+    "go",
+    "html",
+    "java",
+    "javascript",
+    "json",
+    "kotlin",
+    "lua",
+    "php",
+    "python",
+    "ruby",
+    "rust",
+    "scala",
+    "tsx",
+    "typescript",
+    "yaml",
+];
 const ROW_BYTES: usize = 4 + 4 + 4 + 4 + 4 + 8 * 4 + 32;
 /// Rankings in the overview.
 const WORST_MAX: usize = 20;
@@ -67,6 +95,7 @@ pub struct ManifestWriter {
     last_pack: (Digest, u32),
     paths: Vec<u8>,
     details: Vec<u8>,
+    languages: Vec<&'static str>,
     overview: Overview,
 }
 
@@ -89,6 +118,7 @@ impl ManifestWriter {
             last_pack: (Digest::default(), u32::MAX),
             paths: Vec::new(),
             details: Vec::new(),
+            languages: Vec::new(),
             overview: Overview { other_by_name: other, ..Overview::default() },
         }
     }
@@ -98,8 +128,7 @@ impl ManifestWriter {
         let (kind, language, content, record) = match result {
             FileResult::Analysed { content, language, record, summary } => {
                 write_detail(&mut self.details, summary);
-                let number = LANGUAGES.iter().position(|known| known.name == language).map_or(NO_LANGUAGE, |number| number as u8);
-                (Kind::Analysed, number, *content, Some(*record))
+                (Kind::Analysed, self.language(language), *content, Some(*record))
             }
             FileResult::Skipped(reason) => {
                 write_detail(&mut self.details, reason);
@@ -138,14 +167,25 @@ impl ManifestWriter {
         self.last_pack.1
     }
 
+    /// A node may say what it likes: only names that this program knows are kept.
+    fn language(&mut self, name: &str) -> u8 {
+        let number = self.languages.iter().position(|known| *known == name).or_else(|| {
+            let known = LANGUAGES.iter().find(|language| language.name == name)?;
+            self.languages.push(known.name);
+            Some(self.languages.len() - 1)
+        });
+        number.map_or(NO_LANGUAGE, |number| number as u8)
+    }
+
     pub fn finish(mut self) -> (Vec<u8>, Totals) {
         self.overview.rank();
+        let languages: String = self.languages.iter().flat_map(|name| [name, "\n"]).collect();
         let overview = rmp_serde::to_vec(&self.overview).expect("an overview in memory can be written to memory");
         let mut bytes = Vec::with_capacity(HEAD_BYTES + self.rows.len() + self.packs.len() * 32 + self.paths.len() + self.details.len() + overview.len());
         bytes.extend_from_slice(MAGIC);
         bytes.extend_from_slice(&self.fingerprint.0);
         bytes.extend_from_slice(&self.listed_at.0.to_le_bytes());
-        for number in [self.count as usize, self.packs.len(), self.paths.len(), self.details.len(), overview.len()] {
+        for number in [self.count as usize, self.packs.len(), self.paths.len(), self.details.len(), overview.len(), languages.len()] {
             bytes.extend_from_slice(&(number as u32).to_le_bytes());
         }
         bytes.append(&mut self.rows);
@@ -153,6 +193,7 @@ impl ManifestWriter {
         bytes.append(&mut self.paths);
         bytes.append(&mut self.details);
         bytes.extend_from_slice(&overview);
+        bytes.extend_from_slice(languages.as_bytes());
         (bytes, self.overview.totals)
     }
 }
@@ -209,10 +250,13 @@ impl Overview {
 pub struct Manifest {
     bytes: Vec<u8>,
     rows: u32,
+    rows_at: usize,
     packs_at: usize,
     paths_at: usize,
     details_at: usize,
     overview_at: usize,
+    overview_end: usize,
+    languages: Vec<String>,
 }
 
 /// One file of a result.
@@ -225,18 +269,24 @@ pub struct Row<'m> {
 impl Manifest {
     pub fn open(bytes: Vec<u8>) -> Result<Manifest, ManifestError> {
         let number = |place: usize| read_u32(&bytes, 48 + 4 * place).ok_or(ManifestError("its head is cut"));
-        if !bytes.starts_with(MAGIC) {
+        let first = bytes.starts_with(MAGIC_1);
+        if !first && !bytes.starts_with(MAGIC) {
             return Err(ManifestError("it does not begin like one"));
         }
         let rows = number(0)?;
-        let packs_at = HEAD_BYTES + rows as usize * ROW_BYTES;
+        let rows_at = if first { HEAD_BYTES_1 } else { HEAD_BYTES };
+        let packs_at = rows_at + rows as usize * ROW_BYTES;
         let paths_at = packs_at + number(1)? as usize * 32;
         let details_at = paths_at + number(2)? as usize;
         let overview_at = details_at + number(3)? as usize;
-        if overview_at + number(4)? as usize != bytes.len() {
+        let overview_end = overview_at + number(4)? as usize;
+        if overview_end + if first { 0 } else { number(5)? as usize } != bytes.len() {
             return Err(ManifestError("its length does not fit its head"));
         }
-        Ok(Manifest { rows, packs_at, paths_at, details_at, overview_at, bytes })
+        let names = || std::str::from_utf8(&bytes[overview_end..]).map(|names| names.lines().map(str::to_owned).collect());
+        let languages = if first { Ok(LANGUAGES_1.map(str::to_owned).to_vec()) } else { names() };
+        let languages = languages.map_err(|_| ManifestError("its languages have no names"))?;
+        Ok(Manifest { rows, rows_at, packs_at, paths_at, details_at, overview_at, overview_end, languages, bytes })
     }
 
     pub fn fingerprint(&self) -> Digest {
@@ -248,7 +298,7 @@ impl Manifest {
     }
 
     pub fn overview(&self) -> Result<Overview, ManifestError> {
-        rmp_serde::from_slice(&self.bytes[self.overview_at..]).map_err(|_| ManifestError("its overview cannot be read"))
+        rmp_serde::from_slice(&self.bytes[self.overview_at..self.overview_end]).map_err(|_| ManifestError("its overview cannot be read"))
     }
 
     /// The overview of a part of the files. What is of no known language is not counted: its rows do not exist.
@@ -333,8 +383,8 @@ impl<'m> Row<'m> {
         FileStat { size: number(0), modified_ns: number(1) as i64, changed_ns: number(2) as i64, inode: number(3) }
     }
 
-    pub fn language(&self) -> &'static str {
-        LANGUAGES.get(usize::from(self.bytes()[9])).map_or("", |language| language.name)
+    pub fn language(&self) -> &'m str {
+        self.manifest.languages.get(usize::from(self.bytes()[9])).map_or("", String::as_str)
     }
 
     /// The hash of the file's bytes; zero where it was not analysed.
@@ -387,7 +437,7 @@ impl<'m> Row<'m> {
     }
 
     fn bytes(&self) -> &'m [u8] {
-        let at = HEAD_BYTES + self.number as usize * ROW_BYTES;
+        let at = self.manifest.rows_at + self.number as usize * ROW_BYTES;
         &self.manifest.bytes[at..at + ROW_BYTES]
     }
 }
@@ -427,18 +477,47 @@ mod tests {
         assert_eq!((overview.totals.files, overview.totals.skipped, overview.totals.failed, overview.other_by_name), (1, 1, 1, 2));
     }
 
+    /// As the first version wrote it: no names, and the number of the compiled table.
+    fn sample_1() -> Vec<u8> {
+        let mut bytes = sample();
+        bytes[..8].copy_from_slice(MAGIC_1);
+        let names = read_u32(&bytes, HEAD_BYTES_1).unwrap() as usize;
+        bytes.truncate(bytes.len() - names);
+        bytes.drain(HEAD_BYTES_1..HEAD_BYTES);
+        bytes[HEAD_BYTES_1 + 9] = 1;
+        bytes
+    }
+
+    #[test]
+    fn the_first_version_is_read_for_ever() {
+        let (first, second) = (Manifest::open(sample_1()).unwrap(), Manifest::open(sample()).unwrap());
+        assert_eq!((first.row(0).unwrap().language(), second.row(0).unwrap().language()), ("c", "c"));
+        assert!(first.rows().zip(second.rows()).all(|(a, b)| a.result().unwrap() == b.result().unwrap()));
+        assert_eq!(first.overview().unwrap(), second.overview().unwrap());
+    }
+
+    #[test]
+    fn a_language_is_kept_by_its_name() {
+        let mut bytes = sample();
+        let end = bytes.len();
+        assert_eq!(&bytes[end - 2..], b"c\n");
+        bytes[end - 2] = b'd';
+        assert_eq!(Manifest::open(bytes).unwrap().row(0).unwrap().language(), "d", "whatever number this program gives to it");
+    }
+
     #[test]
     fn damage_is_an_error_and_never_a_panic() {
-        let whole = sample();
-        for length in 0..whole.len() {
-            assert!(Manifest::open(whole[..length].to_vec()).is_err());
-        }
-        for place in 0..whole.len() {
-            let mut damaged = whole.clone();
-            damaged[place] ^= 0x55;
-            if let Ok(manifest) = Manifest::open(damaged) {
-                manifest.rows().for_each(|row| drop((row.path(), row.result(), row.record())));
-                let _ = manifest.overview();
+        for whole in [sample(), sample_1()] {
+            for length in 0..whole.len() {
+                assert!(Manifest::open(whole[..length].to_vec()).is_err());
+            }
+            for place in 0..whole.len() {
+                let mut damaged = whole.clone();
+                damaged[place] ^= 0x55;
+                if let Ok(manifest) = Manifest::open(damaged) {
+                    manifest.rows().for_each(|row| drop((row.path(), row.result(), row.record(), row.language())));
+                    let _ = manifest.overview();
+                }
             }
         }
     }
