@@ -45,7 +45,7 @@ fn replay(mut ledger: Ledger, facts: impl Iterator<Item = Result<Fact, JournalEr
 mod tests {
     use bitacora_core::{
         aggregate::Totals,
-        fleet::{JobSpec, JobType, ListedFile, Partitioning, Priority, ResultSummary},
+        fleet::{JobFailure, JobSpec, JobType, ListedFile, Partitioning, Priority, ResultSummary},
         ids::{Attempt, Digest, Epoch, JobId, NodeId, ProjectId, SparkId},
         paths::RelativePath,
         time::{Span, Time},
@@ -95,7 +95,7 @@ mod tests {
             Fact::JobPrioritised { job, priority: Priority::High },
             Fact::JobCancelled { job, at: Time(4) },
             Fact::JobRetried { job, at: Time(5) },
-            Fact::JobFailed { job, reason: "x".into(), at: Time(6) },
+            Fact::JobFailed { job, reason: "x".into(), failure: JobFailure::Other, at: Time(6) },
             Fact::JobRetried { job, at: Time(7) },
             Fact::JobCompleted { job, result: ResultSummary { job, at: Time(8), manifest: Digest([4; 32]), totals: Totals::default() }, history_max: 5 },
             Fact::ProjectRemoved { project },

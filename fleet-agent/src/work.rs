@@ -145,6 +145,10 @@ impl<'a> Worker<'a> {
             return Ok(FileResult::Skipped(reason));
         }
         let content = blobs::digest(&self.buffer);
+        // Read off this disk, and not what the master listed any more.
+        if file.content.is_some_and(|listed| listed != content) {
+            return Ok(FileResult::Failed(FailReason::Changing));
+        }
         if let Some((record, summary)) = self.find(task, content, language) {
             *cached += 1;
             return Ok(analysed(content, language, record, summary));

@@ -14,7 +14,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use bitacora_core::{
-    fleet::{JobSpec, JobStatus, JobType, Ledger, Notice, Partitioning, Priority, Settings, Submission, TIMED_OUT},
+    fleet::{JobFailure, JobSpec, JobStatus, JobType, Ledger, Notice, Partitioning, Priority, Settings, Submission},
     ids::{Digest, JobId, ProjectId},
     time::Span,
     wire::task::FileLimits,
@@ -369,7 +369,7 @@ impl Analyze {
         if over.status != JobStatus::Completed {
             let reason = if over.reason.is_empty() { String::new() } else { format!(": {}", over.reason) };
             context.streams.note(&format!("job {job} is {}{reason}; `bitacora job explain {job}` says more", over.status.name()));
-            return Ok(if over.reason == TIMED_OUT { Exit::TimedOut } else { Exit::Failure });
+            return Ok(if over.failure == JobFailure::TimedOut { Exit::TimedOut } else { Exit::Failure });
         }
         let project =
             over.spec.project.and_then(|project| ledger.projects.get(&project)).context("the project was removed before its report could be written")?;

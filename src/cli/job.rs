@@ -156,7 +156,7 @@ fn show(context: &Context, id: JobId, output: Option<Format>) -> anyhow::Result<
         headline(&mut out, &seen(job.view(id), context.data.is_served()))?;
         out.close()?;
     }
-    let sparks = (0..).zip(&job.sparks).map(|(number, spark)| SparkItem::of(&ledger, SparkId { job: id, number }, spark));
+    let sparks = (0..).zip(&job.sparks).filter_map(|(number, spark)| SparkItem::of(&ledger, SparkId { job: id, number }, spark));
     spark::write(context, Some(format), &sparks.collect::<Vec<_>>())
 }
 

@@ -121,18 +121,19 @@ pub(super) struct SparkItem {
 }
 
 impl SparkItem {
-    pub(super) fn of(ledger: &Ledger, id: SparkId, spark: &Spark) -> SparkItem {
+    /// A spark that was split is none any more: its halves stand for it.
+    pub(super) fn of(ledger: &Ledger, id: SparkId, spark: &Spark) -> Option<SparkItem> {
         let command = ledger.jobs[&id.job].spec.command.as_ref();
         let named = |node: &NodeId| ledger.nodes.get(node).map_or_else(|| node.to_string(), |node| node.name.clone());
         let ended = spark.command_end();
-        SparkItem {
+        Some(SparkItem {
             id: id.to_string(),
-            status: spark.status(),
+            status: spark.status()?,
             command: command.map(|command| shown(&command.line)),
             files: spark.files.len(),
             node: match &spark.state {
                 SparkState::Running { node, .. } => Some(named(node)),
-                SparkState::Queued { .. } | SparkState::Completed | SparkState::Failed(_) | SparkState::Split => None,
+                SparkState::Queued { .. } | SparkState::Completed | SparkState::Quarantined | SparkState::Failed(_) | SparkState::Split => None,
             },
             attempts: spark.attempts,
             failures: spark.failures,
@@ -140,7 +141,7 @@ impl SparkItem {
             ended: ended.map(|ended| ended.status.to_string()),
             output_bytes: ended.map(|ended| ended.log_bytes),
             dropped_bytes: ended.map(|ended| ended.dropped_bytes),
-        }
+        })
     }
 }
 
@@ -236,7 +237,7 @@ fn list(context: &Context, job: Option<&str>, output: Option<Format>) -> anyhow:
     let is_meant = |id: JobId, over: bool| wanted.map_or(!over, |wanted| wanted == id);
     let jobs = ledger.jobs.iter().filter(|(id, job)| is_meant(**id, job.status.is_over()));
     let sparks = jobs.flat_map(|(id, job)| (0..).zip(&job.sparks).map(|(number, spark)| (SparkId { job: *id, number }, spark)));
-    let items: Vec<SparkItem> = sparks.map(|(id, spark)| SparkItem::of(&ledger, id, spark)).collect();
+    let items: Vec<SparkItem> = sparks.filter_map(|(id, spark)| SparkItem::of(&ledger, id, spark)).collect();
     write(context, output, &items)
 }
 
@@ -247,7 +248,7 @@ fn show(context: &Context, id: SparkId, output: Option<Format>) -> anyhow::Resul
     if let (SparkState::Failed(error), true) = (&spark.state, context.streams.stdout_is_terminal) {
         context.streams.note(&error.describe());
     }
-    write(context, output, &[item])
+    write(context, output, item.as_slice())
 }
 
 fn unknown(context: &Context, id: SparkId) -> Exit {

@@ -27,9 +27,9 @@ pub use dependencies::AFTER_MAX;
 pub use effect::{Effect, Notice};
 pub use event::{Event, JobCommand, NodeCommand, Refusal, Submission};
 pub use fact::Fact;
-pub use jobs::TIMED_OUT;
 pub use ledger::{
-    Availability, Awaited, CommandSpec, Job, JobSpec, JobStatus, JobType, Ledger, ListedFile, PairedNode, Priority, Project, ResultSummary, Spark, SparkState,
+    Availability, Awaited, CommandSpec, Job, JobFailure, JobSpec, JobStatus, JobType, Ledger, ListedFile, PairedNode, Priority, Project, ResultSummary, Spark,
+    SparkState,
 };
 pub use membership::{Health, Node};
 pub use partition::Partitioning;
@@ -287,7 +287,7 @@ impl Fleet {
                         self.quiet_until = self.quiet_until.min(deadline);
                         self.flights.insert(SparkId { job: id, number }, Flight { node, attempt, sent_at: now, deadline, files: 0, bytes: 0 });
                     }
-                    SparkState::Completed | SparkState::Failed(_) | SparkState::Split => {}
+                    SparkState::Completed | SparkState::Failed(_) | SparkState::Split | SparkState::Quarantined => {}
                 }
             }
             self.active.insert(id, runnable);

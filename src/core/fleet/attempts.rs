@@ -1,6 +1,6 @@
 //! Reactions to what becomes of an attempt: finished, failed, overdue, lost.
 
-use alloc::{format, vec::Vec};
+use alloc::{format, string::String, vec::Vec};
 
 use super::{Effect, Fact, Fleet, Flight, Notice, SparkState};
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
     wire::{
         ToAgent,
         message::{Held, Output, Progress},
-        task::{AttemptError, SparkOutput},
+        task::{AttemptError, FileResult, SparkOutput},
     },
 };
 
@@ -148,9 +148,10 @@ impl Fleet {
         self.flights.get(&held.spark).is_some_and(|flight| flight.node == node && flight.attempt == held.attempt)
     }
 
-    /// An answer names exactly the files that were asked for.
-    fn fits(&self, id: SparkId, output: &SparkOutput) -> Result<(), alloc::string::String> {
-        let spark = self.ledger.spark(id).expect("what is in flight exists");
+    /// An answer names exactly the files that were asked for, with the contents that were listed.
+    fn fits(&self, id: SparkId, output: &SparkOutput) -> Result<(), String> {
+        let job = &self.ledger.jobs[&id.job];
+        let spark = &job.sparks[id.number as usize];
         debug_assert!(matches!(spark.state, SparkState::Running { .. }), "what is in flight is running");
         let runs_command = self.ledger.jobs[&id.job].spec.command.is_some();
         if output.ended.is_some() != runs_command {
@@ -159,8 +160,17 @@ impl Fleet {
         if output.files.len() != spark.files.len() {
             return Err(format!("{} files where {} were asked for", output.files.len(), spark.files.len()));
         }
-        let stranger = output.files.iter().zip(&spark.files).find(|(outcome, asked)| outcome.index != **asked);
-        stranger.map_or(Ok(()), |(outcome, asked)| Err(format!("file {} where {asked} was asked for", outcome.index)))
+        for (outcome, &asked) in output.files.iter().zip(&spark.files) {
+            if outcome.index != asked {
+                return Err(format!("file {} where {asked} was asked for", outcome.index));
+            }
+            if let (FileResult::Analysed { content, .. }, Some(listed)) = (&outcome.result, job.files[asked as usize].content)
+                && *content != listed
+            {
+                return Err(format!("another content of file {asked} than was listed"));
+            }
+        }
+        Ok(())
     }
 
     /// Exponential, with a jitter of up to a half that depends on the seed, the spark and the failure alone.

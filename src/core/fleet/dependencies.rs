@@ -3,7 +3,7 @@
 
 use alloc::{format, vec::Vec};
 
-use super::{Awaited, Effect, Fact, Fleet, Job, JobSpec, JobStatus, SparkState};
+use super::{Awaited, Effect, Fact, Fleet, Job, JobFailure, JobSpec, JobStatus, SparkState};
 use crate::{ids::JobId, time::Time};
 
 /// Things that one job may wait for.
@@ -43,7 +43,7 @@ impl Fleet {
                 return;
             }
             for (job, awaited) in orphans {
-                self.fail(now, job, format!("it waits for {awaited}, which did not succeed"), out);
+                self.fail(now, job, JobFailure::Other, format!("it waits for {awaited}, which did not succeed"), out);
             }
         }
     }
@@ -73,7 +73,7 @@ fn of_job(job: &Job) -> Standing {
 
 fn of_spark(job: &Job, state: &SparkState) -> Standing {
     match state {
-        SparkState::Completed => Standing::Succeeded,
+        SparkState::Completed | SparkState::Quarantined => Standing::Succeeded,
         SparkState::Failed(_) => Standing::Lost,
         SparkState::Queued { .. } | SparkState::Running { .. } => Standing::Open,
         // Its halves have names that nobody could know; they are done when their job is.
@@ -233,7 +233,7 @@ mod tests {
         let job = *fleet.ledger().jobs.keys().next().unwrap();
         let spark = SparkId { job, number: 0 };
         end(&mut fleet, spark, 1);
-        assert_eq!(fleet.ledger().spark(spark).unwrap().status(), "retrying");
+        assert_eq!(fleet.ledger().spark(spark).unwrap().status(), Some("retrying"));
         let mut out = Vec::new();
         fleet.handle(NOW + Span::from_secs(10), Event::Woken, &mut out);
         assert_eq!(begun(&out), [spark]);

@@ -4,7 +4,7 @@ use alloc::{string::String, vec::Vec};
 
 use serde::{Deserialize, Serialize};
 
-use super::ledger::{Availability, JobSpec, ListedFile, Priority, ResultSummary};
+use super::ledger::{Availability, JobFailure, JobSpec, ListedFile, Priority, ResultSummary};
 use crate::{
     ids::{Attempt, Epoch, JobId, NodeId, ProjectId, SparkId},
     time::Time,
@@ -114,6 +114,9 @@ pub enum Fact {
     JobFailed {
         job: JobId,
         reason: String,
+        /// Facts of before it was said are of jobs that are over and were reported.
+        #[serde(default)]
+        failure: JobFailure,
         at: Time,
     },
 }

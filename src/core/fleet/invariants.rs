@@ -46,12 +46,12 @@ impl Fleet {
     }
 }
 
-/// Every file belongs to one spark that is not split, and has an outcome exactly when that spark is completed.
+/// Every file belongs to one spark that is not split, and has an outcome exactly when that spark is completed or quarantined.
 fn check_conservation(id: JobId, job: &Job) {
     let mut owners = vec![0_u32; job.files.len()];
     let mut expected = 0;
     for spark in &job.sparks {
-        let completed = spark.state == SparkState::Completed;
+        let completed = spark.state.has_outcomes();
         for &file in &spark.files {
             owners[file as usize] += 1;
             expected += usize::from(completed);

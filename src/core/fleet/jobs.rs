@@ -3,8 +3,8 @@
 use alloc::{string::String, vec::Vec};
 
 use super::{
-    AFTER_MAX, Effect, Fact, Fleet, JobCommand, JobSpec, JobStatus, ListedFile, Listings, Notice, Priority, Refusal, ResultSummary, Runnable, SparkState,
-    Storing, Submission, partition,
+    AFTER_MAX, Effect, Fact, Fleet, JobCommand, JobFailure, JobSpec, JobStatus, ListedFile, Listings, Notice, Priority, Refusal, ResultSummary, Runnable,
+    SparkState, Storing, Submission, partition,
 };
 use crate::{
     ids::{JobId, ProjectId, SparkId},
@@ -107,7 +107,7 @@ impl Fleet {
 
     fn resume_submitted(&mut self, now: Time, job: JobId, priority: Priority, out: &mut Vec<Effect>) {
         let entry = &self.ledger.jobs[&job];
-        let sparks_finished = entry.sparks.iter().filter(|spark| spark.state == SparkState::Completed).count() as u32;
+        let sparks_finished = entry.sparks.iter().filter(|spark| spark.state.has_outcomes()).count() as u32;
         let (paused, prioritised) = (entry.status == JobStatus::Paused, entry.spec.priority != priority);
         if paused {
             self.record(Fact::JobResumed { job }, out);
@@ -171,7 +171,7 @@ impl Fleet {
 
     pub(super) fn on_tree_not_listed(&mut self, now: Time, job: JobId, error: String, out: &mut Vec<Effect>) {
         if self.active.get(&job).is_some_and(|runnable| !runnable.listed) {
-            self.fail(now, job, alloc::format!("its tree could not be listed again: {error}"), out);
+            self.fail(now, job, JobFailure::Other, alloc::format!("its tree could not be listed again: {error}"), out);
         }
     }
 
@@ -265,7 +265,7 @@ impl Fleet {
         }
         if missing * 2 > all || !has_result {
             let reason = alloc::format!("{missing} of {all} sparks failed, the first with: {}", first_failure(job));
-            return self.fail(now, id, reason, out);
+            return self.fail(now, id, JobFailure::Other, reason, out);
         }
         self.rounds += 1;
         runnable.storing = Some(Storing { round: self.rounds, until: deadline });
@@ -288,12 +288,12 @@ impl Fleet {
 
     pub(super) fn on_result_not_stored(&mut self, now: Time, job: JobId, round: u64, error: String, out: &mut Vec<Effect>) {
         if self.is_storing(job, round) {
-            self.fail(now, job, alloc::format!("the result could not be stored: {error}"), out);
+            self.fail(now, job, JobFailure::Other, alloc::format!("the result could not be stored: {error}"), out);
         }
     }
 
-    pub(super) fn fail(&mut self, now: Time, job: JobId, reason: String, out: &mut Vec<Effect>) {
-        self.record(Fact::JobFailed { job, reason, at: now }, out);
+    pub(super) fn fail(&mut self, now: Time, job: JobId, failure: JobFailure, reason: String, out: &mut Vec<Effect>) {
+        self.record(Fact::JobFailed { job, reason, failure, at: now }, out);
         self.let_go(job, out);
         out.push(Effect::Publish(Notice::JobOver(job)));
     }
@@ -308,9 +308,9 @@ impl Fleet {
                 runnable.ready.insert(entry.1);
             }
             if runnable.storing.is_some_and(|storing| storing.until <= now) {
-                self.fail(now, job, "storing the result took too long".into(), out);
+                self.fail(now, job, JobFailure::Other, "storing the result took too long".into(), out);
             } else if self.job_timeout(job).is_some_and(|until| until <= now) {
-                self.fail(now, job, TIMED_OUT.into(), out);
+                self.fail(now, job, JobFailure::TimedOut, "the job ran into its time-out".into(), out);
             }
         }
     }
@@ -325,9 +325,6 @@ impl Fleet {
         Some(runnable.runs_since? + (Span(self.ledger.jobs[&id].spec.timeout?.0.saturating_sub(runnable.ran.0))))
     }
 }
-
-/// The reason of a job that ran into its time-out.
-pub const TIMED_OUT: &str = "the job ran into its time-out";
 
 fn refuse(refusal: Refusal, out: &mut Vec<Effect>) {
     out.push(Effect::Publish(Notice::Refused(refusal)));

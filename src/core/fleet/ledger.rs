@@ -250,8 +250,11 @@ pub struct Job {
     pub status: JobStatus,
     pub accepted_at: Time,
     pub over_at: Option<Time>,
-    /// Why it failed; empty otherwise.
+    /// Why it failed, for people; empty otherwise.
     pub reason: String,
+    /// Why it failed, where somebody must know without reading.
+    #[serde(default)]
+    pub failure: JobFailure,
     /// Given back once the job is completed, or over and followed by another one for the same.
     pub files: Vec<ListedFile>,
     /// How many they were, and their bytes; these stay.
@@ -261,6 +264,17 @@ pub struct Job {
     pub bytes_total: u64,
     pub sparks: Vec<Spark>,
     pub aggregate: Aggregate,
+}
+
+/// What ended a job that failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum JobFailure {
+    /// What the reason says.
+    #[default]
+    Other,
+    /// Its own time-out.
+    TimedOut,
 }
 
 /// Where a job stands.
@@ -322,11 +336,18 @@ pub enum SparkState {
     Failed(AttemptError),
     /// Two other sparks took its place.
     Split,
+    /// Its one file is left alone, and has an outcome that says so.
+    Quarantined,
 }
 
 impl SparkState {
     pub const fn is_over(&self) -> bool {
-        matches!(self, SparkState::Completed | SparkState::Failed(_) | SparkState::Split)
+        matches!(self, SparkState::Completed | SparkState::Failed(_) | SparkState::Split | SparkState::Quarantined)
+    }
+
+    /// Does every file of it have an outcome?
+    pub const fn has_outcomes(&self) -> bool {
+        matches!(self, SparkState::Completed | SparkState::Quarantined)
     }
 }
 
@@ -343,17 +364,18 @@ impl Spark {
         }
     }
 
-    /// The word of the closed list for this state.
-    pub fn status(&self) -> &'static str {
-        match self.state {
+    /// The word of the closed list for this state; `None` for a split one, whose halves stand for it.
+    pub fn status(&self) -> Option<&'static str> {
+        Some(match self.state {
             SparkState::Queued { .. } if self.failures > 0 => "retrying",
             SparkState::Queued { .. } => "queued",
             SparkState::Running { .. } => "running",
             SparkState::Completed => "completed",
             SparkState::Failed(AttemptError::Cancelled) => "cancelled",
             SparkState::Failed(_) => "failed",
-            SparkState::Split => "quarantined",
-        }
+            SparkState::Quarantined => "quarantined",
+            SparkState::Split => return None,
+        })
     }
 }
 
@@ -421,9 +443,10 @@ impl Ledger {
             Fact::JobRetried { job, at } => self.job_mut(*job).begin_again(*at),
             Fact::JobDone { job, at } => self.job_mut(*job).end(JobStatus::Completed, *at),
             Fact::JobCompleted { job, result, history_max } => self.apply_completed(*job, result, *history_max),
-            Fact::JobFailed { job, reason, at } => {
+            Fact::JobFailed { job, reason, failure, at } => {
                 let job = self.job_mut(*job);
                 job.reason.clone_from(reason);
+                job.failure = *failure;
                 job.end(JobStatus::Failed, *at);
             }
         }
@@ -438,6 +461,7 @@ impl Ledger {
             accepted_at: at,
             over_at: None,
             reason: String::new(),
+            failure: JobFailure::Other,
             files: files.to_vec(),
             files_total: files.len() as u32,
             bytes_total: files.iter().map(|file| file.size).sum(),
@@ -472,7 +496,7 @@ impl Ledger {
 
     fn apply_quarantined(&mut self, id: SparkId) {
         let spark = self.spark_mut(id);
-        spark.state = SparkState::Completed;
+        spark.state = SparkState::Quarantined;
         let index = spark.files[0];
         let outcome = FileOutcome { index, stat: None, result: FileResult::Failed(FailReason::Quarantined) };
         self.job_mut(id.job).aggregate.absorb(outcome);
@@ -520,16 +544,17 @@ impl Job {
         self.sparks.iter_mut().for_each(|spark| spark.files = Vec::new());
     }
 
-    /// Bytes of the files of completed sparks.
+    /// Bytes of the files that have an outcome.
     pub fn bytes_done(&self) -> u64 {
         let bytes_of = |spark: &Spark| spark.files.iter().map(|&file| self.files.get(file as usize).map_or(0, |file| file.size)).sum::<u64>();
-        self.sparks.iter().filter(|spark| spark.state == SparkState::Completed).map(bytes_of).sum()
+        self.sparks.iter().filter(|spark| spark.state.has_outcomes()).map(bytes_of).sum()
     }
 
     fn begin_again(&mut self, at: Time) {
         self.status = JobStatus::Queued;
         self.over_at = None;
         self.reason.clear();
+        self.failure = JobFailure::Other;
         self.accepted_at = at;
         for spark in self.sparks.iter_mut().filter(|spark| matches!(spark.state, SparkState::Failed(_))) {
             spark.state = SparkState::Queued { not_before: at };

@@ -227,11 +227,15 @@ mod tests {
 
     use super::*;
     use crate::{
-        fleet::{Event, Fact, JobCommand, JobSpec, JobStatus, JobType, ListedFile, Partitioning, Pending, Priority, SparkState, Submission},
+        fleet::{Event, Fact, JobCommand, JobFailure, JobSpec, JobStatus, JobType, ListedFile, Partitioning, Pending, Priority, SparkState, Submission},
         ids::{Attempt, JobId, ProjectId},
         paths::RelativePath,
         time::Span,
-        wire::{FromAgent, task::FileLimits},
+        wire::{
+            FromAgent,
+            record::FileSummary,
+            task::{AttemptError, FileLimits, FileOutcome, FileResult, RecordRef, SparkOutput},
+        },
     };
 
     const NOW: Time = Time(1_000_000);
@@ -305,8 +309,10 @@ mod tests {
         let (mut fleet, spark) = busy(Some(Span::from_secs(2)));
         let later = NOW + Span::from_secs(2);
         handle(&mut fleet, later, Event::Woken);
-        assert_eq!(fleet.ledger().jobs[&spark.job].status, JobStatus::Failed);
+        let job = &fleet.ledger().jobs[&spark.job];
+        assert_eq!((job.status, job.failure), (JobStatus::Failed, JobFailure::TimedOut));
         handle(&mut fleet, later, Event::JobCommanded { job: spark.job, command: JobCommand::Retry });
+        assert_eq!(fleet.ledger().jobs[&spark.job].failure, JobFailure::Other, "it has not failed this time");
         assert_eq!(fleet.ledger().spark(spark).unwrap().state, SparkState::Running { attempt: Attempt(2), node: NODE });
     }
 
@@ -369,6 +375,39 @@ mod tests {
         assert_eq!(fleet.ledger().spark(spark).unwrap().state, running);
         handle(&mut fleet, NOW, hello(vec![Held { spark, attempt: Attempt(1) }]));
         assert_eq!(fleet.ledger().spark(spark).unwrap().state, running, "it came back with it");
+    }
+
+    #[test]
+    fn an_answer_about_another_content_is_refused() {
+        let (fleet, spark) = busy(None);
+        let mut ledger = fleet.ledger().clone();
+        ledger.jobs.get_mut(&spark.job).unwrap().files[0].content = Some(Digest([1; 32]));
+        let answer = |content| {
+            let mut fleet = Fleet::recover(Settings::default(), ledger.clone(), NOW, &mut Vec::new());
+            handle(&mut fleet, NOW, hello(vec![Held { spark, attempt: Attempt(1) }]));
+            let record = RecordRef { pack: Digest([3; 32]), entry: 0 };
+            let result = FileResult::Analysed { content: Digest(content), language: "c".into(), record, summary: FileSummary::default() };
+            let output = SparkOutput { files: vec![FileOutcome { index: 0, stat: None, result }], ..SparkOutput::default() };
+            let out = handle(&mut fleet, NOW, says(FromAgent::Finished { spark, attempt: Attempt(1), output }));
+            let refused = |effect: &Effect| matches!(effect, Effect::Record(Fact::AttemptFailed { error: AttemptError::Invalid(_), counts: true, .. }));
+            (out.iter().any(refused), fleet.ledger().spark(spark).unwrap().state == SparkState::Completed)
+        };
+        assert_eq!(answer([1; 32]), (false, true));
+        assert_eq!(answer([2; 32]), (true, false));
+    }
+
+    #[test]
+    fn a_split_spark_is_its_halves_and_a_quarantined_one_says_so() {
+        let (fleet, spark) = busy(None);
+        let mut ledger = fleet.ledger().clone();
+        ledger.apply(&Fact::FileQuarantined { spark });
+        assert_eq!(ledger.spark(spark).unwrap().status(), Some("quarantined"));
+        assert_eq!(ledger.jobs[&spark.job].view(spark.job).sparks_done, 1);
+        let (fleet, spark) = busy(None);
+        let mut ledger = fleet.ledger().clone();
+        ledger.apply(&Fact::SparkSplit { spark });
+        assert_eq!(ledger.spark(spark).unwrap().status(), None);
+        assert_eq!(ledger.jobs[&spark.job].partitions().count(), 2);
     }
 
     #[test]

@@ -181,7 +181,7 @@ impl Fleet {
 impl Job {
     /// What the ledger alone knows: nothing of attempts in flight.
     pub fn view(&self, id: JobId) -> JobView {
-        let done = self.sparks.iter().filter(|spark| spark.state == SparkState::Completed);
+        let done = self.sparks.iter().filter(|spark| spark.state.has_outcomes());
         JobView {
             id,
             spec: self.spec.clone(),

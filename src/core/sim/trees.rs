@@ -33,7 +33,7 @@ impl Tree {
         let listing = digest(&[root, &version.to_le_bytes()]);
         let mut dice = Dice::new(u64::from_le_bytes(listing.0[..8].try_into().expect("a digest is longer than that")));
         let deadly = [dice.below(u64::from(count)), dice.below(u64::from(count))];
-        let files = (0..count).map(|number| file(version, number, deadly.contains(&u64::from(number)), &mut dice)).collect();
+        let files = (0..count).map(|number| file(root, version, number, deadly.contains(&u64::from(number)), &mut dice)).collect();
         Tree { root: root.to_vec(), listing, files }
     }
 
@@ -45,11 +45,13 @@ impl Tree {
     }
 }
 
-fn file(version: u32, number: u32, deadly: bool, dice: &mut Dice) -> ListedFile {
+fn file(root: &[u8], version: u32, number: u32, deadly: bool, dice: &mut Dice) -> ListedFile {
     let end = if deadly { ".deadly" } else { "" };
     let path = RelativePath::new(format!("v{version}/d{}/f{number}.c{end}", number % 5).into()).expect("it is relative and has no odd part");
     let language = if number.is_multiple_of(3) { "c" } else { "go" }.into();
-    ListedFile { path, size: 10_000 + dice.below(250_000), language, complexity: dice.below(40) as u32, cluster: dice.below(4) as u32, content: None }
+    // As for a master that serves, and as for one command; the first refuses most of what is planted in the second.
+    let content = version.is_multiple_of(2).then(|| content(root, &path));
+    ListedFile { path, size: 10_000 + dice.below(250_000), language, complexity: dice.below(40) as u32, cluster: dice.below(4) as u32, content }
 }
 
 pub(super) fn is_deadly(file: &TaskFile) -> bool {
@@ -61,11 +63,15 @@ pub(super) fn output(root: &[u8], files: &[TaskFile]) -> SparkOutput {
 }
 
 fn outcome(root: &[u8], file: &TaskFile) -> FileOutcome {
-    let content = digest(&[root, file.path.as_bytes()]);
+    let content = content(root, &file.path);
     let lines = u32::from(content.0[0]);
     let summary = FileSummary { bytes: u64::from(lines) * 30, lines: Lines { total: lines, code: lines, ..Lines::default() }, ..FileSummary::default() };
     let result = FileResult::Analysed { content, language: file.language.clone(), record: RecordRef { pack: content, entry: file.index }, summary };
     FileOutcome { index: file.index, stat: Some(FileStat { size: u64::from(lines), ..FileStat::default() }), result }
+}
+
+fn content(root: &[u8], path: &RelativePath) -> Digest {
+    digest(&[root, path.as_bytes()])
 }
 
 fn quarantined(index: u32) -> FileOutcome {
