@@ -17,16 +17,14 @@ pub fn cluster(data: &DataDirectory, project: &Project, files: &mut [ListedFile]
     let index: HashMap<Vec<u8>, u32> = (0..).zip(files.iter()).map(|(number, file)| (file.path.as_bytes().to_vec(), number)).collect();
     let mut links = Vec::new();
     let Ok(mut result) = StoredResult::last(data, project) else { return };
-    let read = result.each(
-        |path| index.contains_key(path),
-        |path, record| {
-            let from = index[path.as_bytes()];
-            links.extend(record.imports.iter().filter_map(|target| resolve(&places, target)).map(|to| (from, to)));
-            Ok(())
-        },
-    );
     // A result that cannot be read says nothing; folders stand in.
-    if read.is_ok() {
+    let Ok(wanted) = result.files(|path| index.contains_key(path)) else { return };
+    let read = result.each(wanted, |path, record| {
+        let from = index[path.as_bytes()];
+        links.extend(record.imports.iter().filter_map(|target| resolve(&places, target)).map(|to| (from, to)));
+        Ok(())
+    });
+    if read.is_ok_and(|lost| lost.is_empty()) {
         let clusters = partition::clusters(files.len() as u32, &links);
         files.iter_mut().zip(clusters).for_each(|(file, cluster)| file.cluster = cluster);
     }

@@ -1,6 +1,6 @@
 //! Reading a stored result back: its rows, and the records they point to.
 
-use std::{collections::BTreeSet, os::unix::ffi::OsStrExt};
+use std::{collections::BTreeSet, io, os::unix::ffi::OsStrExt};
 
 use bitacora_core::{
     fleet::{Ledger, Project},
@@ -20,7 +20,7 @@ use fleet_agent::{
 
 use crate::{
     data::DataDirectory,
-    manifest::{Manifest, ManifestError},
+    manifest::{Manifest, ManifestError, Row},
 };
 
 /// Packs kept open: rows in the order of paths touch few at a time.
@@ -91,22 +91,27 @@ impl StoredResult {
         &self.cache
     }
 
-    /// Hands each analysed and wanted file to `take`, in the order of paths.
+    /// The analysed and wanted files, in the order of paths.
+    pub fn files(&self, wanted: impl Fn(&[u8]) -> bool) -> Result<Vec<(RelativePath, RecordRef)>, ManifestError> {
+        let wanted = |row: &Row<'_>| row.record().filter(|_| wanted(row.path_bytes()));
+        self.manifest.rows().filter_map(|row| wanted(&row).map(|record| Ok((row.path()?, record)))).collect()
+    }
+
+    /// Hands each file's record to `take`; answers with the files whose record is lost. A pack that is damaged or gone
+    /// costs its own files: whoever has begun a report can end it.
     pub fn each(
         &mut self,
-        wanted: impl Fn(&[u8]) -> bool,
-        mut take: impl FnMut(&RelativePath, &FileRecord) -> std::io::Result<()>,
-    ) -> Result<std::io::Result<()>, ResultError> {
-        for number in 0..self.manifest.len() {
-            let row = self.manifest.row(number).expect("it is one of them");
-            let Some(reference) = row.record().filter(|_| wanted(row.path_bytes())) else { continue };
-            let path = row.path()?;
-            let record = self.record(reference)?;
-            if let Err(error) = take(&path, &record) {
-                return Ok(Err(error));
+        files: Vec<(RelativePath, RecordRef)>,
+        mut take: impl FnMut(&RelativePath, &FileRecord) -> io::Result<()>,
+    ) -> io::Result<Vec<RelativePath>> {
+        let mut lost = Vec::new();
+        for (path, reference) in files {
+            match self.record(reference) {
+                Ok(record) => take(&path, &record)?,
+                Err(_) => lost.push(path),
             }
         }
-        Ok(Ok(()))
+        Ok(lost)
     }
 
     pub fn record(&mut self, reference: RecordRef) -> Result<FileRecord, ResultError> {

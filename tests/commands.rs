@@ -1,8 +1,20 @@
 //! The other commands, and how the program behaves towards shells and people.
 
-use std::{io::Read, process::Stdio};
+use std::{
+    io::Read,
+    path::{Path, PathBuf},
+    process::Stdio,
+};
 
-use super::support::{Place, report};
+use super::support::{Place, report, timeless};
+
+/// In order.
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<PathBuf> = entries.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect();
+    files.sort();
+    files
+}
 
 #[test]
 fn symbols_are_found_by_name_prefix_part_and_letters() {
@@ -19,6 +31,27 @@ fn symbols_are_found_by_name_prefix_part_and_letters() {
     assert_eq!(find("hing_2"), ("thing_2".into(), "substring".into()));
     assert_eq!(find("fnct27").1, "fuzzy");
     assert_eq!(place.run(&["symbols", "zzzzqqq"]).status.code(), Some(5));
+}
+
+#[test]
+fn a_report_whose_pack_is_damaged_names_what_is_lost() {
+    let place = Place::new();
+    place.fill(60);
+    let before = place.analyse(0);
+    let pack = files_below(&place.data().join("packs")).pop().unwrap();
+    let mut bytes = std::fs::read(&pack).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&pack, bytes).unwrap();
+    // The same result again, from its packs.
+    let damaged = report(&place.run(&["metrics", "-o", "json"]), 3);
+    let (items, errors) = (damaged["items"].as_array().unwrap(), damaged["errors"].as_array().unwrap());
+    assert!(!items.is_empty() && !errors.is_empty());
+    assert_eq!(items.len() + errors.len(), before["items"].as_array().unwrap().len(), "each file is in one of the lists");
+    assert_eq!(errors[0]["reason"], "its record is damaged or gone; the next analysis makes it again");
+    let lines = String::from_utf8(place.run(&["metrics", "-o", "ndjson"]).stdout).unwrap();
+    assert_eq!(lines.lines().filter(|line| line.starts_with(r#"{"kind":"error""#)).count(), errors.len());
+    assert_eq!(timeless(place.analyse(0)), timeless(before), "the next analysis makes them again");
 }
 
 #[test]

@@ -25,7 +25,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{
     Context,
-    output::{Sink, UsageError},
+    output::{Document, Sink, UsageError},
 };
 use crate::{
     control::{self, Answer, Progress, Request, Wish},
@@ -34,7 +34,7 @@ use crate::{
     journal::Journal,
     manifest::{Manifest, Overview},
     master::{self, Master, Watched},
-    report::{Format, json, table, text},
+    report::{Format, table, text},
     result::{StoredResult, find_project, read_manifest},
     scan::{Earlier, Scan},
     selection::Selection,
@@ -394,17 +394,17 @@ impl Analyze {
             context.streams.note("no file of a known language was found; hidden files and what .gitignore and .ignore name are left out");
         }
         let result = StoredResult::open(&context.data, manifest)?;
-        self.write(context, &mut sink, result, &Told { project: &project.name, overview: &overview, spent, listed })?;
+        let whole = self.write(context, &mut sink, result, &Told { project: &project.name, overview: &overview, spent, listed })?;
         sink.close()?;
-        Ok(if overview.failed.is_empty() { Exit::Ok } else { Exit::Partial })
+        Ok(if whole && overview.failed.is_empty() { Exit::Ok } else { Exit::Partial })
     }
 
-    fn write(&self, context: &Context, sink: &mut Sink, mut result: StoredResult, told: &Told<'_>) -> anyhow::Result<()> {
+    /// Answers with whether the report is whole.
+    fn write(&self, context: &Context, sink: &mut Sink, result: StoredResult, told: &Told<'_>) -> anyhow::Result<bool> {
         let overview = told.overview;
         if self.job == Some(JobKind::CacheWarming) {
-            return Ok(());
+            return Ok(true);
         }
-        let detailed = self.job != Some(JobKind::MetricsCalculation);
         match Format::or_for(self.output, context.streams.stdout_is_terminal && self.out.is_none()) {
             format @ (Format::Table | Format::Wide) => {
                 table::summary(sink, overview, format == Format::Wide)?;
@@ -418,13 +418,12 @@ impl Analyze {
                 }
             }
             format @ (Format::Json | Format::Ndjson) => {
-                let mut writer = json::AnalysisWriter::begin(&mut *sink, format == Format::Ndjson)?;
-                result.each(|path| told.listed.includes(path), |path, record| writer.item(&json::FileItem::new(path, record, detailed)))??;
-                let summary = json::Summary::new(told.project, overview);
-                writer.end(&summary, &json::skipped(overview), &json::failed(overview), &text::timestamp(master::now()))?;
+                let detailed = self.job != Some(JobKind::MetricsCalculation);
+                let document = Document { project: told.project, overview, detailed, lines: format == Format::Ndjson };
+                return document.write(context, sink, result, |path| told.listed.includes(path));
             }
         }
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -5,15 +5,17 @@ use std::io::Write;
 use bitacora_core::wire::task::FileResult;
 use clap::Args;
 
-use super::{Context, output::Sink};
+use super::{
+    Context,
+    output::{Document, Sink},
+};
 use crate::{
     exit::Exit,
     journal::Journal,
-    master,
     report::{
-        Format, json,
+        Format,
         table::{self, Column},
-        text::{self, grouped},
+        text::grouped,
     },
     result::{StoredResult, find_project},
 };
@@ -34,15 +36,14 @@ impl Metrics {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
         let ledger = Journal::read(&context.data.journal())?.unwrap_or_default();
         let (_, project) = find_project(&ledger, self.project.as_deref())?;
-        let mut result = StoredResult::last(&context.data, project)?;
+        let result = StoredResult::last(&context.data, project)?;
         let overview = result.manifest.overview()?;
         let mut out = Sink::open(None)?;
+        let mut whole = true;
         match Format::or_for(self.output, context.streams.stdout_is_terminal) {
             format @ (Format::Json | Format::Ndjson) => {
-                let mut writer = json::AnalysisWriter::begin(&mut out, format == Format::Ndjson)?;
-                result.each(|_| true, |path, record| writer.item(&json::FileItem::new(path, record, false)))??;
-                let summary = json::Summary::new(&project.name, &overview);
-                writer.end(&summary, &json::skipped(&overview), &json::failed(&overview), &text::timestamp(master::now()))?;
+                let document = Document { project: &project.name, overview: &overview, detailed: false, lines: format == Format::Ndjson };
+                whole = document.write(context, &mut out, result, |_| true)?;
             }
             Format::Name => {
                 for row in result.manifest.rows().filter(|row| row.is_analysed()) {
@@ -53,7 +54,7 @@ impl Metrics {
             format => self.table(&mut out, &result, format == Format::Plain)?,
         }
         out.close()?;
-        Ok(Exit::Ok)
+        Ok(if whole { Exit::Ok } else { Exit::Partial })
     }
 
     fn table(&self, out: &mut Sink, result: &StoredResult, plain: bool) -> anyhow::Result<()> {

@@ -16,14 +16,15 @@ use super::Context;
 use crate::{
     control::Answer,
     exit::Exit,
+    manifest::Overview,
     master,
     report::{
         Format,
-        json::Envelope,
+        json::{self, Envelope, PathText, Problem},
         table::{self, Column},
         text::{harmless, timestamp},
     },
-    result::ResultError,
+    result::{ResultError, StoredResult},
 };
 
 /// Fewer, larger writes: a report has many small pieces.
@@ -135,6 +136,34 @@ pub(super) fn write_items<Item: Serialize>(
     out.close()?;
     Ok(Exit::Ok)
 }
+
+/// The analysis document of a result: what is listed of it, and how much of each file.
+pub(super) struct Document<'a> {
+    pub(super) project: &'a str,
+    pub(super) overview: &'a Overview,
+    /// Symbols and imports too.
+    pub(super) detailed: bool,
+    pub(super) lines: bool,
+}
+
+impl Document<'_> {
+    /// Once begun, the document is ended: a file whose record is lost is one of its errors. Answers with whether it is whole.
+    pub(super) fn write(&self, context: &Context, out: &mut Sink, mut result: StoredResult, wanted: impl Fn(&[u8]) -> bool) -> anyhow::Result<bool> {
+        let files = result.files(wanted)?;
+        let mut writer = json::AnalysisWriter::begin(out, self.lines)?;
+        let lost = result.each(files, |path, record| writer.item(&json::FileItem::new(path, record, self.detailed)))?;
+        let mut errors = json::failed(self.overview);
+        errors.extend(lost.iter().map(|path| Problem { path: PathText::new(path), reason: RECORD_LOST.to_owned() }));
+        writer.end(&json::Summary::new(self.project, self.overview), &json::skipped(self.overview), &errors, &timestamp(master::now()))?;
+        if !lost.is_empty() {
+            context.streams.note(&format!("the records of {} files are damaged or gone; the next analysis makes them again", lost.len()));
+        }
+        Ok(lost.is_empty())
+    }
+}
+
+/// Why a file that was analysed is not in a report.
+const RECORD_LOST: &str = "its record is damaged or gone; the next analysis makes it again";
 
 /// Arguments that do not go together, or name what there is not.
 #[derive(Debug, thiserror::Error)]
