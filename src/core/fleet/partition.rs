@@ -8,6 +8,7 @@ use alloc::{collections::BTreeMap, vec::Vec};
 use serde::{Deserialize, Serialize};
 
 use super::ListedFile;
+use crate::wire::task::SPARK_FILES_MAX;
 
 /// The closed list of strategies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,8 +48,10 @@ const SPARKS_PER_SLOT: u64 = 16;
 const SPARK_BYTES_MIN: u64 = 256 << 10;
 /// Bytes above which a spark takes too long to be repeated: about half a second of parsing.
 const SPARK_BYTES_MAX: u64 = 4 << 20;
-/// Files in one spark; bounds the message.
-const SPARK_FILES_MAX: usize = 4096;
+/// Bytes of paths in one spark. What a task says besides of so many files is half a megabyte, and its frame holds four.
+const SPARK_PATH_BYTES_MAX: usize = 2 << 20;
+/// Bytes of files in one spark of several, whatever the strategy counts by: bounds the pack and the names in its result.
+const SPARK_CONTENT_BYTES_MAX: u64 = 2 * SPARK_BYTES_MAX;
 /// What opening and keeping a file costs, in bytes of parsing.
 const FILE_COST: u64 = 1024;
 
@@ -87,23 +90,50 @@ fn target_cost(files: &[ListedFile], cost: fn(&ListedFile) -> u64, slots: u32) -
     whole.div_ceil(sparks).max(1)
 }
 
+/// What the files of one spark come to.
+#[derive(Default)]
+struct Filling {
+    cost: u64,
+    files: usize,
+    path_bytes: usize,
+    content_bytes: u64,
+}
+
+impl Filling {
+    fn add(&mut self, file: &ListedFile, cost: u64) {
+        self.cost += cost;
+        self.files += 1;
+        self.path_bytes += file.path.as_bytes().len();
+        self.content_bytes += file.size;
+    }
+
+    /// Is there room for one more, by what is worth it and by what a message may weigh?
+    fn takes(&self, file: &ListedFile, cost: u64, target: u64) -> bool {
+        self.cost + cost / 2 <= target
+            && self.files < SPARK_FILES_MAX
+            && self.path_bytes + file.path.as_bytes().len() <= SPARK_PATH_BYTES_MAX
+            && self.content_bytes + file.size <= SPARK_CONTENT_BYTES_MAX
+    }
+}
+
 /// Fills sparks in the given order up to the target.
 fn slice(files: &[ListedFile], order: &[u32], cost: fn(&ListedFile) -> u64, target: u64, boundary: impl Fn(&ListedFile, &ListedFile) -> bool) -> Vec<Vec<u32>> {
     let mut sparks: Vec<Vec<u32>> = Vec::new();
-    let mut filled = 0;
+    let mut filling = Filling::default();
     for &index in order {
         let file = &files[index as usize];
-        let fits = sparks
-            .last()
-            .and_then(|spark| spark.last().map(|&last| (spark.len(), last)))
-            .is_some_and(|(len, last)| len < SPARK_FILES_MAX && filled + cost(file) / 2 <= target && !boundary(&files[last as usize], file));
-        if fits {
-            sparks.last_mut().expect("it fits into one").push(index);
-            filled += cost(file);
-        } else {
-            sparks.push(alloc::vec![index]);
-            filled = cost(file);
+        let last = sparks.last_mut().filter(|spark| {
+            let before = spark.last().expect("no spark is empty");
+            filling.takes(file, cost(file), target) && !boundary(&files[*before as usize], file)
+        });
+        match last {
+            Some(spark) => spark.push(index),
+            None => {
+                sparks.push(alloc::vec![index]);
+                filling = Filling::default();
+            }
         }
+        filling.add(file, cost(file));
     }
     sparks.iter_mut().for_each(|spark| spark.sort_unstable());
     sparks
@@ -139,7 +169,7 @@ mod tests {
     use alloc::{format, vec};
 
     use super::*;
-    use crate::paths::RelativePath;
+    use crate::paths::{PATH_BYTES_MAX, RelativePath};
 
     fn listing(count: u32) -> Vec<ListedFile> {
         let file = |i: u32| ListedFile {
@@ -182,6 +212,24 @@ mod tests {
         let files = listing(3_000);
         let sizes: Vec<usize> = cut(Partitioning::ByFileCount, &files, 2).iter().map(Vec::len).collect();
         assert!(sizes[0] <= sizes[sizes.len() - 1] * 2 || sizes[sizes.len() - 2] == sizes[0], "{sizes:?}");
+    }
+
+    #[test]
+    fn no_spark_outgrows_its_messages() {
+        // Whole folders of the longest paths there are, and of large files among many that are empty.
+        let path = |i: u32| [alloc::vec![b'p'; PATH_BYTES_MAX - 8], format!("{i:08}").into()].concat();
+        let file =
+            |i: u32, size| ListedFile { path: RelativePath::new(path(i)).unwrap(), size, language: "c".into(), complexity: 0, cluster: 0, content: None };
+        let files: Vec<ListedFile> = (0..3_000).map(|i| file(i, if i < 40 { 5 << 20 } else { 0 })).collect();
+        for strategy in Partitioning::ALL {
+            let sparks = cut(strategy, &files, 1);
+            for spark in sparks.iter().filter(|spark| spark.len() > 1) {
+                let sum = |of: fn(&ListedFile) -> u64| spark.iter().map(|&i| of(&files[i as usize])).sum::<u64>();
+                assert!(sum(|file| file.path.as_bytes().len() as u64) <= SPARK_PATH_BYTES_MAX as u64, "{}", strategy.name());
+                assert!(sum(|file| file.size) <= SPARK_CONTENT_BYTES_MAX, "{}", strategy.name());
+            }
+            assert_eq!(sparks.iter().map(Vec::len).sum::<usize>(), files.len());
+        }
     }
 
     #[test]

@@ -1,8 +1,12 @@
 //! The work itself: what a spark asks of a node, and what the node answers for each file.
 
 use alloc::{string::String, vec::Vec};
+use core::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{Error, SeqAccess, Visitor},
+};
 
 use super::{
     command::{CommandEnd, CommandLine},
@@ -13,6 +17,9 @@ use crate::{
     paths::RelativePath,
     time::Span,
 };
+
+/// Files of one spark; bounds its task and its result. A result that lists more is none.
+pub const SPARK_FILES_MAX: usize = 4096;
 
 /// One attempt at a spark, complete: a node needs nothing else to run it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -168,12 +175,35 @@ pub enum FailReason {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SparkOutput {
     /// One outcome per file of the task, in its order.
+    #[serde(deserialize_with = "files_of_one_spark")]
     pub files: Vec<FileOutcome>,
     /// How many of them came from the cache.
     pub cached: u32,
     /// Of a command.
     #[serde(default)]
     pub ended: Option<CommandEnd>,
+}
+
+/// An outcome in memory is many times what it may be on the wire, so that a list is bounded by its length and not only by its frame.
+fn files_of_one_spark<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<FileOutcome>, D::Error> {
+    struct Files;
+    impl<'de> Visitor<'de> for Files {
+        type Value = Vec<FileOutcome>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "at most {SPARK_FILES_MAX} outcomes")
+        }
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<FileOutcome>, A::Error> {
+            let mut files = Vec::with_capacity(list.size_hint().unwrap_or(0).min(SPARK_FILES_MAX));
+            while let Some(file) = list.next_element()? {
+                if files.len() == SPARK_FILES_MAX {
+                    return Err(Error::invalid_length(files.len() + 1, &self));
+                }
+                files.push(file);
+            }
+            Ok(files)
+        }
+    }
+    deserializer.deserialize_seq(Files)
 }
 
 /// Why an attempt as a whole came to nothing.
