@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     io::{Read, Write},
-    net::{SocketAddr, ToSocketAddrs},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -18,10 +18,10 @@ use fleet_agent::{
     command::{self, Commands},
     driver::{self, AgentThread, Config},
     isolation::ChildCommand,
-    link::{self, LinkError},
+    link::{self, Dialler, LinkError},
     net::{
         join::{self, JoinError, JoinToken},
-        quic::{Endpoint, ListenerKeys, Settings},
+        quic::{Endpoint, Listener, ListenerKeys, QuicError, Settings},
         tls::{Identity, NodeKey, TlsError},
     },
     work::with_cause,
@@ -32,8 +32,6 @@ use super::{Arguments, Command};
 
 /// A join token is one line of about a hundred characters.
 const TOKEN_BYTES_MAX: u64 = 4096;
-/// The port for joining is the one after that for nodes.
-const JOIN_PORT_AFTER: u16 = 1;
 
 /// For people; nobody listening is no trouble.
 pub fn tell(text: &str) {
@@ -64,7 +62,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
 
 async fn serve(arguments: &Arguments, data: &Path) -> anyhow::Result<()> {
     let master = master_address(arguments.peer.as_deref(), data)?;
-    let identity = identity(arguments, data, master).await?;
+    let identity = identity(arguments, data, &master).await?;
     let cache = Cache::open(data, analysis::fingerprint())?;
     let programs = arguments.programs.iter().cloned().collect();
     let supervisor = ChildCommand { arguments: vec!["run-command".into()], ..child(data)? };
@@ -81,17 +79,27 @@ async fn serve(arguments: &Arguments, data: &Path) -> anyhow::Result<()> {
     };
     let say = uplink.clone();
     let agent = Arc::new(AgentThread::start(config, clock::now, move |message| say.say(message))?);
-    let any: SocketAddr = if master.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0_u16; 8], 0).into() };
-    let (endpoint, _listener) = Endpoint::open(any, &identity, &ListenerKeys::load_or_create(data)?, Settings::default())?;
+    let (endpoint, _listener) = open(&identity, &ListenerKeys::load_or_create(data)?)?;
     tell(&format!("node {} dials {master}", identity.peer().node));
+    let dialler = Dialler::new(endpoint.clone(), master);
     let ended = tokio::select! {
-        error = session.run(&endpoint, master, &agent, say_trouble) => Err(error.into()),
+        error = session.run(&dialler, &agent, say_trouble) => Err(error.into()),
         stopped = stop_signal() => stopped,
     };
     endpoint.close_cleanly().await;
     // Joins the threads: what runs is cancelled, and the master gives it to others.
     tokio::task::spawn_blocking(move || drop(agent)).await.context("the agent's threads did not end well")?;
     ended
+}
+
+/// For both families of addresses, or for the older one where the system has no other.
+fn open(identity: &Identity, keys: &ListenerKeys) -> anyhow::Result<(Endpoint, Listener)> {
+    let open = |any: SocketAddr| Endpoint::open(any, identity, keys, Settings::default());
+    let (endpoint, listener) = open((Ipv6Addr::UNSPECIFIED, 0).into()).or_else(|_| open((Ipv4Addr::UNSPECIFIED, 0).into()))?;
+    if let Some(shortage) = endpoint.udp_buffers().shortage() {
+        tell(&format!("{shortage}; raise net.core.rmem_max and net.core.wmem_max, or large transfers lose packets"));
+    }
+    Ok((endpoint, listener))
 }
 
 fn say_trouble(error: &LinkError) {
@@ -109,7 +117,7 @@ async fn stop_signal() -> anyhow::Result<()> {
 }
 
 /// The one this node has, or one for a token.
-async fn identity(arguments: &Arguments, data: &Path, master: SocketAddr) -> anyhow::Result<Identity> {
+async fn identity(arguments: &Arguments, data: &Path, master: &str) -> anyhow::Result<Identity> {
     let Some(file) = &arguments.join_file else {
         let none = "this node belongs to no fleet yet: give it --join-file with a token of `bitacora node token`";
         return Identity::load(data).context(none);
@@ -124,11 +132,22 @@ async fn identity(arguments: &Arguments, data: &Path, master: SocketAddr) -> any
         Err(error) => return Err(error.into()),
     }
     let token: JoinToken = read_token(file)?.parse().map_err(|error| anyhow::anyhow!("{} holds no token: {error}", file.display()))?;
-    let mut address = master;
-    address.set_port(master.port().checked_add(JOIN_PORT_AFTER).with_context(|| format!("the port of {master} has none after it for joining"))?);
-    let identity = join::join(address, &token, NodeKey::generate()?).await?;
+    let identity = join_at(&link::addresses(master).await?, &token).await?;
     identity.save(data)?;
     Ok(identity)
+}
+
+/// At the first address where somebody listens; whoever has seen the token is the last to be asked.
+async fn join_at(addresses: &[SocketAddr], token: &JoinToken) -> anyhow::Result<Identity> {
+    let mut unreached = None;
+    for address in addresses {
+        let beside = join::address_beside(*address).with_context(|| format!("the port of {address} has none after it for joining"))?;
+        match join::join(beside, token, NodeKey::generate()?).await {
+            Err(error @ (JoinError::Time | JoinError::Quic(QuicError::Connect(_) | QuicError::Lost(_)))) => unreached = Some(error),
+            joined => return Ok(joined?),
+        }
+    }
+    Err(unreached.expect("a name has an address").into())
 }
 
 fn read_token(file: &Path) -> anyhow::Result<String> {
@@ -141,19 +160,22 @@ fn read_token(file: &Path) -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// Where the master is: as given, and remembered.
-fn master_address(given: Option<&str>, data: &Path) -> anyhow::Result<SocketAddr> {
+/// Where the master is, HOST:PORT: as given, and remembered. A name is looked up whenever the master is dialled.
+fn master_address(given: Option<&str>, data: &Path) -> anyhow::Result<String> {
     let memory = data.join("master");
     let text = match given {
         Some(text) => text.to_owned(),
         None => fs::read_to_string(&memory).context("the master's address is not known: give it with --peer HOST:PORT")?,
     };
-    let mut found = text.trim().to_socket_addrs().with_context(|| format!("{:?} is no address", text.trim()))?;
-    let Some(address) = found.next() else { bail!("{:?} has no address", text.trim()) };
+    let master = text.trim().to_owned();
+    let port = master.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+    if port.is_none() {
+        bail!("{master:?} is no address: it takes HOST:PORT");
+    }
     if given.is_some() {
         fs::write(&memory, &text).with_context(|| format!("cannot write {}", memory.display()))?;
     }
-    Ok(address)
+    Ok(master)
 }
 
 /// This life's number: higher than every earlier one's, whatever became of the clock.

@@ -3,10 +3,12 @@
 //! The loop of [`crate::driver`] does not know of any of this: what it says while there is no link is dropped, and said
 //! again after the next Hello. Before a result is sent, the packs that it names are delivered.
 
-use std::{collections::HashSet, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+mod dial;
+
+use std::{collections::HashSet, path::Path, sync::Arc, time::Duration};
 
 use bitacora_core::{
-    ids::{Digest, NodeId},
+    ids::Digest,
     wire::{
         Envelope, FromAgent, ToAgent,
         message::Held,
@@ -20,13 +22,14 @@ use tokio::{
     time::{sleep, timeout},
 };
 
+pub use self::dial::{Dialler, addresses};
 use crate::{
     blobs::Blobs,
     command::Commands,
     driver::AgentThread,
     net::{
         codec::{CodecError, Kind, Received, RequestId},
-        quic::{Connection, Endpoint, FrameReceiver, FrameSender, Link, QuicError},
+        quic::{Connection, FrameSender, Link, QuicError},
         transfer::{self, Blob, BlobKind, Offered, TransferError},
     },
     work::Fetch,
@@ -34,8 +37,6 @@ use crate::{
 
 /// Messages to the master that wait for the link; more are dropped, and said again with the next heartbeat.
 const OUTBOX_MAX: usize = 4096;
-/// For the answer to our Hello.
-const WELCOME_MAX: Duration = Duration::from_secs(5);
 /// Between two attempts to reach the master: doubled each time, from the first to the second.
 const REDIAL_FIRST: Duration = Duration::from_millis(100);
 const REDIAL_MAX: Duration = Duration::from_secs(5);
@@ -51,6 +52,10 @@ pub struct Greeting {
 
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
+    #[error("cannot find out where {master:?} is")]
+    Lookup { master: String, source: std::io::Error },
+    #[error("{0:?} has no address")]
+    NoAddress(String),
     #[error("the link to the master failed")]
     Quic(#[from] QuicError),
     #[error("the master sent what cannot be read")]
@@ -113,10 +118,10 @@ async fn fetch(mut link: watch::Receiver<Option<Link>>, names: &[Digest]) -> Res
 impl Session {
     /// Stays linked with the master until the master refuses this node for good. `trouble` is told why there is no link, once
     /// for each time that one is lost or cannot be made.
-    pub async fn run(mut self, endpoint: &Endpoint, master: SocketAddr, agent: &AgentThread, trouble: impl Fn(&LinkError)) -> LinkError {
+    pub async fn run(mut self, dialler: &Dialler, agent: &AgentThread, trouble: impl Fn(&LinkError)) -> LinkError {
         let (mut wait, mut told) = (REDIAL_FIRST, false);
         loop {
-            let error = match dial(endpoint, master).await {
+            let error = match dialler.dial().await {
                 Ok(connection) => {
                     (wait, told) = (REDIAL_FIRST, false);
                     let error = self.serve(connection, agent).await;
@@ -184,9 +189,22 @@ enum Happened {
 
 async fn write(mut tx: FrameSender, mut outgoing: mpsc::Receiver<Envelope<FromAgent>>) -> Result<(), QuicError> {
     while let Some(message) = outgoing.recv().await {
-        tx.send(Kind::FromAgent, RequestId(0), &message).await?;
+        match tx.send(Kind::FromAgent, RequestId(0), &message).await {
+            Err(QuicError::Codec(error @ CodecError::Oversized { .. })) => tx.send(Kind::FromAgent, RequestId(0), &without_output(message, &error)).await?,
+            sent => sent?,
+        }
     }
     Ok(())
+}
+
+/// A result that no frame holds would be refused each time it is sent: the master hears why there is none, and decides.
+fn without_output(message: Envelope<FromAgent>, error: &CodecError) -> Envelope<FromAgent> {
+    let body = match message.body {
+        FromAgent::Finished { spark, attempt, .. } => FromAgent::Failed { spark, attempt, error: AttemptError::Invalid(error.to_string()) },
+        FromAgent::Failed { spark, attempt, .. } => FromAgent::Failed { spark, attempt, error: AttemptError::Invalid(error.to_string()) },
+        other @ (FromAgent::Hello { .. } | FromAgent::Heartbeat { .. } | FromAgent::Progress(_)) => other,
+    };
+    Envelope { body, ..message }
 }
 
 fn hear(received: Option<Received>, agent: &AgentThread) -> Result<(), LinkError> {
@@ -199,23 +217,6 @@ fn hear(received: Option<Received>, agent: &AgentThread) -> Result<(), LinkError
         // A newer master may say more than this agent knows; what it needs an answer to it asks again.
         Some(Received::Frame(_) | Received::Unsupported(_)) => Ok(()),
         None => Err(LinkError::Ended),
-    }
-}
-
-/// Connected means that our Hello was answered: in TLS 1.3 a refusal only shows at the first read.
-async fn dial(endpoint: &Endpoint, master: SocketAddr) -> Result<Connection, LinkError> {
-    let mut connection = endpoint.dial(master, NodeId::HERE).await?;
-    let greeting = Greeting { version: env!("CARGO_PKG_VERSION").to_owned() };
-    connection.tx.send(Kind::Hello, RequestId(1), &greeting).await?;
-    timeout(WELCOME_MAX, welcome(&mut connection.rx)).await.map_err(|_| LinkError::Silent)??;
-    Ok(connection)
-}
-
-async fn welcome(rx: &mut FrameReceiver) -> Result<(), LinkError> {
-    match rx.receive().await? {
-        Some(Received::Frame(frame)) if frame.kind == Kind::Welcome => Ok(()),
-        Some(Received::Frame(frame)) if frame.kind == Kind::Refused => Err(LinkError::Refused(frame.body()?)),
-        Some(_) | None => Err(LinkError::Ended),
     }
 }
 

@@ -143,7 +143,7 @@ struct Header {
 }
 
 impl Header {
-    fn parse(bytes: &[u8; HEADER_BYTES]) -> Result<Header, CodecError> {
+    fn parse(bytes: &[u8; HEADER_BYTES], bytes_max: u32) -> Result<Header, CodecError> {
         check_preamble(bytes)?;
         let [_, _, _, _, _, _, kind, flags, l0, l1, l2, l3, id @ ..] = *bytes;
         let request = RequestId(u64::from_le_bytes(id));
@@ -151,7 +151,7 @@ impl Header {
         let number = kind;
         // A flag changes how a payload is to be read, so a frame with one that is not known cannot be read either.
         let kind = Kind::from_number(number).filter(|_| flags == 0).ok_or(Unsupported { kind: number, flags, request });
-        let bytes_max = kind.map_or(UNKNOWN_BYTES_MAX, Kind::bytes_max);
+        let bytes_max = kind.map_or(UNKNOWN_BYTES_MAX, Kind::bytes_max).min(bytes_max);
         if length > bytes_max {
             return Err(CodecError::Oversized { kind: number, bytes: length.into(), bytes_max });
         }

@@ -19,7 +19,7 @@ mod pinned;
 mod proof;
 mod token;
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +36,14 @@ use crate::net::{
 
 /// The application protocol of joining, and of nothing else.
 pub const ALPN: &[u8] = b"bitacora-join/1";
+
+/// The port for joining is the one after that for nodes.
+const PORT_AFTER: u16 = 1;
+
+/// Where nodes join, of a master whose nodes link at `address`. None where no port follows.
+pub fn address_beside(address: SocketAddr) -> Option<SocketAddr> {
+    Some(SocketAddr::new(address.ip(), address.port().checked_add(PORT_AFTER)?))
+}
 
 /// Requests on one connection; the last one refused closes it.
 pub const TRIES_MAX: u32 = 3;

@@ -20,7 +20,7 @@ pub use self::{
     endpoint::{Endpoint, Listener},
     gate::FailedHandshake,
     settings::{ListenerKeys, Settings},
-    socket::UdpBuffers,
+    socket::{Shortage, UdpBuffers},
 };
 use bitacora_core::ids::NodeId;
 

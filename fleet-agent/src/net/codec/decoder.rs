@@ -9,6 +9,8 @@ const FIRST_BYTES: usize = 16 << 10;
 #[derive(Debug)]
 pub struct Decoder {
     state: State,
+    /// Beside the bound of each kind.
+    bytes_max: u32,
 }
 
 #[derive(Debug)]
@@ -23,11 +25,16 @@ const START: State = State::Header { bytes: [0; HEADER_BYTES], filled: 0 };
 
 impl Default for Decoder {
     fn default() -> Decoder {
-        Decoder { state: START }
+        Decoder::bounded(u32::MAX)
     }
 }
 
 impl Decoder {
+    /// For a stream on which not even a kind that may weigh more weighs more than this.
+    pub fn bounded(bytes_max: u32) -> Decoder {
+        Decoder { state: START, bytes_max }
+    }
+
     /// Takes bytes from the front of `input` until a frame is complete or `input` is empty.
     ///
     /// `None` means that all of `input` was taken and more is needed. After an error every call fails.
@@ -35,7 +42,7 @@ impl Decoder {
         // A header completes, and so may the empty payload behind it: two turns at most without taking a byte.
         loop {
             let before = input.len();
-            let (state, received) = std::mem::replace(&mut self.state, State::Broken).advance(input)?;
+            let (state, received) = std::mem::replace(&mut self.state, State::Broken).advance(input, self.bytes_max)?;
             let waits_for_header = matches!(state, State::Header { .. });
             self.state = state;
             if received.is_some() || (input.is_empty() && (before == 0 || waits_for_header)) {
@@ -59,14 +66,14 @@ impl Decoder {
 }
 
 impl State {
-    fn advance(self, input: &mut &[u8]) -> Result<(State, Option<Received>), CodecError> {
+    fn advance(self, input: &mut &[u8], bytes_max: u32) -> Result<(State, Option<Received>), CodecError> {
         match self {
             State::Header { mut bytes, mut filled } => {
                 let taken = take(input, HEADER_BYTES - filled);
                 bytes[filled..filled + taken.len()].copy_from_slice(taken);
                 filled += taken.len();
                 check_preamble(&bytes[..filled])?;
-                Ok((if filled < HEADER_BYTES { State::Header { bytes, filled } } else { State::after(&Header::parse(&bytes)?) }, None))
+                Ok((if filled < HEADER_BYTES { State::Header { bytes, filled } } else { State::after(&Header::parse(&bytes, bytes_max)?) }, None))
             }
             State::Payload { mut frame, bytes } => {
                 let taken = take(input, bytes - frame.payload.len());
@@ -156,6 +163,13 @@ mod tests {
             assert!(matches!(decode_all(&mut decoder, &bytes), Err(CodecError::Oversized { .. })));
             assert!(matches!(decode_all(&mut decoder, &bytes), Err(CodecError::Desynchronised)));
         }
+    }
+
+    #[test]
+    fn a_bound_of_the_stream_holds_for_every_kind() {
+        let mut decoder = Decoder::bounded(100);
+        assert_eq!(decode_all(&mut decoder, &frame(Kind::FromAgent, 1, &[0; 100])).unwrap().len(), 1);
+        assert!(matches!(decode_all(&mut decoder, &frame(Kind::FromAgent, 1, &[0; 101])), Err(CodecError::Oversized { bytes: 101, bytes_max: 100, .. })));
     }
 
     #[test]

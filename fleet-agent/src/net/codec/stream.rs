@@ -49,7 +49,7 @@ async fn read_header(stream: &mut (impl AsyncRead + Unpin)) -> Result<Option<Hea
         }
         check_preamble(&bytes[..filled])?;
     }
-    Header::parse(&bytes).map(Some)
+    Header::parse(&bytes, u32::MAX).map(Some)
 }
 
 #[cfg(test)]

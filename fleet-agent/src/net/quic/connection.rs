@@ -18,6 +18,8 @@ use crate::net::{
 const CHUNK_BYTES_MAX: usize = 64 << 10;
 /// Memory that a sender keeps between frames; a rare large one gives back what it took.
 const PENDING_KEPT_BYTES: usize = 256 << 10;
+/// On a transfer: every frame of one fits, and a node that may have many open holds no more of our memory with each.
+const TRANSFER_FRAME_BYTES_MAX: u32 = 1 << 20;
 /// Above the transfers, whose priority is 0.
 const CONTROL_PRIORITY: i32 = 1;
 
@@ -76,6 +78,8 @@ pub enum CloseCode {
     NotPermitted = 2,
     /// A newer connection with the same peer took over.
     Replaced = 3,
+    /// The peer was not heard for too long; it may dial again.
+    Silent = 4,
 }
 
 impl From<CloseCode> for VarInt {
@@ -91,7 +95,8 @@ impl Connection {
         let chain = quinn.peer_identity().and_then(|chain| chain.downcast::<Vec<CertificateDer<'static>>>().ok());
         let peer = peer(chain.as_deref().and_then(|chain| chain.first()).ok_or(QuicError::NoCertificate)?)?;
         control.0.set_priority(CONTROL_PRIORITY).map_err(|_| QuicError::StreamClosed)?;
-        let Transfer { tx, rx } = Transfer::over(control, frame_max);
+        let Transfer { tx, mut rx } = Transfer::over(control, frame_max);
+        rx.decoder = Decoder::default();
         Ok(Connection { link: Link { quinn, peer, frame_max }, tx, rx })
     }
 }
@@ -144,7 +149,7 @@ impl Transfer {
     pub(crate) fn over((tx, rx): (SendStream, RecvStream), frame_max: Duration) -> Transfer {
         Transfer {
             tx: FrameSender { stream: tx, pending: Vec::new(), sent: 0 },
-            rx: FrameReceiver { stream: rx, decoder: Decoder::default(), chunk: Bytes::new(), begun: None, frame_max },
+            rx: FrameReceiver { stream: rx, decoder: Decoder::bounded(TRANSFER_FRAME_BYTES_MAX), chunk: Bytes::new(), begun: None, frame_max },
         }
     }
 }

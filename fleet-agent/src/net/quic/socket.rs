@@ -17,6 +17,22 @@ pub struct UdpBuffers {
     pub send_bytes: usize,
 }
 
+/// Buffers that are smaller than was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the system grants UDP buffers of {} KiB for receiving and {} KiB for sending where {} KiB were asked for",
+    .0.receive_bytes >> 10,
+    .0.send_bytes >> 10,
+    .0.asked_bytes >> 10
+)]
+pub struct Shortage(UdpBuffers);
+
+impl UdpBuffers {
+    pub fn shortage(self) -> Option<Shortage> {
+        (self.receive_bytes.min(self.send_bytes) < self.asked_bytes).then_some(Shortage(self))
+    }
+}
+
 /// Binds; an unspecified IPv6 address takes IPv4 as well.
 pub(crate) fn bind(address: SocketAddr, buffer_bytes: usize) -> Result<(UdpSocket, UdpBuffers), QuicError> {
     let error = |source| QuicError::Bind { address, source };

@@ -288,6 +288,12 @@ async fn granted_buffers_are_reported() {
     let (endpoint, _listener) = node(&master, Settings { udp_buffer_bytes: 100_000, ..Settings::default() });
     let buffers = endpoint.udp_buffers();
     assert_eq!(buffers, UdpBuffers { asked_bytes: 100_000, receive_bytes: 100_000, send_bytes: 100_000 });
+    assert_eq!(buffers.shortage(), None);
+    let short = UdpBuffers { send_bytes: 50_000, ..buffers };
+    assert_eq!(
+        short.shortage().unwrap().to_string(),
+        "the system grants UDP buffers of 97 KiB for receiving and 48 KiB for sending where 97 KiB were asked for"
+    );
 }
 
 #[tokio::test]
