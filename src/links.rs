@@ -3,6 +3,8 @@
 //! Runs on threads of its own. One task owns all links; the master's loop sends it commands and hears of it by events.
 //! Nothing is decided here: who belongs to the fleet, and which contents may be asked for, the loop publishes.
 
+mod inbox;
+
 use std::{
     collections::{BTreeSet, HashMap},
     io::Read,
@@ -20,9 +22,9 @@ use fleet_agent::{
     blobs::{self, Blobs},
     link::Greeting,
     net::{
-        codec::{Kind, Received, RequestId},
-        join::{Grant, JoinListener, TokenId, TokenKey, Tokens},
-        quic::{CloseCode, Connection, Endpoint, FrameSender, Link, ListenerKeys, QuicError, Settings, Transfer},
+        codec::{CodecError, Frame, Kind, Received, RequestId},
+        join::{self, Grant, JoinListener, TokenId, TokenKey, Tokens},
+        quic::{CloseCode, Connection, Endpoint, FrameSender, Link, Listener, ListenerKeys, QuicError, Settings, Transfer, UdpBuffers},
         tls::{Authority, Identity, Role},
         transfer::{self, Blob, BlobKind, Offered, TransferError, Wanted},
     },
@@ -39,10 +41,10 @@ use tokio::{
 const COMMANDS_MAX: usize = 16_384;
 /// Messages that wait for one node; more are lost on the way, and sent again when its heartbeat does not list them.
 const LINE_MAX: usize = 4096;
-/// For a node's Hello, once it is connected.
+/// For a node's Hello, once it is connected, and for its first message after that.
 const HELLO_MAX: Duration = Duration::from_secs(5);
-/// The port for joining is the one after that for nodes.
-const JOIN_PORT_AFTER: u16 = 1;
+/// Nodes that are connected and have not said their first message; more are sent away.
+const GREETINGS_MAX: usize = 256;
 /// What a pack of one spark's records may weigh: its files have four megabytes, or are one file.
 const PACK_BYTES_MAX: u64 = 64 << 20;
 /// Packs that are received at the same time, from all nodes: times the above, what they may take of memory.
@@ -52,11 +54,16 @@ const CANDIDATES_MAX: usize = 32;
 /// For the last words to those who are connected.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(4);
 
+pub use self::inbox::Room;
+use self::inbox::{Inbox, NodeInbox};
+
 /// What the links tell the loop.
 pub enum LinkEvent {
     Received {
         node: NodeId,
         message: Envelope<FromAgent>,
+        /// To be dropped when the message was handled.
+        room: Room,
     },
     Lost {
         node: NodeId,
@@ -122,7 +129,7 @@ pub enum LinksError {
     #[error("cannot listen for nodes")]
     Listen(#[from] QuicError),
     #[error("cannot listen for nodes that join")]
-    Join(#[from] fleet_agent::net::join::JoinError),
+    Join(#[from] join::JoinError),
     #[error("the port {0} has none after it for nodes that join")]
     Port(u16),
 }
@@ -150,8 +157,8 @@ impl Links {
         let entered = runtime.enter();
         let (endpoint, listener) = Endpoint::open(address, identity, keys, Settings::default())?;
         let address = endpoint.local_address().map_err(LinksError::Threads)?;
-        let port = address.port().checked_add(JOIN_PORT_AFTER).ok_or(LinksError::Port(address.port()))?;
-        let joining = JoinListener::open(SocketAddr::new(address.ip(), port), identity)?;
+        let beside = join::address_beside(address).ok_or(LinksError::Port(address.port()))?;
+        let joining = JoinListener::open(beside, identity)?;
         let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
         let (published, seen) = watch::channel(Published::default());
         drop(entered);
@@ -162,6 +169,11 @@ impl Links {
 
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What the system grants of the buffers that were asked for.
+    pub fn udp_buffers(&self) -> UdpBuffers {
+        self.endpoint.udp_buffers()
     }
 
     pub fn send(&self, to: NodeId, message: Envelope<ToAgent>) {
@@ -215,6 +227,10 @@ struct Shared {
 }
 
 impl Shared {
+    fn admits(&self, node: NodeId) -> bool {
+        self.published.borrow().admitted.contains(&node)
+    }
+
     fn tell(&self, event: LinkEvent) {
         // A loop that is behind loses messages, as a network does; they are said again.
         let _ = (self.deliver)(event);
@@ -236,65 +252,126 @@ struct Line {
     number: u64,
 }
 
+/// A node whose Hello was answered and that has spoken on the link since: of several links that it tried at the same
+/// time this is the one it chose.
+struct Greeted {
+    connection: Connection,
+    first: Frame,
+}
+
+/// All links.
+struct Switchboard {
+    shared: Shared,
+    lines: HashMap<NodeId, Line>,
+    inbox: Inbox,
+    inboxes: HashMap<NodeId, NodeInbox>,
+    greetings: JoinSet<Option<Greeted>>,
+    sessions: JoinSet<(NodeId, u64)>,
+    /// The last number given to a link.
+    number: u64,
+}
+
 /// Owns all links.
-async fn switch(mut listener: fleet_agent::net::quic::Listener, mut commands: mpsc::Receiver<Command>, shared: Shared) {
-    let (mut lines, mut sessions, mut number) = (HashMap::<NodeId, Line>::new(), JoinSet::new(), 0);
+async fn switch(mut listener: Listener, mut commands: mpsc::Receiver<Command>, shared: Shared) {
+    let (greetings, sessions) = (JoinSet::new(), JoinSet::new());
+    let mut board = Switchboard { shared, lines: HashMap::new(), inbox: Inbox::new(), inboxes: HashMap::new(), greetings, sessions, number: 0 };
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 None => return,
-                // Whoever could not shake hands is nobody.
-                Some(Err(_)) => {}
-                Some(Ok(connection)) => {
-                    number += 1;
-                    if let Some(line) = begin(connection, number, &shared, &mut sessions) {
-                        let node = line.link.peer().node;
-                        if let Some(earlier) = lines.insert(node, line) {
-                            earlier.link.close(CloseCode::Replaced, "a newer link took over");
-                        }
-                    }
+                Some(Ok(connection)) if board.greetings.len() < GREETINGS_MAX => {
+                    board.greetings.spawn(greet(connection, board.shared.clone()));
                 }
+                // Whoever could not shake hands is nobody, and whoever is not taken is disconnected by being dropped.
+                Some(Ok(_) | Err(_)) => {}
             },
             command = commands.recv() => match command {
                 None => return,
-                Some(Command::Send { to, message }) => {
-                    if let Some(line) = lines.get(&to) {
-                        let _ = line.messages.try_send(Outgoing::Message(message));
-                    }
-                }
-                Some(Command::Disconnect { node }) => {
-                    if let Some(line) = lines.remove(&node) {
-                        line.link.close(CloseCode::NotPermitted, "removed from the fleet");
-                    }
+                Some(command) => board.obey(command),
+            },
+            Some(greeted) = board.greetings.join_next() => {
+                if let Some(greeted) = greeted.expect("a greeting neither panics nor is ended while the links live") {
+                    board.begin(greeted);
                 }
             },
-            Some(ended) = sessions.join_next() => {
-                let (node, ended) = ended.expect("a session neither panics nor is ended while the links live");
-                if lines.get(&node).is_some_and(|line| line.number == ended) {
-                    lines.remove(&node);
-                    shared.tell(LinkEvent::Lost { node });
-                }
+            Some(ended) = board.sessions.join_next() => {
+                let (node, number) = ended.expect("a session neither panics nor is ended while the links live");
+                board.end(node, number);
             }
         }
     }
 }
 
-/// Begins a session with a node that belongs to the fleet; shows the door to others.
-fn begin(connection: Connection, number: u64, shared: &Shared, sessions: &mut JoinSet<(NodeId, u64)>) -> Option<Line> {
-    let (link, peer) = (connection.link.clone(), connection.link.peer());
-    let belongs = peer.roles.contains(Role::Worker) && shared.published.borrow().admitted.contains(&peer.node);
-    if !belongs {
-        tokio::spawn(refuse(connection));
+impl Switchboard {
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Send { to, message } => {
+                if let Some(line) = self.lines.get(&to) {
+                    let _ = line.messages.try_send(Outgoing::Message(message));
+                }
+            }
+            Command::Disconnect { node } => {
+                let Some(line) = self.lines.remove(&node) else { return };
+                match self.shared.admits(node) {
+                    true => line.link.close(CloseCode::Silent, "not heard for too long"),
+                    false => line.link.close(CloseCode::NotPermitted, "removed from the fleet"),
+                }
+            }
+        }
+    }
+
+    fn begin(&mut self, Greeted { connection, first }: Greeted) {
+        let (link, node) = (connection.link.clone(), connection.link.peer().node);
+        // It may have been removed since its Hello was answered.
+        if !self.shared.admits(node) {
+            return link.close(CloseCode::NotPermitted, "removed from the fleet");
+        }
+        self.number += 1;
+        let number = self.number;
+        self.inboxes.retain(|node, _| self.shared.admits(*node));
+        let inbox = self.inboxes.entry(node).or_insert_with(|| self.inbox.of_node()).clone();
+        let (messages, outgoing) = mpsc::channel(LINE_MAX);
+        let (shared, answers) = (self.shared.clone(), messages.clone());
+        self.sessions.spawn(async move {
+            let session = Session { shared, inbox, node };
+            // Why a link ended makes no difference: the node dials again, or is missed.
+            let _ = session.run(connection, first, (answers, outgoing)).await;
+            (node, number)
+        });
+        if let Some(earlier) = self.lines.insert(node, Line { messages, link, number }) {
+            earlier.link.close(CloseCode::Replaced, "a newer link took over");
+        }
+    }
+
+    fn end(&mut self, node: NodeId, number: u64) {
+        if self.lines.get(&node).is_some_and(|line| line.number == number) {
+            self.lines.remove(&node);
+            self.shared.tell(LinkEvent::Lost { node });
+        }
+    }
+}
+
+/// Answers the Hello of a node that belongs to the fleet; shows the door to others.
+async fn greet(mut connection: Connection, shared: Shared) -> Option<Greeted> {
+    let peer = connection.link.peer();
+    if !peer.roles.contains(Role::Worker) || !shared.admits(peer.node) {
+        refuse(connection).await;
         return None;
     }
-    let (messages, outgoing) = mpsc::channel(LINE_MAX);
-    let (shared, answers) = (shared.clone(), messages.clone());
-    sessions.spawn(async move {
-        // Why a link ended makes no difference: the node dials again, or is missed.
-        let _ = session(connection, (answers, outgoing), &shared).await;
-        (peer.node, number)
-    });
-    Some(Line { messages, link, number })
+    let hello = expect(&mut connection, Kind::Hello).await.ok()?;
+    let _: Greeting = hello.body().ok()?;
+    connection.tx.send(Kind::Welcome, hello.request, &Greeting { version: env!("CARGO_PKG_VERSION").to_owned() }).await.ok()?;
+    let first = expect(&mut connection, Kind::FromAgent).await.ok()?;
+    Some(Greeted { connection, first })
+}
+
+async fn expect(connection: &mut Connection, kind: Kind) -> Result<Frame, TransferError> {
+    match timeout(HELLO_MAX, connection.rx.receive()).await.map_err(|_| TransferError::Ended)?? {
+        Some(Received::Frame(frame)) if frame.kind == kind => Ok(frame),
+        Some(Received::Frame(frame)) => Err(TransferError::Unexpected(frame.kind)),
+        Some(Received::Unsupported(_)) => Err(TransferError::Unexpected(Kind::Unsupported)),
+        None => Err(TransferError::Ended),
+    }
 }
 
 async fn refuse(mut connection: Connection) {
@@ -306,46 +383,61 @@ async fn refuse(mut connection: Connection) {
     connection.link.close(CloseCode::NotPermitted, reason);
 }
 
-async fn session(
-    connection: Connection,
-    (answers, outgoing): (mpsc::Sender<Outgoing>, mpsc::Receiver<Outgoing>),
-    shared: &Shared,
-) -> Result<(), TransferError> {
-    let Connection { link, mut tx, mut rx } = connection;
-    let node = link.peer().node;
-    let hello = timeout(HELLO_MAX, rx.receive()).await.map_err(|_| TransferError::Ended)??;
-    let Some(Received::Frame(hello)) = hello.filter(|hello| matches!(hello, Received::Frame(frame) if frame.kind == Kind::Hello)) else {
-        return Err(TransferError::Ended);
-    };
-    let _: Greeting = hello.body()?;
-    tx.send(Kind::Welcome, hello.request, &Greeting { version: env!("CARGO_PKG_VERSION").to_owned() }).await?;
-    let mut transfers = JoinSet::new();
-    let mut writer = JoinSet::new();
-    writer.spawn(write(tx, outgoing));
-    loop {
-        tokio::select! {
-            Some(_) = writer.join_next() => return Ok(()),
-            received = rx.receive() => match received? {
-                None => return Ok(()),
-                Some(Received::Frame(frame)) if frame.kind == Kind::FromAgent => shared.tell(LinkEvent::Received { node, message: frame.body()? }),
-                Some(Received::Frame(frame)) => return Err(TransferError::Unexpected(frame.kind)),
-                // Where there is no room for the answer the node hears nothing, as of a lost one.
-                Some(Received::Unsupported(what)) => drop(answers.try_send(Outgoing::Unsupported(what.request))),
-            },
-            transfer = link.accept_transfer() => {
-                let (transfer, shared) = (transfer?, shared.clone());
-                transfers.spawn(async move { serve_transfer(transfer, &shared).await });
+/// What is read from one node.
+struct Session {
+    shared: Shared,
+    inbox: NodeInbox,
+    node: NodeId,
+}
+
+impl Session {
+    async fn run(
+        &self,
+        connection: Connection,
+        first: Frame,
+        (answers, outgoing): (mpsc::Sender<Outgoing>, mpsc::Receiver<Outgoing>),
+    ) -> Result<(), TransferError> {
+        let Connection { link, tx, mut rx } = connection;
+        self.hear(&first).await?;
+        let mut transfers = JoinSet::new();
+        let mut writer = JoinSet::new();
+        writer.spawn(write(tx, outgoing));
+        loop {
+            tokio::select! {
+                Some(_) = writer.join_next() => return Ok(()),
+                received = rx.receive() => match received? {
+                    None => return Ok(()),
+                    Some(Received::Frame(frame)) if frame.kind == Kind::FromAgent => self.hear(&frame).await?,
+                    Some(Received::Frame(frame)) => return Err(TransferError::Unexpected(frame.kind)),
+                    // Where there is no room for the answer the node hears nothing, as of a lost one.
+                    Some(Received::Unsupported(what)) => drop(answers.try_send(Outgoing::Unsupported(what.request))),
+                },
+                transfer = link.accept_transfer() => {
+                    let (transfer, shared) = (transfer?, self.shared.clone());
+                    transfers.spawn(async move { serve_transfer(transfer, &shared).await });
+                }
+                // A transfer that failed is the node's to begin again.
+                Some(_) = transfers.join_next() => {}
             }
-            // A transfer that failed is the node's to begin again.
-            Some(_) = transfers.join_next() => {}
         }
+    }
+
+    /// Nothing more is read from the node until there is room for what it has said.
+    async fn hear(&self, frame: &Frame) -> Result<(), TransferError> {
+        let room = self.inbox.room(frame.payload.len()).await;
+        self.shared.tell(LinkEvent::Received { node: self.node, message: frame.body()?, room });
+        Ok(())
     }
 }
 
 async fn write(mut tx: FrameSender, mut outgoing: mpsc::Receiver<Outgoing>) -> Result<(), QuicError> {
     while let Some(next) = outgoing.recv().await {
         match next {
-            Outgoing::Message(message) => tx.send(Kind::ToAgent, RequestId(0), &message).await?,
+            Outgoing::Message(message) => match tx.send(Kind::ToAgent, RequestId(0), &message).await {
+                // The node would refuse it each time; as it is, the attempt runs out of time and the link stays.
+                Err(QuicError::Codec(CodecError::Oversized { .. })) => {}
+                sent => sent?,
+            },
             Outgoing::Unsupported(request) => tx.send(Kind::Unsupported, request, "").await?,
         }
     }
@@ -384,7 +476,12 @@ async fn take(transfer: &mut Transfer, Offered { name, kind }: Offered, stores: 
     if here {
         return Ok(());
     }
-    let blob = transfer::receive(transfer, name, bytes_max).await?.ok_or(TransferError::Ended)?;
+    let blob = match transfer::receive(transfer, name, bytes_max).await {
+        Ok(blob) => blob.ok_or(TransferError::Ended)?,
+        // It would be too large the next time too: the node is told, so that it does not try again for ever.
+        Err(error @ TransferError::TooLarge(..)) => return Ok(transfer.tx.send(Kind::Refused, RequestId(1), &error.to_string()).await?),
+        Err(error) => return Err(error),
+    };
     let kept = blocking(move || {
         if kind == BlobKind::Pack {
             Pack::open(blob.as_slice()).map_err(|error| error.to_string())?;
@@ -436,3 +533,6 @@ impl Tokens for AskLoop {
         answered.await.ok().flatten()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -202,7 +202,7 @@ fn without_output(message: Envelope<FromAgent>, error: &CodecError) -> Envelope<
     let body = match message.body {
         FromAgent::Finished { spark, attempt, .. } => FromAgent::Failed { spark, attempt, error: AttemptError::Invalid(error.to_string()) },
         FromAgent::Failed { spark, attempt, .. } => FromAgent::Failed { spark, attempt, error: AttemptError::Invalid(error.to_string()) },
-        other @ (FromAgent::Hello { .. } | FromAgent::Heartbeat { .. } | FromAgent::Progress(_)) => other,
+        other @ (FromAgent::Hello { .. } | FromAgent::Heartbeat { .. } | FromAgent::Progress(_) | FromAgent::Output(_)) => other,
     };
     Envelope { body, ..message }
 }

@@ -11,6 +11,7 @@ use std::{
 use anyhow::Context as _;
 use bitacora_core::fleet::Settings;
 use clap::{Args, ValueEnum};
+use fleet_agent::net::quic::UdpBuffers;
 
 use super::Context;
 use crate::{exit::Exit, master::Master};
@@ -46,6 +47,10 @@ impl Serve {
         }
         let address = master.open_links(self.listen)?;
         context.streams.note(&format!("listening on {address} for nodes; `bitacora node token NAME` lets one join"));
+        if let Some(shortage) = master.udp_buffers().and_then(UdpBuffers::shortage) {
+            let advice = "raise net.core.rmem_max and net.core.wmem_max, or large transfers lose packets";
+            context.streams.note(&format!("{shortage}; {advice}"));
+        }
         master.serve(|| stop.load(Ordering::Relaxed))?;
         Ok(Exit::Ok)
     }

@@ -19,6 +19,7 @@ use fleet_agent::{
     blobs::Blobs,
     net::{
         join::{Grant, JoinToken, TokenId, TokenKey},
+        quic::UdpBuffers,
         tls::{Fingerprint, Role, Roles},
     },
     root::Root,
@@ -105,19 +106,29 @@ impl Master {
         Ok(address)
     }
 
+    /// The buffers of the socket on which nodes link, of a master that listens.
+    pub fn udp_buffers(&self) -> Option<UdpBuffers> {
+        Some(self.serving.as_ref()?.links.udp_buffers())
+    }
+
     /// Handles what comes until `stop` answers true.
     pub fn serve(&mut self, stop: impl Fn() -> bool) -> Result<(), MasterError> {
         while !stop() {
-            let (mut events, mut later) = (Vec::new(), Vec::new());
+            let (mut events, mut rooms, mut later) = (Vec::new(), Vec::new(), Vec::new());
             for input in self.wait()? {
                 match input {
-                    Input::Link(LinkEvent::Received { node, message }) => events.push(Event::Received { node, message }),
+                    Input::Link(LinkEvent::Received { node, message, room }) => {
+                        events.push(Event::Received { node, message });
+                        rooms.push(room);
+                    }
                     Input::Link(LinkEvent::Lost { node }) => events.push(Event::LinkLost { node }),
                     other => later.push(other),
                 }
             }
             events.push(Event::Woken);
             self.turn(events)?;
+            // Only now is what they said no longer in memory.
+            drop(rooms);
             later.into_iter().try_for_each(|input| self.on_input(input))?;
             self.publish();
         }

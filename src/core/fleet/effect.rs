@@ -14,7 +14,7 @@ pub enum Effect {
         to: NodeId,
         message: Envelope<ToAgent>,
     },
-    /// Close the link of a node that was removed.
+    /// Close the link of a node that was removed, or that is not heard of any more.
     Disconnect {
         node: NodeId,
     },

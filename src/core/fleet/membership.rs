@@ -204,6 +204,8 @@ impl Fleet {
         }
         for id in offline {
             self.lose(now, id, AttemptError::NodeSilent, out);
+            // A link that carries nothing may be open at one end only; closed here, a node that is alive dials again.
+            out.push(Effect::Disconnect { node: id });
         }
     }
 
@@ -365,6 +367,18 @@ mod tests {
         let out = handle(&mut fleet, NOW, Event::NodeCommanded { node, command: NodeCommand::Remove });
         assert!(out.contains(&Effect::Disconnect { node }));
         assert_eq!(handle(&mut fleet, NOW, from(node)), [], "what it still says is heard no more");
+    }
+
+    #[test]
+    fn the_link_of_a_node_that_is_not_heard_is_closed() {
+        let (mut fleet, _) = busy(None);
+        let mut closed = Vec::new();
+        for _ in 0..3 {
+            let now = fleet.next_deadline().unwrap();
+            let out = handle(&mut fleet, now, Event::Woken);
+            closed.push(out.contains(&Effect::Disconnect { node: NODE }));
+        }
+        assert_eq!(closed, [false, false, true], "degraded, unhealthy, offline");
     }
 
     #[test]

@@ -1,0 +1,141 @@
+//! The links with a node of the tests' own at the other end.
+
+use std::{
+    net::Ipv4Addr,
+    sync::{
+        Mutex,
+        mpsc::{Receiver, channel},
+    },
+};
+
+use bitacora_core::{
+    ids::{Attempt, Epoch, Incarnation, JobId, SparkId},
+    wire::task::AttemptError,
+};
+use fleet_agent::net::tls::NodeKey;
+
+use super::*;
+use crate::trust::{self, Trust};
+
+const NODE: NodeId = NodeId(7);
+/// Pairs of ports that are tried: the one after a free one may be taken.
+const TRIES_MAX: usize = 20;
+
+/// A master's links, and what they tell its loop, as fast as it takes it.
+struct Master {
+    links: Links,
+    events: Receiver<LinkEvent>,
+    trust: Trust,
+    folder: tempfile::TempDir,
+}
+
+impl Master {
+    fn new() -> Master {
+        let folder = tempfile::tempdir().unwrap();
+        let trust = Trust::load_or_create(&folder.path().join("trust")).unwrap();
+        let (links, events) = (0..TRIES_MAX).find_map(|_| open(&folder, &trust)).expect("two ports that follow one another are free");
+        links.admit([NODE].into_iter());
+        Master { links, events, trust, folder }
+    }
+
+    /// The node, dialled in and welcomed.
+    async fn node(&self) -> (Endpoint, Connection) {
+        let key = NodeKey::generate().unwrap();
+        let certificate = self.trust.authority.sign(&key.request().unwrap(), NODE, Role::Worker.into(), trust::node_validity()).unwrap();
+        let identity = Identity::new(key, certificate, self.trust.authority.certificate().clone()).unwrap();
+        let any = (Ipv4Addr::LOCALHOST, 0).into();
+        let (endpoint, _) = Endpoint::open(any, &identity, &ListenerKeys::fresh().unwrap(), Settings::default()).unwrap();
+        let mut connection = endpoint.dial(self.links.address(), NodeId::HERE).await.unwrap();
+        connection.tx.send(Kind::Hello, RequestId(1), &Greeting { version: String::new() }).await.unwrap();
+        assert_eq!(expect(&mut connection, Kind::Welcome).await.unwrap().kind, Kind::Welcome);
+        (endpoint, connection)
+    }
+}
+
+fn open(folder: &tempfile::TempDir, trust: &Trust) -> Option<(Links, Receiver<LinkEvent>)> {
+    let (tell, events) = channel();
+    let tell = Mutex::new(tell);
+    let deliver: Deliver = Arc::new(move |event| tell.lock().unwrap().send(event).is_ok());
+    let packs = Blobs::open(&folder.path().join("packs")).unwrap();
+    let authority = Authority::from_pem(&trust.authority.to_pem()).unwrap();
+    let links = Links::open((Ipv4Addr::LOCALHOST, 0).into(), &trust.identity, authority, &trust.keys, Stores { logs: packs.clone(), packs }, deliver);
+    links.ok().map(|links| (links, events))
+}
+
+fn says(number: u32, text: String) -> Envelope<FromAgent> {
+    let (spark, attempt) = (SparkId { job: JobId::default(), number }, Attempt(1));
+    Envelope { epoch: Epoch(1), incarnation: Incarnation(1), body: FromAgent::Failed { spark, attempt, error: AttemptError::Storage(text) } }
+}
+
+fn number(event: &LinkEvent) -> u32 {
+    let LinkEvent::Received { message: Envelope { body: FromAgent::Failed { spark, .. }, .. }, .. } = event else { panic!("something else came") };
+    spark.number
+}
+
+#[test]
+fn a_node_that_floods_is_slowed_down_and_nothing_is_lost() {
+    const MESSAGES: u32 = 200;
+    const MESSAGE_BYTES: usize = 1 << 20;
+    let (master, text) = (Master::new(), "x".repeat(MESSAGE_BYTES));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (_endpoint, Connection { link: _link, mut tx, rx: _rx }) = runtime.block_on(master.node());
+    let flood = runtime.spawn(async move {
+        for number in 0..MESSAGES {
+            tx.send(Kind::FromAgent, RequestId(0), &says(number, text.clone())).await.unwrap();
+        }
+        tx
+    });
+    // As many as there is room for come while none is handled, and their sender is stuck with most of the rest.
+    let room = inbox::messages_of(MESSAGE_BYTES + 100);
+    assert!((2..50).contains(&room), "{room}");
+    let mut waiting: Vec<LinkEvent> = (0..room).map(|_| master.events.recv().unwrap()).collect();
+    assert!(!flood.is_finished());
+    assert!(master.events.try_recv().is_err(), "there is no room for another one");
+    // The loop goes on, one at a time.
+    for expected in 0..MESSAGES {
+        let event = waiting.remove(0);
+        assert_eq!(number(&event), expected);
+        drop(event);
+        if expected + (room as u32) < MESSAGES {
+            waiting.push(master.events.recv().unwrap());
+            assert!(master.events.try_recv().is_err(), "one went, one came");
+        }
+    }
+    drop(runtime.block_on(flood).unwrap());
+    drop(master.folder);
+}
+
+#[test]
+fn a_link_counts_from_the_first_word_on_it() {
+    let master = Master::new();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let (_end, mut chosen) = master.node().await;
+        // Dialled later and given up before a word: the first one stays.
+        let (_other_end, other) = master.node().await;
+        chosen.tx.send(Kind::FromAgent, RequestId(0), &says(1, String::new())).await.unwrap();
+        assert_eq!(number(&master.events.recv().unwrap()), 1);
+        drop(other);
+        chosen.tx.send(Kind::FromAgent, RequestId(0), &says(2, String::new())).await.unwrap();
+        assert_eq!(number(&master.events.recv().unwrap()), 2);
+        // Dialled later and spoken on: now that is the link, and the first one is told so.
+        let (_third_end, mut third) = master.node().await;
+        third.tx.send(Kind::FromAgent, RequestId(0), &says(3, String::new())).await.unwrap();
+        assert_eq!(number(&master.events.recv().unwrap()), 3);
+        let closed = chosen.link.closed().await;
+        assert!(closed.to_string().contains("a newer link took over"), "{closed}");
+    });
+}
+
+#[test]
+fn the_link_of_a_silent_node_is_closed_and_it_may_come_back() {
+    let master = Master::new();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (_end, mut silent) = runtime.block_on(master.node());
+    runtime.block_on(silent.tx.send(Kind::FromAgent, RequestId(0), &says(1, String::new()))).unwrap();
+    assert_eq!(number(&master.events.recv().unwrap()), 1);
+    master.links.disconnect(NODE);
+    let closed = runtime.block_on(silent.link.closed());
+    assert!(closed.to_string().contains("not heard"), "{closed}");
+    drop(runtime.block_on(master.node()));
+}
