@@ -1,0 +1,30 @@
+//! `bitacora node cordon` and `bitacora node uncordon`.
+
+use clap::Args;
+
+use super::{Context, command};
+use crate::{control::NodeWish, exit::Exit};
+
+/// Gives a node no more work; it finishes what it has
+#[derive(Args)]
+pub(in crate::cli) struct Cordon {
+    node: String,
+}
+
+/// Gives a node work again
+#[derive(Args)]
+pub(in crate::cli) struct Uncordon {
+    node: String,
+}
+
+impl Cordon {
+    pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
+        command(context, &self.node, NodeWish::Cordon)
+    }
+}
+
+impl Uncordon {
+    pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
+        command(context, &self.node, NodeWish::Uncordon)
+    }
+}
