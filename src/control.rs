@@ -18,13 +18,16 @@ use bitacora_core::{
     fleet::{AFTER_MAX, Awaited, CommandSpec, JobCommand, JobType, JobView, NodeCommand, Notice, Partitioning, Pending, Priority, Refusal, Spark},
     ids::{JobId, NodeId, ProjectId, SparkId},
     time::{Span, Time},
-    wire::task::FileLimits,
+    wire::{
+        node::{Labels, Load, NodeProfile},
+        task::FileLimits,
+    },
 };
 use crossbeam_channel::Sender;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-/// Requests and answers are small.
-const MESSAGE_BYTES_MAX: u32 = 1 << 20;
+/// Requests are small; an answer may list a thousand nodes, each with all the labels that it may have.
+const MESSAGE_BYTES_MAX: u32 = 16 << 20;
 /// A peer that says nothing for this long is dropped.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -57,6 +60,10 @@ pub enum Request {
         spark: SparkId,
     },
     Nodes,
+    /// Everything that is known of one.
+    NodeDetail {
+        node: NodeId,
+    },
     Node {
         node: NodeId,
         command: NodeWish,
@@ -151,6 +158,7 @@ pub enum Answer {
     Spark(Spark),
     Progress(Progress),
     Nodes(Vec<NodeState>),
+    Node(Box<NodeDetail>),
     Token {
         /// A secret: it goes to the person who asked and nowhere else.
         token: String,
@@ -205,10 +213,42 @@ pub struct NodeState {
     pub name: String,
     pub availability: String,
     pub health: String,
+    /// Is there a link to it now?
+    pub linked: bool,
     pub slots: u32,
     /// Attempts that it holds.
     pub sparks: u32,
+    pub cores: u32,
+    pub cpu_permille: u16,
+    pub memory_bytes: u64,
+    pub memory_available_bytes: u64,
+    pub labels: Labels,
     pub paired_at: Time,
+}
+
+/// What is known of a node: as it told itself, as it is, as it did since this master began.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeDetail {
+    pub state: NodeState,
+    pub profile: NodeProfile,
+    pub load: Load,
+    /// `None` for one that was not heard since this master began.
+    pub health_since: Option<Time>,
+    pub holds: Vec<HeldSpark>,
+    pub finished: u64,
+    pub failed: u64,
+    pub failed_permille: u16,
+    pub bytes: u64,
+    pub bytes_per_second: u64,
+    pub average: Span,
+}
+
+/// An attempt that a node holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldSpark {
+    pub spark: SparkId,
+    pub attempt: u32,
+    pub since: Time,
 }
 
 /// A request on its way to the master's loop.

@@ -2,6 +2,7 @@
 //!
 //! [`Master`] serves one command here: it runs with an agent inside the process and ends with the command.
 
+mod nodes;
 mod perform;
 mod serve;
 
@@ -19,6 +20,7 @@ use fleet_agent::{
     command::Commands,
     driver::{AgentThread, Config},
     isolation::ChildCommand,
+    sense,
 };
 
 use crate::{
@@ -154,6 +156,7 @@ impl Master {
             epoch: (Epoch(0), None),
             // Commands are for nodes that were configured to run them.
             commands: Commands::none(),
+            profile: sense::profile(),
         };
         let ended = Ended(self.outbox.clone());
         // A master that is gone hears nothing; the agent is joined right after.
@@ -244,6 +247,7 @@ impl Master {
             }
             Request::CancelSpark { spark } => control::outcome(&self.turn([Event::SparkCancelled { spark }])?),
             Request::Nodes => Answer::Nodes(self.nodes()),
+            Request::NodeDetail { node } => self.node_detail(node),
             Request::Token { name } => self.issue_token(name),
             Request::Node { node, command } => control::outcome(&self.turn([Event::NodeCommanded { node, command: command.into() }])?),
             Request::Explain { job } => Answer::Reasons(self.fleet.explain(job).iter().map(control::describe).collect()),

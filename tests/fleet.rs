@@ -113,6 +113,11 @@ impl Fleet {
         report(&self.place.run(&["node", "ls", "-o", "json"]), 0)["items"].as_array().unwrap().clone()
     }
 
+    /// What `node show` says of one.
+    fn node(&self, name: &str) -> Value {
+        report(&self.place.run(&["node", "show", name, "-o", "json"]), 0)["items"][0].clone()
+    }
+
     pub(super) fn wait_for(&self, name: &str, health: &str) {
         until(|| self.nodes().iter().any(|node| node["name"] == name && node["health"] == health));
     }
@@ -232,6 +237,34 @@ fn a_removed_node_is_out_at_once_and_stays_out() {
     assert_eq!(fleet.restart("one").0.wait().unwrap().code(), Some(4), "its certificate is worth nothing");
     assert!(fleet.nodes().is_empty());
     assert_eq!(fleet.place.run(&["node", "rm", "one", "--yes"]).status.code(), Some(5));
+}
+
+#[test]
+fn a_node_tells_what_it_is_and_is_judged_by_what_it_did() {
+    let fleet = Fleet::new();
+    fleet.place.fill(10);
+    let one = fleet.join("one");
+    until(|| fleet.node("one")["memory_bytes"].as_u64() > Some(0));
+    let node = fleet.node("one");
+    assert_eq!((&node["linked"], &node["slots"], &node["finished"]), (&true.into(), &1.into(), &0.into()));
+    assert_eq!(node["build"], fleet_agent::BUILD);
+    for figure in ["cores", "memory_available_bytes", "disk_bytes", "disk_free_bytes"] {
+        assert!(node[figure].as_u64() > Some(0), "{figure} of {node}");
+    }
+    outcome(&fleet.begin().wait_with_output().unwrap());
+    let node = fleet.node("one");
+    assert!(node["finished"].as_u64() > Some(0) && node["bytes_per_second"].as_u64() > Some(0) && node["average_seconds"].as_f64() > Some(0.0), "{node}");
+    assert_eq!((&node["failed"], &node["holds"]), (&0.into(), &Value::Array(Vec::new())));
+    one.kill();
+    until(|| fleet.node("one")["linked"] == false);
+    let gone = fleet.node("one");
+    assert_eq!((&gone["host"], &gone["finished"]), (&node["host"], &node["finished"]), "it is asked about just then");
+    let document = report(&fleet.place.run(&["node", "show", "one", "-o", "json"]), 0);
+    let schema = report(&fleet.place.run(&["schema", "node"]), 0);
+    assert!(jsonschema::validator_for(&schema).unwrap().is_valid(&document), "{document}");
+    let said = String::from_utf8(fleet.place.run(&["node", "show", "one", "-o", "table"]).stdout).unwrap();
+    assert!(said.contains("throughput") && said.lines().any(|line| line.split_whitespace().eq(["link", "none"])), "{said}");
+    assert_eq!(fleet.place.run(&["node", "show", "nobody"]).status.code(), Some(5));
 }
 
 #[test]

@@ -24,6 +24,7 @@ use fleet_agent::{
         quic::{Endpoint, Listener, ListenerKeys, QuicError, Settings},
         tls::{Identity, NodeKey, TlsError},
     },
+    sense,
     work::with_cause,
 };
 use tokio::signal::unix::{SignalKind, signal};
@@ -76,6 +77,7 @@ async fn serve(arguments: &Arguments, data: &Path) -> anyhow::Result<()> {
         fetch: Some(uplink.fetch()),
         epoch: (Epoch(number_in(&data.join("epoch")).unwrap_or(0) as u32), Some(data.join("epoch"))),
         commands,
+        profile: sense::profile(),
     };
     let say = uplink.clone();
     let agent = Arc::new(AgentThread::start(config, clock::now, move |message| say.say(message))?);

@@ -20,6 +20,7 @@ use bitacora_core::{
     wire::{
         Envelope, FromAgent, ToAgent,
         message::Held,
+        node::NodeProfile,
         task::{Analysis, AttemptError, SparkOutput, Task, Work},
     },
 };
@@ -29,6 +30,7 @@ use crate::{
     cache::{Cache, CacheError, CacheIndex},
     command::Commands,
     isolation::{self, ChildCommand},
+    sense::Sensing,
     work::{Fetch, Worker, with_cause},
 };
 
@@ -47,6 +49,8 @@ pub struct Config {
     /// The highest epoch that was seen, and the file that keeps it; an agent inside a master's process needs none.
     pub epoch: (Epoch, Option<PathBuf>),
     pub commands: Commands,
+    /// What the agent says of itself.
+    pub profile: NodeProfile,
 }
 
 /// What reaches the loop.
@@ -59,6 +63,7 @@ enum Input {
 pub struct AgentThread {
     inbox: Sender<Input>,
     thread: Option<JoinHandle<()>>,
+    _sensing: Sensing,
 }
 
 impl AgentThread {
@@ -67,11 +72,14 @@ impl AgentThread {
         let cache = Cache::open(&config.data, crate::analysis::fingerprint())?;
         let (tx, rx) = crossbeam_channel::bounded(INBOX_MAX);
         let inbox = tx.clone();
+        let senses = tx.clone();
+        // One that finds no room is as good as the next one.
+        let sensing = Sensing::start(config.data.clone(), move |load| drop(senses.try_send(Input::Event(Event::Sensed(load)))));
         let thread = std::thread::Builder::new()
             .name("agent".into())
             .spawn(move || Driver::new(config, &cache, clock, tx, say).run(rx))
             .expect("the system can start a thread");
-        Ok(AgentThread { inbox, thread: Some(thread) })
+        Ok(AgentThread { inbox, thread: Some(thread), _sensing: sensing })
     }
 
     /// A connection to a master exists: the agent introduces itself.
@@ -108,7 +116,9 @@ struct Driver<Say> {
 
 impl<Say: FnMut(Envelope<FromAgent>)> Driver<Say> {
     fn new(config: Config, cache: &Cache, clock: fn() -> Time, inbox: Sender<Input>, say: Say) -> Driver<Say> {
-        let agent = Agent::new(config.incarnation, config.slots, cache.fingerprint(), config.epoch.0).with_programs(config.commands.programs());
+        let agent = Agent::new(config.incarnation, config.slots, cache.fingerprint(), config.epoch.0)
+            .with_programs(config.commands.programs())
+            .described(config.profile.clone());
         let pool = Pool::start(&config, cache, &inbox);
         Driver { agent, clock, say, pool, cancels: BTreeMap::new(), epoch_file: config.epoch.1, commands: config.commands }
     }

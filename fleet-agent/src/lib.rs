@@ -6,6 +6,7 @@
 //! - [`root`] opens files of a project and none outside of it.
 //! - [`net`] is how nodes find, trust and reach one another.
 //! - [`link`] is an agent's life with a master over the network.
+//! - [`sense`] reads how loaded the machine is.
 //! - [`work`] runs one spark; [`isolation`] runs it in a child process; [`driver`] is the loop that does both for a master.
 #[cfg(windows)]
 compile_error!("Bitácora fleets runs on Linux, macOS and Termux; Windows is not supported (use WSL)");
@@ -25,4 +26,5 @@ pub mod listing;
 pub mod net;
 pub mod pack;
 pub mod root;
+pub mod sense;
 pub mod work;

@@ -241,7 +241,7 @@ impl Deliveries {
 
     /// Gives a message back that can go at once; keeps a result until its packs are there.
     fn take(&mut self, message: Envelope<FromAgent>) -> Option<Envelope<FromAgent>> {
-        let FromAgent::Finished { spark, attempt, output } = &message.body else { return Some(message) };
+        let FromAgent::Finished { spark, attempt, output, .. } = &message.body else { return Some(message) };
         let missing: Vec<Offered> = named_by(output).into_iter().filter(|blob| !self.kept.contains(&blob.name)).collect();
         if missing.is_empty() {
             return Some(message);

@@ -3,6 +3,7 @@
 mod cordon;
 mod ls;
 mod rm;
+mod show;
 mod token;
 
 use anyhow::Context as _;
@@ -22,6 +23,7 @@ use crate::{
 #[derive(Subcommand)]
 pub(super) enum NodeCommand {
     Ls(ls::Ls),
+    Show(show::Show),
     Token(token::Token),
     Cordon(cordon::Cordon),
     Uncordon(cordon::Uncordon),
@@ -32,6 +34,7 @@ impl NodeCommand {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
         match self {
             NodeCommand::Ls(command) => command.run(context),
+            NodeCommand::Show(command) => command.run(context),
             NodeCommand::Token(command) => command.run(context),
             NodeCommand::Cordon(command) => command.run(context),
             NodeCommand::Uncordon(command) => command.run(context),

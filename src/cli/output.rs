@@ -75,6 +75,7 @@ impl Streams {
             | Answer::Spark(_)
             | Answer::Progress(_)
             | Answer::Nodes(_)
+            | Answer::Node(_)
             | Answer::Token { .. } => Exit::Ok,
             Answer::Refused(reason) => {
                 self.note(&format!("refused: {reason}"));

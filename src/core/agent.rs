@@ -4,6 +4,7 @@
 //! the journal, and refuses a master of an earlier epoch than it has seen.
 
 use alloc::{
+    boxed::Box,
     collections::{BTreeMap, VecDeque},
     string::String,
     vec::Vec,
@@ -14,13 +15,12 @@ use crate::{
     time::{Span, Time},
     wire::{
         Envelope, FromAgent, ToAgent,
-        message::{Held, Output, Progress},
+        message::{HEARTBEAT, HEARTBEAT_MAX, Held, Output, Progress},
+        node::{Load, NodeProfile},
         task::{AttemptError, SparkOutput, Task},
     },
 };
 
-/// Between heartbeats, also when there is nothing to say.
-pub const HEARTBEAT: Span = Span::from_millis(500);
 /// Attempts that wait for a slot; a master that sends more is answered `Storage`, which it retries elsewhere.
 pub const QUEUE_MAX: usize = 4096;
 
@@ -37,10 +37,16 @@ pub struct Agent {
     /// Answers that the master has not acknowledged.
     answers: BTreeMap<Held, FromAgent>,
     next_heartbeat: Time,
+    /// Between heartbeats, as the master wants it.
+    pace: Span,
+    profile: NodeProfile,
+    /// As it was last sensed.
+    load: Load,
     refused: u64,
 }
 
 struct Running {
+    begun: Time,
     deadline: Time,
     /// Asked to end early; `deadline` is of no concern any more.
     stopping: bool,
@@ -58,6 +64,8 @@ pub enum Event {
     Progressed(Progress),
     /// A command that runs has written something.
     Written(Output),
+    /// Readings of how loaded the machine is; said with the next heartbeat.
+    Sensed(Load),
     /// A started attempt is over.
     Ended {
         held: Held,
@@ -91,6 +99,9 @@ impl Agent {
             running: BTreeMap::new(),
             answers: BTreeMap::new(),
             next_heartbeat: Time(0),
+            pace: HEARTBEAT,
+            profile: NodeProfile::default(),
+            load: Load::default(),
             refused: 0,
         }
     }
@@ -100,14 +111,20 @@ impl Agent {
         Agent { programs, ..self }
     }
 
+    /// What it says of itself to every master.
+    pub fn described(self, profile: NodeProfile) -> Agent {
+        Agent { profile, ..self }
+    }
+
     pub fn handle(&mut self, now: Time, event: Event, out: &mut Vec<Effect>) {
         match event {
             Event::Woken => {}
+            Event::Sensed(load) => self.load = load,
             Event::Connected => self.say_hello(out),
-            Event::Received(message) => self.on_received(message, out),
+            Event::Received(message) => self.on_received(now, message, out),
             Event::Progressed(progress) => self.say(FromAgent::Progress(progress), out),
             Event::Written(output) => self.say(FromAgent::Output(output), out),
-            Event::Ended { held, result } => self.on_ended(held, result, out),
+            Event::Ended { held, result } => self.on_ended(now, held, result, out),
         }
         self.stop_overdue(now, out);
         self.fill_slots(now, out);
@@ -140,7 +157,7 @@ impl Agent {
         }
     }
 
-    fn on_received(&mut self, message: Envelope<ToAgent>, out: &mut Vec<Effect>) {
+    fn on_received(&mut self, now: Time, message: Envelope<ToAgent>, out: &mut Vec<Effect>) {
         if message.epoch < self.epoch || message.incarnation != self.incarnation {
             self.refused += 1;
             return;
@@ -157,6 +174,10 @@ impl Agent {
         }
         match message.body {
             ToAgent::SyncState => {}
+            ToAgent::SetPace { heartbeat } => {
+                self.pace = heartbeat.clamp(HEARTBEAT, HEARTBEAT_MAX);
+                self.next_heartbeat = self.next_heartbeat.min(now + self.pace);
+            }
             ToAgent::ExecuteTask(task) => self.on_execute(task, out),
             ToAgent::CancelTask { spark, attempt } => self.on_cancel(Held { spark, attempt }, out),
             ToAgent::Acknowledge { spark, attempt } => {
@@ -202,19 +223,20 @@ impl Agent {
         }
     }
 
-    fn on_ended(&mut self, held: Held, result: Result<SparkOutput, AttemptError>, out: &mut Vec<Effect>) {
+    fn on_ended(&mut self, now: Time, held: Held, result: Result<SparkOutput, AttemptError>, out: &mut Vec<Effect>) {
         let Some(running) = self.running.remove(&held) else { return };
+        let took = now - running.begun;
         match result {
             _ if running.cancelled => {}
             // Nobody cancelled it but its own deadline; what was said then may be lost, what is said now is kept.
-            Err(AttemptError::Cancelled) if running.stopping => self.answer(held, Err(AttemptError::TimedOut), out),
-            result => self.answer(held, result, out),
+            Err(AttemptError::Cancelled) if running.stopping => self.answer(held, took, Err(AttemptError::TimedOut), out),
+            result => self.answer(held, took, result, out),
         }
     }
 
-    fn answer(&mut self, Held { spark, attempt }: Held, result: Result<SparkOutput, AttemptError>, out: &mut Vec<Effect>) {
+    fn answer(&mut self, Held { spark, attempt }: Held, took: Span, result: Result<SparkOutput, AttemptError>, out: &mut Vec<Effect>) {
         let answer = match result {
-            Ok(output) => FromAgent::Finished { spark, attempt, output },
+            Ok(output) => FromAgent::Finished { spark, attempt, output, took },
             Err(error) => FromAgent::Failed { spark, attempt, error },
         };
         self.answers.insert(Held { spark, attempt }, answer.clone());
@@ -244,7 +266,7 @@ impl Agent {
             let startable = self.queue.iter().position(|task| self.may_start(task));
             let Some(task) = startable.and_then(|position| self.queue.remove(position)) else { return };
             let held = Held { spark: task.spark, attempt: task.attempt };
-            self.running.insert(held, Running { deadline: now + task.timeout, stopping: false, cancelled: false });
+            self.running.insert(held, Running { begun: now, deadline: now + task.timeout, stopping: false, cancelled: false });
             out.push(Effect::Start(task));
         }
     }
@@ -259,16 +281,16 @@ impl Agent {
         if now < self.next_heartbeat {
             return;
         }
-        self.next_heartbeat = now + HEARTBEAT;
-        self.say(FromAgent::Heartbeat { held: self.held().collect() }, out);
+        self.next_heartbeat = now + self.pace;
+        self.say(FromAgent::Heartbeat { held: self.held().collect(), load: self.load.clone(), pace: self.pace }, out);
         for answer in self.answers.values() {
             out.push(Effect::Send(self.envelope(answer.clone())));
         }
     }
 
     fn say_hello(&self, out: &mut Vec<Effect>) {
-        let held = self.held().collect();
-        self.say(FromAgent::Hello { slots: self.slots, fingerprint: self.fingerprint, held, programs: self.programs.clone() }, out);
+        let (held, profile) = (self.held().collect(), Box::new(self.profile.clone()));
+        self.say(FromAgent::Hello { slots: self.slots, fingerprint: self.fingerprint, held, programs: self.programs.clone(), profile }, out);
         for answer in self.answers.values() {
             out.push(Effect::Send(self.envelope(answer.clone())));
         }
@@ -382,6 +404,24 @@ mod tests {
         let mut again = Agent::new(Incarnation(7), 1, Digest::default(), Epoch(2));
         again.handle(NOW, Event::Connected, &mut Vec::new());
         assert_eq!(receive(&mut again, 1, ToAgent::ExecuteTask(task(0))), [], "in its next life too");
+    }
+
+    #[test]
+    fn heartbeats_keep_the_pace_that_the_master_wants() {
+        let mut agent = agent();
+        let slow = Span::from_secs(4);
+        receive(&mut agent, 1, ToAgent::SetPace { heartbeat: slow });
+        let beat = |agent: &mut Agent, now| {
+            let mut out = Vec::new();
+            agent.handle(now, Event::Woken, &mut out);
+            out.iter().any(|effect| matches!(effect, Effect::Send(Envelope { body: FromAgent::Heartbeat { pace, .. }, .. }) if *pace == slow))
+        };
+        assert!(beat(&mut agent, NOW + HEARTBEAT), "the one that was due");
+        assert!(!beat(&mut agent, NOW + HEARTBEAT + Span::from_secs(3)));
+        assert!(beat(&mut agent, NOW + HEARTBEAT + slow));
+        receive(&mut agent, 1, ToAgent::SetPace { heartbeat: Span(0) });
+        assert_eq!(agent.pace, HEARTBEAT, "no master asks for a storm");
+        assert_eq!(agent.next_heartbeat, NOW + HEARTBEAT, "a faster pace begins at once");
     }
 
     #[test]

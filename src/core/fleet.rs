@@ -14,6 +14,7 @@ mod jobs;
 mod ledger;
 mod membership;
 pub mod partition;
+mod records;
 mod scheduler;
 mod settings;
 mod view;
@@ -33,13 +34,17 @@ pub use ledger::{
 };
 pub use membership::{Health, Node};
 pub use partition::Partitioning;
+pub use records::{HEARTBEATS_PER_SECOND_MAX, NodeRecord, NodeTally};
 pub use settings::{Listings, Settings};
 pub use view::{FleetView, JobView, NodeView, Pending, Stage};
 
 use crate::{
     ids::{Attempt, Epoch, JobId, NodeId, SparkId},
     time::{Span, Time},
-    wire::{Envelope, FromAgent, ToAgent, message::Held},
+    wire::{
+        Envelope, FromAgent, ToAgent,
+        message::{HEARTBEAT, Held},
+    },
 };
 
 /// Programs of one node that count.
@@ -52,6 +57,10 @@ pub struct Fleet {
     settings: Settings,
     ledger: Ledger,
     nodes: BTreeMap<NodeId, Node>,
+    /// Of nodes that are or were connected to this master.
+    records: BTreeMap<NodeId, NodeRecord>,
+    /// Between the heartbeats of one node, as this fleet's size allows.
+    pace: Span,
     /// Attempts that some node has, or is believed to have.
     flights: BTreeMap<SparkId, Flight>,
     /// Jobs that are not over, with what can be dispatched of them now.
@@ -70,6 +79,9 @@ pub struct Fleet {
 struct Flight {
     node: NodeId,
     attempt: Attempt,
+    /// As far as this master knows.
+    begun_at: Time,
+    /// The last time.
     sent_at: Time,
     deadline: Time,
     files: u32,
@@ -127,6 +139,8 @@ impl Fleet {
             settings,
             ledger,
             nodes: BTreeMap::new(),
+            records: BTreeMap::new(),
+            pace: HEARTBEAT,
             flights: BTreeMap::new(),
             active: BTreeMap::new(),
             quiet_until: Time::NEVER,
@@ -195,7 +209,7 @@ impl Fleet {
     /// When somebody will have said nothing for too long.
     fn silence_deadline(&self) -> Time {
         let flights = self.flights.values().map(|flight| flight.deadline);
-        let nodes = self.nodes.values().filter_map(|node| node.next_deadline(&self.settings));
+        let nodes = self.nodes.values().filter_map(|node| node.next_deadline(&self.settings, self.pace));
         flights.chain(nodes).min().unwrap_or(Time::NEVER)
     }
 
@@ -222,10 +236,11 @@ impl Fleet {
             self.stale_messages += 1;
             return;
         }
-        if let FromAgent::Hello { slots, fingerprint, held, programs } = message.body {
+        if let FromAgent::Hello { slots, fingerprint, held, programs, profile } = message.body {
             let slots = slots.min(SLOTS_MAX);
             let programs = programs.into_iter().take(PROGRAMS_MAX).collect();
-            return self.on_hello(now, node, Node::new(message.incarnation, slots, fingerprint, programs, now), held, out);
+            let hello = Node::new(message.incarnation, slots, fingerprint, programs, now);
+            return self.on_hello(now, node, hello, (held, *profile), out);
         }
         let known = self.nodes.get_mut(&node).filter(|known| known.incarnation == message.incarnation);
         let Some(known) = known else {
@@ -234,12 +249,16 @@ impl Fleet {
         };
         known.heard(now);
         self.watch_from(now + self.settings.degraded_after);
+        self.note_health(now, node, Health::Healthy, out);
         match message.body {
             FromAgent::Hello { .. } => unreachable!("answered above"),
-            FromAgent::Heartbeat { held } => self.on_heartbeat(now, node, &held, out),
+            FromAgent::Heartbeat { held, load, pace } => {
+                self.on_paced(node, load, pace, out);
+                self.on_heartbeat(now, node, &held, out);
+            }
             FromAgent::Progress(progress) => self.on_progress(node, &progress),
             FromAgent::Output(output) => self.on_output(node, output, out),
-            FromAgent::Finished { spark, attempt, output } => self.on_finished(now, node, Held { spark, attempt }, output, out),
+            FromAgent::Finished { spark, attempt, output, took } => self.on_finished(now, node, Held { spark, attempt }, (output, took), out),
             FromAgent::Failed { spark, attempt, error } => self.on_failed(now, node, Held { spark, attempt }, error, out),
         }
     }
@@ -285,7 +304,7 @@ impl Fleet {
                     SparkState::Running { attempt, node } => {
                         let deadline = now + self.settings.reattach_max;
                         self.quiet_until = self.quiet_until.min(deadline);
-                        self.flights.insert(SparkId { job: id, number }, Flight { node, attempt, sent_at: now, deadline, files: 0, bytes: 0 });
+                        self.flights.insert(SparkId { job: id, number }, Flight { node, attempt, begun_at: now, sent_at: now, deadline, files: 0, bytes: 0 });
                     }
                     SparkState::Completed | SparkState::Failed(_) | SparkState::Split | SparkState::Quarantined => {}
                 }

@@ -4,6 +4,7 @@
 
 pub mod command;
 pub mod message;
+pub mod node;
 pub mod record;
 pub mod task;
 

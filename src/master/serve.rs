@@ -8,8 +8,8 @@ use std::{
 };
 
 use bitacora_core::{
-    fleet::{Event, JobSpec, ListedFile, Notice, PairedNode, Partitioning, Submission},
-    ids::{Digest, JobId, NodeId, ProjectId},
+    fleet::{Event, JobSpec, ListedFile, Notice, Partitioning, Submission},
+    ids::{Digest, JobId, ProjectId},
     paths::RelativePath,
     time::{Span, Time},
 };
@@ -28,7 +28,7 @@ use fleet_agent::{
 
 use super::{Input, Master, MasterError, now};
 use crate::{
-    control::{Answer, Asked, ControlSocket, NodeState, Progress, Request, Submitted, Wish},
+    control::{Answer, Asked, ControlSocket, Progress, Request, Submitted, Wish},
     data::DataDirectory,
     dependencies,
     links::{Deliver, LinkEvent, Links, Shelf, Stores},
@@ -187,23 +187,6 @@ impl Master {
             }
             Err(error) => Answer::Refused(with_cause(&error)),
         }
-    }
-
-    pub(super) fn nodes(&self) -> Vec<NodeState> {
-        let view = self.fleet.view(now());
-        let state = |(id, paired): (&NodeId, &PairedNode)| {
-            let linked = view.nodes.iter().find(|node| node.id == *id);
-            NodeState {
-                id: id.to_string(),
-                name: paired.name.clone(),
-                availability: paired.availability.name().to_owned(),
-                health: linked.map_or("offline", |node| node.health.name()).to_owned(),
-                slots: linked.map_or(0, |node| node.slots),
-                sparks: linked.map_or(0, |node| node.held),
-                paired_at: paired.paired_at,
-            }
-        };
-        self.fleet.ledger().nodes.iter().map(state).collect()
     }
 
     /// What an earlier master began is listed again, as it was asked for.

@@ -1,5 +1,6 @@
 //! `bitacora node ls`.
 
+use bitacora_core::wire::node::Labels;
 use clap::Args;
 use serde::Serialize;
 
@@ -7,7 +8,11 @@ use super::{Context, nodes, write_items};
 use crate::{
     control::NodeState,
     exit::Exit,
-    report::{Format, table::Column, text::timestamp},
+    report::{
+        Format,
+        table::Column,
+        text::{bytes, timestamp},
+    },
 };
 
 /// Lists the nodes that belong to the fleet
@@ -17,43 +22,109 @@ pub(in crate::cli) struct Ls {
     output: Option<Format>,
 }
 
+/// As it stands in JSON, here and in `node show`.
 #[derive(Serialize)]
-struct NodeItem {
-    id: String,
-    name: String,
-    availability: String,
-    health: String,
-    slots: u32,
-    sparks: u32,
+pub(super) struct NodeItem {
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) availability: String,
+    pub(super) health: String,
+    linked: bool,
+    pub(super) slots: u32,
+    pub(super) sparks: u32,
+    cores: u32,
+    cpu_permille: u16,
+    memory_bytes: u64,
+    memory_available_bytes: u64,
+    pub(super) labels: Labels,
     paired_at: String,
+}
+
+impl From<NodeState> for NodeItem {
+    fn from(node: NodeState) -> NodeItem {
+        NodeItem {
+            id: node.id,
+            name: node.name,
+            availability: node.availability,
+            health: node.health,
+            linked: node.linked,
+            slots: node.slots,
+            sparks: node.sparks,
+            cores: node.cores,
+            cpu_permille: node.cpu_permille,
+            memory_bytes: node.memory_bytes,
+            memory_available_bytes: node.memory_available_bytes,
+            labels: node.labels,
+            paired_at: timestamp(node.paired_at),
+        }
+    }
 }
 
 impl Ls {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
         let Some(nodes) = nodes(context)? else { return Ok(Exit::Unreachable) };
-        let item = |node: NodeState| NodeItem {
-            id: node.id,
-            name: node.name,
-            availability: node.availability,
-            health: node.health,
-            slots: node.slots,
-            sparks: node.sparks,
-            paired_at: timestamp(node.paired_at),
-        };
-        let items: Vec<NodeItem> = nodes.into_iter().map(item).collect();
-        let columns = [
+        let items: Vec<NodeItem> = nodes.into_iter().map(NodeItem::from).collect();
+        let format = Format::or_for(self.output, context.streams.stdout_is_terminal);
+        let more = !matches!(format, Format::Table);
+        let mut columns = vec![
             Column::Text("Name"),
-            Column::Text("Id"),
             Column::Text("Health"),
             Column::Text("Availability"),
-            Column::Number("Slots"),
+            Column::Number("CPU"),
+            Column::Number("Memory"),
             Column::Number("Sparks"),
-            Column::Text("Paired"),
+            Column::Number("Slots"),
+            Column::Text("Labels"),
         ];
-        let rows = items.iter().map(|item| {
-            let words = [&item.name, &item.id, &item.health, &item.availability].map(Clone::clone);
-            words.into_iter().chain([item.slots.to_string(), item.sparks.to_string(), item.paired_at.clone()]).collect()
-        });
-        write_items(context, self.output, "nodes", &items, &columns, rows.collect(), |item| &item.name)
+        if more {
+            columns.extend([Column::Text("Id"), Column::Number("Cores"), Column::Text("Paired")]);
+        }
+        let row = |item: &NodeItem| {
+            let mut row = vec![item.name.clone(), item.health.clone(), item.availability.clone()];
+            row.extend([item.cpu(format), item.memory(format), item.sparks.to_string(), item.slots.to_string(), labels(&item.labels)]);
+            if more {
+                row.extend([item.id.clone(), item.cores.to_string(), item.paired_at.clone()]);
+            }
+            row
+        };
+        let rows = items.iter().map(row).collect();
+        write_items(context, Some(format), "nodes", &items, &columns, rows, |item| &item.name)
     }
+}
+
+impl NodeItem {
+    /// Of a node that has not told yet there is nothing to show.
+    fn cpu(&self, format: Format) -> String {
+        match format {
+            Format::Plain => self.cpu_permille.to_string(),
+            _ if self.memory_bytes == 0 => "-".to_owned(),
+            _ => percent(self.cpu_permille),
+        }
+    }
+
+    /// In use.
+    pub(super) fn memory(&self, format: Format) -> String {
+        let used = self.memory_bytes.saturating_sub(self.memory_available_bytes);
+        match format {
+            Format::Plain => used.to_string(),
+            _ if self.memory_bytes == 0 => "-".to_owned(),
+            _ => format!("{} of {}", bytes(used), bytes(self.memory_bytes)),
+        }
+    }
+
+    pub(super) fn is_linked(&self) -> bool {
+        self.linked
+    }
+
+    pub(super) fn cpu_of_cores(&self) -> String {
+        format!("{} of {} cores", self.cpu(Format::Table), self.cores)
+    }
+}
+
+pub(super) fn percent(permille: u16) -> String {
+    format!("{}.{} %", permille / 10, permille % 10)
+}
+
+pub(super) fn labels(labels: &Labels) -> String {
+    labels.iter().map(|(key, value)| if value.is_empty() { key.clone() } else { format!("{key}={value}") }).collect::<Vec<_>>().join(",")
 }

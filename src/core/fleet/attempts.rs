@@ -33,14 +33,19 @@ impl Fleet {
     }
 
     /// A result counts once, for the attempt that is running; every answer is acknowledged, or the agent would keep it for ever.
-    pub(super) fn on_finished(&mut self, now: Time, node: NodeId, held: Held, output: SparkOutput, out: &mut Vec<Effect>) {
+    pub(super) fn on_finished(&mut self, now: Time, node: NodeId, held: Held, (output, took): (SparkOutput, Span), out: &mut Vec<Effect>) {
         if !self.is_current(node, held) {
             self.stale_messages += 1;
         } else if let Err(misfit) = self.fits(held.spark, &output) {
-            self.give_up(now, held.spark, AttemptError::Invalid(misfit), out);
+            let error = AttemptError::Invalid(misfit);
+            self.note_failed(node, &error);
+            self.give_up(now, held.spark, error, out);
         } else if let Some(ended) = output.ended.clone().filter(|ended| !ended.status.is_success()) {
-            self.give_up(now, held.spark, AttemptError::Exited(ended), out);
+            let error = AttemptError::Exited(ended);
+            self.note_failed(node, &error);
+            self.give_up(now, held.spark, error, out);
         } else {
+            self.note_finished(node, held.spark, took);
             self.land(held.spark);
             self.record(Fact::SparkFinished { spark: held.spark, output }, out);
             out.push(Effect::Publish(Notice::JobChanged(held.spark.job)));
@@ -51,6 +56,7 @@ impl Fleet {
 
     pub(super) fn on_failed(&mut self, now: Time, node: NodeId, held: Held, error: AttemptError, out: &mut Vec<Effect>) {
         if self.is_current(node, held) {
+            self.note_failed(node, &error);
             self.give_up(now, held.spark, error, out);
         } else {
             self.stale_messages += 1;
@@ -64,7 +70,9 @@ impl Fleet {
             let Flight { node, attempt, .. } = self.flights[&spark];
             let connected = self.nodes.contains_key(&node);
             self.send(node, ToAgent::CancelTask { spark, attempt }, out);
-            self.give_up(now, spark, if connected { AttemptError::TimedOut } else { AttemptError::NodeSilent }, out);
+            let error = if connected { AttemptError::TimedOut } else { AttemptError::NodeSilent };
+            self.note_failed(node, &error);
+            self.give_up(now, spark, error, out);
         }
     }
 

@@ -83,7 +83,7 @@ fn of_spark(job: &Job, state: &SparkState) -> Standing {
 
 #[cfg(test)]
 mod tests {
-    use alloc::vec;
+    use alloc::{boxed::Box, vec};
 
     use super::*;
     use crate::{
@@ -118,7 +118,10 @@ mod tests {
     /// A fleet with a node of two slots that runs `make`.
     fn fleet() -> Fleet {
         let mut fleet = Fleet::recover(Settings::default(), Ledger::default(), NOW, &mut Vec::new());
-        handle(&mut fleet, says(FromAgent::Hello { slots: 2, fingerprint: Digest::default(), held: vec![], programs: vec!["make".into()] }));
+        handle(
+            &mut fleet,
+            says(FromAgent::Hello { slots: 2, fingerprint: Digest::default(), held: vec![], programs: vec!["make".into()], profile: Box::default() }),
+        );
         fleet
     }
 
@@ -134,7 +137,7 @@ mod tests {
     fn end(fleet: &mut Fleet, spark: SparkId, code: i32) -> Vec<Effect> {
         let ended = CommandEnd { status: ExitStatus::Code(code), log: Digest::default(), log_bytes: 0, dropped_bytes: 0 };
         let attempt = Attempt(fleet.ledger().spark(spark).unwrap().attempts);
-        handle(fleet, says(FromAgent::Finished { spark, attempt, output: SparkOutput { ended: Some(ended), ..SparkOutput::default() } }))
+        handle(fleet, says(FromAgent::Finished { spark, attempt, output: SparkOutput { ended: Some(ended), ..SparkOutput::default() }, took: Span(0) }))
     }
 
     fn begun(out: &[Effect]) -> Vec<SparkId> {

@@ -5,8 +5,13 @@ use alloc::{collections::BTreeSet, string::String, vec::Vec};
 use super::{Availability, Effect, Fact, Fleet, Flight, JobSpec, NodeCommand, Notice, Refusal, Settings};
 use crate::{
     ids::{Digest, Incarnation, NodeId, SparkId},
-    time::Time,
-    wire::{Envelope, ToAgent, message::Held, task::AttemptError},
+    time::{Span, Time},
+    wire::{
+        Envelope, ToAgent,
+        message::{HEARTBEAT, HEARTBEAT_MAX, Held},
+        node::{Load, NodeProfile},
+        task::AttemptError,
+    },
 };
 
 /// A connected node as its master sees it.
@@ -22,16 +27,19 @@ pub struct Node {
     pub health: Health,
     /// Is there a connection to it?
     pub linked: bool,
+    /// Between its heartbeats, as it says itself.
+    pub pace: Span,
     /// What was sent to it and is not over.
     pub held: BTreeSet<Held>,
 }
 
 /// How long a node has been silent, in words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Health {
     Healthy,
     Degraded,
     Unhealthy,
+    #[default]
     Offline,
 }
 
@@ -48,7 +56,8 @@ impl Health {
 
 impl Node {
     pub(super) fn new(incarnation: Incarnation, slots: u32, fingerprint: Digest, programs: BTreeSet<String>, now: Time) -> Node {
-        Node { incarnation, slots, fingerprint, programs, last_heard: now, health: Health::Healthy, linked: true, held: BTreeSet::new() }
+        let held = BTreeSet::new();
+        Node { incarnation, slots, fingerprint, programs, last_heard: now, health: Health::Healthy, linked: true, pace: HEARTBEAT, held }
     }
 
     pub(super) fn heard(&mut self, now: Time) {
@@ -71,25 +80,38 @@ impl Node {
         if self.health >= Health::Unhealthy || !self.linked { 0 } else { window.saturating_sub(self.held.len() as u32) }
     }
 
-    fn health_at(&self, now: Time, settings: &Settings) -> Health {
+    /// How long it may be silent before it is as bad as that, where the fleet beats at this pace.
+    fn silence_max(&self, health: Health, settings: &Settings, pace: Span) -> Span {
+        let (after, beats) = match health {
+            Health::Healthy => return Span(0),
+            Health::Degraded => (settings.degraded_after, settings.beats_missed.degraded),
+            Health::Unhealthy => (settings.unhealthy_after, settings.beats_missed.unhealthy),
+            Health::Offline => (settings.offline_after, settings.beats_missed.offline),
+        };
+        // It may not have heard of a faster pace yet.
+        after.max(Span(self.pace.max(pace).0 * beats))
+    }
+
+    fn health_at(&self, now: Time, settings: &Settings, pace: Span) -> Health {
         let silence = now - self.last_heard;
+        let reached = |health| silence >= self.silence_max(health, settings, pace);
         match () {
-            () if silence >= settings.offline_after => Health::Offline,
-            () if silence >= settings.unhealthy_after => Health::Unhealthy,
-            () if silence >= settings.degraded_after => Health::Degraded,
+            () if reached(Health::Offline) => Health::Offline,
+            () if reached(Health::Unhealthy) => Health::Unhealthy,
+            () if reached(Health::Degraded) => Health::Degraded,
             () => Health::Healthy,
         }
     }
 
     /// When silence changes its health next.
-    pub(super) fn next_deadline(&self, settings: &Settings) -> Option<Time> {
-        let after = match self.health {
-            Health::Healthy => settings.degraded_after,
-            Health::Degraded => settings.unhealthy_after,
-            Health::Unhealthy => settings.offline_after,
+    pub(super) fn next_deadline(&self, settings: &Settings, pace: Span) -> Option<Time> {
+        let next = match self.health {
+            Health::Healthy => Health::Degraded,
+            Health::Degraded => Health::Unhealthy,
+            Health::Unhealthy => Health::Offline,
             Health::Offline => return None,
         };
-        Some(self.last_heard + after)
+        Some(self.last_heard + self.silence_max(next, settings, pace))
     }
 }
 
@@ -119,6 +141,7 @@ impl Fleet {
             NodeCommand::Remove => {
                 self.record(Fact::NodeRemoved { node, at: now }, out);
                 self.lose(now, node, AttemptError::Interrupted, out);
+                self.records.remove(&node);
                 out.push(Effect::Disconnect { node });
                 return out.push(Effect::Publish(Notice::NodeChanged(node)));
             }
@@ -138,7 +161,7 @@ impl Fleet {
     }
 
     /// A node introduces itself: what it still has of ours goes on, what it lost is given to somebody.
-    pub(super) fn on_hello(&mut self, now: Time, id: NodeId, node: Node, held: Vec<Held>, out: &mut Vec<Effect>) {
+    pub(super) fn on_hello(&mut self, now: Time, id: NodeId, node: Node, (held, profile): (Vec<Held>, NodeProfile), out: &mut Vec<Effect>) {
         let incarnation = node.incarnation;
         if self.nodes.get(&id).is_some_and(|known| known.incarnation > incarnation) {
             self.stale_messages += 1;
@@ -154,6 +177,9 @@ impl Fleet {
         node.held.extend(kept.iter().map(|(spark, flight)| Held { spark: *spark, attempt: flight.attempt }));
         self.watch_from(now + self.settings.degraded_after);
         self.nodes.insert(id, node);
+        self.note_profile(id, profile);
+        self.note_health(now, id, Health::Healthy, out);
+        self.adjust_pace();
         for (spark, _) in &kept {
             self.flights.get_mut(spark).expect("it was just listed").deadline = now + self.settings.attempt_max(&self.ledger.jobs[&spark.job].spec);
         }
@@ -162,6 +188,16 @@ impl Fleet {
         }
         self.cancel_strangers(id, listed.into_iter(), out);
         out.push(Effect::Publish(Notice::NodeChanged(id)));
+    }
+
+    /// Each heartbeat says at which pace it comes, so that a node that has not heard of a new one is told again.
+    pub(super) fn on_paced(&mut self, id: NodeId, load: Load, pace: Span, out: &mut Vec<Effect>) {
+        self.nodes.get_mut(&id).expect("it was just heard").pace = pace.clamp(HEARTBEAT, HEARTBEAT_MAX);
+        self.records.entry(id).or_default().load = load.bounded();
+        // An agent of before this message says none.
+        if pace != self.pace && pace != Span(0) {
+            self.send(id, ToAgent::SetPace { heartbeat: self.pace }, out);
+        }
     }
 
     /// The list of a heartbeat is compared with what was sent: a lost task is sent again, a forgotten one is called off.
@@ -195,22 +231,28 @@ impl Fleet {
     }
 
     pub(super) fn on_silence(&mut self, now: Time, out: &mut Vec<Effect>) {
-        let mut offline = Vec::new();
+        let mut worse = Vec::new();
         for (id, node) in &mut self.nodes {
-            node.health = node.health.max(node.health_at(now, &self.settings));
-            if node.health == Health::Offline {
-                offline.push(*id);
+            let health = node.health_at(now, &self.settings, self.pace);
+            if health > node.health {
+                node.health = health;
+                worse.push((*id, health));
             }
         }
-        for id in offline {
-            self.lose(now, id, AttemptError::NodeSilent, out);
-            // A link that carries nothing may be open at one end only; closed here, a node that is alive dials again.
-            out.push(Effect::Disconnect { node: id });
+        for (id, health) in worse {
+            self.note_health(now, id, health, out);
+            if health == Health::Offline {
+                self.lose(now, id, AttemptError::NodeSilent, out);
+                // A link that carries nothing may be open at one end only; closed here, a node that is alive dials again.
+                out.push(Effect::Disconnect { node: id });
+            }
         }
     }
 
     fn lose(&mut self, now: Time, id: NodeId, error: AttemptError, out: &mut Vec<Effect>) {
         let Some(node) = self.nodes.remove(&id) else { return };
+        self.note_health(now, id, Health::Offline, out);
+        self.adjust_pace();
         for held in node.held {
             self.give_up(now, held.spark, error.clone(), out);
         }
@@ -225,7 +267,7 @@ impl Fleet {
 
 #[cfg(test)]
 mod tests {
-    use alloc::vec;
+    use alloc::{boxed::Box, vec};
 
     use super::*;
     use crate::{
@@ -261,11 +303,11 @@ mod tests {
     }
 
     fn hello_body() -> FromAgent {
-        FromAgent::Hello { slots: 1, fingerprint: Digest::default(), held: vec![], programs: vec![] }
+        FromAgent::Hello { slots: 1, fingerprint: Digest::default(), held: vec![], programs: vec![], profile: Box::default() }
     }
 
     fn hello(held: Vec<Held>) -> Event {
-        says(FromAgent::Hello { slots: 1, fingerprint: Digest::default(), held, programs: vec![] })
+        says(FromAgent::Hello { slots: 1, fingerprint: Digest::default(), held, programs: vec![], profile: Box::default() })
     }
 
     /// A fleet with one node that runs the only spark of the only job.
@@ -322,7 +364,7 @@ mod tests {
     fn a_master_that_slept_blames_nobody() {
         let (mut fleet, spark) = busy(None);
         let morning = NOW + Span::from_secs(8 * 3600);
-        handle(&mut fleet, morning, says(FromAgent::Heartbeat { held: vec![Held { spark, attempt: Attempt(1) }] }));
+        handle(&mut fleet, morning, says(FromAgent::Heartbeat { held: vec![Held { spark, attempt: Attempt(1) }], load: Load::default(), pace: HEARTBEAT }));
         assert_eq!(fleet.ledger().spark(spark).unwrap().state, SparkState::Running { attempt: Attempt(1), node: NODE });
     }
 
@@ -402,7 +444,7 @@ mod tests {
             let record = RecordRef { pack: Digest([3; 32]), entry: 0 };
             let result = FileResult::Analysed { content: Digest(content), language: "c".into(), record, summary: FileSummary::default() };
             let output = SparkOutput { files: vec![FileOutcome { index: 0, stat: None, result }], ..SparkOutput::default() };
-            let out = handle(&mut fleet, NOW, says(FromAgent::Finished { spark, attempt: Attempt(1), output }));
+            let out = handle(&mut fleet, NOW, says(FromAgent::Finished { spark, attempt: Attempt(1), output, took: Span::from_secs(1) }));
             let refused = |effect: &Effect| matches!(effect, Effect::Record(Fact::AttemptFailed { error: AttemptError::Invalid(_), counts: true, .. }));
             (out.iter().any(refused), fleet.ledger().spark(spark).unwrap().state == SparkState::Completed)
         };

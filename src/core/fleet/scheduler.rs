@@ -66,7 +66,7 @@ impl Fleet {
         let attempt = Attempt(self.ledger.spark(spark).expect("what is ready exists").attempts + 1);
         self.record(Fact::SparkStarted { spark, attempt, node }, out);
         let deadline = now + self.settings.attempt_max(&self.ledger.jobs[&spark.job].spec);
-        self.flights.insert(spark, Flight { node, attempt, sent_at: now, deadline, files: 0, bytes: 0 });
+        self.flights.insert(spark, Flight { node, attempt, begun_at: now, sent_at: now, deadline, files: 0, bytes: 0 });
         self.watch_from(deadline);
         self.nodes.get_mut(&node).expect("it was just chosen").held.insert(Held { spark, attempt });
         let task = self.task(spark, attempt);

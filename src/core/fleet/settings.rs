@@ -29,6 +29,8 @@ pub struct Settings {
     pub degraded_after: Span,
     pub unhealthy_after: Span,
     pub offline_after: Span,
+    /// Heartbeats that a node may miss before the same, where the fleet is so large that this is later.
+    pub beats_missed: BeatsMissed,
     /// Do unfinished jobs of an earlier master go on by themselves? Otherwise they are paused until they are asked for again.
     pub resume_recovered: bool,
     /// Where the listing of a recovered job's tree comes from.
@@ -43,6 +45,14 @@ pub struct Settings {
     pub sparks_max: u32,
     /// Attempts after which a spark whose nodes keep vanishing is cut like one that crashes.
     pub attempts_max: u32,
+}
+
+/// Silence by heartbeats instead of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BeatsMissed {
+    pub degraded: u64,
+    pub unhealthy: u64,
+    pub offline: u64,
 }
 
 /// A job neither runs nor ends without the listing that its result is merged with.
@@ -96,6 +106,7 @@ impl Default for Settings {
             degraded_after: Span::from_secs(3),
             unhealthy_after: Span::from_secs(6),
             offline_after: Span::from_secs(12),
+            beats_missed: BeatsMissed { degraded: 3, unhealthy: 4, offline: 6 },
             resume_recovered: true,
             listings: Listings::Kept,
             history_max: 50,

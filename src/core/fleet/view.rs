@@ -2,10 +2,11 @@
 
 use alloc::{string::String, vec::Vec};
 
-use super::{Awaited, Fleet, Health, Job, JobSpec, JobStatus, SparkState};
+use super::{Awaited, Fleet, Health, Job, JobSpec, JobStatus, NodeRecord, SparkState};
 use crate::{
     ids::{JobId, NodeId, SparkId},
     time::Time,
+    wire::message::Held,
 };
 
 /// A snapshot.
@@ -19,6 +20,8 @@ pub struct FleetView {
 pub struct NodeView {
     pub id: NodeId,
     pub health: Health,
+    /// Is there a link to it now?
+    pub linked: bool,
     pub slots: u32,
     pub held: u32,
 }
@@ -119,8 +122,20 @@ pub enum Pending {
 
 impl Fleet {
     pub fn view(&self, now: Time) -> FleetView {
-        let nodes = self.nodes.iter().map(|(id, node)| NodeView { id: *id, health: node.health, slots: node.slots, held: node.held.len() as u32 });
+        let nodes =
+            self.nodes.iter().map(|(id, node)| NodeView { id: *id, health: node.health, linked: node.linked, slots: node.slots, held: node.held.len() as u32 });
         FleetView { nodes: nodes.collect(), jobs: self.ledger.jobs.keys().filter_map(|id| self.job_view(now, *id)).collect() }
+    }
+
+    /// What is known of a node that is or was connected to this master.
+    pub fn record_of(&self, id: NodeId) -> Option<&NodeRecord> {
+        self.records.get(&id)
+    }
+
+    /// The attempts that a node has, or is believed to have, and since when.
+    pub fn held_by(&self, id: NodeId) -> impl Iterator<Item = (Held, Time)> + '_ {
+        let here = self.flights.iter().filter(move |(_, flight)| flight.node == id);
+        here.map(|(spark, flight)| (Held { spark: *spark, attempt: flight.attempt }, flight.begun_at))
     }
 
     pub fn job_view(&self, now: Time, id: JobId) -> Option<JobView> {

@@ -144,7 +144,7 @@ impl Oracle {
         match &message.body {
             ToAgent::ExecuteTask(task) => drop(self.begun.insert(Held { spark: task.spark, attempt: task.attempt })),
             ToAgent::Acknowledge { spark, attempt } => drop(self.acknowledged.insert(Held { spark: *spark, attempt: *attempt })),
-            ToAgent::CancelTask { .. } | ToAgent::SyncState => {}
+            ToAgent::CancelTask { .. } | ToAgent::SyncState | ToAgent::SetPace { .. } => {}
         }
     }
 

@@ -79,6 +79,7 @@ impl Scenario {
             degraded_after: Span::from_millis(1_500),
             unhealthy_after: Span::from_secs(3),
             offline_after: Span::from_secs(5),
+            beats_missed: Settings::default().beats_missed,
             resume_recovered: self.resume_recovered,
             listings: self.listings,
             history_max: 50,

@@ -1,11 +1,22 @@
 //! The messages. Every one carries the epoch and the agent's incarnation, so that a stale one is recognised.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{boxed::Box, string::String, vec::Vec};
 
 use serde::{Deserialize, Serialize};
 
-use super::task::{AttemptError, SparkOutput, Task};
-use crate::ids::{Attempt, Digest, Epoch, Incarnation, SparkId};
+use super::{
+    node::{Load, NodeProfile},
+    task::{AttemptError, SparkOutput, Task},
+};
+use crate::{
+    ids::{Attempt, Digest, Epoch, Incarnation, SparkId},
+    time::Span,
+};
+
+/// Between heartbeats, until the master says otherwise: it stretches them when the fleet is large.
+pub const HEARTBEAT: Span = Span::from_millis(500);
+/// No master stretches them further, and no agent may say that it was told to.
+pub const HEARTBEAT_MAX: Span = Span::from_secs(64);
 
 /// A message with what makes it recognisable as stale.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +43,10 @@ pub enum ToAgent {
     },
     /// Say Hello again: the master does not know this agent's state.
     SyncState,
+    /// Heartbeats are to come so often from now on.
+    SetPace {
+        heartbeat: Span,
+    },
 }
 
 /// From an agent.
@@ -45,10 +60,17 @@ pub enum FromAgent {
         /// What it may be asked to run, by the names that its configuration gives.
         #[serde(default)]
         programs: Vec<String>,
+        #[serde(default)]
+        profile: Box<NodeProfile>,
     },
     /// Regularly, also when there is nothing to say.
     Heartbeat {
         held: Vec<Held>,
+        #[serde(default)]
+        load: Load,
+        /// When the next one is due: after what the sender believes to be its pace.
+        #[serde(default)]
+        pace: Span,
     },
     Progress(Progress),
     /// A part of what a running command writes: for whoever watches, and gone when nobody hears it.
@@ -57,6 +79,9 @@ pub enum FromAgent {
         spark: SparkId,
         attempt: Attempt,
         output: SparkOutput,
+        /// From its start to its end on the node's clock; a queue is not in it.
+        #[serde(default)]
+        took: Span,
     },
     Failed {
         spark: SparkId,

@@ -1,0 +1,157 @@
+//! `bitacora node show`.
+
+use clap::Args;
+use serde::Serialize;
+
+use super::{
+    Context, ask, find,
+    ls::{NodeItem, labels, percent},
+    nodes, write_items,
+};
+use crate::{
+    control::{Answer, NodeDetail, Request},
+    exit::Exit,
+    master,
+    report::{
+        Format,
+        table::Column,
+        text::{bytes, grouped, seconds, timestamp},
+    },
+};
+
+/// Shows what a node is, how loaded and how healthy it is, what it holds and how it did
+///
+/// What it did is counted since the master began.
+#[derive(Args)]
+pub(in crate::cli) struct Show {
+    /// Its name or id
+    node: String,
+    #[arg(short, long, value_name = "FORMAT")]
+    output: Option<Format>,
+}
+
+#[derive(Serialize)]
+struct DetailItem {
+    #[serde(flatten)]
+    node: NodeItem,
+    health_since: Option<String>,
+    host: String,
+    os: String,
+    arch: String,
+    gpus: u32,
+    version: String,
+    build: String,
+    specialisations: Vec<String>,
+    cores_permille: Vec<u16>,
+    disk_bytes: u64,
+    disk_free_bytes: u64,
+    received_bytes_per_second: u64,
+    sent_bytes_per_second: u64,
+    temperature_millicelsius: Option<i32>,
+    running_seconds: u64,
+    holds: Vec<HeldItem>,
+    finished: u64,
+    failed: u64,
+    failed_permille: u16,
+    bytes: u64,
+    bytes_per_second: u64,
+    average_seconds: f64,
+}
+
+#[derive(Serialize)]
+struct HeldItem {
+    spark: String,
+    attempt: u32,
+    since: String,
+    #[serde(skip)]
+    seconds: f64,
+}
+
+impl Show {
+    pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
+        let Some(nodes) = nodes(context)? else { return Ok(Exit::Unreachable) };
+        let Some(node) = find(context, &nodes, &self.node) else { return Ok(Exit::NoMatch) };
+        let detail = match ask(context, &Request::NodeDetail { node })? {
+            None => return Ok(Exit::Unreachable),
+            Some(Answer::Node(detail)) => *detail,
+            Some(answer) => return Ok(context.streams.conclude(&answer)),
+        };
+        let item = DetailItem::from(detail);
+        let rows = item.rows();
+        write_items(context, self.output, "node", &[item], &[Column::Text("What"), Column::Text("Value")], rows, |item| &item.node.name)
+    }
+}
+
+impl From<NodeDetail> for DetailItem {
+    fn from(
+        NodeDetail { state, profile, load, health_since, holds, finished, failed, failed_permille, bytes, bytes_per_second, average }: NodeDetail,
+    ) -> DetailItem {
+        let now = master::now();
+        let held = |held: crate::control::HeldSpark| HeldItem {
+            spark: held.spark.to_string(),
+            attempt: held.attempt,
+            since: timestamp(held.since),
+            seconds: (now - held.since).as_secs_f64(),
+        };
+        DetailItem {
+            node: NodeItem::from(state),
+            health_since: health_since.map(timestamp),
+            host: profile.host,
+            os: profile.os,
+            arch: profile.arch,
+            gpus: profile.gpus,
+            version: profile.version,
+            build: profile.build,
+            specialisations: profile.specialisations,
+            cores_permille: load.cores_permille,
+            disk_bytes: load.disk_bytes,
+            disk_free_bytes: load.disk_free_bytes,
+            received_bytes_per_second: load.received_bytes_per_second,
+            sent_bytes_per_second: load.sent_bytes_per_second,
+            temperature_millicelsius: load.temperature_millicelsius,
+            running_seconds: load.running.0 / 1_000_000,
+            holds: holds.into_iter().map(held).collect(),
+            finished,
+            failed,
+            failed_permille,
+            bytes,
+            bytes_per_second,
+            average_seconds: average.as_secs_f64(),
+        }
+    }
+}
+
+impl DetailItem {
+    /// For people.
+    fn rows(&self) -> Vec<Vec<String>> {
+        let since = self.health_since.as_ref().map_or_else(String::new, |since| format!(" since {since}"));
+        let cores = self.cores_permille.iter().map(|core| percent(*core)).collect::<Vec<_>>().join("  ");
+        let celsius = self.temperature_millicelsius.map_or_else(|| "-".to_owned(), |milli| format!("{:.1} °C", f64::from(milli) / 1e3));
+        let node = &self.node;
+        let mut rows = vec![
+            ("name", format!("{} ({})", node.name, node.id)),
+            ("health", format!("{}{since}", node.health)),
+            ("availability", node.availability.clone()),
+            ("link", if node.is_linked() { "linked" } else { "none" }.to_owned()),
+            ("labels", labels(&node.labels)),
+            ("specialisations", self.specialisations.join(", ")),
+            ("host", self.host.clone()),
+            ("system", format!("{}, {}", self.os, self.arch)),
+            ("program", format!("{} (build {})", self.version, self.build)),
+            ("cpu", node.cpu_of_cores()),
+            ("cores", cores),
+            ("memory", node.memory(Format::Table)),
+            ("disk", format!("{} free of {}", bytes(self.disk_free_bytes), bytes(self.disk_bytes))),
+            ("network", format!("{}/s in, {}/s out", bytes(self.received_bytes_per_second), bytes(self.sent_bytes_per_second))),
+            ("temperature", celsius),
+            ("gpus", self.gpus.to_string()),
+            ("running", seconds(self.running_seconds as f64)),
+            ("sparks", format!("{} held, {} slots", node.sparks, node.slots)),
+            ("finished", format!("{} sparks, {}, on average {}", grouped(self.finished), bytes(self.bytes), seconds(self.average_seconds))),
+            ("throughput", format!("{}/s a slot", bytes(self.bytes_per_second))),
+            ("failed", format!("{} sparks, {}", grouped(self.failed), percent(self.failed_permille))),
+        ];
+        rows.extend(self.holds.iter().map(|held| ("holds", format!("{} attempt {}, for {}", held.spark, held.attempt, seconds(held.seconds)))));
+        rows.into_iter().map(|(what, value)| vec![what.to_owned(), value]).collect()
+    }
+}

@@ -1,0 +1,184 @@
+//! What this master remembers of a node besides its connection: what it told of itself, how it is, how it did.
+//!
+//! Volatile, and kept when the connection is not: a node that is gone is asked about just then. Nothing is decided by it.
+
+use alloc::vec::Vec;
+
+use super::{Effect, Fleet, Health, Notice};
+use crate::{
+    ids::{NodeId, SparkId},
+    time::{Span, Time},
+    wire::{
+        message::HEARTBEAT,
+        node::{Load, NodeProfile},
+        task::AttemptError,
+    },
+};
+
+/// Heartbeats that a master receives in a second, from all nodes together; a larger fleet beats more slowly.
+pub const HEARTBEATS_PER_SECOND_MAX: u64 = 500;
+
+/// A node as it told of itself, and as it did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NodeRecord {
+    pub profile: NodeProfile,
+    pub load: Load,
+    pub health: Health,
+    /// Since when it is as healthy as it is.
+    pub health_since: Time,
+    pub tally: NodeTally,
+}
+
+/// What came of the attempts that a node was given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NodeTally {
+    pub finished: u64,
+    /// Those that it has to answer for: neither called back, nor lost with a link.
+    pub failed: u64,
+    /// Of the files of finished ones.
+    pub bytes: u64,
+    /// That the finished ones ran, one after another.
+    pub took: Span,
+}
+
+impl NodeTally {
+    /// Of one slot.
+    pub fn bytes_per_second(&self) -> u64 {
+        (u128::from(self.bytes) * 1_000_000).checked_div(u128::from(self.took.0)).unwrap_or(0) as u64
+    }
+
+    pub fn average(&self) -> Span {
+        Span(self.took.0.checked_div(self.finished).unwrap_or(0))
+    }
+
+    pub fn failed_permille(&self) -> u16 {
+        (self.failed * 1000).checked_div(self.finished + self.failed).unwrap_or(0) as u16
+    }
+}
+
+impl Fleet {
+    pub(super) fn note_profile(&mut self, id: NodeId, profile: NodeProfile) {
+        self.records.entry(id).or_default().profile = profile.bounded();
+    }
+
+    pub(super) fn note_health(&mut self, now: Time, id: NodeId, health: Health, out: &mut Vec<Effect>) {
+        let record = self.records.entry(id).or_default();
+        if record.health != health {
+            (record.health, record.health_since) = (health, now);
+            out.push(Effect::Publish(Notice::NodeChanged(id)));
+        }
+    }
+
+    /// To be called while the attempt is still in flight.
+    pub(super) fn note_finished(&mut self, id: NodeId, spark: SparkId, took: Span) {
+        let job = &self.ledger.jobs[&spark.job];
+        let files = &job.sparks[spark.number as usize].files;
+        let bytes: u64 = files.iter().map(|&file| job.files[file as usize].size).sum();
+        let tally = &mut self.records.entry(id).or_default().tally;
+        tally.finished += 1;
+        tally.bytes = tally.bytes.saturating_add(bytes);
+        tally.took = Span(tally.took.0.saturating_add(took.0));
+    }
+
+    pub(super) fn note_failed(&mut self, id: NodeId, error: &AttemptError) {
+        let innocent = matches!(error, AttemptError::Cancelled | AttemptError::Interrupted | AttemptError::NodeSilent | AttemptError::Unsupplied(_));
+        if !innocent {
+            self.records.entry(id).or_default().tally.failed += 1;
+        }
+    }
+
+    /// Between the heartbeats of one node: doubled until there are few enough of them. A fleet that shrinks beats faster
+    /// again only when there is room for it, so that one node that comes and goes changes nothing for the others.
+    pub(super) fn adjust_pace(&mut self) {
+        let rate = |pace: Span| self.nodes.len() as u64 * 1_000_000 / pace.0;
+        let mut pace = self.pace;
+        while rate(pace) > HEARTBEATS_PER_SECOND_MAX {
+            pace = Span(pace.0 * 2);
+        }
+        while pace > HEARTBEAT && rate(Span(pace.0 / 2)) <= HEARTBEATS_PER_SECOND_MAX * 3 / 4 {
+            pace = Span(pace.0 / 2);
+        }
+        self.pace = pace;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::{boxed::Box, vec::Vec};
+
+    use super::*;
+    use crate::{
+        fleet::{Event, Fact, Ledger, Settings},
+        ids::{Digest, Epoch, Incarnation},
+        wire::{Envelope, FromAgent, ToAgent, message::HEARTBEAT_MAX},
+    };
+
+    const NOW: Time = Time(1_000_000);
+
+    fn fleet_of(nodes: u64) -> Fleet {
+        let mut ledger = Ledger::default();
+        (1..=nodes).for_each(|number| ledger.apply(&Fact::NodePaired { node: NodeId(number), name: alloc::format!("n{number}"), at: NOW }));
+        let mut fleet = Fleet::recover(Settings::default(), ledger, NOW, &mut Vec::new());
+        for number in 1..=nodes {
+            let profile = Box::new(NodeProfile { host: "h".into(), ..NodeProfile::default() });
+            hear(&mut fleet, number, FromAgent::Hello { slots: 1, fingerprint: Digest::default(), held: Vec::new(), programs: Vec::new(), profile });
+        }
+        fleet
+    }
+
+    fn hear(fleet: &mut Fleet, number: u64, body: FromAgent) -> Vec<Effect> {
+        let mut out = Vec::new();
+        let message = Envelope { epoch: Epoch(1), incarnation: Incarnation(1), body };
+        fleet.handle(NOW, Event::Received { node: NodeId(number), message }, &mut out);
+        fleet.check();
+        out
+    }
+
+    fn beat(fleet: &mut Fleet, number: u64, pace: Span) -> Option<Span> {
+        let load = Load { cpu_permille: 250, ..Load::default() };
+        hear(fleet, number, FromAgent::Heartbeat { held: Vec::new(), load, pace }).into_iter().find_map(|effect| match effect {
+            Effect::Send { message: Envelope { body: ToAgent::SetPace { heartbeat }, .. }, .. } => Some(heartbeat),
+            _ => None,
+        })
+    }
+
+    #[test]
+    fn a_large_fleet_beats_more_slowly_and_waits_longer() {
+        let mut fleet = fleet_of(250);
+        assert_eq!(beat(&mut fleet, 1, HEARTBEAT), None, "as fast as it may");
+        let mut fleet = fleet_of(1000);
+        let pace = beat(&mut fleet, 1, HEARTBEAT).unwrap();
+        assert!(1000 * 1_000_000 / pace.0 <= HEARTBEATS_PER_SECOND_MAX, "{pace:?}");
+        assert_eq!(beat(&mut fleet, 1, pace), None, "it was told");
+        let mut quiet = NOW;
+        while fleet.nodes.contains_key(&NodeId(1)) {
+            quiet = fleet.next_deadline().unwrap();
+            fleet.handle(quiet, Event::Woken, &mut Vec::new());
+        }
+        assert!(quiet - NOW >= Span(pace.0 * 6), "gone after {:?}", quiet - NOW);
+    }
+
+    #[test]
+    fn no_node_says_that_it_may_be_silent_for_ever() {
+        let mut fleet = fleet_of(1);
+        beat(&mut fleet, 1, Span(u64::MAX));
+        assert!(fleet.nodes[&NodeId(1)].pace <= HEARTBEAT_MAX);
+    }
+
+    #[test]
+    fn what_a_node_told_outlives_its_connection() {
+        let mut fleet = fleet_of(1);
+        beat(&mut fleet, 1, HEARTBEAT);
+        fleet.handle(NOW + Span::from_secs(1), Event::NodeDisconnected { node: NodeId(1) }, &mut Vec::new());
+        let record = fleet.record_of(NodeId(1)).unwrap();
+        assert_eq!((record.profile.host.as_str(), record.load.cpu_permille), ("h", 250));
+        assert_eq!((record.health, record.health_since), (Health::Offline, NOW + Span::from_secs(1)));
+    }
+
+    #[test]
+    fn figures_are_whole_numbers() {
+        let tally = NodeTally { finished: 3, failed: 1, bytes: 9_000_000, took: Span::from_secs(6) };
+        assert_eq!((tally.bytes_per_second(), tally.average(), tally.failed_permille()), (1_500_000, Span::from_secs(2), 250));
+        assert_eq!((NodeTally::default().bytes_per_second(), NodeTally::default().failed_permille()), (0, 0));
+    }
+}

@@ -1,0 +1,58 @@
+//! What is told of the nodes of the fleet, to whoever asks.
+
+use bitacora_core::{
+    fleet::{Health, NodeRecord, NodeView, PairedNode},
+    ids::NodeId,
+};
+
+use super::{Master, now};
+use crate::control::{Answer, HeldSpark, NodeDetail, NodeState};
+
+impl Master {
+    /// Every node that belongs to the fleet, linked or not.
+    pub(super) fn nodes(&self) -> Vec<NodeState> {
+        let linked = self.fleet.view(now()).nodes;
+        let state = |(id, paired): (&NodeId, &PairedNode)| self.state(*id, paired, linked.iter().find(|node| node.id == *id));
+        self.fleet.ledger().nodes.iter().map(state).collect()
+    }
+
+    pub(super) fn node_detail(&self, id: NodeId) -> Answer {
+        let Some(paired) = self.fleet.ledger().nodes.get(&id) else { return Answer::Unknown(format!("there is no node {id}; `bitacora node ls` lists them")) };
+        let linked = self.fleet.view(now()).nodes.into_iter().find(|node| node.id == id);
+        let (known, record) = (self.fleet.record_of(id), self.fleet.record_of(id).cloned().unwrap_or_default());
+        let NodeRecord { profile, load, tally, .. } = record;
+        Answer::Node(Box::new(NodeDetail {
+            state: self.state(id, paired, linked.as_ref()),
+            profile,
+            load,
+            health_since: known.map(|record| record.health_since),
+            holds: self.fleet.held_by(id).map(|(held, since)| HeldSpark { spark: held.spark, attempt: held.attempt.0, since }).collect(),
+            finished: tally.finished,
+            failed: tally.failed,
+            failed_permille: tally.failed_permille(),
+            bytes: tally.bytes,
+            bytes_per_second: tally.bytes_per_second(),
+            average: tally.average(),
+        }))
+    }
+
+    fn state(&self, id: NodeId, paired: &PairedNode, linked: Option<&NodeView>) -> NodeState {
+        let record = self.fleet.record_of(id);
+        let (load, profile) = (record.map(|record| &record.load), record.map(|record| &record.profile));
+        NodeState {
+            id: id.to_string(),
+            name: paired.name.clone(),
+            availability: paired.availability.name().to_owned(),
+            health: linked.map_or(Health::Offline, |node| node.health).name().to_owned(),
+            linked: linked.is_some_and(|node| node.linked),
+            slots: linked.map_or(0, |node| node.slots),
+            sparks: linked.map_or(0, |node| node.held),
+            cores: profile.map_or(0, |profile| profile.cores),
+            cpu_permille: load.map_or(0, |load| load.cpu_permille),
+            memory_bytes: load.map_or(0, |load| load.memory_bytes),
+            memory_available_bytes: load.map_or(0, |load| load.memory_available_bytes),
+            labels: profile.map(|profile| profile.labels.clone()).unwrap_or_default(),
+            paired_at: paired.paired_at,
+        }
+    }
+}
