@@ -110,7 +110,7 @@ impl Oracle {
                 Awaited::Job(_) => None,
                 Awaited::Spark(awaited) => ledger.spark(*awaited).map(|spark| &spark.state).filter(|state| **state != SparkState::Split),
             };
-            let succeeded = state.map_or(job.status == JobStatus::Completed, |state| *state == SparkState::Completed);
+            let succeeded = state.map_or(job.status == JobStatus::Completed, |state| matches!(state, SparkState::Completed | SparkState::Quarantined));
             assert!(succeeded, "{spark} begins before {awaited} has succeeded");
         }
         !after.is_empty()
