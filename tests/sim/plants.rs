@@ -5,7 +5,7 @@ use bitacora_core::sim::{Plant, Scenario};
 use super::play_and_compare;
 
 /// Seeds in which a planted bug has to show.
-const SEEDS_MAX: u64 = 12;
+const SEEDS_MAX: u64 = 60;
 
 #[test]
 fn every_planted_bug_is_found() {
