@@ -15,7 +15,7 @@ use std::{
 };
 
 use bitacora_core::{
-    fleet::{AFTER_MAX, Awaited, CommandSpec, JobCommand, JobType, JobView, NodeCommand, Notice, Partitioning, Pending, Priority, Refusal, Spark},
+    fleet::{AFTER_MAX, Awaited, CommandSpec, JobCommand, JobType, JobView, NodeCommand, Notice, Partitioning, Pending, Placement, Priority, Refusal, Spark},
     ids::{JobId, NodeId, ProjectId, SparkId},
     time::{Span, Time},
     wire::{
@@ -91,6 +91,7 @@ pub struct Wish {
     pub job_type: JobType,
     pub priority: Priority,
     pub partitioning: Partitioning,
+    pub placement: Placement,
     pub limits: FileLimits,
     pub use_cache: bool,
     pub timeout: Option<Span>,

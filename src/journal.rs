@@ -45,7 +45,7 @@ fn replay(mut ledger: Ledger, facts: impl Iterator<Item = Result<Fact, JournalEr
 mod tests {
     use bitacora_core::{
         aggregate::Totals,
-        fleet::{JobFailure, JobSpec, JobType, ListedFile, Partitioning, Priority, ResultSummary},
+        fleet::{JobFailure, JobSpec, JobType, ListedFile, Partitioning, Placement, Priority, ResultSummary},
         ids::{Attempt, Digest, Epoch, JobId, NodeId, ProjectId, SparkId},
         paths::RelativePath,
         time::{Span, Time},
@@ -64,6 +64,7 @@ mod tests {
             job_type: JobType::FullAnalysis,
             priority: Priority::Normal,
             partitioning: Partitioning::Intelligent,
+            placement: Placement::Intelligent,
             fingerprint: Digest([1; 32]),
             limits: FileLimits::default(),
             use_cache: true,

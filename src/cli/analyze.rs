@@ -14,7 +14,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use bitacora_core::{
-    fleet::{JobFailure, JobSpec, JobStatus, JobType, Ledger, Notice, Partitioning, Priority, Settings, Submission},
+    fleet::{JobFailure, JobSpec, JobStatus, JobType, Ledger, Notice, Partitioning, Placement, Priority, Settings, Submission},
     ids::{Digest, JobId, ProjectId},
     time::Span,
     wire::task::FileLimits,
@@ -66,6 +66,9 @@ pub(super) struct Analyze {
     /// How the files are cut into sparks
     #[arg(long, default_value = "intelligent", value_name = "STRATEGY")]
     partition: PartitionKind,
+    /// On which nodes of a fleet the sparks go
+    #[arg(long, default_value = "intelligent", value_name = "STRATEGY")]
+    placement: PlacementKind,
     #[arg(long, default_value = "normal", value_name = "PRIORITY")]
     priority: PriorityKind,
     /// Worker threads; as many as there are cores if not given
@@ -141,6 +144,32 @@ impl From<PartitionKind> for Partitioning {
             PartitionKind::ByComplexity => Partitioning::ByComplexity,
             PartitionKind::ByDependencies => Partitioning::ByDependencies,
             PartitionKind::Intelligent => Partitioning::Intelligent,
+        }
+    }
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(super) enum PlacementKind {
+    /// One after another
+    RoundRobin,
+    /// Where the fewest sparks are for the slots
+    LeastLoaded,
+    /// Where most memory is available
+    ResourceAware,
+    /// The same files to the same node
+    AffinityBased,
+    /// Where it is expected to be done first
+    Intelligent,
+}
+
+impl From<PlacementKind> for Placement {
+    fn from(kind: PlacementKind) -> Placement {
+        match kind {
+            PlacementKind::RoundRobin => Placement::RoundRobin,
+            PlacementKind::LeastLoaded => Placement::LeastLoaded,
+            PlacementKind::ResourceAware => Placement::ResourceAware,
+            PlacementKind::AffinityBased => Placement::AffinityBased,
+            PlacementKind::Intelligent => Placement::Intelligent,
         }
     }
 }
@@ -250,6 +279,7 @@ impl Analyze {
             job_type,
             priority: self.priority.into(),
             partitioning: self.partition.into(),
+            placement: self.placement.into(),
             limits: self.limits(),
             use_cache: !self.no_cache,
             timeout: self.timeout.map(Span::from_secs),
@@ -340,6 +370,7 @@ impl Analyze {
             job_type,
             priority: self.priority.into(),
             partitioning: self.partition.into(),
+            placement: self.placement.into(),
             fingerprint: analysis::fingerprint(),
             limits: self.limits(),
             use_cache: !self.no_cache,

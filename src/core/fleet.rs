@@ -14,6 +14,7 @@ mod jobs;
 mod ledger;
 mod membership;
 pub mod partition;
+mod placement;
 mod records;
 mod scheduler;
 mod settings;
@@ -34,6 +35,7 @@ pub use ledger::{
 };
 pub use membership::{Health, Node};
 pub use partition::Partitioning;
+pub use placement::Placement;
 pub use records::{HEARTBEATS_PER_SECOND_MAX, NodeRecord, NodeTally};
 pub use settings::{Listings, Settings};
 pub use view::{FleetView, JobView, NodeView, Pending, Stage};
@@ -68,6 +70,10 @@ pub struct Fleet {
     /// Before this nobody can have been silent for too long: a bound, so that a message costs no look at everybody.
     quiet_until: Time,
     stale_messages: u64,
+    /// What was learned of how fast each node is.
+    speeds: placement::Speeds,
+    /// The node that was given something last.
+    placed_last: NodeId,
     /// The last number given to a request to store a result.
     rounds: u64,
     /// Has something failed in this turn that others may wait for?
@@ -84,6 +90,8 @@ struct Flight {
     /// The last time.
     sent_at: Time,
     deadline: Time,
+    /// What it was expected to take.
+    estimate: Span,
     files: u32,
     bytes: u64,
 }
@@ -145,6 +153,8 @@ impl Fleet {
             active: BTreeMap::new(),
             quiet_until: Time::NEVER,
             stale_messages: 0,
+            speeds: placement::Speeds::default(),
+            placed_last: NodeId::HERE,
             rounds: 0,
             something_failed: false,
         };
@@ -304,7 +314,10 @@ impl Fleet {
                     SparkState::Running { attempt, node } => {
                         let deadline = now + self.settings.reattach_max;
                         self.quiet_until = self.quiet_until.min(deadline);
-                        self.flights.insert(SparkId { job: id, number }, Flight { node, attempt, begun_at: now, sent_at: now, deadline, files: 0, bytes: 0 });
+                        self.flights.insert(
+                            SparkId { job: id, number },
+                            Flight { node, attempt, begun_at: now, sent_at: now, deadline, estimate: Span(0), files: 0, bytes: 0 },
+                        );
                     }
                     SparkState::Completed | SparkState::Failed(_) | SparkState::Split | SparkState::Quarantined => {}
                 }

@@ -3,6 +3,7 @@
 //! A failure names its run as "agents seed"; that line belongs into `seeds.txt`. `BITACORA_SIM_SEEDS=N` plays N seeds
 //! instead of the few that every build plays.
 
+mod placement;
 mod plants;
 mod storms;
 

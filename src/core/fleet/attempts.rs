@@ -46,7 +46,8 @@ impl Fleet {
             self.give_up(now, held.spark, error, out);
         } else {
             self.note_finished(node, held.spark, took);
-            self.land(held.spark);
+            self.learn_speed(held.spark, node, took);
+            self.land(now, held.spark);
             self.record(Fact::SparkFinished { spark: held.spark, output }, out);
             out.push(Effect::Publish(Notice::JobChanged(held.spark.job)));
         }
@@ -78,7 +79,7 @@ impl Fleet {
 
     /// Ends the running attempt of a spark: once more, in halves, or not again.
     pub(super) fn give_up(&mut self, now: Time, id: SparkId, error: AttemptError, out: &mut Vec<Effect>) {
-        self.land(id);
+        self.land(now, id);
         let spark = self.ledger.spark(id).expect("what is in flight exists");
         let crashed = matches!(error, AttemptError::Crashed(_));
         // One that hangs costs its node a slot: cut as well, but a file that took too long once more is blamed for nothing else.
@@ -144,9 +145,10 @@ impl Fleet {
     }
 
     /// Takes an attempt out of the air.
-    pub(super) fn land(&mut self, id: SparkId) -> Option<Flight> {
+    pub(super) fn land(&mut self, now: Time, id: SparkId) -> Option<Flight> {
         let flight = self.flights.remove(&id)?;
         if let Some(node) = self.nodes.get_mut(&flight.node) {
+            node.unload(now, flight.estimate);
             node.held.remove(&Held { spark: id, attempt: flight.attempt });
         }
         Some(flight)

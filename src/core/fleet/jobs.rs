@@ -183,7 +183,7 @@ impl Fleet {
 
     fn cancel(&mut self, now: Time, job: JobId, out: &mut Vec<Effect>) {
         self.record(Fact::JobCancelled { job, at: now }, out);
-        self.let_go(job, out);
+        self.let_go(now, job, out);
         out.push(Effect::Publish(Notice::JobOver(job)));
     }
 
@@ -201,7 +201,7 @@ impl Fleet {
     /// The master ends in good order: what runs is called back and queued again, and no failure is counted.
     pub(super) fn on_stopping(&mut self, now: Time, out: &mut Vec<Effect>) {
         for spark in self.flights.keys().copied().collect::<Vec<_>>() {
-            let flight = self.land(spark).expect("it was just listed");
+            let flight = self.land(now, spark).expect("it was just listed");
             self.send(flight.node, ToAgent::CancelTask { spark, attempt: flight.attempt }, out);
             let isolate = self.was_whole_often_enough(spark);
             let fact = Fact::AttemptFailed { spark, error: AttemptError::Cancelled, not_before: now, isolate, counts: false };
@@ -217,13 +217,13 @@ impl Fleet {
     }
 
     /// Ends what a job has in flight and forgets its volatile side.
-    fn let_go(&mut self, job: JobId, out: &mut Vec<Effect>) {
+    fn let_go(&mut self, now: Time, job: JobId, out: &mut Vec<Effect>) {
         self.active.remove(&job);
         let first = SparkId { job, number: 0 };
         let last = SparkId { job, number: u32::MAX };
         let sparks: Vec<SparkId> = self.flights.range(first..=last).map(|(id, _)| *id).collect();
         for spark in sparks {
-            let flight = self.land(spark).expect("it was just listed");
+            let flight = self.land(now, spark).expect("it was just listed");
             self.send(flight.node, ToAgent::CancelTask { spark, attempt: flight.attempt }, out);
         }
     }
@@ -234,7 +234,7 @@ impl Fleet {
             Some(entry) if entry.state.is_over() => return refuse(Refusal::SparkOver(spark), out),
             Some(_) => {}
         }
-        if let Some(flight) = self.land(spark) {
+        if let Some(flight) = self.land(now, spark) {
             self.send(flight.node, ToAgent::CancelTask { spark, attempt: flight.attempt }, out);
         }
         let runnable = self.active.get_mut(&spark.job).expect("a job with a spark that is not over is not over");
@@ -260,7 +260,7 @@ impl Fleet {
         let has_result = job.spec.project.is_some();
         if !has_result && missing == 0 {
             self.record(Fact::JobDone { job: id, at: now }, out);
-            self.let_go(id, out);
+            self.let_go(now, id, out);
             return out.push(Effect::Publish(Notice::JobOver(id)));
         }
         if missing * 2 > all || !has_result {
@@ -278,7 +278,7 @@ impl Fleet {
         }
         result.at = now;
         self.record(Fact::JobCompleted { job, result, history_max: self.settings.history_max as u32 }, out);
-        self.let_go(job, out);
+        self.let_go(now, job, out);
         out.push(Effect::Publish(Notice::JobOver(job)));
     }
 
@@ -294,7 +294,7 @@ impl Fleet {
 
     pub(super) fn fail(&mut self, now: Time, job: JobId, failure: JobFailure, reason: String, out: &mut Vec<Effect>) {
         self.record(Fact::JobFailed { job, reason, failure, at: now }, out);
-        self.let_go(job, out);
+        self.let_go(now, job, out);
         out.push(Effect::Publish(Notice::JobOver(job)));
     }
 

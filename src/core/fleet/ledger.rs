@@ -4,7 +4,7 @@ use alloc::{boxed::Box, collections::BTreeMap, string::String, vec::Vec};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Fact, Partitioning};
+use super::{Fact, Partitioning, Placement};
 use crate::{
     aggregate::{Aggregate, Totals},
     ids::{Attempt, Digest, Epoch, JobId, NodeId, ProjectId, SparkId},
@@ -87,6 +87,8 @@ pub struct JobSpec {
     pub job_type: JobType,
     pub priority: Priority,
     pub partitioning: Partitioning,
+    #[serde(default)]
+    pub placement: Placement,
     pub fingerprint: Digest,
     pub limits: FileLimits,
     pub use_cache: bool,
@@ -150,6 +152,7 @@ impl JobSpec {
             job_type: if command.is_some() { JobType::Command } else { JobType::NoOp },
             priority,
             partitioning: Partitioning::default(),
+            placement: Placement::default(),
             fingerprint: Digest::default(),
             limits: FileLimits::default(),
             use_cache: true,

@@ -31,6 +31,10 @@ pub struct Node {
     pub pace: Span,
     /// What was sent to it and is not over.
     pub held: BTreeSet<Held>,
+    /// What that is expected to take, one after another.
+    pub(super) backlog: Span,
+    /// When it was last done with something, or began after it had nothing.
+    pub(super) moved_at: Time,
 }
 
 /// How long a node has been silent, in words.
@@ -57,7 +61,19 @@ impl Health {
 impl Node {
     pub(super) fn new(incarnation: Incarnation, slots: u32, fingerprint: Digest, programs: BTreeSet<String>, now: Time) -> Node {
         let held = BTreeSet::new();
-        Node { incarnation, slots, fingerprint, programs, last_heard: now, health: Health::Healthy, linked: true, pace: HEARTBEAT, held }
+        Node {
+            incarnation,
+            slots,
+            fingerprint,
+            programs,
+            last_heard: now,
+            health: Health::Healthy,
+            linked: true,
+            pace: HEARTBEAT,
+            held,
+            backlog: Span(0),
+            moved_at: now,
+        }
     }
 
     pub(super) fn heard(&mut self, now: Time) {
@@ -74,10 +90,9 @@ impl Node {
         }
     }
 
-    /// Attempts it may be sent now.
-    pub(super) fn credit(&self, settings: &Settings) -> u32 {
-        let window = self.slots * (1 + settings.queued_per_slot);
-        if self.health >= Health::Unhealthy || !self.linked { 0 } else { window.saturating_sub(self.held.len() as u32) }
+    /// Can it be sent anything now?
+    pub(super) fn is_reachable(&self) -> bool {
+        self.health < Health::Unhealthy && self.linked
     }
 
     /// How long it may be silent before it is as bad as that, where the fleet beats at this pace.
@@ -174,7 +189,10 @@ impl Fleet {
         let ours: Vec<(SparkId, Flight)> = self.flights.iter().filter(|(_, flight)| flight.node == id).map(|(id, f)| (*id, f.clone())).collect();
         let (kept, lost): (Vec<_>, Vec<_>) =
             ours.into_iter().partition(|(spark, flight)| same_life || listed.contains(&Held { spark: *spark, attempt: flight.attempt }));
-        node.held.extend(kept.iter().map(|(spark, flight)| Held { spark: *spark, attempt: flight.attempt }));
+        for (spark, flight) in &kept {
+            node.load(now, flight.estimate);
+            node.held.insert(Held { spark: *spark, attempt: flight.attempt });
+        }
         self.watch_from(now + self.settings.degraded_after);
         self.nodes.insert(id, node);
         self.note_profile(id, profile);
@@ -271,7 +289,9 @@ mod tests {
 
     use super::*;
     use crate::{
-        fleet::{Event, Fact, JobCommand, JobFailure, JobSpec, JobStatus, JobType, ListedFile, Partitioning, Pending, Priority, SparkState, Submission},
+        fleet::{
+            Event, Fact, JobCommand, JobFailure, JobSpec, JobStatus, JobType, ListedFile, Partitioning, Pending, Placement, Priority, SparkState, Submission,
+        },
         ids::{Attempt, JobId, ProjectId},
         paths::RelativePath,
         time::Span,
@@ -321,6 +341,7 @@ mod tests {
             job_type: JobType::FullAnalysis,
             priority: Priority::Normal,
             partitioning: Partitioning::Intelligent,
+            placement: Placement::Intelligent,
             fingerprint: Digest::default(),
             limits: FileLimits::default(),
             use_cache: true,

@@ -1,11 +1,11 @@
 //! Which spark goes where, next.
 //!
 //! Jobs are ordered by priority, with ageing; within a job the sparks go in their order. A node is given work while it
-//! has credit; the freest node is first.
+//! has credit; which of several is for `placement` to say.
 
 use alloc::{collections::BTreeSet, vec::Vec};
 
-use super::{Availability, Effect, Fact, Fleet, Flight, JobStatus, Node, Priority, Runnable};
+use super::{Effect, Fact, Fleet, Flight, JobStatus, Priority, Runnable};
 use crate::{
     ids::{Attempt, JobId, NodeId, SparkId},
     time::Time,
@@ -21,17 +21,19 @@ const DISPATCH_MAX: u32 = 4096;
 
 impl Fleet {
     pub(super) fn dispatch(&mut self, now: Time, out: &mut Vec<Effect>) {
-        if self.nodes.values().all(|node| node.credit(&self.settings) == 0) {
+        if self.nodes.values().all(|node| node.credit(self.settings.queued_per_slot) == 0) {
             return;
         }
         let waiting = self.active.iter().filter(|(id, runnable)| !runnable.ready.is_empty() && self.may_run(**id));
         let mut order: BTreeSet<(u64, Priority, JobId)> = waiting.map(|(id, runnable)| self.urgency(now, *id, runnable)).collect();
         for _ in 0..DISPATCH_MAX {
             let Some((.., job)) = order.pop_first() else { return };
-            // Nobody who takes nothing now takes anything later in this turn.
-            let Some(node) = self.freest_node(job) else { continue };
+            let number = *self.active[&job].ready.first().expect("it was chosen for having one");
+            // Room only becomes less in a turn: whoever has none now has none later.
+            let Some(node) = self.place(now, job, number) else { continue };
+            let number = self.probe(job, number, node).unwrap_or(number);
             let runnable = self.active.get_mut(&job).expect("it was just chosen");
-            let number = runnable.ready.pop_first().expect("it was chosen for having one");
+            runnable.ready.remove(&number);
             runnable.waits_since = now;
             self.begin(now, SparkId { job, number }, node, out);
             let runnable = &self.active[&job];
@@ -54,21 +56,17 @@ impl Fleet {
         (if priority == Priority::Critical { 0 } else { aged.max(first) }, priority, id)
     }
 
-    pub(super) fn freest_node(&self, job: JobId) -> Option<NodeId> {
-        let spec = &self.ledger.jobs[&job].spec;
-        let open = |id: &NodeId| self.ledger.nodes.get(id).is_none_or(|node| node.availability == Availability::Active);
-        let free = |(id, node): (&NodeId, &Node)| (node.can_do(spec) && open(id)).then(|| (node.credit(&self.settings), *id));
-        let (credit, node) = self.nodes.iter().filter_map(free).max_by_key(|(credit, id)| (*credit, core::cmp::Reverse(*id)))?;
-        (credit > 0).then_some(node)
-    }
-
     fn begin(&mut self, now: Time, spark: SparkId, node: NodeId, out: &mut Vec<Effect>) {
         let attempt = Attempt(self.ledger.spark(spark).expect("what is ready exists").attempts + 1);
         self.record(Fact::SparkStarted { spark, attempt, node }, out);
         let deadline = now + self.settings.attempt_max(&self.ledger.jobs[&spark.job].spec);
-        self.flights.insert(spark, Flight { node, attempt, begun_at: now, sent_at: now, deadline, files: 0, bytes: 0 });
+        let estimate = self.estimate(spark, node);
+        self.flights.insert(spark, Flight { node, attempt, begun_at: now, sent_at: now, deadline, estimate, files: 0, bytes: 0 });
         self.watch_from(deadline);
-        self.nodes.get_mut(&node).expect("it was just chosen").held.insert(Held { spark, attempt });
+        self.placed_last = node;
+        let chosen = self.nodes.get_mut(&node).expect("it was just chosen");
+        chosen.load(now, estimate);
+        chosen.held.insert(Held { spark, attempt });
         let task = self.task(spark, attempt);
         self.send(node, ToAgent::ExecuteTask(task), out);
     }

@@ -175,7 +175,7 @@ impl Fleet {
         let backoff = |&(until, spark): &(Time, u32)| Pending::Backoff { spark, until, failures: job.sparks[spark as usize].failures };
         let failed = |(_, spark): &&(Time, u32)| job.sparks[*spark as usize].failures > 0;
         reasons.extend(runnable.waiting.iter().filter(failed).map(backoff));
-        if runnable.listed && awaited.is_none() && !runnable.ready.is_empty() && self.freest_node(id).is_none() {
+        if runnable.listed && awaited.is_none() && !runnable.ready.is_empty() && !self.has_room_for(id) {
             reasons.push(self.why_no_node(job));
         }
         reasons

@@ -7,7 +7,7 @@ use super::{
     node::{ENGINE, PROGRAM},
 };
 use crate::{
-    fleet::{Awaited, CommandSpec, Event, Job, JobCommand, JobSpec, JobStatus, JobType, Ledger, Partitioning, Pending, Priority, Submission},
+    fleet::{Awaited, CommandSpec, Event, Job, JobCommand, JobSpec, JobStatus, JobType, Ledger, Partitioning, Pending, Placement, Priority, Submission},
     ids::{Digest, JobId, ProjectId, SparkId},
     time::Span,
     wire::{
@@ -100,6 +100,7 @@ impl Simulation {
             job_type: self.dice.pick(&JOB_TYPES).unwrap_or(JobType::FullAnalysis),
             priority: self.dice.pick(&PRIORITIES).unwrap_or_default(),
             partitioning: self.dice.pick(&Partitioning::ALL).unwrap_or_default(),
+            placement: self.dice.pick(&Placement::ALL).unwrap_or_default(),
             fingerprint: ENGINE,
             limits: FileLimits::default(),
             use_cache: true,

@@ -1,0 +1,227 @@
+//! On which node a spark goes next: the closed list of strategies, and what is learned of each node's speed.
+//!
+//! Estimates are never durable and never decide what comes out, only when: a fleet that has learned nothing does the same
+//! work.
+
+use alloc::{
+    collections::BTreeMap,
+    string::{String, ToString},
+};
+
+use core::cmp::Reverse;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Availability, Fleet, Job, JobSpec, Node, attempts::splitmix};
+use crate::{
+    ids::{JobId, NodeId, SparkId},
+    time::{Span, Time},
+};
+
+/// The closed list of strategies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Placement {
+    /// One after another.
+    RoundRobin,
+    /// Where the fewest sparks are for the slots that there are.
+    LeastLoaded,
+    /// Where most memory is available, and then where the processors are idle.
+    ResourceAware,
+    /// The same files to the same node, as long as it has room: its cache knows them.
+    AffinityBased,
+    /// Where it is expected to be done first, by the speeds that were learned; it waits for a fast node rather than to go to a
+    /// slow one that would be done later.
+    #[default]
+    Intelligent,
+}
+
+impl Placement {
+    pub const ALL: [Placement; 5] = [Placement::RoundRobin, Placement::LeastLoaded, Placement::ResourceAware, Placement::AffinityBased, Placement::Intelligent];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Placement::RoundRobin => "round-robin",
+            Placement::LeastLoaded => "least-loaded",
+            Placement::ResourceAware => "resource-aware",
+            Placement::AffinityBased => "affinity-based",
+            Placement::Intelligent => "intelligent",
+        }
+    }
+}
+
+/// What is held ahead on a node, for each of its slots, so that it never waits for the master: a round trip with a commit
+/// takes some milliseconds.
+pub(super) const AHEAD: Span = Span::from_millis(100);
+/// Sparks that are held ahead for a slot, however short they are.
+pub(super) const AHEAD_SPARKS_MAX: u32 = 512;
+/// A spark of a kind that nobody has done yet: long, so that few are sent ahead.
+const UNKNOWN: Span = Span::from_secs(1);
+/// Microseconds for 1,024 bytes of a language that nobody has analysed yet: eight megabytes a second.
+const UNKNOWN_RATE: u64 = 128;
+/// What opening and keeping a file costs, in bytes, as the partitions count it.
+const FILE_COST: u64 = 1024;
+/// Kinds that are told apart; programs have any number of names.
+const KINDS_MAX: usize = 4096;
+/// Of a new figure in the average: a quarter.
+const WEIGHT: u64 = 4;
+
+/// What is known of how fast sparks of a kind are done: microseconds for 1,024 units of work.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Speeds {
+    of_nodes: BTreeMap<(NodeId, String), u64>,
+    of_all: BTreeMap<String, u64>,
+}
+
+/// How much a spark is to do, and of what.
+struct Size {
+    kind: String,
+    /// Bytes, or a command.
+    units: u64,
+    unknown_rate: u64,
+}
+
+impl Speeds {
+    fn learn(&mut self, node: NodeId, size: Size, took: Span) {
+        let rate = took.0.saturating_mul(1024) / size.units.max(1);
+        let mix = |old: &mut u64| *old = (old.saturating_mul(WEIGHT - 1)).saturating_add(rate) / WEIGHT;
+        if self.of_nodes.len() < KINDS_MAX || self.of_nodes.contains_key(&(node, size.kind.clone())) {
+            self.of_nodes.entry((node, size.kind.clone())).and_modify(mix).or_insert(rate);
+            self.of_all.entry(size.kind).and_modify(mix).or_insert(rate);
+        }
+    }
+
+    fn estimate(&self, node: NodeId, size: &Size) -> Span {
+        let own = self.of_nodes.get(&(node, size.kind.clone()));
+        let rate = own.or_else(|| self.of_all.get(&size.kind)).copied().unwrap_or(size.unknown_rate);
+        Span(size.units.saturating_mul(rate) / 1024)
+    }
+}
+
+fn size_of(job: &Job, number: u32) -> Size {
+    if let Some(command) = &job.spec.command {
+        return Size { kind: alloc::format!("run {}", command.line.program), units: 1024, unknown_rate: UNKNOWN.0 };
+    }
+    if job.spec.project.is_none() {
+        return Size { kind: "no-op".to_string(), units: 1024, unknown_rate: UNKNOWN.0 };
+    }
+    let mut bytes: BTreeMap<&str, u64> = BTreeMap::new();
+    for file in job.sparks[number as usize].files.iter().filter_map(|&file| job.files.get(file as usize)) {
+        let of_language = bytes.entry(&file.language).or_default();
+        *of_language = of_language.saturating_add(FILE_COST).saturating_add(file.size);
+    }
+    let main = bytes.iter().max_by_key(|(_, bytes)| **bytes).map_or("", |(language, _)| *language);
+    Size { kind: main.to_string(), units: bytes.values().fold(0, |sum, bytes| sum.saturating_add(*bytes)), unknown_rate: UNKNOWN_RATE }
+}
+
+impl Node {
+    /// Attempts it may be sent now: as many as it has slots, and some ahead.
+    pub(super) fn credit(&self, queued_per_slot: u32) -> u32 {
+        let held = self.held.len() as u32;
+        let window = match () {
+            () if !self.is_reachable() => 0,
+            () if self.backlog.0 < AHEAD.0 * u64::from(self.slots) => self.slots * (1 + AHEAD_SPARKS_MAX),
+            () => self.slots * (1 + queued_per_slot),
+        };
+        window.saturating_sub(held)
+    }
+
+    /// When a slot is expected to be free: never sooner than it has already taken for what it has.
+    fn busy_for(&self, now: Time) -> Span {
+        let has = self.held.len() as u32;
+        if has < self.slots {
+            return Span(0);
+        }
+        Span(self.backlog.0 / u64::from(self.slots.max(1))).max(now - self.moved_at)
+    }
+
+    /// It holds something more that is expected to take so long.
+    pub(super) fn load(&mut self, now: Time, estimate: Span) {
+        if self.held.is_empty() {
+            self.moved_at = now;
+        }
+        self.backlog = Span(self.backlog.0.saturating_add(estimate.0));
+    }
+
+    /// It holds it no more.
+    pub(super) fn unload(&mut self, now: Time, estimate: Span) {
+        self.moved_at = now;
+        self.backlog = Span(self.backlog.0.saturating_sub(estimate.0));
+    }
+}
+
+impl Fleet {
+    /// What a spark is expected to take on a node.
+    pub(super) fn estimate(&self, spark: SparkId, node: NodeId) -> Span {
+        self.speeds.estimate(node, &size_of(&self.ledger.jobs[&spark.job], spark.number))
+    }
+
+    pub(super) fn learn_speed(&mut self, spark: SparkId, node: NodeId, took: Span) {
+        let size = size_of(&self.ledger.jobs[&spark.job], spark.number);
+        self.speeds.learn(node, size, took);
+    }
+
+    /// Nodes that a job's sparks may run on, with room or without.
+    pub(super) fn eligible<'a>(&'a self, spec: &'a JobSpec) -> impl Iterator<Item = (NodeId, &'a Node)> {
+        let open = |id: &NodeId| self.ledger.nodes.get(id).is_none_or(|node| node.availability == Availability::Active);
+        self.nodes.iter().filter(move |(id, node)| node.can_do(spec) && open(id)).map(|(id, node)| (*id, node))
+    }
+
+    /// Has any node that the job may use room for a spark?
+    pub(super) fn has_room_for(&self, job: JobId) -> bool {
+        self.eligible(&self.ledger.jobs[&job].spec).any(|(_, node)| self.room(node) > 0)
+    }
+
+    /// Where the next spark of a job goes now; `None` when there is no room, or when it is better to wait.
+    pub(super) fn place(&self, now: Time, id: JobId, number: u32) -> Option<NodeId> {
+        let job = &self.ledger.jobs[&id];
+        let with_room = || self.eligible(&job.spec).filter(|(_, node)| self.room(node) > 0);
+        let chosen = match job.spec.placement {
+            Placement::RoundRobin => {
+                let after = with_room().find(|(node, _)| *node > self.placed_last);
+                after.or_else(|| with_room().next())
+            }
+            Placement::LeastLoaded => with_room().min_by_key(|(node, at)| (at.held.len() as u64 * 1024 / u64::from(at.slots.max(1)), *node)),
+            Placement::ResourceAware => with_room().max_by_key(|(node, _)| {
+                let load = self.records.get(node).map(|record| &record.load);
+                let (memory, cpu) = load.map_or((0, 0), |load| (load.memory_available_bytes, load.cpu_permille));
+                (memory, Reverse(cpu), Reverse(*node))
+            }),
+            Placement::AffinityBased => {
+                let key = affinity_key(job, number);
+                with_room().max_by_key(|(node, _)| splitmix(key ^ splitmix(node.0)))
+            }
+            Placement::Intelligent => {
+                let (size, key) = (size_of(job, number), affinity_key(job, number));
+                let done_in = |node: NodeId, at: &Node| at.busy_for(now).0.saturating_add(self.speeds.estimate(node, &size).0);
+                let best = self
+                    .eligible(&job.spec)
+                    .filter(|(_, at)| at.is_reachable())
+                    .min_by_key(|(node, at)| (done_in(*node, at), !splitmix(key ^ splitmix(node.0))));
+                best.filter(|(_, node)| self.room(node) > 0)
+            }
+        };
+        chosen.map(|(node, _)| node)
+    }
+
+    /// What a node is given first that nobody has seen at this kind of work: the job's smallest spark tells how fast it is, and
+    /// the largest one on a slow node would be what everybody waits for.
+    pub(super) fn probe(&self, id: JobId, number: u32, node: NodeId) -> Option<u32> {
+        let job = &self.ledger.jobs[&id];
+        let is_known = || self.speeds.of_nodes.contains_key(&(node, size_of(job, number).kind));
+        let learns = job.spec.placement == Placement::Intelligent && job.spec.project.is_some();
+        (learns && !is_known()).then(|| self.active[&id].ready.last().copied()).flatten()
+    }
+
+    fn room(&self, node: &Node) -> u32 {
+        node.credit(self.settings.queued_per_slot)
+    }
+}
+
+/// The same for the same batch of files in a later job.
+fn affinity_key(job: &Job, number: u32) -> u64 {
+    let first = job.sparks[number as usize].files.first().and_then(|&file| job.files.get(file as usize));
+    let path = first.map_or(&[][..], |file| file.path.as_bytes());
+    let project = job.spec.project.map_or(0, |project| u64::from(project.epoch.0) << 32 | u64::from(project.counter));
+    path.iter().fold(project, |key, &byte| splitmix(key ^ u64::from(byte)))
+}
