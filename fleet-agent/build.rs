@@ -5,8 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What decides a record: the engine, the record's own shape, and the versions of the grammars.
-const SOURCES: [&str; 4] = ["src/analysis.rs", "src/analysis", "../src/core/wire/record.rs", "Cargo.toml"];
+/// What decides a record: the engine, the record's own shape, how it is packed, and the versions of the grammars.
+const SOURCES: [&str; 5] = ["src/analysis.rs", "src/analysis", "src/pack.rs", "../src/core/wire/record.rs", "Cargo.toml"];
 
 /// All that the agent's program is made of, to tell two builds apart.
 const ALL: [&str; 3] = ["src", "../src/core", "Cargo.toml"];

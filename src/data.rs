@@ -64,6 +64,11 @@ impl DataDirectory {
         Logs::open(&self.root.join("live"), &self.root.join("logs"))
     }
 
+    /// Indexes of symbols' names, one a project: derived, and made again where they are not there.
+    pub fn names(&self) -> PathBuf {
+        self.root.join("names")
+    }
+
     /// Keys and certificates.
     pub fn trust(&self) -> PathBuf {
         self.root.join("trust")

@@ -6,6 +6,7 @@
 //! - [`master`] is the driver around the core: one loop that waits, handles, journals and sends.
 //! - [`journal`] keeps the facts; [`manifest`] is the blob that holds a result's rows.
 //! - [`scan`] lists a tree and sees what of it is known, [`selection`] says which part of it is meant; [`result`] reads results back, [`search`] finds symbols in them.
+//! - [`names`] is a derived index of symbols' names, so that a search reads little.
 //! - [`archive`] is the state of a data directory as one file.
 //! - [`links`] are the links to the nodes of the fleet, [`trust`] is by what they are known.
 //! - [`control`] is how another process talks to a running master.
@@ -25,6 +26,7 @@ pub mod links;
 pub mod logs;
 pub mod manifest;
 pub mod master;
+pub mod names;
 pub mod report;
 pub mod result;
 pub mod scan;

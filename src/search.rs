@@ -1,48 +1,44 @@
 //! Looking for symbols in the last result: names first, records only for what is shown.
 //!
-//! Each pack lists its symbol names in order. A query runs over those lists with a literal search; only when that finds
-//! nothing does a fuzzy match look at every name. An entry that no row of the result points to is of an older state and ignored.
+//! Names are looked for in the project's index and in the lists of the packs that it does not cover, with a literal
+//! search; `Class.method` is looked for by the name behind the last dot when no name holds it as it stands; and only when
+//! that finds nothing either does a fuzzy match look at every name. An entry that no row of the result points to is of an
+//! older state and ignored. What is found, and its order, does not depend on whether there is an index.
 
-use std::collections::BTreeMap;
+mod best;
+mod names_search;
 
-use bitacora_core::{ids::Digest, paths::RelativePath, wire::record::Symbol};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+};
+
+pub use best::Fit;
+use best::{Best, Place};
+use bitacora_core::{
+    ids::Digest,
+    paths::RelativePath,
+    wire::record::{FileRecord, Symbol},
+};
 use fleet_agent::{
-    cache::CacheError,
-    pack::{PackError, Segment, SymbolRef, letters},
+    cache::{Cache, CacheError},
+    pack::{Segment, SymbolRef},
 };
-use nucleo_matcher::{
-    Config, Matcher, Utf32Str,
-    pattern::{AtomKind, CaseMatching, Normalization, Pattern},
-};
-use regex::bytes::{Regex, RegexBuilder};
+use names_search::{Fuzzy, Literal, Search};
 
-use crate::result::{ResultError, StoredResult};
+use crate::{
+    names::{self, Names, NamesError},
+    result::{ResultError, StoredResult},
+};
 
 /// Names kept for each one shown: some may be of an older state of the tree.
 const STALE_FACTOR: usize = 4;
 /// Shorter queries match nearly everything fuzzily.
 const FUZZY_CHARACTERS_MIN: usize = 3;
-
-/// How well a name fits, best first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Fit {
-    Exact,
-    Prefix,
-    Substring,
-    /// By nucleo's score, the highest first.
-    Fuzzy(std::cmp::Reverse<u32>),
-}
-
-impl Fit {
-    pub const fn name(self) -> &'static str {
-        match self {
-            Fit::Exact => "exact",
-            Fit::Prefix => "prefix",
-            Fit::Substring => "substring",
-            Fit::Fuzzy(_) => "fuzzy",
-        }
-    }
-}
+/// Records that are read to see what a name stands in.
+const QUALIFIED_RECORDS_MAX: usize = 4096;
+/// An index is made once this much of the names is not covered: a hundredth of a second's reading.
+const UNCOVERED_BYTES_MAX: u64 = 4 << 20;
 
 /// A symbol that was found.
 #[derive(Clone, Debug)]
@@ -53,230 +49,294 @@ pub struct Match {
     pub fit: Fit,
 }
 
-/// A name that fits, in the order in which names are shown.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Key {
-    fit: Fit,
-    /// It fits only when upper and lower case are the same.
-    recased: bool,
-    length: usize,
-    name: Vec<u8>,
+/// What was found.
+#[derive(Debug)]
+pub struct Found {
+    /// The best ones, in order.
+    pub matches: Vec<Match>,
+    /// Are there others?
+    pub more: bool,
+    /// So many names were looked through without an index that one would pay: see [`make_index`].
+    pub index_due: Option<u64>,
 }
 
-/// The best names so far and where they are: a pack, and the name's number there.
-struct Best {
-    names: BTreeMap<Key, Vec<(u32, u32)>>,
-    names_max: usize,
-    dropped: bool,
+/// A part of a search that failed.
+enum Trouble {
+    /// The index counts for nothing any more.
+    Index,
+    Result(ResultError),
 }
 
-impl Best {
-    fn new(names_max: usize) -> Best {
-        Best { names: BTreeMap::new(), names_max, dropped: false }
-    }
-
-    /// Most names of a large tree end here, without a copy being made of them.
-    fn offer(&mut self, (fit, recased): (Fit, bool), name: &[u8], place: (u32, u32)) {
-        if self.names.len() >= self.names_max {
-            let worst = self.names.last_key_value().map(|(key, _)| (key.fit, key.recased, key.length, key.name.as_slice()));
-            if worst.is_some_and(|worst| worst < (fit, recased, name.len(), name)) {
-                self.dropped = true;
-                return;
-            }
-        }
-        self.insert(Key { fit, recased, length: name.len(), name: name.to_vec() }, &[place]);
-    }
-
-    fn insert(&mut self, key: Key, places: &[(u32, u32)]) {
-        self.names.entry(key).or_default().extend_from_slice(places);
-        if self.names.len() > self.names_max {
-            self.names.pop_last();
-            self.dropped = true;
-        }
-    }
-
-    fn merge(&mut self, other: Best) {
-        self.dropped |= other.dropped;
-        other.names.into_iter().for_each(|(key, places)| self.insert(key, &places));
+impl From<NamesError> for Trouble {
+    fn from(_: NamesError) -> Trouble {
+        Trouble::Index
     }
 }
 
-/// The best `limit` symbols for a query, and whether there were more. Upper case in the query makes it case-sensitive.
-pub fn symbols(result: &mut StoredResult, query: &str, limit: usize, threads: usize) -> Result<(Vec<Match>, bool), ResultError> {
-    let packs = result.manifest.packs();
-    let mut names_max = limit.saturating_add(1).saturating_mul(STALE_FACTOR);
+impl<E: Into<ResultError>> From<E> for Trouble {
+    fn from(error: E) -> Trouble {
+        Trouble::Result(error.into())
+    }
+}
+
+/// The best `limit` symbols for a query. Upper case in the query makes it case-sensitive. `index` is where the project's
+/// index of names lies, if there is one.
+pub fn symbols(result: &mut StoredResult, index: &Path, query: &str, limit: usize, threads: usize) -> Result<Found, ResultError> {
+    // One that is damaged is none, and made again.
+    let mut index = Names::open(index).ok().flatten();
     loop {
-        let best = best_names(result, &packs, query, names_max, threads)?;
-        let dropped = best.dropped;
-        let (found, more) = place(result, &packs, best, limit)?;
-        // Names that were dropped for names of an older state are looked for again.
-        if found.len() >= limit || !dropped {
-            return Ok((found, more));
-        }
-        names_max = names_max.saturating_mul(STALE_FACTOR);
-    }
-}
-
-fn best_names(result: &StoredResult, packs: &[Digest], query: &str, names_max: usize, threads: usize) -> Result<Best, CacheError> {
-    let best = scan(result, packs, threads, names_max, &Literal::new(query))?;
-    // Whoever knows a part of the name wants that; what merely has the same letters would bury it.
-    if best.names.is_empty() && query.chars().count() >= FUZZY_CHARACTERS_MIN {
-        return scan(result, packs, threads, names_max, &Fuzzy::new(query));
-    }
-    Ok(best)
-}
-
-/// Finds the symbols of the best names, by path where names are the same, and reads the records of those that are shown.
-fn place(result: &mut StoredResult, packs: &[Digest], best: Best, limit: usize) -> Result<(Vec<Match>, bool), ResultError> {
-    let places = Places::of(result);
-    let (mut placed, mut open, mut segment) = (Vec::new(), None, Segment::default());
-    let mut occurrences: BTreeMap<(u32, u32), Vec<SymbolRef>> = best.names.values().flatten().map(|place| (*place, Vec::new())).collect();
-    for ((pack, number), found) in &mut occurrences {
-        let name = packs[*pack as usize];
-        let damaged = |error| CacheError::Pack(name, error);
-        if open.replace(*pack) != Some(*pack) {
-            result.cache().segment(name, &mut segment)?;
-            segment.load_rows().map_err(damaged)?;
-        }
-        *found = segment.occurrences(*number).map_err(damaged)?;
-    }
-    for (order, (key, at)) in best.names.iter().enumerate() {
-        for (pack, symbol) in at.iter().flat_map(|place| occurrences[place].iter().map(|symbol| (place.0, symbol))) {
-            placed.extend(places.rows(pack, symbol.entry).map(|row| (order, row, symbol.ordinal, key.fit)));
+        let sources = Sources::new(result, index, threads.max(1));
+        match sources.symbols(result, query, limit) {
+            Ok((matches, more)) => return Ok(Found { matches, more, index_due: sources.index_due() }),
+            Err(Trouble::Result(error)) => return Err(error),
+            Err(Trouble::Index) => index = None,
         }
     }
-    placed.sort_unstable();
-    let more = best.dropped || placed.len() > limit;
-    placed.truncate(limit);
-    let mut matches = Vec::with_capacity(placed.len());
-    for (_, row, ordinal, fit) in placed {
-        let row = result.manifest.row(row).expect("it is one of the rows");
-        let path = row.path()?;
-        let record = result.record(row.record().expect("only rows with a record were looked at"))?;
-        let language = record.language;
-        let symbol = record.symbols.into_iter().nth(ordinal as usize);
-        matches.extend(symbol.map(|symbol| Match { path, language, symbol, fit }));
+}
+
+/// Makes the index of a result's names. A search works without it.
+pub fn make_index(result: &StoredResult, index: &Path, names_max: u64) -> Result<(), NamesError> {
+    names::build(index, &result.manifest.packs(), names_max, |pack| result.cache().packs().path(pack))
+}
+
+/// Where the names of a result are.
+struct Sources {
+    cache: Cache,
+    /// Of the result, by their numbers there.
+    packs: Vec<Digest>,
+    index: Option<Index>,
+    /// Packs that the index does not cover.
+    rest: Vec<u32>,
+    rest_bytes: u64,
+    rest_names: u64,
+    threads: usize,
+}
+
+struct Index {
+    names: Names,
+    /// The number of each of its packs in the result; `None` where the result has outlived it.
+    packs: Vec<Option<u32>>,
+}
+
+impl Sources {
+    fn new(result: &StoredResult, index: Option<Names>, threads: usize) -> Sources {
+        let (cache, packs) = (result.cache().clone(), result.manifest.packs());
+        let numbers: HashMap<Digest, u32> = packs.iter().copied().zip(0..).collect();
+        let index = index.map(|names| Index { packs: names.packs().iter().map(|name| numbers.get(name).copied()).collect(), names });
+        let mut covered = vec![false; packs.len()];
+        index.iter().flat_map(|index| index.packs.iter().flatten()).for_each(|number| covered[*number as usize] = true);
+        let rest: Vec<u32> = (0..).zip(covered).filter(|(_, covered)| !covered).map(|(number, _)| number).collect();
+        let extents = rest.iter().filter_map(|number| cache.names_extent(packs[*number as usize]).ok());
+        let (rest_bytes, rest_names) = extents.fold((0, 0), |(bytes, names), extent| (bytes + extent.bytes, names + u64::from(extent.names)));
+        Sources { cache, packs, index, rest, rest_bytes, rest_names, threads }
     }
-    Ok((matches, more))
-}
 
-/// Rows by the record they point to; the same content may lie at several paths.
-struct Places {
-    rows: Vec<(u32, u32, u32)>,
-}
-
-impl Places {
-    fn of(result: &StoredResult) -> Places {
-        let pointing = |row: crate::manifest::Row<'_>| row.record_place().map(|(pack, entry)| (pack, entry, row.number()));
-        let mut rows: Vec<(u32, u32, u32)> = result.manifest.rows().filter_map(pointing).collect();
-        rows.sort_unstable();
-        Places { rows }
+    /// How many names an index would have, if it is time for one: too much is not covered, or too much of it is not needed.
+    fn index_due(&self) -> Option<u64> {
+        let gone = self.index.as_ref().map_or(0, |index| index.packs.iter().filter(|pack| pack.is_none()).count());
+        let due = self.rest_bytes > UNCOVERED_BYTES_MAX || self.index.as_ref().is_some_and(|index| gone * 2 > index.packs.len());
+        due.then(|| self.rest_names + self.index.as_ref().map_or(0, |index| u64::from(index.names.len())))
     }
 
-    fn rows(&self, pack: u32, entry: u32) -> impl Iterator<Item = u32> + '_ {
-        let from = self.rows.partition_point(|row| (row.0, row.1) < (pack, entry));
-        self.rows[from..].iter().take_while(move |row| (row.0, row.1) == (pack, entry)).map(|row| row.2)
-    }
-}
-
-/// A way to find names in a pack's list.
-trait Search: Sync {
-    /// Offers each name that fits, as one of the pack of this number.
-    fn search(&self, segment: &mut Segment, pack: u32, best: &mut Best) -> Result<(), PackError>;
-}
-
-fn scan(result: &StoredResult, packs: &[Digest], threads: usize, names_max: usize, search: &impl Search) -> Result<Best, CacheError> {
-    let cache = result.cache();
-    let share = |start: usize| -> Result<Best, CacheError> {
-        let (mut best, mut segment) = (Best::new(names_max), Segment::default());
-        for number in (start..packs.len()).step_by(threads.max(1)) {
-            cache.segment(packs[number], &mut segment)?;
-            search.search(&mut segment, number as u32, &mut best).map_err(|error| CacheError::Pack(packs[number], error))?;
-        }
-        Ok(best)
-    };
-    std::thread::scope(|scope| {
-        let shares: Vec<_> = (0..threads.max(1)).map(|start| scope.spawn(move || share(start))).collect();
-        let mut best = Best::new(names_max);
-        for share in shares {
-            best.merge(share.join().expect("a search does not panic")?);
-        }
-        Ok(best)
-    })
-}
-
-struct Literal {
-    query: Vec<u8>,
-    pattern: Regex,
-}
-
-impl Literal {
-    fn new(query: &str) -> Literal {
-        let insensitive = !query.contains(char::is_uppercase);
-        let pattern = RegexBuilder::new(&regex::escape(query)).case_insensitive(insensitive).build().expect("an escaped text is a pattern");
-        Literal { query: query.into(), pattern }
-    }
-}
-
-impl Search for Literal {
-    fn search(&self, segment: &mut Segment, pack: u32, best: &mut Best) -> Result<(), PackError> {
-        let (mut number, mut from) = (0, 0);
-        while let Some(place) = self.pattern.find_at(segment.names(), from).map(|place| place.range()) {
-            let recased = segment.names()[place.clone()] != self.query;
-            segment.load_rows()?;
-            number = name_at(segment, number, place.start);
-            let end = segment.name_end(number);
-            if end <= from || end > segment.names().len() {
-                return Ok(());
+    fn symbols(&self, result: &mut StoredResult, query: &str, limit: usize) -> Result<(Vec<Match>, bool), Trouble> {
+        let mut names_max = limit.saturating_add(1).saturating_mul(STALE_FACTOR);
+        loop {
+            let best = self.scan(names_max, &Literal::new(query))?;
+            if best.names.is_empty()
+                && let Some(qualified) = Qualified::parse(query)
+            {
+                let (found, more) = self.qualified(result, &qualified, names_max, limit)?;
+                if !found.is_empty() {
+                    return Ok((found, more));
+                }
             }
-            let (prefix, whole) = (segment.names()[..place.start].ends_with(b"\n") || place.start == 0, segment.name(number).len() == place.len());
-            let fit = match (prefix, whole) {
-                (true, true) => Fit::Exact,
-                (true, false) => Fit::Prefix,
-                (false, _) => Fit::Substring,
-            };
-            best.offer((fit, recased), segment.name(number), (pack, number));
-            from = end;
+            // Whoever knows a part of the name wants that; what merely has the same letters would bury it.
+            let fuzzy = best.names.is_empty() && query.chars().count() >= FUZZY_CHARACTERS_MIN;
+            let best = if fuzzy { self.scan(names_max, &Fuzzy::new(query))? } else { best };
+            let dropped = best.dropped;
+            let mut placed = self.place(result, &best)?;
+            let more = dropped || placed.len() > limit;
+            placed.truncate(limit);
+            let found = self.read(result, &placed, |_| true)?;
+            // Names that were dropped for names of an older state are looked for again.
+            if found.len() >= limit || !dropped {
+                return Ok((found, more));
+            }
+            names_max = names_max.saturating_mul(STALE_FACTOR);
         }
-        Ok(())
     }
-}
 
-/// The first name from `from` on that ends behind `byte`.
-fn name_at(segment: &Segment, from: u32, byte: usize) -> u32 {
-    if segment.name_end(from) > byte {
-        return from;
+    /// By the last part of the name, and what it stands in.
+    fn qualified(&self, result: &mut StoredResult, query: &Qualified, names_max: usize, limit: usize) -> Result<(Vec<Match>, bool), Trouble> {
+        let best = self.scan(names_max, &Literal::new(&query.name))?;
+        let mut placed = self.place(result, &best)?;
+        let cut = placed.len() > QUALIFIED_RECORDS_MAX;
+        placed.truncate(QUALIFIED_RECORDS_MAX);
+        let mut found = self.read(result, &placed, |symbol| query.is_container(&symbol.container))?;
+        let more = cut || best.dropped || found.len() > limit;
+        found.truncate(limit);
+        Ok((found, more))
     }
-    let (mut low, mut high) = (from + 1, segment.count());
-    while low < high {
-        let middle = low + (high - low) / 2;
-        if segment.name_end(middle) <= byte { low = middle + 1 } else { high = middle }
+
+    /// The best names, in the index and in the packs beside it.
+    fn scan(&self, names_max: usize, search: &impl Search) -> Result<Best, Trouble> {
+        let share = |start: usize| -> Result<Best, CacheError> {
+            let (mut best, mut segment) = (Best::new(names_max), Segment::default());
+            for &number in self.rest.iter().skip(start).step_by(self.threads) {
+                let name = self.packs[number as usize];
+                self.cache.segment(name, &mut segment)?;
+                search.in_segment(&mut segment, number, &mut best).map_err(|error| CacheError::Pack(name, error))?;
+            }
+            Ok(best)
+        };
+        let mut best = match &self.index {
+            Some(index) => search.in_index(&index.names, self.threads, names_max)?,
+            None => Best::new(names_max),
+        };
+        std::thread::scope(|scope| {
+            let shares = self.threads.min(self.rest.len());
+            let shares: Vec<_> = (0..shares).map(|start| scope.spawn(move || share(start))).collect();
+            for share in shares {
+                best.merge(share.join().expect("a search does not panic")?);
+            }
+            Ok(best)
+        })
     }
-    low
-}
 
-struct Fuzzy {
-    pattern: Pattern,
-    /// What a name must have.
-    needs: u64,
-}
-
-impl Fuzzy {
-    fn new(query: &str) -> Fuzzy {
-        Fuzzy { pattern: Pattern::new(query, CaseMatching::Smart, Normalization::Never, AtomKind::Fuzzy), needs: letters(query.as_bytes()) }
-    }
-}
-
-impl Search for Fuzzy {
-    fn search(&self, segment: &mut Segment, pack: u32, best: &mut Best) -> Result<(), PackError> {
-        segment.load_rows()?;
-        let (mut matcher, mut characters) = (Matcher::new(Config::DEFAULT), Vec::new());
-        for number in (0..segment.count()).filter(|number| segment.letters(*number) & self.needs == self.needs) {
-            let Ok(name) = std::str::from_utf8(segment.name(number)) else { continue };
-            if let Some(score) = self.pattern.score(Utf32Str::new(name, &mut characters), &mut matcher) {
-                best.offer((Fit::Fuzzy(std::cmp::Reverse(score)), false), segment.name(number), (pack, number));
+    /// The symbols of the best names, by path where names are the same.
+    fn place(&self, result: &StoredResult, best: &Best) -> Result<Vec<Placed>, Trouble> {
+        let occurrences = self.occurrences(best)?;
+        let rows = Rows::of(result, occurrences.values().flatten().map(|(pack, symbol)| (*pack, symbol.entry)));
+        let mut placed = Vec::new();
+        for (order, (key, at)) in best.names.iter().enumerate() {
+            for (pack, symbol) in at.iter().flat_map(|place| &occurrences[place]) {
+                let place = |row: &u32| Placed { order, row: *row, ordinal: symbol.ordinal, fit: key.fit };
+                placed.extend(rows.at(*pack, symbol.entry).iter().map(place));
             }
         }
-        Ok(())
+        placed.sort_unstable_by_key(|placed| (placed.order, placed.row, placed.ordinal));
+        Ok(placed)
+    }
+
+    /// Where the names are defined, by packs of the result.
+    fn occurrences(&self, best: &Best) -> Result<BTreeMap<Place, Vec<(u32, SymbolRef)>>, Trouble> {
+        let mut found: BTreeMap<Place, Vec<(u32, SymbolRef)>> = best.names.values().flatten().map(|place| (*place, Vec::new())).collect();
+        let (mut open, mut segment) = (None, Segment::default());
+        for (place, symbols) in &mut found {
+            match (*place, &self.index) {
+                (Place::Index(number), Some(index)) => {
+                    let known = |(pack, symbol)| Some((index.packs.get(pack as usize).copied().flatten()?, symbol));
+                    symbols.extend(index.names.occurrences(number)?.into_iter().filter_map(known));
+                }
+                (Place::Index(_), None) => unreachable!("no name was found in an index that there is not"),
+                (Place::Pack(pack, number), _) => {
+                    let name = self.packs[pack as usize];
+                    if open.replace(pack) != Some(pack) {
+                        self.cache.segment(name, &mut segment)?;
+                    }
+                    let read = segment.load_rows().and_then(|()| segment.occurrences(number)).map_err(|error| CacheError::Pack(name, error))?;
+                    symbols.extend(read.into_iter().map(|symbol| (pack, symbol)));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// The wanted ones of these symbols. Each record is read once.
+    fn read(&self, result: &mut StoredResult, placed: &[Placed], wanted: impl Fn(&Symbol) -> bool) -> Result<Vec<Match>, Trouble> {
+        let row = |placed: &Placed| result.manifest.row(placed.row).expect("it is one of the rows");
+        let mut order: Vec<usize> = (0..placed.len()).collect();
+        order.sort_by_key(|number| row(&placed[*number]).record_place());
+        let references: Vec<_> = order.iter().map(|number| row(&placed[*number]).record().expect("only rows with a record were looked at")).collect();
+        let mut matches: Vec<(usize, Match)> = Vec::with_capacity(placed.len());
+        let mut open: Option<(_, FileRecord)> = None;
+        for (number, reference) in order.into_iter().zip(references) {
+            if open.as_ref().is_none_or(|(of, _)| *of != reference) {
+                // The whole pack, where that fails, finds out whether it is damaged and sets it aside.
+                let record = self.cache.record(reference).or_else(|_| result.record(reference))?;
+                open = Some((reference, record));
+            }
+            let Some((_, record)) = &open else { unreachable!("it was just read") };
+            let Placed { row, ordinal, fit, .. } = placed[number];
+            if let Some(symbol) = record.symbols.get(ordinal as usize).filter(|symbol| wanted(symbol)) {
+                let path = result.manifest.row(row).expect("it is one of the rows").path()?;
+                matches.push((number, Match { path, language: record.language.clone(), symbol: symbol.clone(), fit }));
+            }
+        }
+        matches.sort_unstable_by_key(|(number, _)| *number);
+        Ok(matches.into_iter().map(|(_, found)| found).collect())
+    }
+}
+
+/// A symbol of a row, by the order of its name among the best.
+#[derive(Clone, Copy)]
+struct Placed {
+    order: usize,
+    row: u32,
+    ordinal: u32,
+    fit: Fit,
+}
+
+/// The rows that point to some records; the same content may lie at several paths.
+struct Rows {
+    rows: HashMap<(u32, u32), Vec<u32>>,
+}
+
+impl Rows {
+    fn of(result: &StoredResult, records: impl Iterator<Item = (u32, u32)>) -> Rows {
+        let mut rows: HashMap<(u32, u32), Vec<u32>> = records.map(|record| (record, Vec::new())).collect();
+        for row in result.manifest.rows() {
+            if let Some(at) = row.record_place().and_then(|record| rows.get_mut(&record)) {
+                at.push(row.number());
+            }
+        }
+        Rows { rows }
+    }
+
+    fn at(&self, pack: u32, entry: u32) -> &[u32] {
+        self.rows.get(&(pack, entry)).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// A name and what it stands in: `Class.method`, `module::function`.
+struct Qualified {
+    containers: Vec<String>,
+    name: String,
+    insensitive: bool,
+}
+
+impl Qualified {
+    fn parse(query: &str) -> Option<Qualified> {
+        let mut containers: Vec<String> = parts(query).map(str::to_owned).collect();
+        let name = containers.pop()?;
+        let whole = !containers.is_empty() && !name.is_empty() && containers.iter().all(|part| !part.is_empty());
+        whole.then(|| Qualified { containers, name, insensitive: !query.contains(char::is_uppercase) })
+    }
+
+    /// Is this where the symbol stands, or the innermost part of it?
+    fn is_container(&self, container: &str) -> bool {
+        let same = |(a, b): (&str, &String)| a == b || (self.insensitive && a.to_lowercase() == b.to_lowercase());
+        let there: Vec<&str> = parts(container).collect();
+        there.len() >= self.containers.len() && there.iter().rev().copied().zip(self.containers.iter().rev()).all(same)
+    }
+}
+
+/// Languages join what stands in one another with `.` or `::`; whoever asks may not know which.
+fn parts(text: &str) -> impl Iterator<Item = &str> {
+    text.split("::").flat_map(|part| part.split('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_container_is_named_by_its_innermost_parts() {
+        let query = |text| Qualified::parse(text).unwrap();
+        assert!(query("HashMap.put").is_container("java.util.HashMap"));
+        assert!(query("a::B::f").is_container("x::a::B") && query("a.B.f").is_container("a::B"));
+        assert!(query("hashmap.put").is_container("HashMap"), "without upper case it matches any");
+        assert!(!query("Map.put").is_container("HashMap") && !query("util.Map.put").is_container("Map"));
+        assert!(["put", ".put", "a..b", "a.", "::", ""].iter().all(|text| Qualified::parse(text).is_none()));
     }
 }

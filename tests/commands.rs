@@ -6,6 +6,8 @@ use std::{
     process::Stdio,
 };
 
+use bitacora::{data::DataDirectory, journal::Journal, result::StoredResult, search};
+
 use super::support::{Place, report, timeless};
 
 /// In order.
@@ -31,6 +33,48 @@ fn symbols_are_found_by_name_prefix_part_and_letters() {
     assert_eq!(find("hing_2"), ("thing_2".into(), "substring".into()));
     assert_eq!(find("fnct27").1, "fuzzy");
     assert_eq!(place.run(&["symbols", "zzzzqqq"]).status.code(), Some(5));
+}
+
+#[test]
+fn an_index_of_names_changes_nothing_but_the_time() {
+    let place = Place::new();
+    place.fill(20);
+    place.analyse(0);
+    let (index, none) = (place.path("index"), place.path("no-index"));
+    let queries = ["function_1", "Class1", "class1", "hing_", "_1_1", "fnct27", "e", "on", "zzzz", "Class3.method", "class3::METHOD", "a\nb", "ſtraße", ""];
+    let found = |index: &Path| -> Vec<String> { queries.iter().map(|query| found(&place, index, query)).collect() };
+    let before = found(&none);
+    assert_eq!((before[8].as_str(), before[9].matches("Class3").count()), ("false []", 1), "{}", before[9]);
+    let result = last_result(&place);
+    search::make_index(&result, &index, 100).unwrap();
+    assert_eq!(found(&index), before);
+    // What came since lies in packs that the index does not cover, what went is still in it.
+    place.write("d0/new.py", "class New:\n    def function_1(self):\n        pass\n");
+    place.write("d3/f3.py", "def another():\n    pass\n");
+    place.analyse(0);
+    let after = found(&none);
+    assert!(after != before && found(&index) == after);
+    let whole = std::fs::read(&index).unwrap();
+    for damaged in [whole.len() / 3, 60, whole.len() - 5] {
+        let mut bytes = whole.clone();
+        bytes[damaged] ^= 1;
+        std::fs::write(&index, bytes).unwrap();
+        assert_eq!(found(&index), after, "byte {damaged}");
+    }
+}
+
+fn last_result(place: &Place) -> StoredResult {
+    let data = DataDirectory::open(Some(&place.data())).unwrap();
+    let ledger = Journal::read(&data.journal()).unwrap().unwrap();
+    StoredResult::last(&data, ledger.projects.values().next().unwrap()).unwrap()
+}
+
+/// All that a search finds, in words.
+fn found(place: &Place, index: &Path, query: &str) -> String {
+    let found = search::symbols(&mut last_result(place), index, query, 30, 2).unwrap();
+    let line =
+        |found: &search::Match| format!("{} {} {}:{} {}", found.symbol.name, found.fit.name(), found.path.to_text(), found.symbol.line, found.symbol.container);
+    format!("{} {:?}", found.more, found.matches.iter().map(line).collect::<Vec<_>>())
 }
 
 #[test]

@@ -10,7 +10,7 @@ use bitacora_core::{
 
 use crate::{
     blobs::{BlobError, Blobs},
-    pack::{self, Pack, PackError, Segment},
+    pack::{self, NamesExtent, Pack, PackError, Segment},
 };
 
 /// The packs of a data directory.
@@ -79,9 +79,13 @@ impl Cache {
         Pack::open(self.packs.read(name)?).map_err(|error| CacheError::Pack(name, error))
     }
 
-    /// One record. The pack is checked as a whole: a wrong record is worse than a slow one.
+    /// One record, checked by itself: for those that want a few of many packs.
     pub fn record(&self, reference: RecordRef) -> Result<FileRecord, CacheError> {
-        self.pack(reference.pack)?.record(reference.entry).map_err(|error| CacheError::Pack(reference.pack, error))
+        pack::read_record(&self.packs.path(reference.pack), reference.entry).map_err(|error| CacheError::Pack(reference.pack, error))
+    }
+
+    pub fn names_extent(&self, name: Digest) -> Result<NamesExtent, CacheError> {
+        pack::names_extent(&self.packs.path(name)).map_err(|error| CacheError::Pack(name, error))
     }
 
     /// The names of a pack's symbols, read into `segment`.

@@ -3,27 +3,31 @@
 //! ```text
 //! magic 8 | fingerprint 32 | records (MessagePack, LZ4 block behind its length) ...
 //! | distinct symbol names in order, each with '\n' ... | names x (name end u32, occurrence end u32, letters u64)
-//! | occurrences x (entry u32, ordinal u32) | index: entries x (content 32, language 16, offset u32, length u32)
+//! | occurrences x (entry u32, ordinal u32) | index: entries x (content 32, language 16, offset u32, length u32, check 8)
 //! | entries u32, names u32, occurrences u32, names offset u32, rows offset u32, occurrences offset u32, index offset u32, magic 8
 //! ```
 //!
 //! All numbers are little-endian. A reader checks every offset: a damaged pack is an error and never a panic. The names
-//! can be searched without reading the records: [`Segment`].
+//! can be searched without reading the records: [`Segment`], [`NameStream`]. One record can be read without the others:
+//! its check is the beginning of the hash of its content, language and bytes.
 
 use std::{
     collections::BTreeMap,
     fs::File,
     io::{self, Read, Seek, SeekFrom},
+    ops::Range,
     os::unix::fs::FileExt,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use bitacora_core::{ids::Digest, wire::record::FileRecord};
 
-const MAGIC: &[u8; 8] = b"BITPACK2";
+const MAGIC: &[u8; 8] = b"BITPACK3";
 const HEAD_BYTES: usize = 8 + 32;
 const LANGUAGE_BYTES: usize = 16;
-const INDEX_ROW_BYTES: usize = 32 + LANGUAGE_BYTES + 8;
+const KEY_BYTES: usize = 32 + LANGUAGE_BYTES;
+const CHECK_BYTES: usize = 8;
+const INDEX_ROW_BYTES: usize = KEY_BYTES + 8 + CHECK_BYTES;
 const NAME_ROW_BYTES: usize = 16;
 const OCCURRENCE_BYTES: usize = 8;
 const TRAILER_BYTES: usize = 7 * 4 + 8;
@@ -70,10 +74,13 @@ impl PackWriter {
         self.bytes.extend_from_slice(&lz4_flex::block::compress_prepend_size(&self.record));
         let mut language = [0; LANGUAGE_BYTES];
         language[..record.language.len()].copy_from_slice(record.language.as_bytes());
+        let key = self.index.len();
         self.index.extend_from_slice(&content.0);
         self.index.extend_from_slice(&language);
+        let check = check(&self.index[key..], &self.bytes[offset as usize..]);
         self.index.extend_from_slice(&offset.to_le_bytes());
         self.index.extend_from_slice(&(self.bytes.len() as u32 - offset).to_le_bytes());
+        self.index.extend_from_slice(&check);
         let entry = self.entries;
         self.entries += 1;
         for (ordinal, symbol) in (0..).zip(&record.symbols) {
@@ -184,6 +191,59 @@ pub fn read_index(path: &Path) -> Result<(Digest, Vec<IndexRow>), PackError> {
     Ok((Digest(fingerprint), rows.collect()))
 }
 
+/// One record, and nothing else of the pack, checked.
+pub fn read_record(path: &Path, entry: u32) -> Result<FileRecord, PackError> {
+    let file = File::open(path)?;
+    let layout = read_layout(&file)?;
+    if entry >= layout.entries {
+        return Err(PackError::NoEntry(entry));
+    }
+    let mut row = [0; INDEX_ROW_BYTES];
+    file.read_exact_at(&mut row, (layout.index_at + entry as usize * INDEX_ROW_BYTES) as u64)?;
+    let extent = extent(&row);
+    if extent.start < HEAD_BYTES || extent.end > layout.names_at {
+        return Err(PackError::Damaged);
+    }
+    let mut packed = vec![0; extent.len()];
+    file.read_exact_at(&mut packed, extent.start as u64)?;
+    if check(&row[..KEY_BYTES], &packed) != row[INDEX_ROW_BYTES - CHECK_BYTES..] {
+        return Err(PackError::Damaged);
+    }
+    unpack(&packed)
+}
+
+/// Where in the pack the record of an index row lies, as the row says.
+fn extent(row: &[u8]) -> Range<usize> {
+    let number = |at| read_u32(row, at).expect("a row is this long") as usize;
+    let start = number(KEY_BYTES);
+    start..start + number(KEY_BYTES + 4)
+}
+
+fn check(key: &[u8], packed: &[u8]) -> [u8; CHECK_BYTES] {
+    let hash = blake3::Hasher::new().update(key).update(packed).finalize();
+    *hash.as_bytes().first_chunk().expect("a hash is longer")
+}
+
+fn unpack(packed: &[u8]) -> Result<FileRecord, PackError> {
+    if read_u32(packed, 0).is_none_or(|bytes| bytes as usize > RECORD_BYTES_MAX.min(packed.len().saturating_mul(256))) {
+        return Err(PackError::Damaged);
+    }
+    let bytes = lz4_flex::block::decompress_size_prepended(packed).map_err(|error| PackError::Record(error.to_string()))?;
+    rmp_serde::from_slice(&bytes).map_err(|error| PackError::Record(error.to_string()))
+}
+
+/// How much the list of a pack's names comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NamesExtent {
+    pub names: u32,
+    pub bytes: u64,
+}
+
+pub fn names_extent(path: &Path) -> Result<NamesExtent, PackError> {
+    let layout = read_layout(&File::open(path)?)?;
+    Ok(NamesExtent { names: layout.names, bytes: (layout.rows_at - layout.names_at) as u64 })
+}
+
 fn read_layout(file: &File) -> Result<Layout, PackError> {
     let length = file.metadata()?.len() as usize;
     let at = length.checked_sub(TRAILER_BYTES).ok_or(PackError::Damaged)?;
@@ -197,6 +257,12 @@ fn read_layout(file: &File) -> Result<Layout, PackError> {
 pub struct SymbolRef {
     pub entry: u32,
     pub ordinal: u32,
+}
+
+impl SymbolRef {
+    fn read(bytes: &[u8]) -> Option<SymbolRef> {
+        Some(SymbolRef { entry: read_u32(bytes, 0)?, ordinal: read_u32(bytes, 4)? })
+    }
 }
 
 impl<B: AsRef<[u8]>> Pack<B> {
@@ -228,14 +294,7 @@ impl<B: AsRef<[u8]>> Pack<B> {
 
     pub fn record(&self, entry: u32) -> Result<FileRecord, PackError> {
         let row = self.index_row(entry).ok_or(PackError::NoEntry(entry))?;
-        let at = 32 + LANGUAGE_BYTES;
-        let (offset, length) = (read_u32(row, at).ok_or(PackError::Damaged)? as usize, read_u32(row, at + 4).ok_or(PackError::Damaged)? as usize);
-        let packed = self.all().get(offset..offset.saturating_add(length)).ok_or(PackError::Damaged)?;
-        if read_u32(packed, 0).is_none_or(|bytes| bytes as usize > RECORD_BYTES_MAX.min(packed.len().saturating_mul(256))) {
-            return Err(PackError::Damaged);
-        }
-        let bytes = lz4_flex::block::decompress_size_prepended(packed).map_err(|error| PackError::Record(error.to_string()))?;
-        rmp_serde::from_slice(&bytes).map_err(|error| PackError::Record(error.to_string()))
+        unpack(self.all().get(extent(row)).ok_or(PackError::Damaged)?)
     }
 
     fn index_row(&self, entry: u32) -> Option<&[u8]> {
@@ -293,7 +352,7 @@ impl Segment {
         self.names.get(start..self.name_end(number).saturating_sub(1)).unwrap_or_default()
     }
 
-    pub fn name_end(&self, number: u32) -> usize {
+    fn name_end(&self, number: u32) -> usize {
         self.row_number(number, 0) as usize
     }
 
@@ -311,12 +370,103 @@ impl Segment {
         }
         let mut bytes = vec![0; (end - start) as usize * OCCURRENCE_BYTES];
         file.read_exact_at(&mut bytes, (layout.occurrences_at + start as usize * OCCURRENCE_BYTES) as u64)?;
-        let place = |bytes: &[u8]| Some(SymbolRef { entry: read_u32(bytes, 0)?, ordinal: read_u32(bytes, 4)? });
-        Ok(bytes.chunks_exact(OCCURRENCE_BYTES).filter_map(place).collect())
+        Ok(bytes.chunks_exact(OCCURRENCE_BYTES).filter_map(SymbolRef::read).collect())
     }
 
     fn row_number(&self, number: u32, place: usize) -> u32 {
         read_u32(&self.rows, number as usize * NAME_ROW_BYTES + place).unwrap_or(0)
+    }
+}
+
+/// A pack's names in order and where they are defined, read piece by piece: for going through many packs at once.
+pub struct NameStream {
+    path: PathBuf,
+    names: Window,
+    rows: Window,
+    occurrences: Window,
+    /// Where the name before ended.
+    ends: (u32, u32),
+    name: Vec<u8>,
+    letters: u64,
+    places: Vec<SymbolRef>,
+}
+
+/// A part of a file and a piece of it in memory.
+struct Window {
+    /// What of the part is not in memory yet.
+    rest: Range<usize>,
+    piece: Vec<u8>,
+    /// How much of the piece was taken.
+    taken: usize,
+    piece_bytes: usize,
+}
+
+impl Window {
+    fn new(part: Range<usize>, piece_bytes: usize) -> Window {
+        Window { rest: part, piece: Vec::new(), taken: 0, piece_bytes }
+    }
+
+    fn take(&mut self, path: &Path, bytes: usize) -> Result<&[u8], PackError> {
+        if self.piece.len() - self.taken < bytes {
+            self.piece.drain(..self.taken);
+            let (kept, more) = (self.piece.len(), self.rest.len().min(self.piece_bytes.max(bytes)));
+            self.taken = 0;
+            self.piece.resize(kept + more, 0);
+            // Opened for each piece: a large result has more packs than a process may have files open.
+            File::open(path)?.read_exact_at(&mut self.piece[kept..], self.rest.start as u64)?;
+            self.rest.start += more;
+        }
+        let taken = self.piece.get(self.taken..self.taken + bytes).ok_or(PackError::Damaged)?;
+        self.taken += bytes;
+        Ok(taken)
+    }
+
+    fn is_at_end(&self) -> bool {
+        self.rest.is_empty() && self.taken == self.piece.len()
+    }
+}
+
+impl NameStream {
+    /// Three pieces of `piece_bytes` are kept in memory.
+    pub fn open(path: PathBuf, piece_bytes: usize) -> Result<NameStream, PackError> {
+        let layout = read_layout(&File::open(&path)?)?;
+        let window = |from, to| Window::new(from..to, piece_bytes);
+        let (names, rows) = (window(layout.names_at, layout.rows_at), window(layout.rows_at, layout.occurrences_at));
+        let occurrences = window(layout.occurrences_at, layout.index_at);
+        Ok(NameStream { path, names, rows, occurrences, ends: (0, 0), name: Vec::new(), letters: 0, places: Vec::new() })
+    }
+
+    /// Goes to the next name, the first one at first; false at the end.
+    pub fn advance(&mut self) -> Result<bool, PackError> {
+        if self.rows.is_at_end() {
+            return if self.names.is_at_end() && self.occurrences.is_at_end() { Ok(false) } else { Err(PackError::Damaged) };
+        }
+        let row = self.rows.take(&self.path, NAME_ROW_BYTES)?;
+        let number = |place| read_u32(row, place).expect("a row is this long");
+        let ends = (number(0), number(4));
+        self.letters = u64::from(number(8)) | u64::from(number(12)) << 32;
+        let (name, places) = (ends.0.checked_sub(self.ends.0), ends.1.checked_sub(self.ends.1));
+        let (Some(name), Some(places)) = (name, places) else { return Err(PackError::Damaged) };
+        self.ends = ends;
+        let name = self.names.take(&self.path, name as usize)?.split_last().filter(|(last, _)| **last == b'\n').ok_or(PackError::Damaged)?.1;
+        self.name.clear();
+        self.name.extend_from_slice(name);
+        self.places.clear();
+        let places = self.occurrences.take(&self.path, places as usize * OCCURRENCE_BYTES)?;
+        self.places.extend(places.chunks_exact(OCCURRENCE_BYTES).filter_map(SymbolRef::read));
+        Ok(true)
+    }
+
+    pub fn name(&self) -> &[u8] {
+        &self.name
+    }
+
+    pub fn letters(&self) -> u64 {
+        self.letters
+    }
+
+    pub fn occurrences(&self) -> &[SymbolRef] {
+        &self.places
     }
 }
 
@@ -382,20 +532,60 @@ mod tests {
     fn names_are_searched_without_the_records() {
         let segment = segment(&pack()).unwrap();
         assert_eq!((segment.names(), segment.count()), (b"alpha\nzeta\n".as_slice(), 2));
-        assert_eq!((segment.name(0), segment.name(1), segment.name_end(0)), (b"alpha".as_slice(), b"zeta".as_slice(), 6));
+        assert_eq!((segment.name(0), segment.name(1)), (b"alpha".as_slice(), b"zeta".as_slice()));
         assert_eq!(segment.letters(1), letters(b"ATEZ"));
         assert_eq!(segment.occurrences(0).unwrap(), [SymbolRef { entry: 0, ordinal: 1 }, SymbolRef { entry: 1, ordinal: 0 }]);
     }
 
     #[test]
+    fn names_are_read_piece_by_piece() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pack");
+        std::fs::write(&path, pack()).unwrap();
+        for piece_bytes in [1, 7, 1000] {
+            let mut stream = NameStream::open(path.clone(), piece_bytes).unwrap();
+            let mut read = Vec::new();
+            while stream.advance().unwrap() {
+                read.push((stream.name().to_vec(), stream.letters(), stream.occurrences().to_vec()));
+            }
+            let at = |entry, ordinal| SymbolRef { entry, ordinal };
+            let (alpha, zeta) = (letters(b"alpha"), letters(b"zeta"));
+            assert_eq!(read, [(b"alpha".to_vec(), alpha, vec![at(0, 1), at(1, 0)]), (b"zeta".to_vec(), zeta, vec![at(0, 0)])]);
+        }
+    }
+
+    #[test]
+    fn one_record_is_read_alone_and_checked() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pack");
+        let whole = pack();
+        std::fs::write(&path, &whole).unwrap();
+        assert_eq!(read_record(&path, 1).unwrap(), record(&["alpha"]));
+        assert!(matches!(read_record(&path, 2), Err(PackError::NoEntry(2))));
+        for place in 0..whole.len() {
+            let mut damaged = whole.clone();
+            damaged[place] ^= 0x55;
+            std::fs::write(&path, &damaged).unwrap();
+            // Whatever lies outside of the record and its row is none of its business.
+            assert!(read_record(&path, 0).is_ok_and(|read| read == record(&["zeta", "alpha"])) || read_record(&path, 0).is_err(), "byte {place}");
+        }
+    }
+
+    #[test]
     fn damage_is_an_error_and_never_a_panic() {
         let whole = pack();
+        let folder = tempfile::tempdir().unwrap();
         for length in 0..whole.len() {
             assert!(Pack::open(&whole[..length]).is_err());
         }
         for place in 0..whole.len() {
             let mut damaged = whole.clone();
             damaged[place] ^= 0x55;
+            let path = folder.path().join("pack");
+            std::fs::write(&path, &damaged).unwrap();
+            if let Ok(mut stream) = NameStream::open(path, 8) {
+                while stream.advance().is_ok_and(|more| more) {}
+            }
             if let Ok(segment) = segment(&damaged) {
                 let _ = (segment.name(0), segment.occurrences(0), segment.occurrences(1), segment.name(7));
             }

@@ -1,5 +1,7 @@
 //! `bitacora cache …`.
 
+use std::collections::BTreeSet;
+
 use clap::Subcommand;
 use fleet_agent::{analysis, blobs::Blobs, cache::Cache, pack::Pack};
 use serde::Serialize;
@@ -8,6 +10,7 @@ use super::{Context, output::write_items};
 use crate::{
     exit::Exit,
     journal::Journal,
+    names,
     report::{
         Format,
         table::Column,
@@ -108,8 +111,10 @@ impl Stats {
 /// Holds the lock, so that no running job loses what it has just packed.
 fn collect(context: &Context, dry_run: bool) -> anyhow::Result<Exit> {
     let _lock = context.data.lock(|holder| context.streams.note(&format!("waiting for bitacora (process {holder}) to end")))?;
-    let needed = Needed::of(&context.data, &Journal::read(&context.data.journal())?.unwrap_or_default())?;
-    let mut removed = (0_u64, 0_u64);
+    let ledger = Journal::read(&context.data.journal())?.unwrap_or_default();
+    let needed = Needed::of(&context.data, &ledger)?;
+    let projects: BTreeSet<String> = ledger.projects.keys().map(ToString::to_string).collect();
+    let mut removed = names::sweep(&context.data, |name| projects.contains(name), dry_run)?;
     let stores = [
         (Cache::open(context.data.root(), analysis::fingerprint())?.packs().clone(), needed.packs),
         (Blobs::open(&context.data.manifests())?, needed.results),
@@ -127,6 +132,6 @@ fn collect(context: &Context, dry_run: bool) -> anyhow::Result<Exit> {
         }
     }
     let verb = if dry_run { "would remove" } else { "removed" };
-    context.streams.note(&format!("{verb} {} blobs, {}", grouped(removed.0), bytes(removed.1)));
+    context.streams.note(&format!("{verb} {} files, {}", grouped(removed.0), bytes(removed.1)));
     Ok(if dry_run && removed.0 > 0 { Exit::WouldChange } else { Exit::Ok })
 }

@@ -9,7 +9,7 @@ use super::{Context, output::Sink};
 use crate::{
     exit::Exit,
     journal::Journal,
-    master,
+    master, names,
     report::{
         Format,
         json::{Envelope, PathText},
@@ -17,12 +17,12 @@ use crate::{
         text,
     },
     result::{StoredResult, find_project},
-    search::{self, Match},
+    search::{self, Found, Match},
 };
 
 /// Finds symbols in the last result: the same name first, then prefixes, then names that hold it; fuzzily when none does.
 ///
-/// A query without upper-case letters matches any case.
+/// A query without upper-case letters matches any case. `Class.method` and `module::function` name what a symbol stands in.
 #[derive(Args)]
 pub(super) struct Symbols {
     query: String,
@@ -71,15 +71,20 @@ impl<'a> From<&'a Match> for SymbolMatch<'a> {
 impl Symbols {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
         let ledger = Journal::read(&context.data.journal())?.unwrap_or_default();
-        let (_, project) = find_project(&ledger, self.project.as_deref())?;
+        let (id, project) = find_project(&ledger, self.project.as_deref())?;
         let mut result = StoredResult::last(&context.data, project)?;
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let (matches, more) = search::symbols(&mut result, &self.query, self.limit as usize, threads)?;
+        let index = names::path(&context.data, id);
+        let Found { matches, more, index_due } = search::symbols(&mut result, &index, &self.query, self.limit as usize, threads)?;
         let mut sink = Sink::open(None)?;
         self.write(context, &mut sink, &matches)?;
         sink.close()?;
         if more {
             context.streams.note(&format!("there are more; the best {} are shown, --limit shows others", matches.len()));
+        }
+        if let Some(names) = index_due {
+            // Whoever asks next has it faster; nobody has to have it. A full disk, or one that cannot be written to, is no failure of a search.
+            let _ = search::make_index(&result, &index, names);
         }
         Ok(if matches.is_empty() { Exit::NoMatch } else { Exit::Ok })
     }
