@@ -22,9 +22,10 @@ use fleet_agent::{
     blobs::{self, Blobs},
     link::Greeting,
     net::{
+        carrier::{CarrierError, CloseCode, Connection, Endpoint, FrameSender, Link, Listener, Transfer},
         codec::{CodecError, Frame, Kind, Received, RequestId},
         join::{self, Grant, JoinListener, TokenId, TokenKey, Tokens},
-        quic::{CloseCode, Connection, Endpoint, FrameSender, Link, Listener, ListenerKeys, QuicError, Settings, Transfer, UdpBuffers},
+        quic::{ListenerKeys, Settings, UdpBuffers},
         tls::{Authority, Identity, Role},
         transfer::{self, Blob, BlobKind, Offered, TransferError, Wanted},
     },
@@ -127,7 +128,7 @@ pub enum LinksError {
     #[error("cannot start the network's threads")]
     Threads(#[source] std::io::Error),
     #[error("cannot listen for nodes")]
-    Listen(#[from] QuicError),
+    Listen(#[from] CarrierError),
     #[error("cannot listen for nodes that join")]
     Join(#[from] join::JoinError),
     #[error("the port {0} has none after it for nodes that join")]
@@ -155,7 +156,7 @@ impl Links {
     ) -> Result<Links, LinksError> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(LinksError::Threads)?;
         let entered = runtime.enter();
-        let (endpoint, listener) = Endpoint::open(address, identity, keys, Settings::default())?;
+        let (endpoint, listener) = Endpoint::listening(address, identity, keys, Settings::default())?;
         let address = endpoint.local_address().map_err(LinksError::Threads)?;
         let beside = join::address_beside(address).ok_or(LinksError::Port(address.port()))?;
         let joining = JoinListener::open(beside, identity)?;
@@ -430,12 +431,12 @@ impl Session {
     }
 }
 
-async fn write(mut tx: FrameSender, mut outgoing: mpsc::Receiver<Outgoing>) -> Result<(), QuicError> {
+async fn write(mut tx: FrameSender, mut outgoing: mpsc::Receiver<Outgoing>) -> Result<(), CarrierError> {
     while let Some(next) = outgoing.recv().await {
         match next {
             Outgoing::Message(message) => match tx.send(Kind::ToAgent, RequestId(0), &message).await {
                 // The node would refuse it each time; as it is, the attempt runs out of time and the link stays.
-                Err(QuicError::Codec(CodecError::Oversized { .. })) => {}
+                Err(CarrierError::Codec(CodecError::Oversized { .. })) => {}
                 sent => sent?,
             },
             Outgoing::Unsupported(request) => tx.send(Kind::Unsupported, request, "").await?,

@@ -305,17 +305,39 @@ fn without_a_master_that_serves_there_is_nobody_to_ask() {
     assert_eq!(place.run(&["node", "token", "a"]).status.code(), Some(7));
 }
 
-/// The same in a network namespace of its own, where every twentieth packet is lost, and the loss is counted.
 #[test]
-fn lost_packets_cost_nothing_but_time() {
-    let place = Place::new();
-    grow(&place);
+fn over_a_websocket_the_report_is_the_same() {
+    let fleet = Fleet::new();
+    grow(&fleet.place);
+    let (token, log) = (fleet.place.path("token"), fleet.place.path("log"));
+    fs::write(&token, fleet.token("one")).unwrap();
+    let mut agent = fleet.agent("one");
+    agent.args(["--carrier", "websocket", "--join-file"]).arg(&token).stderr(fs::File::create(&log).unwrap());
+    let one = Process(agent.spawn().unwrap());
+    fleet.wait_for("one", "healthy");
+    assert_eq!(outcome(&fleet.begin().wait_with_output().unwrap()), fleet.local());
+    assert!(fs::read_to_string(&log).unwrap().contains("linked with the master over websocket"));
+    let said = fleet.place.run(&["node", "rm", "one", "--yes"]);
+    assert_eq!(said.status.code(), Some(0), "{}", String::from_utf8_lossy(&said.stderr));
+    let mut one = one;
+    assert_eq!(one.0.wait().unwrap().code(), Some(4), "a removed node is shown out");
+}
+
+/// A fleet in a network namespace of its own, with rules for its packets.
+struct Faults {
+    report: Value,
+    /// Packets that the rules dropped.
+    dropped: u64,
+    /// What the agent said.
+    agent: String,
+}
+
+/// `None` where the machine has no such namespaces.
+fn analyse_under(place: &Place, rules: &str) -> Option<Faults> {
     let script = r#"
         set -e
         ip link set lo up
-        nft -f - <<'RULES'
-        table inet faults { chain out { type filter hook output priority 0; meta l4proto udp numgen random mod 100 < 5 counter drop; }; }
-RULES
+        nft "table inet faults { chain out { type filter hook output priority 0; $5; }; }"
         "$1" --data-dir "$3/m" serve --listen 127.0.0.1:7555 2>"$3/m.log" &
         until [ -e "$3/m/control" ]; do sleep 0.05; done
         "$1" --data-dir "$3/m" node token one >"$3/token" 2>/dev/null
@@ -328,14 +350,36 @@ RULES
     let work = place.path("work");
     fs::create_dir_all(work.join("m")).unwrap();
     let mut command = Command::new("unshare");
-    command.args(["-Urn", "bash", "-c", script, "bash", env!("CARGO_BIN_EXE_bitacora")]).arg(agent_program()).arg(&work).arg(place.tree());
+    command.args(["-Urn", "bash", "-c", script, "bash", env!("CARGO_BIN_EXE_bitacora")]).arg(agent_program()).arg(&work).arg(place.tree()).arg(rules);
     let output = command.stdin(Stdio::null()).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     if said.contains("unshare") || said.contains("nft: command not found") || said.contains("Could not process rule") {
-        return skip("network namespaces with nftables");
+        skip("network namespaces with nftables");
+        return None;
     }
-    let lost: u64 = said.split("counter packets ").nth(1).and_then(|rest| rest.split(' ').next()?.parse().ok()).unwrap_or_else(|| panic!("{said}"));
-    assert!(lost > 10, "the fault happened: {lost} packets were lost");
-    let report: Value = serde_json::from_slice(&fs::read(work.join("report.json")).unwrap()).unwrap();
-    assert_eq!(timeless(report), timeless(place.analyse(0)));
+    let agent = fs::read_to_string(work.join("a.log")).unwrap_or_default();
+    let counters = said.split("counter packets ").skip(1).map(|rest| rest.split(' ').next().and_then(|count| count.parse::<u64>().ok()));
+    let dropped = counters.map(|count| count.unwrap_or_else(|| panic!("{said}"))).sum();
+    let report = fs::read(work.join("report.json")).ok().and_then(|report| serde_json::from_slice(&report).ok());
+    Some(Faults { report: report.unwrap_or_else(|| panic!("no report: {said}, {agent}")), dropped, agent })
+}
+
+#[test]
+fn lost_packets_cost_nothing_but_time() {
+    let place = Place::new();
+    grow(&place);
+    let Some(faults) = analyse_under(&place, "meta l4proto udp numgen random mod 100 < 5 counter drop") else { return };
+    assert!(faults.dropped > 10, "the fault happened: {} packets were lost", faults.dropped);
+    assert_eq!(timeless(faults.report), timeless(place.analyse(0)));
+}
+
+#[test]
+fn where_udp_is_blocked_a_websocket_carries_the_fleet() {
+    let place = Place::new();
+    grow(&place);
+    // Joining has the port after it, and only UDP.
+    let Some(faults) = analyse_under(&place, "udp dport 7555 counter drop; udp sport 7555 counter drop") else { return };
+    assert!(faults.dropped > 0, "QUIC was tried first");
+    assert!(faults.agent.contains("linked with the master over websocket"), "{}", faults.agent);
+    assert_eq!(timeless(faults.report), timeless(place.analyse(0)));
 }

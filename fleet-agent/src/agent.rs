@@ -18,10 +18,11 @@ use fleet_agent::{
     command::{self, Commands},
     driver::{self, AgentThread, Config},
     isolation::ChildCommand,
-    link::{self, Dialler, LinkError},
+    link::{self, Dialler, LinkError, News},
     net::{
+        carrier::{CarrierError, Endpoint},
         join::{self, JoinError, JoinToken},
-        quic::{Endpoint, Listener, ListenerKeys, QuicError, Settings},
+        quic::{ListenerKeys, Settings},
         tls::{Identity, NodeKey, TlsError},
     },
     sense,
@@ -81,11 +82,11 @@ async fn serve(arguments: &Arguments, data: &Path) -> anyhow::Result<()> {
     };
     let say = uplink.clone();
     let agent = Arc::new(AgentThread::start(config, clock::now, move |message| say.say(message))?);
-    let (endpoint, _listener) = open(&identity, &ListenerKeys::load_or_create(data)?)?;
+    let endpoint = open(&identity, &ListenerKeys::load_or_create(data)?)?;
     tell(&format!("node {} dials {master}", identity.peer().node));
-    let dialler = Dialler::new(endpoint.clone(), master);
+    let dialler = Dialler::new(endpoint.clone(), master, arguments.carrier.into());
     let ended = tokio::select! {
-        error = session.run(&dialler, &agent, say_trouble) => Err(error.into()),
+        error = session.run(&dialler, &agent, say_news) => Err(error.into()),
         stopped = stop_signal() => stopped,
     };
     endpoint.close_cleanly().await;
@@ -95,17 +96,20 @@ async fn serve(arguments: &Arguments, data: &Path) -> anyhow::Result<()> {
 }
 
 /// For both families of addresses, or for the older one where the system has no other.
-fn open(identity: &Identity, keys: &ListenerKeys) -> anyhow::Result<(Endpoint, Listener)> {
-    let open = |any: SocketAddr| Endpoint::open(any, identity, keys, Settings::default());
-    let (endpoint, listener) = open((Ipv6Addr::UNSPECIFIED, 0).into()).or_else(|_| open((Ipv4Addr::UNSPECIFIED, 0).into()))?;
+fn open(identity: &Identity, keys: &ListenerKeys) -> anyhow::Result<Endpoint> {
+    let open = |any: SocketAddr| Endpoint::dialling(any, identity, keys, Settings::default());
+    let endpoint = open((Ipv6Addr::UNSPECIFIED, 0).into()).or_else(|_| open((Ipv4Addr::UNSPECIFIED, 0).into()))?;
     if let Some(shortage) = endpoint.udp_buffers().shortage() {
         tell(&format!("{shortage}; raise net.core.rmem_max and net.core.wmem_max, or large transfers lose packets"));
     }
-    Ok((endpoint, listener))
+    Ok(endpoint)
 }
 
-fn say_trouble(error: &LinkError) {
-    tell(&format!("no link to the master: {}; dialling again", with_cause(error)));
+fn say_news(news: News<'_>) {
+    match news {
+        News::Linked(carrier) => tell(&format!("linked with the master over {}", carrier.name())),
+        News::Unlinked(error) => tell(&format!("no link to the master: {}; dialling again", with_cause(error))),
+    }
 }
 
 async fn stop_signal() -> anyhow::Result<()> {
@@ -145,7 +149,7 @@ async fn join_at(addresses: &[SocketAddr], token: &JoinToken) -> anyhow::Result<
     for address in addresses {
         let beside = join::address_beside(*address).with_context(|| format!("the port of {address} has none after it for joining"))?;
         match join::join(beside, token, NodeKey::generate()?).await {
-            Err(error @ (JoinError::Time | JoinError::Quic(QuicError::Connect(_) | QuicError::Lost(_)))) => unreached = Some(error),
+            Err(error @ (JoinError::Time | JoinError::Quic(CarrierError::Connect(_) | CarrierError::Lost(_)))) => unreached = Some(error),
             joined => return Ok(joined?),
         }
     }

@@ -22,14 +22,14 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-pub use self::dial::{Dialler, addresses};
+pub use self::dial::{Choice, Dialler, addresses};
 use crate::{
     blobs::Blobs,
     command::Commands,
     driver::AgentThread,
     net::{
+        carrier::{Carrier, CarrierError, Connection, FrameSender, Link},
         codec::{CodecError, Kind, Received, RequestId},
-        quic::{Connection, FrameSender, Link, QuicError},
         transfer::{self, Blob, BlobKind, Offered, TransferError},
     },
     work::Fetch,
@@ -57,7 +57,7 @@ pub enum LinkError {
     #[error("{0:?} has no address")]
     NoAddress(String),
     #[error("the link to the master failed")]
-    Quic(#[from] QuicError),
+    Carrier(#[from] CarrierError),
     #[error("the master sent what cannot be read")]
     Codec(#[from] CodecError),
     #[error("the master did not answer")]
@@ -66,6 +66,14 @@ pub enum LinkError {
     Refused(String),
     #[error("the master ended the link")]
     Ended,
+}
+
+/// What becomes of the link, for people.
+#[derive(Clone, Copy, Debug)]
+pub enum News<'n> {
+    Linked(Carrier),
+    /// Told once for each time that a link is lost or cannot be made.
+    Unlinked(&'n LinkError),
 }
 
 /// The agent's way to whatever master it is linked with now.
@@ -116,14 +124,14 @@ async fn fetch(mut link: watch::Receiver<Option<Link>>, names: &[Digest]) -> Res
 }
 
 impl Session {
-    /// Stays linked with the master until the master refuses this node for good. `trouble` is told why there is no link, once
-    /// for each time that one is lost or cannot be made.
-    pub async fn run(mut self, dialler: &Dialler, agent: &AgentThread, trouble: impl Fn(&LinkError)) -> LinkError {
+    /// Stays linked with the master until the master refuses this node for good.
+    pub async fn run(mut self, dialler: &Dialler, agent: &AgentThread, tell: impl Fn(News<'_>)) -> LinkError {
         let (mut wait, mut told) = (REDIAL_FIRST, false);
         loop {
             let error = match dialler.dial().await {
                 Ok(connection) => {
                     (wait, told) = (REDIAL_FIRST, false);
+                    tell(News::Linked(connection.link.carrier()));
                     let error = self.serve(connection, agent).await;
                     self.link.send_replace(None);
                     error
@@ -134,7 +142,7 @@ impl Session {
                 return error;
             }
             if !std::mem::replace(&mut told, true) {
-                trouble(&error);
+                tell(News::Unlinked(&error));
             }
             sleep(wait).await;
             wait = (wait * 2).min(REDIAL_MAX);
@@ -184,13 +192,13 @@ impl Session {
 enum Happened {
     Said(Option<Envelope<FromAgent>>),
     Delivered(Envelope<FromAgent>),
-    Received(Result<Option<Received>, QuicError>),
+    Received(Result<Option<Received>, CarrierError>),
 }
 
-async fn write(mut tx: FrameSender, mut outgoing: mpsc::Receiver<Envelope<FromAgent>>) -> Result<(), QuicError> {
+async fn write(mut tx: FrameSender, mut outgoing: mpsc::Receiver<Envelope<FromAgent>>) -> Result<(), CarrierError> {
     while let Some(message) = outgoing.recv().await {
         match tx.send(Kind::FromAgent, RequestId(0), &message).await {
-            Err(QuicError::Codec(error @ CodecError::Oversized { .. })) => tx.send(Kind::FromAgent, RequestId(0), &without_output(message, &error)).await?,
+            Err(CarrierError::Codec(error @ CodecError::Oversized { .. })) => tx.send(Kind::FromAgent, RequestId(0), &without_output(message, &error)).await?,
             sent => sent?,
         }
     }

@@ -4,7 +4,8 @@ mod agent;
 
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
+use fleet_agent::link::Choice;
 
 /// With the engine: a node whose engine is another one is given none of a job's sparks.
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (engine ", env!("BITACORA_ENGINE"), ", build ", env!("BITACORA_BUILD"), ")");
@@ -21,6 +22,9 @@ struct Arguments {
     /// The master's address, HOST:PORT; kept from the first time on
     #[arg(long, value_name = "ADDR")]
     peer: Option<String>,
+    /// What carries the link; auto tries QUIC first, and the WebSocket where UDP does not get through
+    #[arg(long, value_name = "CARRIER", value_enum, default_value_t = Carrier::Auto)]
+    carrier: Carrier,
     /// A file with a join token, or - for stdin; never the token itself, which other users would see
     #[arg(long, value_name = "FILE")]
     join_file: Option<PathBuf>,
@@ -32,6 +36,24 @@ struct Arguments {
     programs: Vec<String>,
     #[command(subcommand)]
     command: Option<Command>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Carrier {
+    Quic,
+    #[value(name = "websocket")]
+    WebSocket,
+    Auto,
+}
+
+impl From<Carrier> for Choice {
+    fn from(carrier: Carrier) -> Choice {
+        match carrier {
+            Carrier::Quic => Choice::Quic,
+            Carrier::WebSocket => Choice::WebSocket,
+            Carrier::Auto => Choice::Auto,
+        }
+    }
 }
 
 #[derive(Subcommand)]

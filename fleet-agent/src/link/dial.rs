@@ -11,28 +11,49 @@ use tokio::{
 
 use super::{Greeting, LinkError};
 use crate::net::{
+    carrier::{Carrier, Connection, Endpoint, FrameReceiver},
     codec::{Kind, Received, RequestId},
-    quic::{Connection, Endpoint, FrameReceiver},
 };
 
 /// For the answer to our Hello.
 const WELCOME_MAX: Duration = Duration::from_secs(5);
-/// After this the next address is tried beside those that have not answered yet.
+/// After this the next way is tried beside those that have not answered yet.
 const NEXT_AFTER: Duration = Duration::from_millis(250);
 /// Addresses of one name that are tried.
 const ADDRESSES_MAX: usize = 8;
+
+/// Which carriers are tried.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Choice {
+    Quic,
+    WebSocket,
+    /// QUIC first, and the WebSocket beside it when it takes long: where UDP is dropped it takes for ever.
+    #[default]
+    Auto,
+}
+
+impl Choice {
+    const fn carriers(self) -> &'static [Carrier] {
+        match self {
+            Choice::Quic => &[Carrier::Quic],
+            Choice::WebSocket => &[Carrier::WebSocket],
+            Choice::Auto => &Carrier::ALL,
+        }
+    }
+}
 
 /// Dials the master. It may move: its name is looked up at each dial.
 #[derive(Clone, Debug)]
 pub struct Dialler {
     endpoint: Endpoint,
     master: String,
+    choice: Choice,
 }
 
 impl Dialler {
     /// `master` is HOST:PORT.
-    pub fn new(endpoint: Endpoint, master: String) -> Dialler {
-        Dialler { endpoint, master }
+    pub fn new(endpoint: Endpoint, master: String, choice: Choice) -> Dialler {
+        Dialler { endpoint, master, choice }
     }
 
     pub(super) async fn dial(&self) -> Result<Connection, LinkError> {
@@ -41,7 +62,8 @@ impl Dialler {
 
     /// The first connection on which our Hello was answered; the others are given up. A refusal is an answer too.
     async fn first_to_answer(&self, addresses: Vec<SocketAddr>) -> Result<Connection, LinkError> {
-        let (mut waiting, mut attempts) = (VecDeque::from(addresses), JoinSet::new());
+        let ways = addresses.into_iter().flat_map(|address| self.choice.carriers().iter().map(move |carrier| (*carrier, address)));
+        let (mut waiting, mut attempts) = (ways.collect::<VecDeque<_>>(), JoinSet::new());
         let (mut next, mut failure) = (Instant::now(), LinkError::NoAddress(self.master.clone()));
         while !(waiting.is_empty() && attempts.is_empty()) {
             tokio::select! {
@@ -56,8 +78,8 @@ impl Dialler {
                     }
                 },
                 () = sleep_until(next), if !waiting.is_empty() => {
-                    let address = waiting.pop_front().expect("it is not empty");
-                    attempts.spawn(greet(self.endpoint.clone(), address));
+                    let (carrier, address) = waiting.pop_front().expect("it is not empty");
+                    attempts.spawn(greet(self.endpoint.clone(), carrier, address));
                     next = Instant::now() + NEXT_AFTER;
                 }
             }
@@ -74,8 +96,8 @@ pub async fn addresses(master: &str) -> Result<Vec<SocketAddr>, LinkError> {
 }
 
 /// Connected means that our Hello was answered: in TLS 1.3 a refusal only shows at the first read.
-async fn greet(endpoint: Endpoint, address: SocketAddr) -> Result<Connection, LinkError> {
-    let mut connection = endpoint.dial(address, NodeId::HERE).await?;
+async fn greet(endpoint: Endpoint, carrier: Carrier, address: SocketAddr) -> Result<Connection, LinkError> {
+    let mut connection = endpoint.dial(carrier, address, NodeId::HERE).await?;
     let greeting = Greeting { version: env!("CARGO_PKG_VERSION").to_owned() };
     connection.tx.send(Kind::Hello, RequestId(1), &greeting).await?;
     timeout(WELCOME_MAX, welcome(&mut connection.rx)).await.map_err(|_| LinkError::Silent)??;
@@ -94,8 +116,11 @@ async fn welcome(rx: &mut FrameReceiver) -> Result<(), LinkError> {
 mod tests {
     use std::net::{Ipv4Addr, UdpSocket};
 
+    use tokio::net::TcpListener;
+
     use super::*;
     use crate::net::{
+        carrier::Listener,
         quic::{ListenerKeys, Settings},
         tls::{
             Role,
@@ -103,25 +128,62 @@ mod tests {
         },
     };
 
-    #[tokio::test]
-    async fn the_address_that_answers_is_found_among_those_that_do_not() {
+    const ANY: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 0);
+    const TRIES_MAX: usize = 20;
+
+    /// A master's ends, and those of an agent.
+    fn ends() -> (Endpoint, Listener, Endpoint) {
         let authority = authority();
         let (master, agent) = (identity(&authority, NodeId::HERE.0, Role::Master), identity(&authority, 2, Role::Worker));
-        let open = |address: SocketAddr, identity| Endpoint::open(address, identity, &ListenerKeys::fresh().unwrap(), Settings::default()).unwrap();
-        let (master_end, mut door) = open((Ipv4Addr::LOCALHOST, 0).into(), &master);
-        let (agent_end, _) = open((Ipv4Addr::UNSPECIFIED, 0).into(), &agent);
-        // It takes what it is sent and never says a word.
-        let silent = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let addresses = vec![silent.local_addr().unwrap(), master_end.local_address().unwrap()];
-        let dialler = Dialler::new(agent_end, "master.example:1".into());
-        let answer = async {
-            let mut connection = door.accept().await.unwrap().unwrap();
-            connection.rx.receive().await.unwrap();
+        let keys = ListenerKeys::fresh().unwrap();
+        let listening = (0..TRIES_MAX).find_map(|_| Endpoint::listening(ANY.into(), &master, &keys, Settings::default()).ok());
+        let (endpoint, listener) = listening.expect("some port is free for both");
+        (endpoint, listener, Endpoint::dialling(ANY.into(), &agent, &keys, Settings::default()).unwrap())
+    }
+
+    async fn welcome_one(door: &mut Listener) -> Connection {
+        loop {
+            let Some(Ok(mut connection)) = door.accept().await else { continue };
+            let Ok(Some(_)) = connection.rx.receive().await else { continue };
             connection.tx.send(Kind::Welcome, RequestId(1), &Greeting { version: String::new() }).await.unwrap();
-            connection
+            return connection;
+        }
+    }
+
+    #[tokio::test]
+    async fn the_address_that_answers_is_found_among_those_that_do_not() {
+        // Both take what they are sent and never say a word.
+        let (silent_udp, silent_tcp) = (UdpSocket::bind(ANY).unwrap(), TcpListener::bind(ANY).await.unwrap());
+        for (choice, silent) in [(Choice::Quic, silent_udp.local_addr().unwrap()), (Choice::WebSocket, silent_tcp.local_addr().unwrap())] {
+            let (master_end, mut door, agent_end) = ends();
+            let addresses = vec![silent, master_end.local_address().unwrap()];
+            let dialler = Dialler::new(agent_end, "master.example:1".into(), choice);
+            let (dialled, _answered) = tokio::join!(dialler.first_to_answer(addresses), welcome_one(&mut door));
+            let link = dialled.unwrap().link;
+            assert_eq!((link.remote_address(), &[link.carrier()][..]), (master_end.local_address().unwrap(), choice.carriers()));
+        }
+    }
+
+    #[tokio::test]
+    async fn where_udp_is_dropped_the_websocket_answers() {
+        let (master_end, mut door, agent_end) = ends();
+        // The same TCP port, behind a UDP port that swallows everything.
+        let address = master_end.local_address().unwrap();
+        let between = TcpListener::bind(ANY).await.unwrap();
+        let silent = UdpSocket::bind(between.local_addr().unwrap());
+        let forward = async {
+            let mut near = between.accept().await.unwrap().0;
+            let mut far = tokio::net::TcpStream::connect(address).await.unwrap();
+            drop(tokio::io::copy_bidirectional(&mut near, &mut far).await);
         };
-        let (dialled, _answered) = tokio::join!(dialler.first_to_answer(addresses), answer);
-        assert_eq!(dialled.unwrap().link.remote_address(), master_end.local_address().unwrap());
+        let dialler = Dialler::new(agent_end, "master.example:1".into(), Choice::Auto);
+        let dialled = async { tokio::join!(dialler.first_to_answer(vec![between.local_addr().unwrap()]), welcome_one(&mut door)).0 };
+        let dialled = tokio::select! {
+            dialled = dialled => dialled,
+            () = forward => panic!("nobody ended it"),
+        };
+        assert_eq!(dialled.unwrap().link.carrier(), Carrier::WebSocket);
+        drop(silent);
     }
 
     #[tokio::test]

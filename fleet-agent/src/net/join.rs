@@ -28,11 +28,7 @@ pub use self::{
     master::{Candidate, Grant, JoinListener, Joined, Tokens},
     token::{JoinToken, TokenError, TokenId, TokenKey},
 };
-use crate::net::{
-    codec::Octets,
-    quic::{QuicError, Settings},
-    tls::TlsError,
-};
+use crate::net::{carrier::CarrierError, codec::Octets, quic::Settings, tls::TlsError};
 
 /// The application protocol of joining, and of nothing else.
 pub const ALPN: &[u8] = b"bitacora-join/1";
@@ -54,7 +50,7 @@ const EXCHANGE_MAX: Duration = Duration::from_secs(10);
 #[derive(Debug, thiserror::Error)]
 pub enum JoinError {
     #[error("the connection for joining failed")]
-    Quic(#[from] QuicError),
+    Quic(#[from] CarrierError),
     #[error("a certificate for joining cannot be used")]
     Tls(#[from] TlsError),
     #[error("the other side took too long")]

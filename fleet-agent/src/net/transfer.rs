@@ -14,8 +14,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    carrier::{CarrierError, Link, Transfer},
     codec::{CodecError, Frame, Kind, Received, RequestId},
-    quic::{Link, QuicError, Transfer},
 };
 use crate::blobs;
 
@@ -31,7 +31,7 @@ const RESERVED_BYTES_MAX: u64 = 8 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum TransferError {
     #[error("the link failed")]
-    Link(#[from] QuicError),
+    Link(#[from] CarrierError),
     #[error("the other side ended the transfer")]
     Ended,
     #[error("the other side sent {0:?} where a part of a transfer was due")]
@@ -177,7 +177,10 @@ pub async fn expect(transfer: &mut Transfer, kind: Kind) -> Result<Frame, Transf
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::quic::tests::{Pair, pair};
+    use crate::net::carrier::{
+        Carrier,
+        tests::{Pair, pair},
+    };
 
     fn block_on(test: impl Future<Output = ()>) {
         tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test);
@@ -195,7 +198,7 @@ mod tests {
 
     /// Asks for a blob of this name, of somebody who answers with a head and parts of his own making.
     async fn fetched(name: Digest, head: Head, parts: &[Vec<u8>]) -> Result<(), TransferError> {
-        let Pair { master, agent, _endpoints } = pair().await;
+        let Pair { master, agent, _endpoints } = pair(Carrier::Quic).await;
         let serve = async {
             let mut transfer = master.link.accept_transfer().await.unwrap();
             expect(&mut transfer, Kind::BlobWanted).await.unwrap();
@@ -212,7 +215,7 @@ mod tests {
     #[test]
     fn blobs_come_in_the_order_of_their_names() {
         block_on(async {
-            let Pair { master, agent, _endpoints } = pair().await;
+            let Pair { master, agent, _endpoints } = pair(Carrier::Quic).await;
             let (small, large) = (b"small".to_vec(), vec![7; 3 * PART_BYTES + 1]);
             let names = [blobs::digest(&large), Digest([1; 32]), blobs::digest(&small), blobs::digest(b"")];
             let here = [Blob::Here(large.clone()), Blob::Gone, Blob::Here(small.clone()), Blob::Here(Vec::new())];

@@ -11,8 +11,9 @@ use tokio::time::timeout;
 
 use super::{ALPN, Answer, EXCHANGE_MAX, JoinError, JoinToken, Request, pinned::PinnedAuthority, proof, proof::Session, settings};
 use crate::net::{
+    carrier::{CarrierError, CloseCode, Transfer},
     codec::{Kind, Octets, Received, RequestId},
-    quic::{CloseCode, ListenerKeys, QuicError, Transfer, bind, check_protocol},
+    quic::{ListenerKeys, bind, check_protocol},
     tls::{Identity, NodeKey, TlsError, fingerprint, provider},
 };
 
@@ -37,7 +38,7 @@ pub(super) fn open(address: SocketAddr, token: &JoinToken) -> Result<quinn::Endp
     let (socket, _) = bind(local, settings.udp_buffer_bytes)?;
     let keys = ListenerKeys::fresh()?;
     let endpoint = quinn::Endpoint::new(keys.endpoint_config(), None, socket, Arc::new(TokioRuntime));
-    let mut endpoint = endpoint.map_err(|source| QuicError::Bind { address: local, source })?;
+    let mut endpoint = endpoint.map_err(|source| CarrierError::Bind { address: local, source })?;
     endpoint.set_default_client_config(settings.client(tls(token)?)?);
     Ok(endpoint)
 }
@@ -52,11 +53,11 @@ fn tls(token: &JoinToken) -> Result<ClientConfig, TlsError> {
 }
 
 async fn exchange(endpoint: &quinn::Endpoint, address: SocketAddr, token: &JoinToken, key: NodeKey) -> Result<Identity, JoinError> {
-    let connecting = endpoint.connect(address, SERVER_NAME).map_err(QuicError::Connect)?;
-    let connection = timeout(EXCHANGE_MAX, connecting).await.map_err(|_| JoinError::Time)?.map_err(QuicError::Lost)?;
+    let connecting = endpoint.connect(address, SERVER_NAME).map_err(CarrierError::Connect)?;
+    let connection = timeout(EXCHANGE_MAX, connecting).await.map_err(|_| JoinError::Time)?.map_err(CarrierError::Lost)?;
     check_protocol(&connection, ALPN)?;
     let session = Session::of(&connection);
-    let mut stream = Transfer::over(connection.open_bi().await.map_err(QuicError::Lost)?, EXCHANGE_MAX);
+    let mut stream = Transfer::over(connection.open_bi().await.map_err(CarrierError::Lost)?, EXCHANGE_MAX);
 
     let request = key.request()?;
     let body = Request {
@@ -78,10 +79,10 @@ async fn exchange(endpoint: &quinn::Endpoint, address: SocketAddr, token: &JoinT
 async fn answer(stream: &mut Transfer) -> Result<Answer, JoinError> {
     let received = timeout(EXCHANGE_MAX, stream.rx.receive()).await.map_err(|_| JoinError::Time)?;
     match received {
-        Ok(Some(Received::Frame(frame))) if frame.kind == Kind::JoinAnswer => Ok(frame.body().map_err(QuicError::Codec)?),
+        Ok(Some(Received::Frame(frame))) if frame.kind == Kind::JoinAnswer => Ok(frame.body().map_err(CarrierError::Codec)?),
         Ok(Some(Received::Frame(frame))) if frame.kind == Kind::Refused => Err(JoinError::Refused),
         // A master that has refused enough closes, and the closing may overtake the last refusal.
-        Err(QuicError::Lost(quinn::ConnectionError::ApplicationClosed(close))) if close.error_code == CloseCode::NotPermitted.into() => Err(JoinError::Refused),
+        Err(error) if error.close_code() == Some(CloseCode::NotPermitted as u64) => Err(JoinError::Refused),
         Ok(Some(Received::Frame(_) | Received::Unsupported(_))) => Err(JoinError::Unexpected),
         Ok(None) => Err(JoinError::Left),
         Err(error) => Err(error.into()),

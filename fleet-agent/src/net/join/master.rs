@@ -14,8 +14,9 @@ use super::{ALPN, Answer, EXCHANGE_MAX, JoinError, Refusal, Request, TRIES_MAX, 
 use bitacora_core::ids::NodeId;
 
 use crate::net::{
+    carrier::{CarrierError, CloseCode, FailedHandshake, Transfer},
     codec::{Frame, Kind, Octets, Received},
-    quic::{CloseCode, FailedHandshake, Gate, ListenerKeys, QuicError, Transfer, bind, check_protocol},
+    quic::{Gate, ListenerKeys, bind, check_protocol},
     tls::{Authority, Identity, Roles, TlsError, Validity, check_request, provider, without_resumption},
 };
 
@@ -69,7 +70,7 @@ impl JoinListener {
         let (socket, _) = bind(address, settings.udp_buffer_bytes)?;
         let server = settings.server(tls(identity)?)?;
         let quinn = quinn::Endpoint::new(ListenerKeys::fresh()?.endpoint_config(), Some(server), socket, Arc::new(TokioRuntime));
-        let quinn = quinn.map_err(|source| QuicError::Bind { address, source })?;
+        let quinn = quinn.map_err(|source| CarrierError::Bind { address, source })?;
         Ok(JoinListener { gate: Gate::new(quinn.clone(), &settings), quinn })
     }
 
@@ -88,7 +89,7 @@ impl JoinListener {
     }
 }
 
-async fn candidate(connecting: Connecting) -> Result<Candidate, QuicError> {
+async fn candidate(connecting: Connecting) -> Result<Candidate, CarrierError> {
     let connection = connecting.await?;
     check_protocol(&connection, ALPN)?;
     let stream = Transfer::over(connection.accept_bi().await?, EXCHANGE_MAX);

@@ -15,8 +15,9 @@ use super::{proof::Session, *};
 use bitacora_core::ids::NodeId;
 
 use crate::net::{
+    carrier::Transfer,
     codec::{Kind, Received, RequestId},
-    quic::{Gate, ListenerKeys, Transfer, bind},
+    quic::{Gate, ListenerKeys, bind},
     tls::{
         Authority, Identity, NodeKey, Role,
         tests::{authority, identity, today},
@@ -114,7 +115,7 @@ impl Hand {
         match timeout(TEST_MAX, self.stream.rx.receive()).await.expect("the test hangs") {
             Ok(Some(Received::Frame(frame))) => Some(frame.kind),
             Ok(_) => panic!("the master ended the stream"),
-            Err(QuicError::Lost(ConnectionError::ApplicationClosed(_))) => None,
+            Err(CarrierError::Lost(ConnectionError::ApplicationClosed(_))) => None,
             Err(error) => panic!("{error:?}"),
         }
     }
@@ -236,7 +237,7 @@ async fn join_at(chain: Vec<rustls::pki_types::CertificateDer<'static>>, leaf: &
 }
 
 fn is_refused_by_tls(error: &JoinError) -> bool {
-    matches!(error, JoinError::Quic(QuicError::Lost(ConnectionError::TransportError(_))))
+    matches!(error, JoinError::Quic(CarrierError::Lost(ConnectionError::TransportError(_))))
 }
 
 #[tokio::test]
@@ -291,5 +292,5 @@ async fn node_of_the_fleet_cannot_work_over_the_join_port() {
     let keys = ListenerKeys::fresh().unwrap();
     let (endpoint, _listener) = crate::net::quic::Endpoint::open((Ipv4Addr::LOCALHOST, 0).into(), &worker, &keys, Settings::default()).unwrap();
     let error = endpoint.dial(master.address, NodeId(1)).await.unwrap_err();
-    assert!(matches!(error, QuicError::Lost(ConnectionError::ConnectionClosed(_))), "{error:?}");
+    assert!(matches!(error, CarrierError::Lost(ConnectionError::ConnectionClosed(_))), "{error:?}");
 }

@@ -1,15 +1,20 @@
-//! The two ends of the carrier: the one that dials and the one that is dialled, on one socket.
+//! The two ends: the one that dials and the one that is dialled, on one socket.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use quinn::{Connecting, TokioRuntime};
+use bitacora_core::ids::NodeId;
+use quinn::{Connecting, RecvStream, SendStream, TokioRuntime};
+use rustls::pki_types::CertificateDer;
 use tokio::time::timeout;
 
-use super::{CloseCode, Connection, FailedHandshake, Gate, ListenerKeys, QuicError, Settings, UdpBuffers, bind};
-use bitacora_core::ids::NodeId;
+use super::{Gate, ListenerKeys, Settings, UdpBuffers, bind};
+use crate::net::{
+    carrier::{CarrierError, CloseCode, Connection, FailedHandshake, Link},
+    tls::{self, ALPN, Identity, node_name, peer},
+};
 
-use crate::net::tls::{self, Identity, node_name};
-
+/// Above the transfers, whose priority is 0.
+const CONTROL_PRIORITY: i32 = 1;
 /// For telling everybody goodbye; who has not answered by then hears of it by our silence.
 const CLOSE_MAX: Duration = Duration::from_secs(3);
 
@@ -31,29 +36,25 @@ pub struct Listener {
 
 impl Endpoint {
     /// Opens the socket. To be called inside a tokio runtime.
-    pub fn open(address: SocketAddr, identity: &Identity, keys: &ListenerKeys, settings: Settings) -> Result<(Endpoint, Listener), QuicError> {
+    pub fn open(address: SocketAddr, identity: &Identity, keys: &ListenerKeys, settings: Settings) -> Result<(Endpoint, Listener), CarrierError> {
         let (socket, buffers) = bind(address, settings.udp_buffer_bytes)?;
         let server = settings.server(tls::server_config(identity)?)?;
         let client = settings.client(tls::client_config(identity)?)?;
         let quinn = quinn::Endpoint::new(keys.endpoint_config(), Some(server), socket, Arc::new(TokioRuntime));
-        let quinn = quinn.map_err(|source| QuicError::Bind { address, source })?;
+        let quinn = quinn.map_err(|source| CarrierError::Bind { address, source })?;
         let listener = Listener { gate: Gate::new(quinn.clone(), &settings), frame_max: settings.frame_max };
         Ok((Endpoint { quinn, client, settings: Arc::new(settings), buffers }, listener))
     }
 
-    /// Connects to a node, and to that node only. The first frame is the dialler's to send.
-    pub async fn dial(&self, address: SocketAddr, expected: NodeId) -> Result<Connection, QuicError> {
+    /// Connects to a node, by its name. The first frame is the dialler's to send.
+    pub async fn dial(&self, address: SocketAddr, expected: NodeId) -> Result<Connection, CarrierError> {
         let connecting = self.quinn.connect_with(self.client.clone(), address, &node_name(expected))?;
         let dialled = timeout(self.settings.handshake_max, dialled(connecting, self.settings.frame_max)).await;
-        let connection = dialled.unwrap_or(Err(QuicError::HandshakeTime))?;
-        match connection.link.peer().node {
-            found if found == expected => Ok(connection),
-            found => Err(QuicError::AnotherNode { expected, found }),
-        }
+        dialled.unwrap_or(Err(CarrierError::HandshakeTime))
     }
 
     /// From now on both sides use a renewed certificate. Connections that are open keep theirs.
-    pub fn renew(&mut self, identity: &Identity) -> Result<(), QuicError> {
+    pub fn renew(&mut self, identity: &Identity) -> Result<(), CarrierError> {
         self.client = self.settings.client(tls::client_config(identity)?)?;
         self.quinn.set_server_config(Some(self.settings.server(tls::server_config(identity)?)?));
         Ok(())
@@ -90,15 +91,33 @@ impl Listener {
     }
 }
 
-async fn dialled(connecting: Connecting, frame_max: Duration) -> Result<Connection, QuicError> {
+async fn dialled(connecting: Connecting, frame_max: Duration) -> Result<Connection, CarrierError> {
     let quinn = connecting.await?;
     let control = quinn.open_bi().await?;
-    Connection::new(quinn, control, frame_max)
+    connection(quinn, control, frame_max)
 }
 
-async fn answered(connecting: Connecting, frame_max: Duration) -> Result<Connection, QuicError> {
+async fn answered(connecting: Connecting, frame_max: Duration) -> Result<Connection, CarrierError> {
     let quinn = connecting.await?;
     // Streams arrive in the order of their numbers: the first one is the control stream, whatever else came before it.
     let control = quinn.accept_bi().await?;
-    Connection::new(quinn, control, frame_max)
+    connection(quinn, control, frame_max)
+}
+
+/// Reads who the verified peer is.
+fn connection(quinn: quinn::Connection, control: (SendStream, RecvStream), frame_max: Duration) -> Result<Connection, CarrierError> {
+    check_protocol(&quinn, ALPN)?;
+    let chain = quinn.peer_identity().and_then(|chain| chain.downcast::<Vec<CertificateDer<'static>>>().ok());
+    let peer = peer(chain.as_deref().and_then(|chain| chain.first()).ok_or(CarrierError::NoCertificate)?)?;
+    control.0.set_priority(CONTROL_PRIORITY).map_err(|_| CarrierError::StreamClosed)?;
+    Ok(Connection::new(Link::over_quic(quinn, peer, frame_max), control.into()))
+}
+
+/// QUIC requires the protocol to be agreed on, so this only fails when a library changes its mind.
+pub(crate) fn check_protocol(quinn: &quinn::Connection, expected: &[u8]) -> Result<(), CarrierError> {
+    let agreed = quinn.handshake_data().and_then(|data| data.downcast::<quinn::crypto::rustls::HandshakeData>().ok());
+    match agreed.and_then(|data| data.protocol) {
+        Some(protocol) if protocol == expected => Ok(()),
+        Some(_) | None => Err(CarrierError::Protocol),
+    }
 }

@@ -3,21 +3,13 @@
 //! Each handshake is a task of its own, so that a slow one does not keep others waiting; the gate owns those tasks and
 //! ends them when it is dropped.
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 use quinn::{Connecting, Incoming};
 use tokio::{task::JoinSet, time::timeout};
 
-use super::{QuicError, Settings};
-
-/// Somebody who was not let in.
-#[derive(Debug, thiserror::Error)]
-#[error("handshake with {address} failed")]
-pub struct FailedHandshake {
-    pub address: SocketAddr,
-    #[source]
-    pub error: QuicError,
-}
+use super::Settings;
+use crate::net::carrier::{CarrierError, FailedHandshake};
 
 #[derive(Debug)]
 pub(crate) struct Gate<Admitted> {
@@ -43,7 +35,7 @@ impl<Admitted: Send + 'static> Gate<Admitted> {
     /// The next one whose handshake ended, well or not. `None` when the endpoint was closed. Cancel-safe.
     pub(crate) async fn next<Handshake>(&mut self, handshake: impl Fn(Connecting) -> Handshake) -> Option<Result<Admitted, FailedHandshake>>
     where
-        Handshake: Future<Output = Result<Admitted, QuicError>> + Send + 'static,
+        Handshake: Future<Output = Result<Admitted, CarrierError>> + Send + 'static,
     {
         loop {
             let event = tokio::select! {
@@ -60,7 +52,7 @@ impl<Admitted: Send + 'static> Gate<Admitted> {
 
     fn admit<Handshake>(&mut self, incoming: Incoming, handshake: &impl Fn(Connecting) -> Handshake)
     where
-        Handshake: Future<Output = Result<Admitted, QuicError>> + Send + 'static,
+        Handshake: Future<Output = Result<Admitted, CarrierError>> + Send + 'static,
     {
         let in_progress = self.handshakes.len();
         if in_progress >= self.handshakes_max {
@@ -75,8 +67,8 @@ impl<Admitted: Send + 'static> Gate<Admitted> {
         let attempt = incoming.accept().map(handshake);
         self.handshakes.spawn(async move {
             let done = match attempt {
-                Ok(handshake) => timeout(limit, handshake).await.unwrap_or(Err(QuicError::HandshakeTime)),
-                Err(error) => Err(QuicError::Lost(error)),
+                Ok(handshake) => timeout(limit, handshake).await.unwrap_or(Err(CarrierError::HandshakeTime)),
+                Err(error) => Err(CarrierError::Lost(error)),
             };
             done.map_err(|error| FailedHandshake { address, error })
         });

@@ -1,4 +1,4 @@
-//! Every number of the QUIC carrier, with its reason; and the keys by which a restarted listener is recognised.
+//! Every number of the carriers, with its reason; and the keys by which a restarted listener is recognised.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -8,15 +8,17 @@ use quinn::{
 };
 use quinn_proto::HashedConnectionIdGenerator;
 
-use super::QuicError;
-use crate::net::tls::{TlsError, private_file, random};
+use crate::net::{
+    carrier::CarrierError,
+    tls::{TlsError, private_file, random},
+};
 
 /// Received before an attempt to connect is looked at; its first packet is not counted. No early data is used.
 const INCOMING_BYTES_MAX: u64 = 16 << 10;
 const KEYS_FILE: &str = "listener.key";
 const SECRET_BYTES: usize = 32;
 
-/// Limits and times of the carrier.
+/// Limits and times. Those about UDP, windows and round trips are QUIC's alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// After this time without other traffic a packet is sent; keeps the mappings of NATs alive.
@@ -65,9 +67,9 @@ impl Default for Settings {
 }
 
 impl Settings {
-    fn transport(&self) -> Result<Arc<TransportConfig>, QuicError> {
+    fn transport(&self) -> Result<Arc<TransportConfig>, CarrierError> {
         let mut transport = TransportConfig::default();
-        let idle_max = IdleTimeout::try_from(self.idle_max).map_err(|_| QuicError::Setting("idle_max"))?;
+        let idle_max = IdleTimeout::try_from(self.idle_max).map_err(|_| CarrierError::Setting("idle_max"))?;
         transport
             .keep_alive_interval(Some(self.keep_alive))
             .max_idle_timeout(Some(idle_max))
@@ -82,7 +84,7 @@ impl Settings {
         Ok(Arc::new(transport))
     }
 
-    pub(crate) fn server(&self, tls: rustls::ServerConfig) -> Result<quinn::ServerConfig, QuicError> {
+    pub(crate) fn server(&self, tls: rustls::ServerConfig) -> Result<quinn::ServerConfig, CarrierError> {
         let mut config = quinn::ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(tls)?));
         config
             .transport_config(self.transport()?)
@@ -92,7 +94,7 @@ impl Settings {
         Ok(config)
     }
 
-    pub(crate) fn client(&self, tls: rustls::ClientConfig) -> Result<quinn::ClientConfig, QuicError> {
+    pub(crate) fn client(&self, tls: rustls::ClientConfig) -> Result<quinn::ClientConfig, CarrierError> {
         let mut config = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls)?));
         config.transport_config(self.transport()?);
         Ok(config)

@@ -7,7 +7,7 @@ use std::{
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use super::QuicError;
+use crate::net::carrier::CarrierError;
 
 /// What was asked for and what the system granted; `doctor` says how to mend a difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,8 +34,8 @@ impl UdpBuffers {
 }
 
 /// Binds; an unspecified IPv6 address takes IPv4 as well.
-pub(crate) fn bind(address: SocketAddr, buffer_bytes: usize) -> Result<(UdpSocket, UdpBuffers), QuicError> {
-    let error = |source| QuicError::Bind { address, source };
+pub(crate) fn bind(address: SocketAddr, buffer_bytes: usize) -> Result<(UdpSocket, UdpBuffers), CarrierError> {
+    let error = |source| CarrierError::Bind { address, source };
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP)).map_err(error)?;
     if address.is_ipv6() {
         socket.set_only_v6(!address.ip().is_unspecified()).map_err(error)?;

@@ -29,6 +29,11 @@ pub(crate) fn identity(authority: &Authority, node: u64, role: Role) -> Identity
     identity_for(authority, node, role, today())
 }
 
+/// One whose certificate has expired.
+pub(crate) fn yesterdays(authority: &Authority, node: u64, role: Role) -> Identity {
+    identity_for(authority, node, role, yesterday())
+}
+
 fn identity_for(authority: &Authority, node: u64, role: Role, validity: Validity) -> Identity {
     let key = NodeKey::generate().unwrap();
     let certificate = authority.sign(&key.request().unwrap(), NodeId(node), role.into(), validity).unwrap();

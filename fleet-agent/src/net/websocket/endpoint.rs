@@ -1,0 +1,208 @@
+//! The two ends: the one that dials over TCP, and the one that is dialled.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use bitacora_core::ids::NodeId;
+use rustls::{ClientConfig, CommonState, ServerConfig};
+use socket2::SockRef;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
+use tokio_tungstenite::{
+    accept_async_with_config, client_async_with_config,
+    tungstenite::{Error, protocol::WebSocketConfig},
+};
+
+use super::{
+    End, Ended,
+    message::MESSAGE_BYTES_MAX,
+    trunk::{Side, Socket, Trunk},
+};
+use crate::net::{
+    carrier::{CarrierError, CloseCode, Connection, FailedHandshake, Link},
+    quic::Settings,
+    tls::{self, ALPN, Identity, Peer, node_name, peer, server_name},
+};
+
+/// Connections of one endpoint; more are refused.
+const CONNECTIONS_MAX: u32 = 8192;
+/// For telling everybody goodbye.
+const CLOSE_MAX: Duration = Duration::from_secs(3);
+/// What the system may hold of what was written: a command waits behind it. A second of a slow line.
+const SEND_BUFFER_BYTES: usize = 512 << 10;
+/// Of the WebSocket's own buffers, each way and connection.
+const BUFFER_BYTES: usize = 64 << 10;
+/// After the system could not accept, for lack of descriptors: to be tried again at once would only keep it busy.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+
+/// Dials other nodes. Clones are the same one.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    client: Arc<ClientConfig>,
+    server: watch::Sender<Arc<ServerConfig>>,
+    settings: Arc<Settings>,
+    lives: Lives,
+}
+
+/// Is dialled by other nodes. One task owns it.
+#[derive(Debug)]
+pub struct Listener {
+    tcp: TcpListener,
+    server: watch::Receiver<Arc<ServerConfig>>,
+    handshakes: JoinSet<Result<Connection, FailedHandshake>>,
+    settings: Arc<Settings>,
+    lives: Lives,
+}
+
+/// The connections that live.
+#[derive(Clone, Debug)]
+struct Lives {
+    places: Arc<Semaphore>,
+    stopping: Arc<watch::Sender<bool>>,
+}
+
+impl Endpoint {
+    pub fn new(identity: &Identity, settings: Settings) -> Result<Endpoint, CarrierError> {
+        let (server, _) = watch::channel(Arc::new(tls::server_config(identity)?));
+        let lives = Lives { places: Arc::new(Semaphore::new(CONNECTIONS_MAX as usize)), stopping: Arc::new(watch::channel(false).0) };
+        Ok(Endpoint { client: Arc::new(tls::client_config(identity)?), server, settings: Arc::new(settings), lives })
+    }
+
+    /// Opens a TCP socket to be dialled on. To be called inside a tokio runtime.
+    pub fn listen(&self, address: SocketAddr) -> Result<Listener, CarrierError> {
+        let error = |source| CarrierError::Listen { address, source };
+        let listener = std::net::TcpListener::bind(address).map_err(error)?;
+        listener.set_nonblocking(true).map_err(error)?;
+        let tcp = TcpListener::from_std(listener).map_err(error)?;
+        let (server, settings, lives) = (self.server.subscribe(), self.settings.clone(), self.lives.clone());
+        Ok(Listener { tcp, server, handshakes: JoinSet::new(), settings, lives })
+    }
+
+    /// Connects to a node, by its name. The first frame is the dialler's to send.
+    pub async fn dial(&self, address: SocketAddr, expected: NodeId) -> Result<Connection, CarrierError> {
+        timeout(self.settings.handshake_max, self.dialled(address, expected)).await.unwrap_or(Err(CarrierError::HandshakeTime))
+    }
+
+    async fn dialled(&self, address: SocketAddr, expected: NodeId) -> Result<Connection, CarrierError> {
+        let tcp = TcpStream::connect(address).await.map_err(|source| CarrierError::Reach { address, source })?;
+        prepare(&tcp).map_err(|source| CarrierError::Reach { address, source })?;
+        let stream = TlsConnector::from(self.client.clone()).connect(server_name(expected), tcp).await.map_err(CarrierError::Handshake)?;
+        let peer = verified(stream.get_ref().1)?;
+        let address_in_words = format!("wss://{}/", node_name(expected));
+        let upgraded = client_async_with_config(address_in_words, TlsStream::from(stream), Some(config())).await.map_err(upgrade_error)?;
+        self.lives.begin(upgraded.0, address, Side::Dialler, peer, &self.settings)
+    }
+
+    /// From now on both sides use a renewed certificate. Connections that are open keep theirs.
+    pub fn renew(&mut self, identity: &Identity) -> Result<(), CarrierError> {
+        self.client = Arc::new(tls::client_config(identity)?);
+        self.server.send_replace(Arc::new(tls::server_config(identity)?));
+        Ok(())
+    }
+
+    /// Says goodbye on every connection and waits until that was heard, within a limit.
+    pub async fn close_cleanly(&self) {
+        self.lives.stopping.send_replace(true);
+        // Whether everybody heard it makes no difference any more.
+        let _ = timeout(CLOSE_MAX, self.lives.places.acquire_many(CONNECTIONS_MAX)).await;
+    }
+}
+
+impl Listener {
+    pub fn local_address(&self) -> std::io::Result<SocketAddr> {
+        self.tcp.local_addr()
+    }
+
+    /// The next node that dialled, verified, or who failed to. `None` when the endpoint was closed. Cancel-safe.
+    pub async fn accept(&mut self) -> Option<Result<Connection, FailedHandshake>> {
+        loop {
+            tokio::select! {
+                () = self.lives.stopped() => return None,
+                Some(done) = self.handshakes.join_next() => return Some(done.expect("a handshake neither panics nor is ended while the listener lives")),
+                accepted = self.tcp.accept() => match accepted {
+                    Ok((tcp, address)) => self.admit(tcp, address),
+                    Err(_) => sleep(ACCEPT_AGAIN).await,
+                },
+            }
+        }
+    }
+
+    /// Begins a handshake; dropped, a connection is refused.
+    fn admit(&mut self, tcp: TcpStream, address: SocketAddr) {
+        if self.handshakes.len() >= self.settings.handshakes_max {
+            return;
+        }
+        let (acceptor, settings, lives) = (TlsAcceptor::from(self.server.borrow().clone()), self.settings.clone(), self.lives.clone());
+        self.handshakes.spawn(async move {
+            let answered = timeout(settings.handshake_max, answered(acceptor, tcp, address, &settings, &lives)).await;
+            answered.unwrap_or(Err(CarrierError::HandshakeTime)).map_err(|error| FailedHandshake { address, error })
+        });
+    }
+}
+
+async fn answered(acceptor: TlsAcceptor, tcp: TcpStream, address: SocketAddr, settings: &Settings, lives: &Lives) -> Result<Connection, CarrierError> {
+    prepare(&tcp).map_err(|source| CarrierError::Reach { address, source })?;
+    let stream = acceptor.accept(tcp).await.map_err(CarrierError::Handshake)?;
+    let peer = verified(stream.get_ref().1)?;
+    let upgraded = accept_async_with_config(TlsStream::from(stream), Some(config())).await.map_err(upgrade_error)?;
+    lives.begin(upgraded, address, Side::Listener, peer, settings)
+}
+
+impl Lives {
+    async fn stopped(&self) {
+        // Its sender is beside it.
+        let _ = self.stopping.subscribe().wait_for(|stopping| *stopping).await;
+    }
+
+    fn begin(&self, socket: Socket, address: SocketAddr, side: Side, peer: Peer, settings: &Settings) -> Result<Connection, CarrierError> {
+        let refused = || CarrierError::Reach { address, source: std::io::Error::other("there are too many connections") };
+        let place = self.places.clone().try_acquire_owned().map_err(|_| refused())?;
+        let (trunk, control, life) = Trunk::start(socket, address, side, settings);
+        tokio::spawn(live(life, trunk.end(), place, self.clone()));
+        Ok(Connection::new(Link::over_websocket(trunk, peer, settings.frame_max), control.into()))
+    }
+}
+
+/// The life of a connection, with its place among the others. It ends with the endpoint.
+async fn live(life: impl Future<Output = ()>, end: End, place: OwnedSemaphorePermit, lives: Lives) {
+    tokio::pin!(life);
+    tokio::select! {
+        () = &mut life => {}
+        () = lives.stopped() => {
+            end.tell(Ended::Here { code: CloseCode::Stopping, reason: "stopping".to_owned() });
+            life.await;
+        }
+    }
+    drop(place);
+}
+
+/// Who the verified peer is.
+fn verified(session: &CommonState) -> Result<Peer, CarrierError> {
+    if session.alpn_protocol() != Some(ALPN) {
+        return Err(CarrierError::Protocol);
+    }
+    let chain = session.peer_certificates().unwrap_or_default();
+    Ok(peer(chain.first().ok_or(CarrierError::NoCertificate)?)?)
+}
+
+fn prepare(tcp: &TcpStream) -> std::io::Result<()> {
+    tcp.set_nodelay(true)?;
+    SockRef::from(tcp).set_send_buffer_size(SEND_BUFFER_BYTES)
+}
+
+fn upgrade_error(error: Error) -> CarrierError {
+    CarrierError::Upgrade(Box::new(error))
+}
+
+fn config() -> WebSocketConfig {
+    WebSocketConfig::default()
+        .read_buffer_size(BUFFER_BYTES)
+        .write_buffer_size(BUFFER_BYTES)
+        .max_write_buffer_size(4 * BUFFER_BYTES)
+        .max_message_size(Some(MESSAGE_BYTES_MAX))
+        .max_frame_size(Some(MESSAGE_BYTES_MAX))
+}
