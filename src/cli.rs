@@ -13,6 +13,7 @@ mod output;
 mod project;
 mod schema;
 mod serve;
+mod span;
 mod spark;
 mod symbols;
 

@@ -15,11 +15,14 @@ use std::{
 };
 
 use bitacora_core::{
-    fleet::{AFTER_MAX, Awaited, CommandSpec, JobCommand, JobType, JobView, NodeCommand, Notice, Partitioning, Pending, Placement, Priority, Refusal, Spark},
+    fleet::{
+        AFTER_MAX, Awaited, CommandSpec, JobCommand, JobType, JobView, NodeCommand, NodeSelector, Notice, Partitioning, Pending, Placement, Priority, Refusal,
+        Spark,
+    },
     ids::{JobId, NodeId, ProjectId, SparkId},
     time::{Span, Time},
     wire::{
-        node::{Labels, Load, NodeProfile},
+        node::{LABELS_MAX, Labels, Load, NodeProfile},
         task::FileLimits,
     },
 };
@@ -97,14 +100,18 @@ pub struct Wish {
     pub timeout: Option<Span>,
     pub selection: Vec<String>,
     pub after: Vec<Awaited>,
+    pub nodes: NodeSelector,
 }
 
 /// [`NodeCommand`] as it is spoken on the socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum NodeWish {
     Cordon,
     Uncordon,
     Remove,
+    Drain { within: Option<Span> },
+    Stop { reason: String },
+    Relabel { set: Labels, unset: Vec<String> },
 }
 
 impl From<NodeWish> for NodeCommand {
@@ -113,6 +120,9 @@ impl From<NodeWish> for NodeCommand {
             NodeWish::Cordon => NodeCommand::Cordon,
             NodeWish::Uncordon => NodeCommand::Uncordon,
             NodeWish::Remove => NodeCommand::Remove,
+            NodeWish::Drain { within } => NodeCommand::Drain { within },
+            NodeWish::Stop { reason } => NodeCommand::Stop { reason },
+            NodeWish::Relabel { set, unset } => NodeCommand::Relabel { set, unset },
         }
     }
 }
@@ -213,6 +223,8 @@ pub struct NodeState {
     pub id: String,
     pub name: String,
     pub availability: String,
+    /// Why it is given nothing, where that has a reason.
+    pub cause: Option<Cause>,
     pub health: String,
     /// Is there a link to it now?
     pub linked: bool,
@@ -225,6 +237,22 @@ pub struct NodeState {
     pub memory_available_bytes: u64,
     pub labels: Labels,
     pub paired_at: Time,
+}
+
+/// What led to a node being given nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Cause {
+    /// What it still has then is moved.
+    Draining {
+        until: Time,
+    },
+    Drained {
+        at: Time,
+    },
+    Stopped {
+        at: Time,
+        reason: String,
+    },
 }
 
 /// What is known of a node: as it told itself, as it is, as it did since this master began.
@@ -365,6 +393,7 @@ pub fn outcome(notices: &[Notice]) -> Answer {
         Some(Refusal::NoSuchWork(error)) => Answer::Refused(error.to_string()),
         Some(Refusal::TooManySparks { sparks, sparks_max }) => Answer::Refused(format!("{sparks} sparks are more than the {sparks_max} of one job")),
         Some(Refusal::SparkOver(spark)) => Answer::Refused(format!("spark {spark} is over")),
+        Some(Refusal::TooManyLabels(node)) => Answer::Refused(format!("node {node} would have more than {LABELS_MAX} labels")),
         Some(Refusal::UnknownJob(job)) => Answer::Unknown(format!("there is no job {job}; `bitacora job ls` lists them")),
         Some(Refusal::Superseded { job, by }) => Answer::Refused(format!("job {by} has taken the place of {job}")),
         Some(Refusal::NameTaken(name)) => Answer::Refused(format!("another project is called {name}")),
@@ -382,6 +411,9 @@ pub fn describe(pending: &Pending) -> String {
         Pending::NoNodeRuns(program) => format!("no connected node is configured to run {program}: `fleet-agent --program {program}`"),
         Pending::NoNodes => "no node is connected".to_owned(),
         Pending::NoMatchingNode => "no connected node has the engine that the job was begun with".to_owned(),
+        Pending::NoSelectedNode { nodes } => format!("no connected node with its engine is one of {nodes:?}, which it was asked for"),
+        Pending::NoSpecialisedNode { kind } => format!("every connected node that it may run on is specialised in something else than {kind}"),
+        Pending::NodesClosed => "every node that it may run on is cordoned, drains or leaves; `bitacora node uncordon` opens one".to_owned(),
         Pending::NoFreeSlot { held } => format!("all slots are taken; {held} sparks are with their nodes"),
         Pending::Backoff { spark, until, failures } => {
             format!("spark {spark} failed {failures} times and is tried again at {}", crate::report::text::timestamp(*until))

@@ -45,7 +45,7 @@ fn replay(mut ledger: Ledger, facts: impl Iterator<Item = Result<Fact, JournalEr
 mod tests {
     use bitacora_core::{
         aggregate::Totals,
-        fleet::{JobFailure, JobSpec, JobType, ListedFile, Partitioning, Placement, Priority, ResultSummary},
+        fleet::{Availability, JobFailure, JobSpec, JobType, ListedFile, NodeSelector, Partitioning, Placement, Priority, ResultSummary},
         ids::{Attempt, Digest, Epoch, JobId, NodeId, ProjectId, SparkId},
         paths::RelativePath,
         time::{Span, Time},
@@ -74,6 +74,7 @@ mod tests {
             selection: vec![],
             after: vec![],
             command: None,
+            nodes: NodeSelector::default(),
         };
         let file =
             |name: &str| ListedFile { path: RelativePath::new(name.into()).unwrap(), size: 5, language: "c".into(), complexity: 2, cluster: 0, content: None };
@@ -113,5 +114,27 @@ mod tests {
         let mut ledger = Ledger::default();
         read.iter().for_each(|fact| ledger.apply(fact));
         assert!(ledger.projects.is_empty() && ledger.jobs.is_empty());
+    }
+
+    #[test]
+    fn facts_about_nodes_are_read_and_written_alike_for_ever() {
+        let node = NodeId::counted(Epoch(7), 1);
+        let job = JobId { epoch: Epoch(7), counter: 2 };
+        let facts = [
+            Fact::NodePaired { node, name: "ada".into(), at: Time(1) },
+            Fact::NodeAvailability { node, availability: Availability::Cordoned },
+            Fact::NodeLabelled { node, labels: [("zone".into(), "eu".into())].into() },
+            Fact::NodeDraining { node, until: Time(2) },
+            Fact::NodeDrained { node, at: Time(3) },
+            Fact::NodeStopped { node, reason: "smoke".into(), at: Time(4) },
+            Fact::JobPinned { job, nodes: "zone=eu,ada".parse().unwrap() },
+            Fact::NodeRemoved { node, at: Time(5) },
+        ];
+        let golden = include_str!("../tests/golden/facts-1-nodes.hex");
+        let written = |fact: &Fact| rmp_serde::to_vec_named(fact).unwrap().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        assert_eq!(golden.lines().map(str::to_owned).collect::<Vec<_>>(), facts.iter().map(written).collect::<Vec<_>>());
+        let bytes = |line: &str| (0..line.len() / 2).map(|at| u8::from_str_radix(&line[2 * at..2 * at + 2], 16).unwrap()).collect::<Vec<u8>>();
+        let read: Vec<Fact> = golden.lines().map(|line| rmp_serde::from_slice(&bytes(line)).unwrap()).collect();
+        assert_eq!(read, facts);
     }
 }

@@ -23,7 +23,7 @@ use fleet_agent::{
     link::Greeting,
     net::{
         carrier::{CarrierError, CloseCode, Connection, Endpoint, FrameSender, Link, Listener, Transfer},
-        codec::{CodecError, Frame, Kind, Received, RequestId},
+        codec::{CodecError, Frame, Kind, Received, RequestId, Spoken},
         join::{self, Grant, JoinListener, TokenId, TokenKey, Tokens},
         quic::{ListenerKeys, Settings, UdpBuffers},
         tls::{Authority, Identity, Role},
@@ -399,7 +399,7 @@ impl Session {
         (answers, outgoing): (mpsc::Sender<Outgoing>, mpsc::Receiver<Outgoing>),
     ) -> Result<(), TransferError> {
         let Connection { link, tx, mut rx } = connection;
-        self.hear(&first).await?;
+        self.hear(&first, &answers).await?;
         let mut transfers = JoinSet::new();
         let mut writer = JoinSet::new();
         writer.spawn(write(tx, outgoing));
@@ -408,7 +408,7 @@ impl Session {
                 Some(_) = writer.join_next() => return Ok(()),
                 received = rx.receive() => match received? {
                     None => return Ok(()),
-                    Some(Received::Frame(frame)) if frame.kind == Kind::FromAgent => self.hear(&frame).await?,
+                    Some(Received::Frame(frame)) if frame.kind == Kind::FromAgent => self.hear(&frame, &answers).await?,
                     Some(Received::Frame(frame)) => return Err(TransferError::Unexpected(frame.kind)),
                     // Where there is no room for the answer the node hears nothing, as of a lost one.
                     Some(Received::Unsupported(what)) => drop(answers.try_send(Outgoing::Unsupported(what.request))),
@@ -424,9 +424,12 @@ impl Session {
     }
 
     /// Nothing more is read from the node until there is room for what it has said.
-    async fn hear(&self, frame: &Frame) -> Result<(), TransferError> {
+    async fn hear(&self, frame: &Frame, answers: &mpsc::Sender<Outgoing>) -> Result<(), TransferError> {
         let room = self.inbox.room(frame.payload.len()).await;
-        self.shared.tell(LinkEvent::Received { node: self.node, message: frame.body()?, room });
+        match frame.envelope()? {
+            Spoken::Known(message) => self.shared.tell(LinkEvent::Received { node: self.node, message, room }),
+            Spoken::Unknown(_) => drop(answers.try_send(Outgoing::Unsupported(frame.request))),
+        }
         Ok(())
     }
 }

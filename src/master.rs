@@ -157,6 +157,8 @@ impl Master {
             // Commands are for nodes that were configured to run them.
             commands: Commands::none(),
             profile: sense::profile(),
+            // Whoever could stop it is this process.
+            tell: |_| {},
         };
         let ended = Ended(self.outbox.clone());
         // A master that is gone hears nothing; the agent is joined right after.

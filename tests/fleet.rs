@@ -114,7 +114,7 @@ impl Fleet {
     }
 
     /// What `node show` says of one.
-    fn node(&self, name: &str) -> Value {
+    pub(super) fn node(&self, name: &str) -> Value {
         report(&self.place.run(&["node", "show", name, "-o", "json"]), 0)["items"][0].clone()
     }
 

@@ -7,6 +7,7 @@ mod commands;
 mod fleet;
 mod hostile;
 mod interrupted;
+mod nodes;
 mod quarantine;
 mod sparks;
 mod support;

@@ -9,7 +9,11 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use bitacora_core::ids::{Epoch, Incarnation};
+use bitacora_core::{
+    ids::{Epoch, Incarnation},
+    time::Span,
+    wire::node::{LABELS_MAX, Labels, NodeProfile},
+};
 use etcetera::BaseStrategy;
 use fleet_agent::{
     analysis,
@@ -18,7 +22,7 @@ use fleet_agent::{
     command::{self, Commands},
     driver::{self, AgentThread, Config},
     isolation::ChildCommand,
-    link::{self, Dialler, LinkError, News},
+    link::{self, Dialler, LinkError, News, Uplink},
     net::{
         carrier::{CarrierError, Endpoint},
         join::{self, JoinError, JoinToken},
@@ -78,21 +82,50 @@ async fn serve(arguments: &Arguments, data: &Path) -> anyhow::Result<()> {
         fetch: Some(uplink.fetch()),
         epoch: (Epoch(number_in(&data.join("epoch")).unwrap_or(0) as u32), Some(data.join("epoch"))),
         commands,
-        profile: sense::profile(),
+        profile: profile(arguments)?,
+        tell: |reason| tell(&format!("the master stopped all work here: {}", without_controls(reason))),
     };
     let say = uplink.clone();
-    let agent = Arc::new(AgentThread::start(config, clock::now, move |message| say.say(message))?);
+    let mut agent = AgentThread::start(config, clock::now, move |message| say.say(message))?;
+    let over = agent.ended();
+    let agent = Arc::new(agent);
     let endpoint = open(&identity, &ListenerKeys::load_or_create(data)?)?;
     tell(&format!("node {} dials {master}", identity.peer().node));
     let dialler = Dialler::new(endpoint.clone(), master, arguments.carrier.into());
     let ended = tokio::select! {
         error = session.run(&dialler, &agent, say_news) => Err(error.into()),
-        stopped = stop_signal() => stopped,
+        stopped = leave(&agent, &uplink, over, Span::from_secs(arguments.leave_max.into())) => stopped,
     };
     endpoint.close_cleanly().await;
     // Joins the threads: what runs is cancelled, and the master gives it to others.
     tokio::task::spawn_blocking(move || drop(agent)).await.context("the agent's threads did not end well")?;
     ended
+}
+
+/// At a signal: hands back what waits, finishes what runs if it can, and tells the master. A second signal ends it at once.
+async fn leave(agent: &AgentThread, uplink: &Uplink, over: impl Future<Output = ()>, within: Span) -> anyhow::Result<()> {
+    stop_signal().await?;
+    if !uplink.is_linked() {
+        return Ok(());
+    }
+    agent.leave(clock::now() + within);
+    tokio::select! {
+        () = over => Ok(()),
+        again = stop_signal() => again,
+    }
+}
+
+fn profile(arguments: &Arguments) -> anyhow::Result<NodeProfile> {
+    let labels: Labels = arguments.label.iter().cloned().collect();
+    if labels.len() > LABELS_MAX {
+        bail!("a node has at most {LABELS_MAX} labels, these are {}", labels.len());
+    }
+    Ok(NodeProfile { labels, specialisations: arguments.specialise.clone(), ..sense::profile() })
+}
+
+/// What came over the network must not steer a terminal.
+fn without_controls(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).collect()
 }
 
 /// For both families of addresses, or for the older one where the system has no other.

@@ -25,6 +25,7 @@ use bitacora_core::{
     },
 };
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use tokio::sync::oneshot;
 
 use crate::{
     cache::{Cache, CacheError, CacheIndex},
@@ -51,6 +52,8 @@ pub struct Config {
     pub commands: Commands,
     /// What the agent says of itself.
     pub profile: NodeProfile,
+    /// Takes what the master wants said here.
+    pub tell: fn(&str),
 }
 
 /// What reaches the loop.
@@ -63,6 +66,7 @@ enum Input {
 pub struct AgentThread {
     inbox: Sender<Input>,
     thread: Option<JoinHandle<()>>,
+    ended: Option<oneshot::Receiver<()>>,
     _sensing: Sensing,
 }
 
@@ -71,20 +75,42 @@ impl AgentThread {
     pub fn start(config: Config, clock: fn() -> Time, say: impl FnMut(Envelope<FromAgent>) + Send + 'static) -> Result<AgentThread, CacheError> {
         let cache = Cache::open(&config.data, crate::analysis::fingerprint())?;
         let (tx, rx) = crossbeam_channel::bounded(INBOX_MAX);
+        let (alive, ended) = oneshot::channel();
         let inbox = tx.clone();
         let senses = tx.clone();
         // One that finds no room is as good as the next one.
         let sensing = Sensing::start(config.data.clone(), move |load| drop(senses.try_send(Input::Event(Event::Sensed(load)))));
         let thread = std::thread::Builder::new()
             .name("agent".into())
-            .spawn(move || Driver::new(config, &cache, clock, tx, say).run(rx))
+            .spawn(move || {
+                Driver::new(config, &cache, clock, tx, say).run(rx);
+                drop(alive);
+            })
             .expect("the system can start a thread");
-        Ok(AgentThread { inbox, thread: Some(thread), _sensing: sensing })
+        Ok(AgentThread { inbox, thread: Some(thread), ended: Some(ended), _sensing: sensing })
     }
 
     /// A connection to a master exists: the agent introduces itself.
     pub fn connected(&self) {
         let _ = self.inbox.send(Input::Event(Event::Connected));
+    }
+
+    /// The process is to end: what waits is handed back, what runs may go on until then. The thread ends by itself once
+    /// the master knows that nothing is left here.
+    pub fn leave(&self, until: Time) {
+        let _ = self.inbox.send(Input::Event(Event::Leave { until }));
+    }
+
+    /// Resolves when the thread has ended. To be asked for once.
+    pub fn ended(&mut self) -> impl Future<Output = ()> + Send + use<> {
+        let ended = self.ended.take();
+        async move {
+            match ended {
+                // Nobody sends: it is the sender's end that is waited for.
+                Some(ended) => drop(ended.await),
+                None => std::future::pending().await,
+            }
+        }
     }
 
     /// Delivers a message from the master.
@@ -112,6 +138,9 @@ struct Driver<Say> {
     cancels: BTreeMap<Held, Arc<AtomicBool>>,
     epoch_file: Option<PathBuf>,
     commands: Commands,
+    tell: fn(&str),
+    /// Nothing is left to do.
+    over: bool,
 }
 
 impl<Say: FnMut(Envelope<FromAgent>)> Driver<Say> {
@@ -120,7 +149,7 @@ impl<Say: FnMut(Envelope<FromAgent>)> Driver<Say> {
             .with_programs(config.commands.programs())
             .described(config.profile.clone());
         let pool = Pool::start(&config, cache, &inbox);
-        Driver { agent, clock, say, pool, cancels: BTreeMap::new(), epoch_file: config.epoch.1, commands: config.commands }
+        Driver { agent, clock, say, pool, cancels: BTreeMap::new(), epoch_file: config.epoch.1, commands: config.commands, tell: config.tell, over: false }
     }
 
     fn run(mut self, inbox: Receiver<Input>) {
@@ -128,6 +157,9 @@ impl<Say: FnMut(Envelope<FromAgent>)> Driver<Say> {
         self.agent.handle((self.clock)(), Event::Connected, &mut effects);
         loop {
             effects.drain(..).for_each(|effect| self.perform(effect));
+            if self.over {
+                break;
+            }
             let wait = self.agent.next_deadline() - (self.clock)();
             let event = match inbox.recv_timeout(Duration::from_micros(wait.0)) {
                 Ok(Input::Event(event)) => event,
@@ -152,6 +184,8 @@ impl<Say: FnMut(Envelope<FromAgent>)> Driver<Say> {
                 let _ = self.epoch_file.as_ref().map(|file| replace(file, &epoch.0.to_string()));
             }
             Effect::Send(message) => (self.say)(message),
+            Effect::Tell(reason) => (self.tell)(&reason),
+            Effect::End => self.over = true,
             Effect::Start(task) => {
                 let cancel = Arc::new(AtomicBool::new(false));
                 self.cancels.insert(Held { spark: task.spark, attempt: task.attempt }, cancel.clone());

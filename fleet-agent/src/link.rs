@@ -29,7 +29,7 @@ use crate::{
     driver::AgentThread,
     net::{
         carrier::{Carrier, CarrierError, Connection, FrameSender, Link},
-        codec::{CodecError, Kind, Received, RequestId},
+        codec::{CodecError, Kind, Received, RequestId, Spoken},
         transfer::{self, Blob, BlobKind, Offered, TransferError},
     },
     work::Fetch,
@@ -107,6 +107,11 @@ impl Uplink {
         let _ = self.messages.try_send(message);
     }
 
+    /// Is there a master to speak to?
+    pub fn is_linked(&self) -> bool {
+        self.link.borrow().is_some()
+    }
+
     /// How a worker thread gets contents from the master.
     pub fn fetch(&self) -> Fetch {
         let (link, runtime) = (self.link.clone(), self.runtime.clone());
@@ -180,7 +185,9 @@ impl Session {
                     send(message);
                     Ok(())
                 }
-                Happened::Received(received) => received.map_err(LinkError::from).and_then(|received| hear(received, agent)),
+                Happened::Received(received) => received.map_err(LinkError::from).and_then(|received| hear(received, agent)).map(|answer| {
+                    answer.map(send);
+                }),
             };
             if let Err(error) = done {
                 return error;
@@ -210,20 +217,31 @@ fn without_output(message: Envelope<FromAgent>, error: &CodecError) -> Envelope<
     let body = match message.body {
         FromAgent::Finished { spark, attempt, .. } => FromAgent::Failed { spark, attempt, error: AttemptError::Invalid(error.to_string()) },
         FromAgent::Failed { spark, attempt, .. } => FromAgent::Failed { spark, attempt, error: AttemptError::Invalid(error.to_string()) },
-        other @ (FromAgent::Hello { .. } | FromAgent::Heartbeat { .. } | FromAgent::Progress(_) | FromAgent::Output(_)) => other,
+        other @ (FromAgent::Hello { .. }
+        | FromAgent::Heartbeat { .. }
+        | FromAgent::Leaving { .. }
+        | FromAgent::Unsupported { .. }
+        | FromAgent::Progress(_)
+        | FromAgent::Output(_)) => other,
     };
     Envelope { body, ..message }
 }
 
-fn hear(received: Option<Received>, agent: &AgentThread) -> Result<(), LinkError> {
+/// Passes on what the master says; answers what this agent does not know.
+fn hear(received: Option<Received>, agent: &AgentThread) -> Result<Option<Envelope<FromAgent>>, LinkError> {
     match received {
-        Some(Received::Frame(frame)) if frame.kind == Kind::ToAgent => {
-            agent.send(frame.body::<Envelope<ToAgent>>()?);
-            Ok(())
-        }
+        Some(Received::Frame(frame)) if frame.kind == Kind::ToAgent => match frame.envelope::<ToAgent>()? {
+            Spoken::Known(message) => {
+                agent.send(message);
+                Ok(None)
+            }
+            Spoken::Unknown(Envelope { epoch, incarnation, body: command }) => {
+                Ok(Some(Envelope { epoch, incarnation, body: FromAgent::Unsupported { command } }))
+            }
+        },
         Some(Received::Frame(frame)) if frame.kind == Kind::Refused => Err(LinkError::Refused(frame.body()?)),
         // A newer master may say more than this agent knows; what it needs an answer to it asks again.
-        Some(Received::Frame(_) | Received::Unsupported(_)) => Ok(()),
+        Some(Received::Frame(_) | Received::Unsupported(_)) => Ok(None),
         None => Err(LinkError::Ended),
     }
 }

@@ -4,6 +4,7 @@ mod agent;
 
 use std::{path::PathBuf, process::ExitCode};
 
+use bitacora_core::wire::node::{Specialisation, label};
 use clap::{Parser, Subcommand, ValueEnum};
 use fleet_agent::link::Choice;
 
@@ -34,6 +35,15 @@ struct Arguments {
     /// A program that commands may run here, by its name or absolute path; none if not given. May be repeated
     #[arg(long = "program", value_name = "PROGRAM")]
     programs: Vec<String>,
+    /// What it is labelled with, KEY=VALUE; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", value_parser = label)]
+    label: Vec<(String, String)>,
+    /// What it is for: work of other kinds goes to other nodes. Without it, everything
+    #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = Specialisation::ALL.map(Specialisation::name))]
+    specialise: Vec<String>,
+    /// How long it may finish what it runs when it is told to end
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=3600))]
+    leave_max: u32,
     #[command(subcommand)]
     command: Option<Command>,
 }

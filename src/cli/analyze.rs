@@ -14,7 +14,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use bitacora_core::{
-    fleet::{JobFailure, JobSpec, JobStatus, JobType, Ledger, Notice, Partitioning, Placement, Priority, Settings, Submission},
+    fleet::{JobFailure, JobSpec, JobStatus, JobType, Ledger, NodeSelector, Notice, Partitioning, Placement, Priority, Settings, Submission},
     ids::{Digest, JobId, ProjectId},
     time::Span,
     wire::task::FileLimits,
@@ -69,6 +69,9 @@ pub(super) struct Analyze {
     /// On which nodes of a fleet the sparks go
     #[arg(long, default_value = "intelligent", value_name = "STRATEGY")]
     placement: PlacementKind,
+    /// Only on these nodes: labels KEY=VALUE or KEY, all of them, or names, any of them; parted by commas
+    #[arg(long, value_name = "SEL")]
+    nodes: Option<NodeSelector>,
     #[arg(long, default_value = "normal", value_name = "PRIORITY")]
     priority: PriorityKind,
     /// Worker threads; as many as there are cores if not given
@@ -225,6 +228,9 @@ impl Analyze {
                 }
             }
         }
+        if self.nodes.is_some() {
+            return Err(UsageError("--nodes is for a fleet, and no bitacora serves one from here; start one with `bitacora serve`".to_owned()).into());
+        }
         let mut master = Master::open(&context.data, Settings::for_one_command(), |holder| {
             context.streams.note(&format!("waiting for another bitacora (process {holder}) on {} to end", context.data.root().display()));
         })?;
@@ -285,6 +291,7 @@ impl Analyze {
             timeout: self.timeout.map(Span::from_secs),
             selection: self.only.clone(),
             after: Vec::new(),
+            nodes: self.nodes.clone().unwrap_or_default(),
         };
         let ask = |request| control::ask(&context.data.control(), &request).context("the bitacora that serves this data directory does not answer");
         let submitted = match ask(Request::Analyse(wish)) {
@@ -380,6 +387,7 @@ impl Analyze {
             selection: self.only.clone(),
             after: Vec::new(),
             command: None,
+            nodes: NodeSelector::default(),
         }
     }
 

@@ -1,9 +1,12 @@
 //! `bitacora node …`: by the master that serves. One file per subcommand; what they share is here.
 
 mod cordon;
+mod drain;
+mod label;
 mod ls;
 mod rm;
 mod show;
+mod shutdown;
 mod token;
 
 use anyhow::Context as _;
@@ -27,6 +30,9 @@ pub(super) enum NodeCommand {
     Token(token::Token),
     Cordon(cordon::Cordon),
     Uncordon(cordon::Uncordon),
+    Drain(drain::Drain),
+    Label(label::Label),
+    Shutdown(shutdown::Shutdown),
     Rm(rm::Rm),
 }
 
@@ -38,6 +44,9 @@ impl NodeCommand {
             NodeCommand::Token(command) => command.run(context),
             NodeCommand::Cordon(command) => command.run(context),
             NodeCommand::Uncordon(command) => command.run(context),
+            NodeCommand::Drain(command) => command.run(context),
+            NodeCommand::Label(command) => command.run(context),
+            NodeCommand::Shutdown(command) => command.run(context),
             NodeCommand::Rm(command) => command.run(context),
         }
     }

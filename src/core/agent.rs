@@ -23,6 +23,8 @@ use crate::{
 
 /// Attempts that wait for a slot; a master that sends more is answered `Storage`, which it retries elsewhere.
 pub const QUEUE_MAX: usize = 4096;
+/// For the master's answer to the last word of a process that ends; nobody waits longer for a master that is gone.
+const FAREWELL_MAX: Span = Span::from_secs(2);
 
 /// The state of an agent.
 pub struct Agent {
@@ -42,7 +44,17 @@ pub struct Agent {
     profile: NodeProfile,
     /// As it was last sensed.
     load: Load,
+    leaving: Option<Leaving>,
     refused: u64,
+}
+
+/// On the way to the process's end.
+#[derive(Clone, Copy)]
+struct Leaving {
+    /// What runs is stopped then, and handed back too.
+    until: Time,
+    /// The master was told that nothing is held any more.
+    told: bool,
 }
 
 struct Running {
@@ -71,6 +83,10 @@ pub enum Event {
         held: Held,
         result: Result<SparkOutput, AttemptError>,
     },
+    /// The process is to end: what waits is handed back at once, what runs may go on until then.
+    Leave {
+        until: Time,
+    },
 }
 
 /// What an agent wants done, in order.
@@ -84,6 +100,10 @@ pub enum Effect {
     /// The master has the answer: what was kept of the attempt to go with it is wanted no more.
     Forget(Held),
     Send(Envelope<FromAgent>),
+    /// The master stopped all work here, for this reason.
+    Tell(String),
+    /// Nothing is left that somebody waits for: the process may end.
+    End,
 }
 
 impl Agent {
@@ -102,6 +122,7 @@ impl Agent {
             pace: HEARTBEAT,
             profile: NodeProfile::default(),
             load: Load::default(),
+            leaving: None,
             refused: 0,
         }
     }
@@ -125,15 +146,18 @@ impl Agent {
             Event::Progressed(progress) => self.say(FromAgent::Progress(progress), out),
             Event::Written(output) => self.say(FromAgent::Output(output), out),
             Event::Ended { held, result } => self.on_ended(now, held, result, out),
+            Event::Leave { until } => self.on_leave(until, out),
         }
         self.stop_overdue(now, out);
         self.fill_slots(now, out);
+        self.leave(now, out);
         self.beat(now, out);
     }
 
     pub fn next_deadline(&self) -> Time {
         let overdue = self.running.values().filter(|running| !running.stopping).map(|running| running.deadline);
-        overdue.min().map_or(self.next_heartbeat, |deadline| deadline.min(self.next_heartbeat))
+        let leaving = self.leaving.map(|leaving| if leaving.told { leaving.until + FAREWELL_MAX } else { leaving.until });
+        overdue.chain(leaving).min().map_or(self.next_heartbeat, |deadline| deadline.min(self.next_heartbeat))
     }
 
     /// Has it anything to do, or to say?
@@ -174,6 +198,13 @@ impl Agent {
         }
         match message.body {
             ToAgent::SyncState => {}
+            ToAgent::EmergencyShutdown { reason } => self.on_emergency(reason, out),
+            ToAgent::MigrateProject { .. } => self.say(FromAgent::Unsupported { command: "MigrateProject".into() }, out),
+            ToAgent::Dismiss => {
+                if self.leaving.is_some_and(|leaving| leaving.told) {
+                    out.push(Effect::End);
+                }
+            }
             ToAgent::SetPace { heartbeat } => {
                 self.pace = heartbeat.clamp(HEARTBEAT, HEARTBEAT_MAX);
                 self.next_heartbeat = self.next_heartbeat.min(now + self.pace);
@@ -192,6 +223,10 @@ impl Agent {
         if let Some(answer) = self.answers.get(&held) {
             let answer = answer.clone();
             return self.say(answer, out);
+        }
+        if self.leaving.is_some() {
+            // Its master hears soon that it is not here.
+            return;
         }
         let waits = self.queue.iter().any(|task| (task.spark, task.attempt) == (held.spark, held.attempt));
         // One that is being stopped is here too: queued again it would run beside its own answer.
@@ -220,6 +255,47 @@ impl Agent {
     fn forget(&mut self, held: Held, out: &mut Vec<Effect>) {
         if self.answers.remove(&held).is_some() {
             out.push(Effect::Forget(held));
+        }
+    }
+
+    /// What was done and not acknowledged is given up too: its master counts on nothing from here any more.
+    fn on_emergency(&mut self, reason: String, out: &mut Vec<Effect>) {
+        self.let_everything_go(out);
+        out.push(Effect::Tell(reason));
+    }
+
+    fn let_everything_go(&mut self, out: &mut Vec<Effect>) {
+        self.queue.clear();
+        core::mem::take(&mut self.answers).into_keys().for_each(|held| out.push(Effect::Forget(held)));
+        for (held, running) in &mut self.running {
+            running.cancelled = true;
+            if !core::mem::replace(&mut running.stopping, true) {
+                out.push(Effect::Stop(*held));
+            }
+        }
+    }
+
+    fn on_leave(&mut self, until: Time, out: &mut Vec<Effect>) {
+        if self.leaving.is_none() {
+            self.queue.clear();
+            self.leaving = Some(Leaving { until, told: false });
+            self.say(FromAgent::Leaving { held: self.held().collect() }, out);
+        }
+    }
+
+    /// Ends once nothing is held and the master knows it, or does not answer.
+    fn leave(&mut self, now: Time, out: &mut Vec<Effect>) {
+        let Some(leaving) = self.leaving else { return };
+        if now >= leaving.until + FAREWELL_MAX {
+            return out.push(Effect::End);
+        }
+        if now >= leaving.until {
+            self.let_everything_go(out);
+        }
+        if !leaving.told && self.held().next().is_none() {
+            // From here on the answer has its own time.
+            self.leaving = Some(Leaving { until: now.min(leaving.until), told: true });
+            self.say(FromAgent::Leaving { held: Vec::new() }, out);
         }
     }
 
@@ -282,7 +358,12 @@ impl Agent {
             return;
         }
         self.next_heartbeat = now + self.pace;
-        self.say(FromAgent::Heartbeat { held: self.held().collect(), load: self.load.clone(), pace: self.pace }, out);
+        let held = self.held().collect();
+        let beat = match self.leaving {
+            Some(_) => FromAgent::Leaving { held },
+            None => FromAgent::Heartbeat { held, load: self.load.clone(), pace: self.pace },
+        };
+        self.say(beat, out);
         for answer in self.answers.values() {
             out.push(Effect::Send(self.envelope(answer.clone())));
         }
@@ -291,6 +372,9 @@ impl Agent {
     fn say_hello(&self, out: &mut Vec<Effect>) {
         let (held, profile) = (self.held().collect(), Box::new(self.profile.clone()));
         self.say(FromAgent::Hello { slots: self.slots, fingerprint: self.fingerprint, held, programs: self.programs.clone(), profile }, out);
+        if self.leaving.is_some() {
+            self.say(FromAgent::Leaving { held: self.held().collect() }, out);
+        }
         for answer in self.answers.values() {
             out.push(Effect::Send(self.envelope(answer.clone())));
         }
@@ -313,6 +397,8 @@ impl Agent {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec;
+
     use super::*;
     use crate::{
         ids::{Attempt, JobId, SparkId},
@@ -422,6 +508,69 @@ mod tests {
         receive(&mut agent, 1, ToAgent::SetPace { heartbeat: Span(0) });
         assert_eq!(agent.pace, HEARTBEAT, "no master asks for a storm");
         assert_eq!(agent.next_heartbeat, NOW + HEARTBEAT, "a faster pace begins at once");
+    }
+
+    fn said(out: &[Effect]) -> Vec<&FromAgent> {
+        out.iter()
+            .filter_map(|effect| match effect {
+                Effect::Send(message) => Some(&message.body),
+                _ => None,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_node_that_leaves_finishes_what_runs_and_hands_back_the_rest() {
+        let mut agent = agent();
+        receive(&mut agent, 1, ToAgent::ExecuteTask(task(0)));
+        receive(&mut agent, 1, ToAgent::ExecuteTask(task(1)));
+        let held = Held { spark: task(0).spark, attempt: Attempt(1) };
+        let mut out = Vec::new();
+        agent.handle(NOW, Event::Leave { until: NOW + Span::from_secs(10) }, &mut out);
+        assert_eq!(said(&out), [&FromAgent::Leaving { held: vec![held] }], "what waits is not listed");
+        assert_eq!(receive(&mut agent, 1, ToAgent::ExecuteTask(task(2))), [], "nothing more is taken");
+        assert_eq!(receive(&mut agent, 1, ToAgent::Dismiss), [], "not before it has nothing");
+        agent.handle(NOW, Event::Ended { held, result: Ok(SparkOutput::default()) }, &mut Vec::new());
+        let out = receive(&mut agent, 1, ToAgent::Acknowledge { spark: held.spark, attempt: held.attempt });
+        assert_eq!(said(&out), [&FromAgent::Leaving { held: vec![] }]);
+        assert_eq!(receive(&mut agent, 1, ToAgent::Dismiss), [Effect::End]);
+    }
+
+    #[test]
+    fn a_node_that_leaves_waits_neither_for_slow_work_nor_for_a_master_that_is_gone() {
+        let mut agent = agent();
+        receive(&mut agent, 1, ToAgent::ExecuteTask(task(0)));
+        let until = NOW + Span::from_secs(10);
+        agent.handle(NOW, Event::Leave { until }, &mut Vec::new());
+        let mut out = Vec::new();
+        agent.handle(until, Event::Woken, &mut out);
+        assert_eq!(out[0], Effect::Stop(Held { spark: task(0).spark, attempt: Attempt(1) }));
+        assert!(said(&out).contains(&&FromAgent::Leaving { held: vec![] }));
+        let mut out = Vec::new();
+        agent.handle(until + FAREWELL_MAX, Event::Woken, &mut out);
+        assert!(out.contains(&Effect::End), "{out:?}");
+    }
+
+    #[test]
+    fn an_emergency_ends_everything_and_says_why() {
+        let mut agent = agent();
+        receive(&mut agent, 1, ToAgent::ExecuteTask(task(0)));
+        receive(&mut agent, 1, ToAgent::ExecuteTask(task(1)));
+        let out = receive(&mut agent, 1, ToAgent::EmergencyShutdown { reason: "fire".into() });
+        let held = Held { spark: task(0).spark, attempt: Attempt(1) };
+        assert_eq!(out, [Effect::Stop(held), Effect::Tell("fire".into())]);
+        let mut out = Vec::new();
+        agent.handle(NOW, Event::Ended { held, result: Err(AttemptError::Cancelled) }, &mut out);
+        assert_eq!(out, [], "nothing is begun, nothing is answered");
+        assert!(agent.is_idle());
+    }
+
+    #[test]
+    fn what_is_not_built_yet_is_answered() {
+        let mut agent = agent();
+        receive(&mut agent, 1, ToAgent::SyncState);
+        let out = receive(&mut agent, 1, ToAgent::MigrateProject { project: Default::default(), to: Default::default() });
+        assert_eq!(said(&out), [&FromAgent::Unsupported { command: "MigrateProject".into() }]);
     }
 
     #[test]

@@ -16,7 +16,9 @@ mod membership;
 pub mod partition;
 mod placement;
 mod records;
+mod retreat;
 mod scheduler;
+mod selector;
 mod settings;
 mod view;
 
@@ -30,13 +32,14 @@ pub use effect::{Effect, Notice};
 pub use event::{Event, JobCommand, NodeCommand, Refusal, Submission};
 pub use fact::Fact;
 pub use ledger::{
-    Availability, Awaited, CommandSpec, Job, JobFailure, JobSpec, JobStatus, JobType, Ledger, ListedFile, PairedNode, Priority, Project, ResultSummary, Spark,
-    SparkState,
+    Availability, Awaited, CommandSpec, CordonCause, Job, JobFailure, JobSpec, JobStatus, JobType, Ledger, ListedFile, PairedNode, Priority, Project,
+    ResultSummary, Spark, SparkState,
 };
 pub use membership::{Health, Node};
 pub use partition::Partitioning;
 pub use placement::Placement;
 pub use records::{HEARTBEATS_PER_SECOND_MAX, NodeRecord, NodeTally};
+pub use selector::{NoSelector, NodeSelector};
 pub use settings::{Listings, Settings};
 pub use view::{FleetView, JobView, NodeView, Pending, Stage};
 
@@ -63,6 +66,8 @@ pub struct Fleet {
     records: BTreeMap<NodeId, NodeRecord>,
     /// Between the heartbeats of one node, as this fleet's size allows.
     pace: Span,
+    /// Nodes that are being emptied.
+    draining: BTreeSet<NodeId>,
     /// Attempts that some node has, or is believed to have.
     flights: BTreeMap<SparkId, Flight>,
     /// Jobs that are not over, with what can be dispatched of them now.
@@ -70,6 +75,8 @@ pub struct Fleet {
     /// Before this nobody can have been silent for too long: a bound, so that a message costs no look at everybody.
     quiet_until: Time,
     stale_messages: u64,
+    /// Commands that a node did not know.
+    unsupported: u64,
     /// What was learned of how fast each node is.
     speeds: placement::Speeds,
     /// The node that was given something last.
@@ -149,10 +156,12 @@ impl Fleet {
             nodes: BTreeMap::new(),
             records: BTreeMap::new(),
             pace: HEARTBEAT,
+            draining: BTreeSet::new(),
             flights: BTreeMap::new(),
             active: BTreeMap::new(),
             quiet_until: Time::NEVER,
             stale_messages: 0,
+            unsupported: 0,
             speeds: placement::Speeds::default(),
             placed_last: NodeId::HERE,
             rounds: 0,
@@ -202,6 +211,7 @@ impl Fleet {
             Event::NodeDisconnected { node } => self.on_node_disconnected(now, node, out),
             Event::Received { node, message } => self.on_received(now, node, message, out),
         }
+        self.settle_drains(now, out);
         if core::mem::take(&mut self.something_failed) {
             self.fail_dependants(now, out);
         }
@@ -213,7 +223,8 @@ impl Fleet {
     /// When [`Event::Woken`] is due if nothing else happens.
     pub fn next_deadline(&self) -> Option<Time> {
         let jobs = self.active.iter().filter_map(|(id, runnable)| self.job_deadline(*id, runnable));
-        jobs.chain((self.quiet_until < Time::NEVER).then_some(self.quiet_until)).min()
+        let silence = (self.quiet_until < Time::NEVER).then_some(self.quiet_until);
+        jobs.chain(silence).chain(self.drain_deadline()).min()
     }
 
     /// When somebody will have said nothing for too long.
@@ -241,6 +252,11 @@ impl Fleet {
         self.stale_messages
     }
 
+    /// Commands that were answered with "not supported".
+    pub fn unsupported(&self) -> u64 {
+        self.unsupported
+    }
+
     fn on_received(&mut self, now: Time, node: NodeId, message: Envelope<FromAgent>, out: &mut Vec<Effect>) {
         if !self.admits(node) {
             self.stale_messages += 1;
@@ -266,6 +282,8 @@ impl Fleet {
                 self.on_paced(node, load, pace, out);
                 self.on_heartbeat(now, node, &held, out);
             }
+            FromAgent::Leaving { held } => self.on_leaving(now, node, &held, out),
+            FromAgent::Unsupported { .. } => self.unsupported += 1,
             FromAgent::Progress(progress) => self.on_progress(node, &progress),
             FromAgent::Output(output) => self.on_output(node, output, out),
             FromAgent::Finished { spark, attempt, output, took } => self.on_finished(now, node, Held { spark, attempt }, (output, took), out),
@@ -304,6 +322,7 @@ impl Fleet {
     /// The volatile side of a recovered ledger. What was running is believed to run still, until its node says otherwise
     /// or stays silent past its deadline.
     fn rebuild(&mut self, now: Time) {
+        self.draining = self.ledger.nodes.iter().filter(|(_, node)| node.availability == Availability::Draining).map(|(id, _)| *id).collect();
         for (&id, job) in self.ledger.jobs.iter().filter(|(_, job)| !job.status.is_over()) {
             let mut runnable = Runnable::new(now, job, self.is_listed_at_first(&job.spec));
             for (number, spark) in (0..).zip(&job.sparks) {

@@ -216,6 +216,9 @@ impl Simulation {
                 self.tally.one(Count::NodeKilled);
                 self.kill_node(node);
             }
+            if self.trouble(killed / 20) {
+                self.ask_to_leave(node);
+            }
         }
     }
 

@@ -1,12 +1,12 @@
 //! What is told of the nodes of the fleet, to whoever asks.
 
 use bitacora_core::{
-    fleet::{Health, NodeRecord, NodeView, PairedNode},
+    fleet::{CordonCause, Health, NodeRecord, NodeView, PairedNode},
     ids::NodeId,
 };
 
 use super::{Master, now};
-use crate::control::{Answer, HeldSpark, NodeDetail, NodeState};
+use crate::control::{Answer, Cause, HeldSpark, NodeDetail, NodeState};
 
 impl Master {
     /// Every node that belongs to the fleet, linked or not.
@@ -43,6 +43,7 @@ impl Master {
             id: id.to_string(),
             name: paired.name.clone(),
             availability: paired.availability.name().to_owned(),
+            cause: cause(paired),
             health: linked.map_or(Health::Offline, |node| node.health).name().to_owned(),
             linked: linked.is_some_and(|node| node.linked),
             slots: linked.map_or(0, |node| node.slots),
@@ -51,8 +52,18 @@ impl Master {
             cpu_permille: load.map_or(0, |load| load.cpu_permille),
             memory_bytes: load.map_or(0, |load| load.memory_bytes),
             memory_available_bytes: load.map_or(0, |load| load.memory_available_bytes),
-            labels: profile.map(|profile| profile.labels.clone()).unwrap_or_default(),
+            labels: self.fleet.labels_of(id),
             paired_at: paired.paired_at,
         }
     }
+}
+
+fn cause(paired: &PairedNode) -> Option<Cause> {
+    let draining = paired.drain_until.map(|until| Cause::Draining { until });
+    draining.or_else(|| {
+        Some(match paired.cause.clone()? {
+            CordonCause::Drained { at } => Cause::Drained { at },
+            CordonCause::Stopped { at, reason } => Cause::Stopped { at, reason },
+        })
+    })
 }

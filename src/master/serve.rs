@@ -204,6 +204,7 @@ impl Master {
             timeout: spec.timeout,
             selection: spec.selection,
             after: spec.after,
+            nodes: spec.nodes,
         };
         self.begin_listing(wish, project, Asker::Job(job));
         Ok(())
@@ -271,6 +272,7 @@ impl Master {
             selection: wish.selection,
             after: wish.after,
             command: None,
+            nodes: wish.nodes,
         };
         let notices = self.submit(Submission { spec, files }, Arc::new(scan))?;
         let job = notices.iter().find_map(|notice| match notice {

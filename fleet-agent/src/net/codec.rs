@@ -10,6 +10,7 @@
 //! arrived and not with what was promised. This module does not know what a message means, and it never answers one.
 
 mod decoder;
+mod envelope;
 mod kind;
 mod octets;
 mod stream;
@@ -20,6 +21,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 pub use self::{
     decoder::Decoder,
+    envelope::Spoken,
     kind::{Kind, UNKNOWN_BYTES_MAX},
     octets::Octets,
     stream::{read_frame, write_frame},

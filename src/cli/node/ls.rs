@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{Context, nodes, write_items};
 use crate::{
-    control::NodeState,
+    control::{Cause, NodeState},
     exit::Exit,
     report::{
         Format,
@@ -28,6 +28,7 @@ pub(super) struct NodeItem {
     pub(super) id: String,
     pub(super) name: String,
     pub(super) availability: String,
+    cause: Option<CauseItem>,
     pub(super) health: String,
     linked: bool,
     pub(super) slots: u32,
@@ -40,12 +41,32 @@ pub(super) struct NodeItem {
     paired_at: String,
 }
 
+/// Why a node is given nothing.
+#[derive(Serialize)]
+struct CauseItem {
+    kind: &'static str,
+    at: String,
+    reason: Option<String>,
+}
+
+impl From<Cause> for CauseItem {
+    fn from(cause: Cause) -> CauseItem {
+        let (kind, at, reason) = match cause {
+            Cause::Draining { until } => ("draining", until, None),
+            Cause::Drained { at } => ("drained", at, None),
+            Cause::Stopped { at, reason } => ("stopped", at, Some(reason)),
+        };
+        CauseItem { kind, at: timestamp(at), reason }
+    }
+}
+
 impl From<NodeState> for NodeItem {
     fn from(node: NodeState) -> NodeItem {
         NodeItem {
             id: node.id,
             name: node.name,
             availability: node.availability,
+            cause: node.cause.map(CauseItem::from),
             health: node.health,
             linked: node.linked,
             slots: node.slots,
@@ -80,7 +101,7 @@ impl Ls {
             columns.extend([Column::Text("Id"), Column::Number("Cores"), Column::Text("Paired")]);
         }
         let row = |item: &NodeItem| {
-            let mut row = vec![item.name.clone(), item.health.clone(), item.availability.clone()];
+            let mut row = vec![item.name.clone(), item.health.clone(), if format == Format::Plain { item.availability.clone() } else { item.available() }];
             row.extend([item.cpu(format), item.memory(format), item.sparks.to_string(), item.slots.to_string(), labels(&item.labels)]);
             if more {
                 row.extend([item.id.clone(), item.cores.to_string(), item.paired_at.clone()]);
@@ -109,6 +130,16 @@ impl NodeItem {
             Format::Plain => used.to_string(),
             _ if self.memory_bytes == 0 => "-".to_owned(),
             _ => format!("{} of {}", bytes(used), bytes(self.memory_bytes)),
+        }
+    }
+
+    /// With the reason.
+    pub(super) fn available(&self) -> String {
+        match &self.cause {
+            None => self.availability.clone(),
+            Some(CauseItem { kind: "draining", at, .. }) => format!("draining until {at}"),
+            Some(CauseItem { kind, reason: None, .. }) => format!("{} ({kind})", self.availability),
+            Some(CauseItem { kind, reason: Some(reason), .. }) => format!("{} ({kind}: {reason})", self.availability),
         }
     }
 

@@ -131,7 +131,7 @@ impl DetailItem {
         let mut rows = vec![
             ("name", format!("{} ({})", node.name, node.id)),
             ("health", format!("{}{since}", node.health)),
-            ("availability", node.availability.clone()),
+            ("availability", node.available()),
             ("link", if node.is_linked() { "linked" } else { "none" }.to_owned()),
             ("labels", labels(&node.labels)),
             ("specialisations", self.specialisations.join(", ")),

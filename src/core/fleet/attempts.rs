@@ -86,8 +86,9 @@ impl Fleet {
         let hung = error == AttemptError::TimedOut;
         let several = spark.files.len() > 1;
         let unsupplied = matches!(error, AttemptError::Unsupplied(_));
-        let innocent = unsupplied || matches!(error, AttemptError::Interrupted | AttemptError::NodeSilent);
-        let poisonous = innocent && !unsupplied && spark.attempts >= self.settings.attempts_max;
+        let moved = error == AttemptError::Moved;
+        let innocent = unsupplied || moved || matches!(error, AttemptError::Interrupted | AttemptError::NodeSilent);
+        let poisonous = innocent && !unsupplied && !moved && spark.attempts >= self.settings.attempts_max;
         let divisible = !spark.files.is_empty();
         if divisible && spark.isolated && (crashed || poisonous || (hung && several)) {
             self.narrow_down(now, id, error, out);
@@ -99,7 +100,7 @@ impl Fleet {
             let wait = if innocent && !unsupplied { Span(0) } else { self.backoff(id, spark.failures) };
             let fact = Fact::AttemptFailed { spark: id, error, not_before: now + wait, isolate, counts: !innocent };
             self.record(fact, out);
-            self.queue(id, now + wait);
+            self.queue(now, id, now + wait);
         }
         out.push(Effect::Publish(Notice::JobChanged(id.job)));
         self.settle(now, id.job, out);
@@ -126,7 +127,7 @@ impl Fleet {
             (0 | 1, 0) => {
                 let not_before = now + self.backoff(id, 0);
                 self.record(Fact::AttemptFailed { spark: id, error, not_before, isolate: true, counts: true }, out);
-                return self.queue(id, not_before);
+                return self.queue(now, id, not_before);
             }
             (0 | 1, _) => return self.record(Fact::FileQuarantined { spark: id }, out),
             _ => {}
@@ -134,12 +135,16 @@ impl Fleet {
         self.record(Fact::SparkSplit { spark: id }, out);
         let end = self.ledger.jobs[&id.job].sparks.len() as u32;
         for number in [end - 2, end - 1] {
-            self.queue(SparkId { job: id.job, number }, now);
+            self.queue(now, SparkId { job: id.job, number }, now);
         }
     }
 
-    pub(super) fn queue(&mut self, id: SparkId, not_before: Time) {
-        if let Some(runnable) = self.active.get_mut(&id.job) {
+    /// What need not wait can go to another node in this very turn.
+    pub(super) fn queue(&mut self, now: Time, id: SparkId, not_before: Time) {
+        let Some(runnable) = self.active.get_mut(&id.job) else { return };
+        if not_before <= now {
+            runnable.ready.insert(id.number);
+        } else {
             runnable.waiting.insert((not_before, id.number));
         }
     }

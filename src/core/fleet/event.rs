@@ -5,7 +5,8 @@ use alloc::{string::String, vec::Vec};
 use super::ledger::{Awaited, JobSpec, ListedFile, Priority, ResultSummary};
 use crate::{
     ids::{JobId, NodeId, ProjectId, SparkId},
-    wire::{Envelope, FromAgent, command::LineError},
+    time::Span,
+    wire::{Envelope, FromAgent, command::LineError, node::Labels},
 };
 
 /// Something that has happened. Names are past.
@@ -97,12 +98,24 @@ pub enum JobCommand {
 }
 
 /// What a person can do to a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NodeCommand {
     Cordon,
     Uncordon,
     /// It belongs to the fleet no longer: its link is closed and its certificate is worth nothing.
     Remove,
+    /// It finishes what it has; what it still has at the deadline is moved.
+    Drain {
+        within: Option<Span>,
+    },
+    /// Ends all its work at once, and gives it nothing until it is uncordoned.
+    Stop {
+        reason: String,
+    },
+    Relabel {
+        set: Labels,
+        unset: Vec<String>,
+    },
 }
 
 /// Why a request was not carried out. State is unchanged.
@@ -111,6 +124,8 @@ pub enum Refusal {
     UnknownProject(ProjectId),
     UnknownJob(JobId),
     UnknownNode(NodeId),
+    /// It would have more than are kept.
+    TooManyLabels(NodeId),
     UnknownSpark(SparkId),
     /// It asks for something that cannot be run.
     NoSuchWork(LineError),

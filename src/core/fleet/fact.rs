@@ -4,11 +4,17 @@ use alloc::{string::String, vec::Vec};
 
 use serde::{Deserialize, Serialize};
 
-use super::ledger::{Availability, JobFailure, JobSpec, ListedFile, Priority, ResultSummary};
+use super::{
+    NodeSelector,
+    ledger::{Availability, JobFailure, JobSpec, ListedFile, Priority, ResultSummary},
+};
 use crate::{
     ids::{Attempt, Epoch, JobId, NodeId, ProjectId, SparkId},
     time::Time,
-    wire::task::{AttemptError, SparkOutput},
+    wire::{
+        node::Labels,
+        task::{AttemptError, SparkOutput},
+    },
 };
 
 /// An outcome. [`super::Ledger::apply`] is the only reader.
@@ -29,6 +35,27 @@ pub enum Fact {
     },
     NodeRemoved {
         node: NodeId,
+        at: Time,
+    },
+    /// The labels that a person gave it, all of them.
+    NodeLabelled {
+        node: NodeId,
+        labels: Labels,
+    },
+    /// It is given nothing, and what it has at the end is moved.
+    NodeDraining {
+        node: NodeId,
+        until: Time,
+    },
+    /// It has nothing any more, and stays cordoned.
+    NodeDrained {
+        node: NodeId,
+        at: Time,
+    },
+    /// Its work was ended at once, and it stays cordoned.
+    NodeStopped {
+        node: NodeId,
+        reason: String,
         at: Time,
     },
     ProjectAdded {
@@ -93,6 +120,11 @@ pub enum Fact {
         job: JobId,
         priority: Priority,
     },
+    /// It was asked for again, on other nodes.
+    JobPinned {
+        job: JobId,
+        nodes: NodeSelector,
+    },
     JobCancelled {
         job: JobId,
         at: Time,
@@ -133,6 +165,8 @@ impl Fact {
             Fact::EpochBegan { at, .. }
             | Fact::NodePaired { at, .. }
             | Fact::NodeRemoved { at, .. }
+            | Fact::NodeDrained { at, .. }
+            | Fact::NodeStopped { at, .. }
             | Fact::JobAccepted { at, .. }
             | Fact::JobCancelled { at, .. }
             | Fact::JobRetried { at, .. }
@@ -140,6 +174,9 @@ impl Fact {
             | Fact::JobFailed { at, .. } => Some(*at),
             Fact::JobCompleted { result, .. } => Some(result.at),
             Fact::NodeAvailability { .. }
+            | Fact::NodeLabelled { .. }
+            | Fact::NodeDraining { .. }
+            | Fact::JobPinned { .. }
             | Fact::ProjectAdded { .. }
             | Fact::ProjectRenamed { .. }
             | Fact::ProjectRemoved { .. }

@@ -3,8 +3,8 @@
 use alloc::{string::String, vec::Vec};
 
 use super::{
-    AFTER_MAX, Effect, Fact, Fleet, JobCommand, JobFailure, JobSpec, JobStatus, ListedFile, Listings, Notice, Priority, Refusal, ResultSummary, Runnable,
-    SparkState, Storing, Submission, partition,
+    AFTER_MAX, Effect, Fact, Fleet, JobCommand, JobFailure, JobSpec, JobStatus, ListedFile, Listings, Notice, Refusal, ResultSummary, Runnable, SparkState,
+    Storing, Submission, partition,
 };
 use crate::{
     ids::{JobId, ProjectId, SparkId},
@@ -53,7 +53,7 @@ impl Fleet {
             job.spec.asks_for_the_same(&spec) && job.files == files
         });
         if let Some(job) = unfinished {
-            self.resume_submitted(now, job, spec.priority, out);
+            self.resume_submitted(now, job, &spec, out);
             return self.settle(now, job, out);
         }
         if let Some(refusal) = self.objection(&spec) {
@@ -105,15 +105,19 @@ impl Fleet {
         self.ledger.jobs[&id].spec.is_about_the_same(spec)
     }
 
-    fn resume_submitted(&mut self, now: Time, job: JobId, priority: Priority, out: &mut Vec<Effect>) {
+    fn resume_submitted(&mut self, now: Time, job: JobId, spec: &JobSpec, out: &mut Vec<Effect>) {
         let entry = &self.ledger.jobs[&job];
         let sparks_finished = entry.sparks.iter().filter(|spark| spark.state.has_outcomes()).count() as u32;
-        let (paused, prioritised) = (entry.status == JobStatus::Paused, entry.spec.priority != priority);
+        let (paused, prioritised) = (entry.status == JobStatus::Paused, entry.spec.priority != spec.priority);
+        let pinned = entry.spec.nodes != spec.nodes;
         if paused {
             self.record(Fact::JobResumed { job }, out);
         }
         if prioritised {
-            self.record(Fact::JobPrioritised { job, priority }, out);
+            self.record(Fact::JobPrioritised { job, priority: spec.priority }, out);
+        }
+        if pinned {
+            self.record(Fact::JobPinned { job, nodes: spec.nodes.clone() }, out);
         }
         let runnable = self.active.get_mut(&job).expect("it is not over");
         runnable.listed = true;
@@ -206,7 +210,7 @@ impl Fleet {
             let isolate = self.was_whole_often_enough(spark);
             let fact = Fact::AttemptFailed { spark, error: AttemptError::Cancelled, not_before: now, isolate, counts: false };
             self.record(fact, out);
-            self.queue(spark, now);
+            self.queue(now, spark, now);
         }
         self.pause_all(out);
     }

@@ -4,7 +4,7 @@ use alloc::{boxed::Box, collections::BTreeMap, string::String, vec::Vec};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Fact, Partitioning, Placement};
+use super::{Fact, NodeSelector, Partitioning, Placement};
 use crate::{
     aggregate::{Aggregate, Totals},
     ids::{Attempt, Digest, Epoch, JobId, NodeId, ProjectId, SparkId},
@@ -12,6 +12,7 @@ use crate::{
     time::{Span, Time},
     wire::{
         command::{CommandEnd, CommandLine},
+        node::{Labels, Specialisation},
         task::{AttemptError, FailReason, FileLimits, FileOutcome, FileResult},
     },
 };
@@ -38,9 +39,37 @@ pub struct PairedNode {
     pub name: String,
     pub paired_at: Time,
     pub availability: Availability,
+    /// That a person gave it; they win over those that it says itself.
+    #[serde(default)]
+    pub labels: Labels,
+    /// While it drains: when what it still has is moved.
+    #[serde(default)]
+    pub drain_until: Option<Time>,
+    /// Why it is cordoned, unless a person just said so.
+    #[serde(default)]
+    pub cause: Option<CordonCause>,
 }
 
-/// Whether a node is given work. A draining or removed node does not appear here yet: drain comes with moving work.
+impl PairedNode {
+    fn new(name: &str, paired_at: Time) -> PairedNode {
+        PairedNode { name: name.into(), paired_at, availability: Availability::Active, labels: Labels::new(), drain_until: None, cause: None }
+    }
+
+    fn become_available(&mut self, availability: Availability, drain_until: Option<Time>, cause: Option<CordonCause>) {
+        (self.availability, self.drain_until, self.cause) = (availability, drain_until, cause);
+    }
+}
+
+/// What led to a node being cordoned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CordonCause {
+    /// It was drained, and is empty since then.
+    Drained { at: Time },
+    /// All its work was ended at once.
+    Stopped { at: Time, reason: String },
+}
+
+/// Whether a node is given work. A removed node is none of the fleet's and does not appear.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Availability {
@@ -48,6 +77,8 @@ pub enum Availability {
     Active,
     /// It finishes what it has and is given nothing.
     Cordoned,
+    /// The same, and what it has at its deadline is moved.
+    Draining,
 }
 
 impl Availability {
@@ -55,6 +86,7 @@ impl Availability {
         match self {
             Availability::Active => "active",
             Availability::Cordoned => "cordoned",
+            Availability::Draining => "draining",
         }
     }
 }
@@ -79,7 +111,7 @@ pub struct ResultSummary {
     pub totals: Totals,
 }
 
-/// What a job is to do. Two submissions that agree in everything but priority, partitioning and time-out are the same request.
+/// What a job is to do. Two submissions that agree in everything but priority, partitioning, nodes and time-out are the same request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobSpec {
     /// Whose tree it is about; `None` for work that is about no tree.
@@ -106,6 +138,9 @@ pub struct JobSpec {
     /// Of a job of commands.
     #[serde(default)]
     pub command: Option<Box<CommandSpec>>,
+    /// On which nodes it may run.
+    #[serde(default)]
+    pub nodes: NodeSelector,
 }
 
 /// The command that each spark of a job runs.
@@ -162,6 +197,7 @@ impl JobSpec {
             selection: Vec::new(),
             after,
             command: command.map(Box::new),
+            nodes: NodeSelector::default(),
         }
     }
 
@@ -193,6 +229,15 @@ pub enum JobType {
 }
 
 impl JobType {
+    /// What a node has to be for to run it.
+    pub const fn specialisation(self) -> Specialisation {
+        match self {
+            JobType::MetricsCalculation => Specialisation::MetricsCalculation,
+            JobType::FullAnalysis | JobType::PartialAnalysis | JobType::IncrementalAnalysis | JobType::CacheWarming => Specialisation::Parsing,
+            JobType::Command | JobType::NoOp => Specialisation::GeneralPurpose,
+        }
+    }
+
     pub const fn name(self) -> &'static str {
         match self {
             JobType::FullAnalysis => "full-analysis",
@@ -397,11 +442,13 @@ impl Ledger {
             }
             Fact::NodePaired { node, name, at } => {
                 self.counter = node.0 as u32;
-                self.nodes.insert(*node, PairedNode { name: name.clone(), paired_at: *at, availability: Availability::Active });
+                self.nodes.insert(*node, PairedNode::new(name, *at));
             }
-            Fact::NodeAvailability { node, availability } => {
-                self.nodes.get_mut(node).expect("facts speak of nodes that are paired").availability = *availability;
-            }
+            Fact::NodeAvailability { node, availability } => self.node_mut(*node).become_available(*availability, None, None),
+            Fact::NodeLabelled { node, labels } => self.node_mut(*node).labels.clone_from(labels),
+            Fact::NodeDraining { node, until } => self.node_mut(*node).become_available(Availability::Draining, Some(*until), None),
+            Fact::NodeDrained { node, at } => self.cordon(*node, CordonCause::Drained { at: *at }),
+            Fact::NodeStopped { node, reason, at } => self.cordon(*node, CordonCause::Stopped { at: *at, reason: reason.clone() }),
             Fact::NodeRemoved { node, .. } => drop(self.nodes.remove(node)),
             Fact::ProjectAdded { project, name, root } => {
                 self.counter = project.counter;
@@ -442,6 +489,7 @@ impl Ledger {
             Fact::JobPaused { job } => self.job_mut(*job).status = JobStatus::Paused,
             Fact::JobResumed { job } => self.job_mut(*job).status = JobStatus::Running,
             Fact::JobPrioritised { job, priority } => self.job_mut(*job).spec.priority = *priority,
+            Fact::JobPinned { job, nodes } => self.job_mut(*job).spec.nodes.clone_from(nodes),
             Fact::JobCancelled { job, at } => self.job_mut(*job).end(JobStatus::Cancelled, *at),
             Fact::JobRetried { job, at } => self.job_mut(*job).begin_again(*at),
             Fact::JobDone { job, at } => self.job_mut(*job).end(JobStatus::Completed, *at),
@@ -516,6 +564,14 @@ impl Ledger {
         history.push(result.clone());
         let surplus = history.len().saturating_sub(history_max as usize);
         history.drain(..surplus);
+    }
+
+    fn cordon(&mut self, node: NodeId, cause: CordonCause) {
+        self.node_mut(node).become_available(Availability::Cordoned, None, Some(cause));
+    }
+
+    fn node_mut(&mut self, id: NodeId) -> &mut PairedNode {
+        self.nodes.get_mut(&id).expect("facts speak of nodes that are paired")
     }
 
     fn project_mut(&mut self, id: ProjectId) -> &mut Project {

@@ -9,7 +9,7 @@ use crate::{
     wire::{
         Envelope, ToAgent,
         message::{HEARTBEAT, HEARTBEAT_MAX, Held},
-        node::{Load, NodeProfile},
+        node::{LABELS_MAX, Labels, Load, NodeProfile, is_label},
         task::AttemptError,
     },
 };
@@ -27,6 +27,8 @@ pub struct Node {
     pub health: Health,
     /// Is there a connection to it?
     pub linked: bool,
+    /// It said that it is about to end.
+    pub leaving: bool,
     /// Between its heartbeats, as it says itself.
     pub pace: Span,
     /// What was sent to it and is not over.
@@ -69,6 +71,7 @@ impl Node {
             last_heard: now,
             health: Health::Healthy,
             linked: true,
+            leaving: false,
             pace: HEARTBEAT,
             held,
             backlog: Span(0),
@@ -92,7 +95,7 @@ impl Node {
 
     /// Can it be sent anything now?
     pub(super) fn is_reachable(&self) -> bool {
-        self.health < Health::Unhealthy && self.linked
+        self.health < Health::Unhealthy && self.linked && !self.leaving
     }
 
     /// How long it may be silent before it is as bad as that, where the fleet beats at this pace.
@@ -147,24 +150,49 @@ impl Fleet {
     }
 
     pub(super) fn on_node_commanded(&mut self, now: Time, node: NodeId, command: NodeCommand, out: &mut Vec<Effect>) {
-        let Some(paired) = self.ledger.nodes.get(&node) else {
+        if !self.ledger.nodes.contains_key(&node) {
             return out.push(Effect::Publish(Notice::Refused(Refusal::UnknownNode(node))));
-        };
-        let availability = match command {
-            NodeCommand::Cordon => Availability::Cordoned,
-            NodeCommand::Uncordon => Availability::Active,
+        }
+        match command {
+            NodeCommand::Cordon => self.make_available(node, Availability::Cordoned, out),
+            NodeCommand::Uncordon => self.make_available(node, Availability::Active, out),
+            NodeCommand::Drain { within } => self.drain(now, node, within, out),
+            NodeCommand::Stop { reason } => self.stop_node(now, node, reason, out),
+            NodeCommand::Relabel { set, unset } => self.relabel(node, set, &unset, out),
             NodeCommand::Remove => {
                 self.record(Fact::NodeRemoved { node, at: now }, out);
                 self.lose(now, node, AttemptError::Interrupted, out);
                 self.records.remove(&node);
                 out.push(Effect::Disconnect { node });
-                return out.push(Effect::Publish(Notice::NodeChanged(node)));
             }
-        };
-        if paired.availability != availability {
-            self.record(Fact::NodeAvailability { node, availability }, out);
         }
         out.push(Effect::Publish(Notice::NodeChanged(node)));
+    }
+
+    fn make_available(&mut self, node: NodeId, availability: Availability, out: &mut Vec<Effect>) {
+        if self.ledger.nodes[&node].availability != availability {
+            self.record(Fact::NodeAvailability { node, availability }, out);
+        }
+    }
+
+    fn relabel(&mut self, node: NodeId, set: Labels, unset: &[String], out: &mut Vec<Effect>) {
+        let before = &self.ledger.nodes[&node].labels;
+        let mut labels = before.clone();
+        unset.iter().for_each(|key| drop(labels.remove(key)));
+        labels.extend(set.into_iter().filter(|(key, value)| is_label(key, value)));
+        if labels.len() > LABELS_MAX {
+            return out.push(Effect::Publish(Notice::Refused(Refusal::TooManyLabels(node))));
+        }
+        if labels != *before {
+            self.record(Fact::NodeLabelled { node, labels }, out);
+        }
+    }
+
+    /// Those that it says itself, and those that a person gave it, which win.
+    pub fn labels_of(&self, id: NodeId) -> Labels {
+        let mut labels = self.records.get(&id).map(|record| record.profile.labels.clone()).unwrap_or_default();
+        labels.extend(self.ledger.nodes.get(&id).map(|node| node.labels.clone()).unwrap_or_default());
+        labels
     }
 
     /// It is given nothing until it is back. Its silence counts from when it was last heard.
@@ -205,6 +233,7 @@ impl Fleet {
             self.give_up(now, spark, AttemptError::Interrupted, out);
         }
         self.cancel_strangers(id, listed.into_iter(), out);
+        self.stop_again(id, out);
         out.push(Effect::Publish(Notice::NodeChanged(id)));
     }
 
@@ -234,7 +263,7 @@ impl Fleet {
     }
 
     /// What a node holds and nobody waits for.
-    fn cancel_strangers(&mut self, id: NodeId, held: impl Iterator<Item = Held>, out: &mut Vec<Effect>) {
+    pub(super) fn cancel_strangers(&mut self, id: NodeId, held: impl Iterator<Item = Held>, out: &mut Vec<Effect>) {
         for Held { spark, attempt } in held {
             let wanted = self.flights.get(&spark).is_some_and(|flight| flight.node == id && flight.attempt == attempt);
             if !wanted {
@@ -267,7 +296,7 @@ impl Fleet {
         }
     }
 
-    fn lose(&mut self, now: Time, id: NodeId, error: AttemptError, out: &mut Vec<Effect>) {
+    pub(super) fn lose(&mut self, now: Time, id: NodeId, error: AttemptError, out: &mut Vec<Effect>) {
         let Some(node) = self.nodes.remove(&id) else { return };
         self.note_health(now, id, Health::Offline, out);
         self.adjust_pace();
@@ -290,7 +319,8 @@ mod tests {
     use super::*;
     use crate::{
         fleet::{
-            Event, Fact, JobCommand, JobFailure, JobSpec, JobStatus, JobType, ListedFile, Partitioning, Pending, Placement, Priority, SparkState, Submission,
+            Event, Fact, JobCommand, JobFailure, JobSpec, JobStatus, JobType, ListedFile, NodeSelector, Partitioning, Pending, Placement, Priority, SparkState,
+            Submission,
         },
         ids::{Attempt, JobId, ProjectId},
         paths::RelativePath,
@@ -351,6 +381,7 @@ mod tests {
             selection: vec![],
             after: vec![],
             command: None,
+            nodes: NodeSelector::default(),
         };
         let path = RelativePath::new(b"a.c".to_vec()).unwrap();
         let files = vec![ListedFile { path, size: 1, language: "c".into(), complexity: 0, cluster: 0, content: None }];

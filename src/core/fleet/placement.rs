@@ -12,7 +12,7 @@ use core::cmp::Reverse;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Availability, Fleet, Job, JobSpec, Node, attempts::splitmix};
+use super::{Fleet, Job, JobSpec, Node, attempts::splitmix};
 use crate::{
     ids::{JobId, NodeId, SparkId},
     time::{Span, Time},
@@ -163,8 +163,7 @@ impl Fleet {
 
     /// Nodes that a job's sparks may run on, with room or without.
     pub(super) fn eligible<'a>(&'a self, spec: &'a JobSpec) -> impl Iterator<Item = (NodeId, &'a Node)> {
-        let open = |id: &NodeId| self.ledger.nodes.get(id).is_none_or(|node| node.availability == Availability::Active);
-        self.nodes.iter().filter(move |(id, node)| node.can_do(spec) && open(id)).map(|(id, node)| (*id, node))
+        self.nodes.iter().filter(move |(id, node)| node.can_do(spec) && self.is_open(**id) && self.is_meant(spec, **id)).map(|(id, node)| (*id, node))
     }
 
     /// Has any node that the job may use room for a spark?

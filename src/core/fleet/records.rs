@@ -81,7 +81,8 @@ impl Fleet {
     }
 
     pub(super) fn note_failed(&mut self, id: NodeId, error: &AttemptError) {
-        let innocent = matches!(error, AttemptError::Cancelled | AttemptError::Interrupted | AttemptError::NodeSilent | AttemptError::Unsupplied(_));
+        let innocent =
+            matches!(error, AttemptError::Cancelled | AttemptError::Moved | AttemptError::Interrupted | AttemptError::NodeSilent | AttemptError::Unsupplied(_));
         if !innocent {
             self.records.entry(id).or_default().tally.failed += 1;
         }

@@ -5,7 +5,7 @@
 
 use alloc::{collections::BTreeSet, vec::Vec};
 
-use super::{Effect, Fact, Fleet, Flight, JobStatus, Priority, Runnable};
+use super::{Availability, Effect, Fact, Fleet, Flight, JobSpec, JobStatus, Priority, Runnable};
 use crate::{
     ids::{Attempt, JobId, NodeId, SparkId},
     time::Time,
@@ -54,6 +54,21 @@ impl Fleet {
         let aged = (priority as u64 * step).saturating_sub((now - runnable.waits_since).0);
         let first = Priority::High as u64 * step;
         (if priority == Priority::Critical { 0 } else { aged.max(first) }, priority, id)
+    }
+
+    /// May it be given anything?
+    pub(super) fn is_open(&self, id: NodeId) -> bool {
+        self.ledger.nodes.get(&id).is_none_or(|node| node.availability == Availability::Active)
+    }
+
+    /// Is it one that the job was asked for, and for this kind of work?
+    pub(super) fn is_meant(&self, spec: &JobSpec, id: NodeId) -> bool {
+        self.is_selected(spec, id) && self.records.get(&id).is_none_or(|record| record.profile.takes(spec.job_type.specialisation()))
+    }
+
+    pub(super) fn is_selected(&self, spec: &JobSpec, id: NodeId) -> bool {
+        let name = self.ledger.nodes.get(&id).map_or("", |node| node.name.as_str());
+        spec.nodes.is_empty() || spec.nodes.matches(id, name, &self.labels_of(id))
     }
 
     fn begin(&mut self, now: Time, spark: SparkId, node: NodeId, out: &mut Vec<Effect>) {

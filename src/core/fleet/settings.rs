@@ -31,6 +31,8 @@ pub struct Settings {
     pub offline_after: Span,
     /// Heartbeats that a node may miss before the same, where the fleet is so large that this is later.
     pub beats_missed: BeatsMissed,
+    /// How long a node that drains may finish what it has, where nobody says how long.
+    pub drain_max: Span,
     /// Do unfinished jobs of an earlier master go on by themselves? Otherwise they are paused until they are asked for again.
     pub resume_recovered: bool,
     /// Where the listing of a recovered job's tree comes from.
@@ -107,6 +109,7 @@ impl Default for Settings {
             unhealthy_after: Span::from_secs(6),
             offline_after: Span::from_secs(12),
             beats_missed: BeatsMissed { degraded: 3, unhealthy: 4, offline: 6 },
+            drain_max: Span::from_secs(600),
             resume_recovered: true,
             listings: Listings::Kept,
             history_max: 50,

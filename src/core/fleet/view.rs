@@ -1,6 +1,9 @@
 //! What people see: plain data, made when asked for.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{
+    string::{String, ToString},
+    vec::Vec,
+};
 
 use super::{Awaited, Fleet, Health, Job, JobSpec, JobStatus, NodeRecord, SparkState};
 use crate::{
@@ -93,6 +96,16 @@ pub enum Pending {
     NoNodes,
     /// No connected node has the job's engine.
     NoMatchingNode,
+    /// None of those is one that the job was asked for.
+    NoSelectedNode {
+        nodes: String,
+    },
+    /// None of those is for this kind of work.
+    NoSpecialisedNode {
+        kind: &'static str,
+    },
+    /// Each of those is cordoned, drains or leaves.
+    NodesClosed,
     /// Every node with the job's engine has been silent for too long.
     NodesSilent,
     /// All slots hold other work.
@@ -182,12 +195,17 @@ impl Fleet {
     }
 
     fn why_no_node(&self, job: &Job) -> Pending {
+        let spec = &job.spec;
+        let able = || self.nodes.iter().filter(|(_, node)| node.can_do(spec));
+        let mut meant = able().filter(|(id, _)| self.is_meant(spec, **id)).peekable();
+        let mut open = meant.clone().filter(|(id, node)| self.is_open(**id) && !node.leaving).peekable();
         match () {
             () if self.nodes.is_empty() => Pending::NoNodes,
-            () if self.nodes.values().all(|node| !node.can_do(&job.spec)) => {
-                job.spec.command.as_ref().map_or(Pending::NoMatchingNode, |command| Pending::NoNodeRuns(command.line.program.clone()))
-            }
-            () if self.nodes.values().all(|node| !node.can_do(&job.spec) || node.health >= Health::Unhealthy) => Pending::NodesSilent,
+            () if able().next().is_none() => spec.command.as_ref().map_or(Pending::NoMatchingNode, |command| Pending::NoNodeRuns(command.line.program.clone())),
+            () if !able().any(|(id, _)| self.is_selected(spec, *id)) => Pending::NoSelectedNode { nodes: spec.nodes.to_string() },
+            () if meant.peek().is_none() => Pending::NoSpecialisedNode { kind: spec.job_type.specialisation().name() },
+            () if open.peek().is_none() => Pending::NodesClosed,
+            () if open.all(|(_, node)| node.health >= Health::Unhealthy || !node.linked) => Pending::NodesSilent,
             () => Pending::NoFreeSlot { held: self.flights.len() as u32 },
         }
     }

@@ -6,13 +6,13 @@ use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
 use super::{Count, Happening, Origin, Plant, Simulation, oracle::Question, trees};
 use crate::{
     aggregate::Totals,
-    fleet::{Awaited, Effect, Event, Fact, Fleet, Job, JobStatus, Ledger, ResultSummary, Settings, SparkState, Submission},
+    fleet::{Availability, Awaited, Effect, Event, Fact, Fleet, Job, JobStatus, Ledger, ResultSummary, Settings, SparkState, Submission},
     ids::{Digest, JobId, NodeId},
     time::Time,
     wire::{
         Envelope, FromAgent,
         message::Held,
-        task::{FailReason, FileOutcome, FileResult},
+        task::{AttemptError, FailReason, FileOutcome, FileResult},
     },
 };
 
@@ -289,6 +289,15 @@ impl Simulation {
             Fact::SparkSplit { .. } => self.tally.one(Count::SparkSplit),
             Fact::FileQuarantined { .. } => self.tally.one(Count::FileQuarantined),
             Fact::ProjectRemoved { .. } => self.tally.one(Count::ProjectRemoved),
+            Fact::SparkStarted { node, .. } => {
+                let open = self.master.durable.nodes.get(node).is_none_or(|node| node.availability == Availability::Active);
+                assert!(open, "node {} is given work and is to be given none", node.0);
+            }
+            Fact::NodeDrained { node, .. } => {
+                self.tally.one(Count::NodeDrained);
+                self.check_drained(*node);
+            }
+            Fact::AttemptFailed { error: AttemptError::Moved, .. } => self.tally.one(Count::SparkMoved),
             Fact::JobRetried { job, .. } => {
                 self.tally.one(Count::JobRetried);
                 self.oracle.on_second_chance(*job);
@@ -296,16 +305,26 @@ impl Simulation {
             Fact::EpochBegan { .. }
             | Fact::NodePaired { .. }
             | Fact::NodeAvailability { .. }
+            | Fact::NodeLabelled { .. }
+            | Fact::NodeDraining { .. }
+            | Fact::NodeStopped { .. }
+            | Fact::JobPinned { .. }
             | Fact::NodeRemoved { .. }
             | Fact::ProjectAdded { .. }
             | Fact::ProjectRenamed { .. }
             | Fact::JobAccepted { .. }
-            | Fact::SparkStarted { .. }
             | Fact::SparkFinished { .. }
             | Fact::AttemptFailed { .. }
             | Fact::SparkFailed { .. }
             | Fact::JobDone { .. } => {}
         }
+    }
+
+    fn check_drained(&self, node: NodeId) {
+        let jobs = self.master.durable.jobs.iter().filter(|(_, job)| !job.status.is_over());
+        let sparks = jobs.flat_map(|(id, job)| job.sparks.iter().map(move |spark| (id, spark)));
+        let left = sparks.filter(|(_, spark)| matches!(spark.state, SparkState::Running { node: runner, .. } if runner == node));
+        assert_eq!(left.map(|(id, _)| *id).collect::<Vec<_>>(), [], "node {} counts as drained and has work", node.0);
     }
 
     fn on_job_completed(&mut self, job: JobId, manifest: Digest) {

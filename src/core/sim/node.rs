@@ -126,6 +126,8 @@ impl Simulation {
             Effect::Send(message) => self.post_to_master(origin, &message),
             Effect::Start(task) => self.start_work(origin.node, &task),
             Effect::Stop(held) => self.stop_work(origin.node, held),
+            Effect::Tell(_) => self.tally.one(Count::NodeStopped),
+            Effect::End => self.end_node(origin.node),
         }
     }
 
@@ -143,6 +145,10 @@ impl Simulation {
         let refuses = self.hears_what_is_over(id, &message);
         let before = self.nodes[&id].refused();
         self.tell_node(id, Event::Received(message));
+        if !self.nodes[&id].is_alive() {
+            // It was the last word that it waited for.
+            return;
+        }
         let refused = self.nodes[&id].refused() - before;
         assert_eq!(refused, u64::from(refuses), "node {} refuses what an earlier master says, or says to an earlier life of it, and nothing else", id.0);
     }
@@ -161,6 +167,10 @@ impl Simulation {
             && let Some(work) = node.work.get_mut(&held(spark, attempt))
         {
             work.cancelled = true;
+        }
+        if let ToAgent::EmergencyShutdown { .. } = message.body {
+            node.answered.clear();
+            node.work.values_mut().for_each(|work| work.cancelled = true);
         }
         false
     }
@@ -214,6 +224,22 @@ impl Simulation {
         } else {
             self.dice.millis(2, 200)
         };
+        self.after(wait, Happening::NodeStarts { node: id });
+    }
+
+    /// Its process is told to end in good order, and given a while for it.
+    pub(super) fn ask_to_leave(&mut self, id: NodeId) {
+        let within = self.dice.millis(0, 2_000);
+        self.tell_node(id, Event::Leave { until: self.now + within });
+    }
+
+    fn end_node(&mut self, id: NodeId) {
+        self.tally.one(Count::NodeLeft);
+        let node = self.node_mut(id);
+        node.agent = None;
+        node.work.clear();
+        node.answered.clear();
+        let wait = self.dice.millis(2, 2_000);
         self.after(wait, Happening::NodeStarts { node: id });
     }
 

@@ -144,7 +144,12 @@ impl Oracle {
         match &message.body {
             ToAgent::ExecuteTask(task) => drop(self.begun.insert(Held { spark: task.spark, attempt: task.attempt })),
             ToAgent::Acknowledge { spark, attempt } => drop(self.acknowledged.insert(Held { spark: *spark, attempt: *attempt })),
-            ToAgent::CancelTask { .. } | ToAgent::SyncState | ToAgent::SetPace { .. } => {}
+            ToAgent::CancelTask { .. }
+            | ToAgent::SyncState
+            | ToAgent::SetPace { .. }
+            | ToAgent::EmergencyShutdown { .. }
+            | ToAgent::MigrateProject { .. }
+            | ToAgent::Dismiss => {}
         }
     }
 
@@ -194,7 +199,12 @@ impl Oracle {
 pub(super) fn answered(message: &Envelope<FromAgent>) -> Option<Held> {
     match &message.body {
         FromAgent::Finished { spark, attempt, .. } | FromAgent::Failed { spark, attempt, .. } => Some(Held { spark: *spark, attempt: *attempt }),
-        FromAgent::Hello { .. } | FromAgent::Heartbeat { .. } | FromAgent::Progress(_) | FromAgent::Output(_) => None,
+        FromAgent::Hello { .. }
+        | FromAgent::Heartbeat { .. }
+        | FromAgent::Leaving { .. }
+        | FromAgent::Unsupported { .. }
+        | FromAgent::Progress(_)
+        | FromAgent::Output(_) => None,
     }
 }
 

@@ -1,14 +1,17 @@
 //! The people of a simulation: they submit, change their minds, and compare each result with what the tree holds.
 
-use alloc::{collections::BTreeMap, format, vec::Vec};
+use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
 
 use super::{
     Count, Happening, PEOPLE_EVERY, Simulation, Tree,
     node::{ENGINE, PROGRAM},
 };
 use crate::{
-    fleet::{Awaited, CommandSpec, Event, Job, JobCommand, JobSpec, JobStatus, JobType, Ledger, Partitioning, Pending, Placement, Priority, Submission},
-    ids::{Digest, JobId, ProjectId, SparkId},
+    fleet::{
+        Availability, Awaited, CommandSpec, Event, Job, JobCommand, JobSpec, JobStatus, JobType, Ledger, NodeCommand, NodeSelector, PairedNode, Partitioning,
+        Pending, Placement, Priority, Submission,
+    },
+    ids::{Digest, JobId, NodeId, ProjectId, SparkId},
     time::Span,
     wire::{
         command::CommandLine,
@@ -83,9 +86,10 @@ impl Simulation {
                 let priority = self.dice.pick(&PRIORITIES).unwrap_or_default();
                 self.command_some(JobCommand::SetPriority(priority), |_| true);
             }
-            18 => self.change_project(),
+            18 if self.dice.chance(5_000) => self.change_project(),
+            18 => self.command_some_node(),
             _ if self.dice.chance(1_500) => self.stop_master_well(),
-            _ => {}
+            _ => self.command_some_node(),
         }
     }
 
@@ -110,6 +114,7 @@ impl Simulation {
             selection: Vec::new(),
             after: self.pick_awaited(),
             command: None,
+            nodes: self.some_nodes(),
         };
         let submission = Submission { spec, files: tree.files.clone() };
         self.people.trees.insert(tree.listing, tree);
@@ -185,8 +190,47 @@ impl Simulation {
         }
     }
 
+    /// Half of the time somebody gives a node work again: otherwise nobody would be left for it.
+    fn command_some_node(&mut self) {
+        let nodes: Vec<NodeId> = self.ledger().nodes.keys().copied().collect();
+        let Some(node) = self.dice.pick(&nodes) else { return };
+        let command = match self.dice.below(8) {
+            0 => NodeCommand::Cordon,
+            1 => NodeCommand::Drain { within: None },
+            2 => NodeCommand::Drain { within: Some(self.dice.millis(0, 500)) },
+            3 => NodeCommand::Stop { reason: "smoke".into() },
+            4 => NodeCommand::Relabel { set: [("zone".into(), "eu".into())].into(), unset: ["old".into()].into() },
+            _ => return self.uncordon_all(),
+        };
+        self.tell_master(Event::NodeCommanded { node, command });
+    }
+
+    fn uncordon_all(&mut self) {
+        let closed = |(id, node): (&NodeId, &PairedNode)| (node.availability != Availability::Active).then_some(*id);
+        for node in self.ledger().nodes.iter().filter_map(closed).collect::<Vec<_>>() {
+            if self.master.fleet().is_some() {
+                self.tell_master(Event::NodeCommanded { node, command: NodeCommand::Uncordon });
+            }
+        }
+    }
+
+    /// Now and then all but one, so that some of them live.
+    fn some_nodes(&mut self) -> NodeSelector {
+        let names: Vec<String> = self.ledger().nodes.values().map(|node| node.name.clone()).collect();
+        if names.len() <= 3 || !self.scenario.faults.moody || !self.dice.chance(2_000) {
+            return NodeSelector::default();
+        }
+        let left_out = self.dice.below(names.len() as u64) as usize;
+        let meant: Vec<String> = names.into_iter().enumerate().filter(|(place, _)| *place != left_out).map(|(_, name)| name).collect();
+        meant.join(",").parse().unwrap_or_default()
+    }
+
     /// Once it is calm, people want everything that was not cancelled to end well.
     fn insist(&mut self) {
+        self.uncordon_all();
+        if self.master.fleet().is_none() {
+            return;
+        }
         let with = |ledger: &Ledger, status| ledger.jobs.iter().filter(|(_, job)| job.status == status).map(|(id, _)| *id).collect::<Vec<_>>();
         for (status, command) in [(JobStatus::Paused, JobCommand::Resume), (JobStatus::Failed, JobCommand::Retry)] {
             for job in with(self.ledger(), status) {

@@ -80,6 +80,7 @@ impl Scenario {
             unhealthy_after: Span::from_secs(3),
             offline_after: Span::from_secs(5),
             beats_missed: Settings::default().beats_missed,
+            drain_max: Span::from_secs(3),
             resume_recovered: self.resume_recovered,
             listings: self.listings,
             history_max: 50,
@@ -182,6 +183,10 @@ pub enum Count {
     NodeKilled,
     NodeStartedLate,
     NodeRetired,
+    /// In good order.
+    NodeLeft,
+    NodeDrained,
+    NodeStopped,
     DisconnectReported,
     /// A deadly file took an agent's process with it.
     ProcessPoisoned,
@@ -205,6 +210,7 @@ pub enum Count {
     JobPrioritised,
     SparkSplit,
     FileQuarantined,
+    SparkMoved,
     ProjectRemoved,
     SparkCancelled,
     CommandFailed,
@@ -213,7 +219,7 @@ pub enum Count {
 }
 
 impl Count {
-    pub const ALL: [Count; 33] = [
+    pub const ALL: [Count; 37] = [
         Count::MessageLost,
         Count::MessageDuplicated,
         Count::MessageLate,
@@ -222,6 +228,9 @@ impl Count {
         Count::NodeKilled,
         Count::NodeStartedLate,
         Count::NodeRetired,
+        Count::NodeLeft,
+        Count::NodeDrained,
+        Count::NodeStopped,
         Count::DisconnectReported,
         Count::ProcessPoisoned,
         Count::ChildPoisoned,
@@ -243,6 +252,7 @@ impl Count {
         Count::JobPrioritised,
         Count::SparkSplit,
         Count::FileQuarantined,
+        Count::SparkMoved,
         Count::ProjectRemoved,
         Count::SparkCancelled,
         Count::CommandFailed,

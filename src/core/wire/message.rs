@@ -9,7 +9,7 @@ use super::{
     task::{AttemptError, SparkOutput, Task},
 };
 use crate::{
-    ids::{Attempt, Digest, Epoch, Incarnation, SparkId},
+    ids::{Attempt, Digest, Epoch, Incarnation, NodeId, ProjectId, SparkId},
     time::Span,
 };
 
@@ -43,6 +43,17 @@ pub enum ToAgent {
     },
     /// Say Hello again: the master does not know this agent's state.
     SyncState,
+    /// End all work at once, and say why to whoever reads it there. Nothing more is sent until a person says so.
+    EmergencyShutdown {
+        reason: String,
+    },
+    /// Bring a project to another node. Nobody can yet: it is answered `Unsupported`.
+    MigrateProject {
+        project: ProjectId,
+        to: NodeId,
+    },
+    /// The answer to `Leaving` with nothing held: the process may end.
+    Dismiss,
     /// Heartbeats are to come so often from now on.
     SetPace {
         heartbeat: Span,
@@ -71,6 +82,14 @@ pub enum FromAgent {
         /// When the next one is due: after what the sender believes to be its pace.
         #[serde(default)]
         pace: Span,
+    },
+    /// In the place of heartbeats: it takes nothing more and is about to end. What is not listed it hands back.
+    Leaving {
+        held: Vec<Held>,
+    },
+    /// The answer to a command that it cannot carry out, by the command's name.
+    Unsupported {
+        command: String,
     },
     Progress(Progress),
     /// A part of what a running command writes: for whoever watches, and gone when nobody hears it.

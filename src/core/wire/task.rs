@@ -222,6 +222,8 @@ pub enum AttemptError {
     NodeSilent,
     /// The answer does not fit the question.
     Invalid(String),
+    /// It was taken off its node, which drains, leaves or was stopped; nobody's fault.
+    Moved,
     /// The files' contents could not be brought to the node; nobody's fault.
     Unsupplied(String),
     /// The command ended, and not with success.
@@ -240,6 +242,7 @@ impl AttemptError {
             AttemptError::Storage(error) => alloc::format!("its result could not be written: {error}"),
             AttemptError::Interrupted => "the process that ran it is gone".into(),
             AttemptError::NodeSilent => "its node is not heard from".into(),
+            AttemptError::Moved => "it was taken off its node".into(),
             AttemptError::Unsupplied(error) => alloc::format!("its files could not be fetched: {error}"),
             AttemptError::Exited(ended) => alloc::format!("it ended with {}", ended.status),
             AttemptError::Refused(reason) => alloc::format!("its node refused it: {reason}"),

@@ -1,0 +1,96 @@
+//! `bitacora node drain`.
+
+use std::time::Duration;
+
+use bitacora_core::{ids::NodeId, time::Span};
+use clap::Args;
+
+use super::{Context, ask, find, nodes};
+use crate::{
+    cli::span::span,
+    control::{Answer, Cause, HeldSpark, NodeDetail, NodeWish, Request},
+    exit::Exit,
+    master,
+    report::text::{seconds, timestamp},
+};
+
+/// Between two looks.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// So many of the sparks that are waited for are named.
+const NAMED_MAX: usize = 5;
+
+/// Empties a node: it is given nothing, finishes what it has, and stays cordoned
+///
+/// What it still has at the deadline is called back and given to others, and counts as nobody's fault. While it waits
+/// this command says what for; it may be interrupted, the node is drained all the same.
+#[derive(Args)]
+pub(in crate::cli) struct Drain {
+    node: String,
+    /// How long it may finish what it has: 90, 90s, 5m or 2h; ten minutes if not given
+    #[arg(long, value_name = "D", value_parser = span)]
+    deadline: Option<Span>,
+    /// Waits until the node is empty, which is what happens anyway
+    #[arg(long, conflicts_with = "detach")]
+    wait: bool,
+    /// Does not wait
+    #[arg(long)]
+    detach: bool,
+}
+
+impl Drain {
+    pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
+        let Some(nodes) = nodes(context)? else { return Ok(Exit::Unreachable) };
+        let Some(node) = find(context, &nodes, &self.node) else { return Ok(Exit::NoMatch) };
+        let exit = match ask(context, &Request::Node { node, command: NodeWish::Drain { within: self.deadline } })? {
+            None => Exit::Unreachable,
+            Some(answer) => context.streams.conclude(&answer),
+        };
+        if exit != Exit::Ok || self.detach { Ok(exit) } else { wait(context, node, &self.node) }
+    }
+}
+
+/// Until the node is empty; says what it waits for each time that this has changed.
+fn wait(context: &Context, node: NodeId, name: &str) -> anyhow::Result<Exit> {
+    let mut told = Vec::new();
+    loop {
+        let detail = match ask(context, &Request::NodeDetail { node })? {
+            None => return Ok(Exit::Unreachable),
+            Some(Answer::Node(detail)) => detail,
+            Some(Answer::Busy) => continue,
+            Some(answer) => return Ok(context.streams.conclude(&answer)),
+        };
+        match &detail.state.cause {
+            Some(Cause::Draining { .. }) => {}
+            Some(Cause::Drained { .. }) => {
+                context.streams.note(&format!("node {name} is drained, and cordoned until `bitacora node uncordon`"));
+                return Ok(Exit::Ok);
+            }
+            Some(Cause::Stopped { .. }) | None => {
+                context.streams.note(&format!("node {name} is {} now: somebody else decided otherwise", detail.state.availability));
+                return Ok(Exit::Failure);
+            }
+        }
+        if told != detail.holds {
+            context.streams.note(&waits_for(&detail));
+            told = detail.holds;
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+}
+
+fn waits_for(detail: &NodeDetail) -> String {
+    let now = master::now();
+    let name = |held: &HeldSpark| format!("{} (for {})", held.spark, seconds((now - held.since).as_secs_f64()));
+    let named: Vec<String> = detail.holds.iter().take(NAMED_MAX).map(name).collect();
+    let more = detail.holds.len().saturating_sub(NAMED_MAX);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let until = match &detail.state.cause {
+        Some(Cause::Draining { until }) => format!("; what is left is moved at {}", timestamp(*until)),
+        _ => String::new(),
+    };
+    let count = match detail.holds.len() {
+        1 => "1 spark".to_owned(),
+        count => format!("{count} sparks"),
+    };
+    format!("waits for {count}: {}{more}{until}", named.join(", "))
+}

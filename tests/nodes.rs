@@ -1,0 +1,144 @@
+//! What a person can do to a node, on real agents: label it, choose it, empty it, stop it, end it.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    process::{Output, Stdio},
+};
+
+use serde_json::{Value, json};
+
+use super::{
+    fleet::{Fleet, Process, until},
+    support::report,
+};
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn node(fleet: &Fleet, arguments: &[&str]) -> Output {
+    fleet.place.run(&[&["node"], arguments].concat())
+}
+
+fn done(fleet: &Fleet, arguments: &[&str]) -> String {
+    let output = node(fleet, arguments);
+    assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", text(&output.stderr));
+    text(&output.stderr)
+}
+
+/// Begins a command that ends by itself long after its test; its argument is what it is found by.
+fn begin(fleet: &Fleet, seconds: &str) -> String {
+    let output = fleet.place.run(&["spark", "run", "--detach", "--", "sleep", seconds]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    text(&output.stdout).trim().to_owned()
+}
+
+fn holds(fleet: &Fleet, name: &str) -> usize {
+    fleet.node(name)["holds"].as_array().unwrap().len()
+}
+
+fn is_running(argument: &str) -> bool {
+    let of = |entry: std::io::Result<fs::DirEntry>| fs::read(entry.ok()?.path().join("cmdline")).ok();
+    fs::read_dir("/proc").unwrap().filter_map(of).any(|line| line.split(|byte| *byte == 0).any(|word| word == argument.as_bytes()))
+}
+
+fn sleepers(fleet: &Fleet) -> (Process, Process) {
+    let program = ["--program", "sleep", "--leave-max", "0"];
+    (fleet.join_with("one", &program), fleet.join_with("two", &program))
+}
+
+#[test]
+fn a_drained_node_says_what_it_waits_for_and_gives_the_rest_to_others() {
+    let fleet = Fleet::new();
+    let _agents = sleepers(&fleet);
+    done(&fleet, &["cordon", "two"]);
+    begin(&fleet, "86411");
+    until(|| holds(&fleet, "one") == 1);
+    done(&fleet, &["uncordon", "two"]);
+    done(&fleet, &["drain", "one", "--detach", "--deadline", "1h"]);
+    let waiting = fleet.node("one");
+    assert_eq!((&waiting["availability"], &waiting["cause"]["kind"]), (&json!("draining"), &json!("draining")), "it is left to finish");
+    let said = done(&fleet, &["drain", "one", "--deadline", "1s"]);
+    assert!(said.contains("waits for 1 spark: ") && said.contains("what is left is moved at") && said.contains("is drained"), "{said}");
+    assert_eq!((holds(&fleet, "one"), holds(&fleet, "two")), (0, 1));
+    let (one, two) = (fleet.node("one"), fleet.node("two"));
+    assert_eq!((&one["availability"], &one["cause"]["kind"], &one["failed"], &two["failed"]), (&json!("cordoned"), &json!("drained"), &json!(0), &json!(0)));
+    assert_eq!(two["holds"][0]["attempt"], 2);
+    assert_eq!(node(&fleet, &["drain", "nobody"]).status.code(), Some(5));
+    assert_eq!(node(&fleet, &["drain", "one", "--deadline", "soon"]).status.code(), Some(2));
+}
+
+#[test]
+fn work_goes_to_the_nodes_that_were_asked_for() {
+    let fleet = Fleet::new();
+    fleet.place.fill(4);
+    let _one = fleet.join_with("one", &["--label", "zone=eu", "--label", "disk=ssd", "--specialise", "parsing,metrics-calculation"]);
+    let _two = fleet.join_with("two", &["--label", "zone=eu"]);
+    done(&fleet, &["label", "two", "zone=us", "old=1"]);
+    done(&fleet, &["label", "two", "old-"]);
+    let (one, two) = (fleet.node("one"), fleet.node("two"));
+    assert_eq!((&one["labels"], &two["labels"]), (&json!({"zone": "eu", "disk": "ssd"}), &json!({"zone": "us"})), "the master's word wins");
+    assert_eq!(one["specialisations"], json!(["parsing", "metrics-calculation"]));
+    let tree = fleet.place.tree();
+    let mut analysis = fleet.place.bitacora(&["analyze", tree.to_str().unwrap(), "--nodes", "zone=mars", "-o", "json"]);
+    let analysis = analysis.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    until(|| !fleet.jobs().is_empty());
+    let job = fleet.jobs()[0]["id"].as_str().unwrap().to_owned();
+    let reasons = || text(&fleet.place.run(&["job", "explain", &job]).stdout);
+    until(|| reasons().contains("zone=mars"));
+    done(&fleet, &["label", "two", "zone=mars"]);
+    report(&analysis.wait_with_output().unwrap(), 0);
+    assert_eq!((&fleet.node("one")["finished"], fleet.node("two")["finished"].as_u64() > Some(0)), (&json!(0), true));
+    for (change, code) in [("zone", 2), ("zone-=x", 2), ("-", 2), ("zone=a b", 2)] {
+        assert_eq!(node(&fleet, &["label", "two", "--", change]).status.code(), Some(code), "{change}");
+    }
+    let alone = super::support::Place::new();
+    alone.fill(1);
+    assert_eq!(alone.run(&["analyze", alone.tree().to_str().unwrap(), "--nodes", "one"]).status.code(), Some(2), "there is no fleet");
+}
+
+#[test]
+fn an_agent_that_is_told_to_end_hands_its_work_over_before_it_does() {
+    let fleet = Fleet::new();
+    let (one, _two) = sleepers(&fleet);
+    done(&fleet, &["cordon", "two"]);
+    begin(&fleet, "86412");
+    until(|| holds(&fleet, "one") == 1);
+    done(&fleet, &["uncordon", "two"]);
+    assert_eq!(one.terminate(), Some(0));
+    // Not waited for: the master has given it away before it let the agent go.
+    let gone = fleet.node("one");
+    assert_eq!((&gone["health"], &gone["failed"], &gone["holds"]), (&json!("offline"), &json!(0), &json!([])));
+    assert_eq!(fleet.node("two")["holds"][0]["attempt"], 2);
+}
+
+#[test]
+fn an_emergency_stops_all_work_and_says_why() {
+    let fleet = Fleet::new();
+    fleet.join_with("one", &["--program", "sleep"]).kill();
+    let mut agent = Process(fleet.agent("one").args(["--program", "sleep"]).stderr(Stdio::piped()).spawn().unwrap());
+    let stderr = BufReader::new(agent.0.stderr.take().unwrap());
+    fleet.wait_for("one", "healthy");
+    begin(&fleet, "86413");
+    until(|| is_running("86413"));
+    let refused = node(&fleet, &["shutdown", "one"]);
+    assert_eq!(refused.status.code(), Some(9), "nobody is there to type its name");
+    assert!(text(&refused.stderr).contains("--yes"));
+    assert_eq!(node(&fleet, &["shutdown", "--all", "--dry-run"]).status.code(), Some(10));
+    assert_eq!(node(&fleet, &["shutdown", "--yes", "nobody"]).status.code(), Some(5));
+    assert!(is_running("86413"), "nothing has happened yet");
+    done(&fleet, &["shutdown", "one", "--yes", "--reason", "smoke in the rack"]);
+    until(|| !is_running("86413"));
+    assert!(stderr.lines().map(Result::unwrap).any(|line| line.contains("smoke in the rack")));
+    let stopped = fleet.node("one");
+    assert_eq!((&stopped["linked"], &stopped["availability"], &stopped["cause"]["kind"]), (&json!(true), &json!("cordoned"), &json!("stopped")));
+    assert_eq!(stopped["cause"]["reason"], "smoke in the rack");
+    let listed = text(&node(&fleet, &["ls", "-o", "table"]).stdout);
+    assert!(listed.contains("smoke in the rack"), "{listed}");
+    let nodes: Value = report(&node(&fleet, &["ls", "-o", "json"]), 0);
+    let schema = report(&fleet.place.run(&["schema", "nodes"]), 0);
+    assert!(jsonschema::validator_for(&schema).unwrap().is_valid(&nodes), "{nodes}");
+    done(&fleet, &["uncordon", "one"]);
+    until(|| is_running("86413"));
+}
