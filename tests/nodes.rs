@@ -114,6 +114,14 @@ fn an_agent_that_is_told_to_end_hands_its_work_over_before_it_does() {
 }
 
 #[test]
+fn what_doctor_says_fits_its_schema() {
+    let fleet = Fleet::new();
+    let document = report(&fleet.agent("one").args(["doctor", "-o", "json"]).stdout(Stdio::piped()).output().unwrap(), 0);
+    let schema = report(&fleet.place.run(&["schema", "doctor"]), 0);
+    assert!(jsonschema::validator_for(&schema).unwrap().is_valid(&document), "{document}");
+}
+
+#[test]
 fn an_emergency_stops_all_work_and_says_why() {
     let fleet = Fleet::new();
     fleet.join_with("one", &["--program", "sleep"]).kill();

@@ -234,7 +234,7 @@ fn child(data: &Path) -> anyhow::Result<ChildCommand> {
     Ok(ChildCommand { program, arguments: vec!["--data-dir".into(), data.into(), "run-spark".into()] })
 }
 
-fn data_folder(given: Option<&Path>) -> anyhow::Result<PathBuf> {
+pub fn data_folder(given: Option<&Path>) -> anyhow::Result<PathBuf> {
     let folder = match given {
         Some(folder) => folder.to_owned(),
         None => etcetera::choose_base_strategy().context("there is no home folder; name one with --data-dir")?.data_dir().join("fleet-agent"),

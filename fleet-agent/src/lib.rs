@@ -6,6 +6,7 @@
 //! - [`root`] opens files of a project and none outside of it.
 //! - [`net`] is how nodes find, trust and reach one another.
 //! - [`link`] is an agent's life with a master over the network.
+//! - [`doctor`] looks whether the machine lets an agent work.
 //! - [`sense`] reads how loaded the machine is.
 //! - [`work`] runs one spark; [`isolation`] runs it in a child process; [`driver`] is the loop that does both for a master.
 #[cfg(windows)]
@@ -19,6 +20,7 @@ pub mod blobs;
 pub mod cache;
 pub mod clock;
 pub mod command;
+pub mod doctor;
 pub mod driver;
 pub mod isolation;
 pub mod link;

@@ -1,15 +1,22 @@
 //! `fleet-agent`: a headless node. Joins a fleet once, then dials its master and runs what it is sent.
 
 mod agent;
+mod config;
+mod report;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
 use bitacora_core::wire::node::{Specialisation, label};
-use clap::{Parser, Subcommand, ValueEnum};
-use fleet_agent::link::Choice;
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use fleet_agent::{link::Choice, work::with_cause};
+
+use self::config::ConfigError;
 
 /// With the engine: a node whose engine is another one is given none of a job's sparks.
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (engine ", env!("BITACORA_ENGINE"), ", build ", env!("BITACORA_BUILD"), ")");
+
+/// A mistake in what was asked for.
+const USAGE: u8 = 2;
 
 /// A worker node of a Bitácora fleet.
 ///
@@ -44,6 +51,9 @@ struct Arguments {
     /// How long it may finish what it runs when it is told to end
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=3600))]
     leave_max: u32,
+    /// A TOML file with these flags, each a key spelled like it; BITACORA_AGENT_… in the environment win over it, flags over both
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -68,6 +78,12 @@ impl From<Carrier> for Choice {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Looks whether this machine lets an agent work, and says how to mend what does not
+    Doctor {
+        /// plain, or json
+        #[arg(short, long, default_value = "plain", value_name = "FORMAT")]
+        output: Output,
+    },
     /// One spark for a parent process
     #[command(hide = true)]
     RunSpark,
@@ -76,8 +92,23 @@ enum Command {
     RunCommand,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    Plain,
+    Json,
+}
+
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match arguments() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            agent::tell(&format!("error: {}", with_cause(&error)));
+            return ExitCode::from(USAGE);
+        }
+    };
+    if let Some(Command::Doctor { output }) = arguments.command {
+        return report::doctor(arguments.data_dir.as_deref(), output);
+    }
     match agent::run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -85,4 +116,12 @@ fn main() -> ExitCode {
             ExitCode::from(agent::exit_code(&error))
         }
     }
+}
+
+/// As the command line, the environment and the configuration say together.
+fn arguments() -> Result<Arguments, ConfigError> {
+    let given: Vec<OsString> = std::env::args_os().collect();
+    let command = Arguments::command();
+    let matches = command.clone().get_matches_from(&given);
+    Ok(Arguments::parse_from(config::merged(&command, given, &matches)?))
 }

@@ -12,6 +12,7 @@ const SCHEMAS: &[(&str, &str)] = &[
     ("analysis", include_str!("../../assets/schemas/analysis.json")),
     ("bench", include_str!("../../assets/schemas/bench.json")),
     ("cache", include_str!("../../assets/schemas/cache.json")),
+    ("doctor", include_str!("../../assets/schemas/doctor.json")),
     ("jobs", include_str!("../../assets/schemas/jobs.json")),
     ("node", include_str!("../../assets/schemas/node.json")),
     ("nodes", include_str!("../../assets/schemas/nodes.json")),

@@ -43,3 +43,43 @@ fn its_version_names_the_engine() {
     let output = Command::new(env!("CARGO_BIN_EXE_fleet-agent")).arg("--version").output().unwrap();
     assert!(String::from_utf8_lossy(&output.stdout).contains(fleet_agent::analysis::ENGINE));
 }
+
+#[test]
+fn a_file_says_what_flags_say_and_flags_win() {
+    let data = tempfile::tempdir().unwrap();
+    let file = data.path().join("agent.toml");
+    let config = ["--config", file.to_str().unwrap()];
+    std::fs::write(&file, "peer = \"127.0.0.1:9\"\ncores = 2\nlabel = [\"zone=eu\"]\n").unwrap();
+    let output = run(data.path(), &config);
+    assert_eq!(output.status.code(), Some(4), "the master is known");
+    says(&output, "--join-file");
+    let output = run(data.path(), &[&config[..], &["--peer", "no address"]].concat());
+    assert_eq!(output.status.code(), Some(1));
+    std::fs::write(&file, "cores = 0\n").unwrap();
+    assert_eq!(run(data.path(), &config).status.code(), Some(2), "the same rules hold");
+    std::fs::write(&file, "pear = \"127.0.0.1:9\"\n").unwrap();
+    let output = run(data.path(), &config);
+    assert_eq!(output.status.code(), Some(2));
+    says(&output, "did you mean \"peer\"?");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fleet-agent"));
+    let output = command.arg("--data-dir").arg(data.path()).env("BITACORA_AGENT_PEAR", "x").stdin(Stdio::null()).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    says(&output, "BITACORA_AGENT_PEER");
+}
+
+#[test]
+fn doctor_says_what_is_the_matter_and_how_to_mend_it() {
+    let data = tempfile::tempdir().unwrap();
+    let output = run(data.path(), &["doctor"]);
+    assert_eq!(output.status.code(), Some(0), "nothing here is bad: {}", String::from_utf8_lossy(&output.stdout));
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    for subject in ["data directory", "disk", "identity", "clock", "port", "udp buffers", "multicast"] {
+        assert!(said.contains(&format!("{subject}: ")), "{subject} in {said}");
+    }
+    assert!(said.contains("weak  identity: ") && said.contains("bitacora node token"), "{said}");
+    let file = data.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let output = run(&file, &["doctor", "-o", "json"]);
+    assert_eq!(output.status.code(), Some(1), "a file is no folder");
+    assert!(String::from_utf8_lossy(&output.stdout).contains(r#""subject":"data directory","verdict":"bad""#));
+}

@@ -1,0 +1,227 @@
+//! What `fleet-agent doctor` looks at: whether the machine lets an agent do its work, and what to do where it does not.
+//!
+//! It changes nothing but a file that it makes and takes away again, and it never speaks to a master: a second link of
+//! the same node would replace the one that works.
+
+use std::{
+    fs, io,
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket},
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    time::{Duration, SystemTime},
+};
+
+use crate::{
+    net::{
+        quic::{self, Settings},
+        tls::{Identity, TlsError},
+    },
+    sense,
+    work::with_cause,
+};
+
+/// Where mDNS speaks.
+const MULTICAST: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 251);
+/// For our own packet to come back.
+const MULTICAST_MAX: Duration = Duration::from_millis(500);
+/// With less free than that a cache is no help, and with less than the second results cannot be kept.
+const DISK_LOW_BYTES: u64 = 2 << 30;
+const DISK_LEAST_BYTES: u64 = 256 << 20;
+/// This program was not built before: 2026-01-01.
+const BUILT_AFTER: Duration = Duration::from_secs(1_767_225_600);
+
+/// How bad something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    Good,
+    /// It works, and not as well as it could.
+    Weak,
+    /// It does not work.
+    Bad,
+}
+
+impl Verdict {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Verdict::Good => "good",
+            Verdict::Weak => "weak",
+            Verdict::Bad => "bad",
+        }
+    }
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    pub subject: &'static str,
+    pub verdict: Verdict,
+    /// What was found.
+    pub found: String,
+    /// What to do about it; empty where that is nothing.
+    pub remedy: String,
+}
+
+impl Finding {
+    fn good(subject: &'static str, found: String) -> Finding {
+        Finding { subject, verdict: Verdict::Good, found, remedy: String::new() }
+    }
+
+    fn weak(subject: &'static str, found: String, remedy: &str) -> Finding {
+        Finding { subject, verdict: Verdict::Weak, found, remedy: remedy.to_owned() }
+    }
+
+    fn bad(subject: &'static str, found: String, remedy: &str) -> Finding {
+        Finding { subject, verdict: Verdict::Bad, found, remedy: remedy.to_owned() }
+    }
+}
+
+/// Everything, in the order in which an agent needs it.
+pub fn examine(data: &Path) -> Vec<Finding> {
+    vec![rights(data), disk(data), identity(data), clock(data, SystemTime::now()), port(), udp_buffers(), multicast()]
+}
+
+fn rights(data: &Path) -> Finding {
+    const SUBJECT: &str = "data directory";
+    let place = data.display();
+    if let Err(error) = tempfile::NamedTempFile::new_in(data) {
+        return Finding::bad(
+            SUBJECT,
+            format!("{place} cannot be written: {error}"),
+            "make it belong to the user that runs the agent, or name another with --data-dir",
+        );
+    }
+    match fs::metadata(data).map(|folder| folder.permissions().mode()) {
+        Ok(mode) if mode & 0o022 != 0 => {
+            Finding::weak(SUBJECT, format!("others may write in {place}"), "chmod go-w it: whoever writes there decides what this node answers")
+        }
+        Ok(_) => Finding::good(SUBJECT, format!("{place} can be written by its owner")),
+        Err(error) => Finding::bad(SUBJECT, format!("{place} cannot be looked at: {error}"), "look at the rights of the folders above it"),
+    }
+}
+
+fn disk(data: &Path) -> Finding {
+    const SUBJECT: &str = "disk";
+    const REMEDY: &str = "free some of it, or name a folder on another disk with --data-dir";
+    let mebibytes = |bytes: u64| bytes >> 20;
+    match sense::disk(data) {
+        Ok((all, free)) => {
+            let found = format!("{} MiB free of {}", mebibytes(free), mebibytes(all));
+            match free {
+                0..DISK_LEAST_BYTES => Finding::bad(SUBJECT, found, REMEDY),
+                DISK_LEAST_BYTES..DISK_LOW_BYTES => Finding::weak(SUBJECT, found, REMEDY),
+                _ => Finding::good(SUBJECT, found),
+            }
+        }
+        Err(error) => Finding::weak(SUBJECT, format!("its size cannot be told: {error}"), "look at it with df"),
+    }
+}
+
+fn identity(data: &Path) -> Finding {
+    const SUBJECT: &str = "identity";
+    match Identity::load(data) {
+        Ok(identity) => Finding::good(SUBJECT, format!("node {} of its fleet", identity.peer().node)),
+        Err(TlsError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            Finding::weak(SUBJECT, "this node belongs to no fleet yet".to_owned(), "give it --join-file with a token of `bitacora node token`")
+        }
+        Err(error) => Finding::bad(SUBJECT, with_cause(&error), "take the files away and join again, or mend their rights: they must be its owner's alone"),
+    }
+}
+
+/// A clock that is wrong makes certificates of today look expired or not yet valid.
+fn clock(data: &Path, now: SystemTime) -> Finding {
+    const SUBJECT: &str = "clock";
+    const REMEDY: &str = "set it, and keep it with chrony or systemd-timesyncd";
+    let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    if since < BUILT_AFTER {
+        return Finding::bad(SUBJECT, "it shows a time before this program was built".to_owned(), REMEDY);
+    }
+    // Written when the certificate was: nothing of ours can be from the future.
+    let ahead = fs::read_dir(data).into_iter().flatten().flatten().filter_map(|entry| entry.metadata().ok()?.modified().ok()?.duration_since(now).ok()).max();
+    match ahead.filter(|ahead| *ahead > Duration::from_secs(60)) {
+        Some(ahead) => Finding::weak(SUBJECT, format!("it is {} s behind files that this node wrote", ahead.as_secs()), REMEDY),
+        None => Finding::good(SUBJECT, "nothing contradicts it".to_owned()),
+    }
+}
+
+/// An agent dials from a port of the system's choice.
+fn port() -> Finding {
+    const SUBJECT: &str = "port";
+    match UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).and_then(|socket| socket.local_addr()) {
+        Ok(address) => Finding::good(SUBJECT, format!("the system gives UDP ports, such as {}", address.port())),
+        Err(error) => {
+            Finding::bad(SUBJECT, format!("the system gives no UDP port: {error}"), "look at the limits of open files and at net.ipv4.ip_local_port_range")
+        }
+    }
+}
+
+fn udp_buffers() -> Finding {
+    const SUBJECT: &str = "udp buffers";
+    let any: SocketAddr = (Ipv4Addr::UNSPECIFIED, 0).into();
+    let asked = Settings::default().udp_buffer_bytes;
+    match quic::bind(any, asked) {
+        Err(error) => Finding::bad(SUBJECT, with_cause(&error), "look at the limits of open files"),
+        Ok((_, buffers)) => match buffers.shortage() {
+            None => Finding::good(SUBJECT, format!("{} KiB in each direction, as asked for", asked >> 10)),
+            Some(shortage) => {
+                let remedy = format!(
+                    "sysctl -w net.core.rmem_max={asked} net.core.wmem_max={asked}, and the same in /etc/sysctl.d; large transfers lose packets otherwise"
+                );
+                Finding::weak(SUBJECT, shortage.to_string(), &remedy)
+            }
+        },
+    }
+}
+
+fn multicast() -> Finding {
+    const SUBJECT: &str = "multicast";
+    const REMEDY: &str = "allow multicast on an interface (ip link set DEV multicast on) and in the firewall; without it nodes are not found by themselves, and --peer does as well";
+    match heard_ourselves() {
+        Ok(()) => Finding::good(SUBJECT, format!("our own packet to {MULTICAST} came back")),
+        Err(error) => Finding::weak(SUBJECT, format!("our own packet to {MULTICAST} did not come back: {error}"), REMEDY),
+    }
+}
+
+fn heard_ourselves() -> io::Result<()> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+    socket.join_multicast_v4(&MULTICAST, &Ipv4Addr::UNSPECIFIED)?;
+    socket.set_multicast_loop_v4(true)?;
+    socket.set_read_timeout(Some(MULTICAST_MAX))?;
+    let ours = b"fleet-agent doctor";
+    socket.send_to(ours, SocketAddrV4::new(MULTICAST, socket.local_addr()?.port()))?;
+    let mut heard = [0; 64];
+    let (bytes, _) = socket.recv_from(&mut heard)?;
+    if heard[..bytes] == ours[..] { Ok(()) } else { Err(io::Error::other("another one did")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_others_may_write_in_is_named() {
+        let data = tempfile::tempdir().unwrap();
+        assert_eq!(rights(data.path()).verdict, Verdict::Good);
+        fs::set_permissions(data.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        assert_eq!(rights(data.path()).verdict, Verdict::Weak);
+        let missing = rights(&data.path().join("none"));
+        assert_eq!(missing.verdict, Verdict::Bad);
+        assert!(missing.remedy.contains("--data-dir"));
+    }
+
+    #[test]
+    fn a_clock_that_contradicts_what_was_written_is_named() {
+        let data = tempfile::tempdir().unwrap();
+        fs::write(data.path().join("file"), "").unwrap();
+        assert_eq!(clock(data.path(), SystemTime::now()).verdict, Verdict::Good);
+        assert_eq!(clock(data.path(), SystemTime::now() - Duration::from_secs(3600)).verdict, Verdict::Weak);
+        assert_eq!(clock(data.path(), SystemTime::UNIX_EPOCH).verdict, Verdict::Bad);
+    }
+
+    #[test]
+    fn whatever_is_not_good_has_a_remedy() {
+        let data = tempfile::tempdir().unwrap();
+        for finding in examine(data.path()) {
+            assert_eq!(finding.verdict == Verdict::Good, finding.remedy.is_empty(), "{finding:?}");
+        }
+    }
+}

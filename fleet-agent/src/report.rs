@@ -1,0 +1,56 @@
+//! What `fleet-agent doctor` says: a line for each thing that was looked at, or JSON. 1 when something is bad.
+
+use std::{io::Write, path::Path, process::ExitCode};
+
+use fleet_agent::doctor::{Finding, Verdict, examine};
+use serde::Serialize;
+
+use super::{Output, agent};
+
+#[derive(Serialize)]
+struct Envelope {
+    schema: &'static str,
+    kind: &'static str,
+    items: Vec<Item>,
+    errors: [(); 0],
+    generated_at: String,
+}
+
+#[derive(Serialize)]
+struct Item {
+    subject: &'static str,
+    verdict: &'static str,
+    found: String,
+    remedy: String,
+}
+
+pub fn doctor(data: Option<&Path>, output: Output) -> ExitCode {
+    let findings = match agent::data_folder(data) {
+        Ok(data) => examine(&data),
+        Err(error) => {
+            let remedy = "make the folder above it writable, or name another with --data-dir".to_owned();
+            vec![Finding { subject: "data directory", verdict: Verdict::Bad, found: format!("{error:#}"), remedy }]
+        }
+    };
+    let worst = findings.iter().map(|finding| finding.verdict).max().unwrap_or(Verdict::Good);
+    let text = match output {
+        Output::Plain => findings.iter().map(line).collect(),
+        Output::Json => json(findings) + "\n",
+    };
+    // A closed pipe is nobody listening.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    ExitCode::from(u8::from(worst == Verdict::Bad))
+}
+
+fn line(finding: &Finding) -> String {
+    let Finding { subject, verdict, found, remedy } = finding;
+    let remedy = if remedy.is_empty() { String::new() } else { format!("\n      {remedy}") };
+    format!("{:<5} {subject}: {found}{remedy}\n", verdict.name())
+}
+
+fn json(findings: Vec<Finding>) -> String {
+    let item = |finding: Finding| Item { subject: finding.subject, verdict: finding.verdict.name(), found: finding.found, remedy: finding.remedy };
+    let generated_at = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let envelope = Envelope { schema: "bitacora/doctor/1", kind: "doctor", items: findings.into_iter().map(item).collect(), errors: [], generated_at };
+    serde_json::to_string(&envelope).expect("texts and numbers become JSON")
+}
