@@ -4,6 +4,7 @@
 mod analyze;
 mod bench;
 mod cache;
+mod events;
 mod export;
 mod import;
 mod job;
@@ -16,6 +17,7 @@ mod serve;
 mod span;
 mod spark;
 mod symbols;
+mod wait;
 
 use std::path::PathBuf;
 
@@ -56,6 +58,8 @@ enum Command {
     Serve(serve::Serve),
     #[command(subcommand)]
     Node(node::NodeCommand),
+    Events(events::Events),
+    Wait(wait::Wait),
     Export(export::Export),
     Import(import::Import),
     Schema(schema::Schema),
@@ -104,6 +108,8 @@ impl Command {
             Command::Bench(command) => command.run(context),
             Command::Serve(command) => command.run(context),
             Command::Node(command) => command.run(context),
+            Command::Events(command) => command.run(context),
+            Command::Wait(command) => command.run(context),
             Command::Export(command) => command.run(context),
             Command::Import(command) => command.run(context),
             Command::Schema(command) => command.run(),

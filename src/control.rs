@@ -29,6 +29,8 @@ use bitacora_core::{
 use crossbeam_channel::Sender;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use crate::timeline::Happening;
+
 /// Requests are small; an answer may list a thousand nodes, each with all the labels that it may have.
 const MESSAGE_BYTES_MAX: u32 = 16 << 20;
 /// A peer that says nothing for this long is dropped.
@@ -61,6 +63,10 @@ pub enum Request {
     },
     CancelSpark {
         spark: SparkId,
+    },
+    /// What has happened after the happening of this number.
+    Events {
+        after: u64,
     },
     Nodes,
     /// Everything that is known of one.
@@ -167,6 +173,7 @@ pub enum Answer {
         sparks: u32,
     },
     Spark(Spark),
+    Events(Vec<Happening>),
     Progress(Progress),
     Nodes(Vec<NodeState>),
     Node(Box<NodeDetail>),
@@ -193,6 +200,7 @@ pub struct Submitted {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
     pub over: bool,
+    pub status: String,
     pub stage: String,
     pub files: u64,
     pub files_done: u64,
@@ -206,6 +214,7 @@ impl Progress {
     pub fn of(view: &JobView) -> Progress {
         Progress {
             over: view.status.is_over(),
+            status: view.status.name().to_owned(),
             stage: view.stage.name().to_owned(),
             files: view.files,
             files_done: view.files_done,

@@ -32,4 +32,5 @@ pub mod result;
 pub mod scan;
 pub mod search;
 pub mod selection;
+pub mod timeline;
 pub mod trust;

@@ -30,6 +30,7 @@ use crate::{
     links::{LinkEvent, LinksError},
     logs::Logs,
     scan::Scan,
+    timeline::Timeline,
 };
 pub use fleet_agent::clock::now;
 
@@ -102,6 +103,7 @@ pub struct Master {
     inbox: Receiver<Input>,
     outbox: Sender<Input>,
     _control: Option<ControlSocket>,
+    timeline: Timeline,
     /// Handled and not yet in the journal.
     uncommitted: Vec<Fact>,
     /// The effects of the recovery, performed with those of the first turn.
@@ -134,6 +136,7 @@ impl Master {
             inbox,
             outbox,
             _control: None,
+            timeline: Timeline::default(),
             uncommitted: Vec::new(),
             recovery,
             _lock: lock,
@@ -248,6 +251,7 @@ impl Master {
                 known.map_or_else(|| Answer::Unknown(format!("there is no spark {spark}")), |spark| Answer::Spark(Spark { files: Vec::new(), ..spark.clone() }))
             }
             Request::CancelSpark { spark } => control::outcome(&self.turn([Event::SparkCancelled { spark }])?),
+            Request::Events { after } => Answer::Events(self.timeline.after(after)),
             Request::Nodes => Answer::Nodes(self.nodes()),
             Request::NodeDetail { node } => self.node_detail(node),
             Request::Token { name } => self.issue_token(name),

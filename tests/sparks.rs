@@ -1,6 +1,12 @@
 //! Commands as sparks, on real agents: what they write, how they end, what they wait for, and that nothing of them is left.
 
-use std::{fs, path::Path, process::Output, thread};
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Output, Stdio},
+    thread,
+};
 
 use serde_json::Value;
 
@@ -166,4 +172,32 @@ fn sparks_without_work_measure_what_a_spark_costs() {
     assert!(jsonschema::validator_for(&schema).unwrap().is_valid(&measured), "{measured}");
     assert_eq!(measured["items"][0]["sparks"], 5000);
     assert_eq!(fleet.sparks_done(), 5000, "each of them is in the journal");
+}
+
+#[test]
+fn what_happens_can_be_waited_for_and_watched() {
+    let (fleet, _agent) = fleet();
+    let go = fleet.place.path("go");
+    let job = detached(&fleet, &["--", "sh", "-c", &format!("until [ -e {} ]; do sleep 0.05; done; exit 4", go.display())]);
+    let id = format!("{job}/0");
+    let wait = |what: &str, state: &str| fleet.place.run(&["wait", what, "--for", state, "--timeout", "30"]).status.code();
+    assert_eq!(wait(&id, "running"), Some(0));
+    assert_eq!(fleet.place.run(&["wait", &job, "--for", "over", "--timeout", "0"]).status.code(), Some(6));
+    let mut follower = fleet.place.bitacora(&["events", "--follow", "-o", "ndjson"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(follower.stdout.take().unwrap()).lines();
+    fs::write(&go, "").unwrap();
+    assert_eq!(wait(&job, "completed"), Some(8), "it ended otherwise");
+    assert_eq!((wait(&job, "over"), wait("one", "idle"), wait("nobody", "healthy"), wait(&job, "healthy")), (Some(0), Some(0), Some(5), Some(2)));
+    let told = lines.find(|line| line.as_ref().unwrap().contains("job-failed")).unwrap().unwrap();
+    follower.kill().unwrap();
+    follower.wait().unwrap();
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(told["subject"], job.as_str());
+    let events = report(&fleet.place.run(&["events", "-o", "json"]), 0);
+    let schema = report(&fleet.place.run(&["schema", "events"]), 0);
+    assert!(jsonschema::validator_for(&schema).unwrap().is_valid(&events), "{events}");
+    let kinds: Vec<&str> = events["items"].as_array().unwrap().iter().map(|event| event["kind"].as_str().unwrap()).collect();
+    for kind in ["master-began", "node-paired", "node-changed", "job-accepted", "spark-failed", "job-failed"] {
+        assert!(kinds.contains(&kind), "{kind} in {kinds:?}");
+    }
 }

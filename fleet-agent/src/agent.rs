@@ -54,7 +54,7 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
 }
 
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
-    if let Some(Command::RunCommand) = arguments.command {
+    if let Some(Command::Supervise) = arguments.command {
         return Ok(command::supervise()?);
     }
     let data = data_folder(arguments.data_dir.as_deref())?;

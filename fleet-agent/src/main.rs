@@ -88,8 +88,8 @@ enum Command {
     #[command(hide = true)]
     RunSpark,
     /// Stands over one command
-    #[command(hide = true)]
-    RunCommand,
+    #[command(hide = true, name = "run-command")]
+    Supervise,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]

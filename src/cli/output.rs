@@ -73,6 +73,7 @@ impl Streams {
             | Answer::Submitted(_)
             | Answer::Accepted { .. }
             | Answer::Spark(_)
+            | Answer::Events(_)
             | Answer::Progress(_)
             | Answer::Nodes(_)
             | Answer::Node(_)

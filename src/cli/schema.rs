@@ -13,6 +13,7 @@ const SCHEMAS: &[(&str, &str)] = &[
     ("bench", include_str!("../../assets/schemas/bench.json")),
     ("cache", include_str!("../../assets/schemas/cache.json")),
     ("doctor", include_str!("../../assets/schemas/doctor.json")),
+    ("events", include_str!("../../assets/schemas/events.json")),
     ("jobs", include_str!("../../assets/schemas/jobs.json")),
     ("node", include_str!("../../assets/schemas/node.json")),
     ("nodes", include_str!("../../assets/schemas/nodes.json")),

@@ -36,6 +36,16 @@ impl Master {
         }))
     }
 
+    /// For those who watch the fleet: how a node is now.
+    pub(super) fn note_node(&mut self, id: NodeId) {
+        if let Some(paired) = self.fleet.ledger().nodes.get(&id) {
+            let linked = self.fleet.view(now()).nodes.into_iter().find(|node| node.id == id);
+            let state = self.state(id, paired, linked.as_ref());
+            let link = if state.linked { "" } else { ", no link" };
+            self.timeline.add(now(), "node-changed", id.to_string(), format!("{} is {}, {}{link}", state.name, state.health, state.availability));
+        }
+    }
+
     fn state(&self, id: NodeId, paired: &PairedNode, linked: Option<&NodeView>) -> NodeState {
         let record = self.fleet.record_of(id);
         let (load, profile) = (record.map(|record| &record.load), record.map(|record| &record.profile));

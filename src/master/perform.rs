@@ -59,8 +59,10 @@ impl Master {
                 // For whoever watches, and no more: a full disk is no reason to stop.
                 Effect::KeepOutput(output) => drop(self.logs.show(&output)),
                 Effect::Publish(notice) => {
-                    if let Notice::JobOver(job) = notice {
-                        self.logs.forget(job);
+                    match notice {
+                        Notice::JobOver(job) => self.logs.forget(job),
+                        Notice::NodeChanged(node) => self.note_node(node),
+                        _ => {}
                     }
                     notices.push(notice);
                 }
@@ -74,8 +76,10 @@ impl Master {
             return Ok(());
         }
         let facts = std::mem::take(&mut self.uncommitted);
-        let over = facts.iter().any(|fact| matches!(fact, Fact::JobCompleted { .. } | Fact::JobFailed { .. } | Fact::JobCancelled { .. }));
+        let over =
+            facts.iter().any(|fact| matches!(fact, Fact::JobCompleted { .. } | Fact::JobDone { .. } | Fact::JobFailed { .. } | Fact::JobCancelled { .. }));
         self.journal.append(self.fleet.epoch().0, &facts)?;
+        facts.iter().for_each(|fact| self.timeline.add_fact(now(), fact, self.fleet.ledger()));
         if over && self.journal.since_snapshot() > SNAPSHOT_AFTER {
             self.journal.snapshot(self.fleet.ledger())?;
         }

@@ -338,6 +338,8 @@ pub enum JobStatus {
 }
 
 impl JobStatus {
+    pub const ALL: [JobStatus; 6] = [JobStatus::Queued, JobStatus::Running, JobStatus::Paused, JobStatus::Completed, JobStatus::Failed, JobStatus::Cancelled];
+
     pub const fn is_over(self) -> bool {
         matches!(self, JobStatus::Completed | JobStatus::Failed | JobStatus::Cancelled)
     }
