@@ -251,7 +251,7 @@ fn work(queue: &Receiver<(Task, Arc<AtomicBool>)>, inbox: &Sender<Input>, cache:
             // The agent is stopping when nobody listens, and behind when there is no room.
             Work::Run(line) => config.commands.run(held, &line, &cancel, &mut |output| drop(inbox.try_send(Input::Event(Event::Written(output))))),
             Work::Analyse(analysis) if analysis.isolated => match &config.fetch {
-                Some(fetch) => isolation::run_elsewhere(&config.child, held, &analysis, fetch, &config.data, &cancel),
+                Some(fetch) => isolation::run_elsewhere(&config.child, held, &analysis, fetch, config.commands.place(), &cancel),
                 None => isolation::run(&config.child, held, analysis, &cancel),
             },
             Work::Analyse(analysis) => {
