@@ -16,8 +16,8 @@ use std::{
 
 use bitacora_core::{
     fleet::{
-        AFTER_MAX, Awaited, CommandSpec, JobCommand, JobType, JobView, NodeCommand, NodeSelector, Notice, Partitioning, Pending, Placement, Priority, Refusal,
-        Spark,
+        AFTER_MAX, Awaited, CommandSpec, Event, JobCommand, JobType, JobView, NodeCommand, NodeSelector, Notice, Partitioning, Pending, Placement, Priority,
+        Refusal, Spark,
     },
     ids::{JobId, NodeId, ProjectId, SparkId},
     time::{Span, Time},
@@ -64,6 +64,10 @@ pub enum Request {
     CancelSpark {
         spark: SparkId,
     },
+    Project {
+        project: ProjectId,
+        command: ProjectWish,
+    },
     /// What has happened after the happening of this number.
     Events {
         after: u64,
@@ -81,6 +85,24 @@ pub enum Request {
     Token {
         name: String,
     },
+}
+
+/// What a person can do to a project.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ProjectWish {
+    Rename(String),
+    Assign(NodeSelector),
+    Remove,
+}
+
+impl ProjectWish {
+    pub fn event(self, project: ProjectId) -> Event {
+        match self {
+            ProjectWish::Rename(name) => Event::ProjectRenamed { project, name },
+            ProjectWish::Assign(nodes) => Event::ProjectAssigned { project, nodes },
+            ProjectWish::Remove => Event::ProjectRemoved { project },
+        }
+    }
 }
 
 /// Work that is about no tree: so many sparks of a command, or of nothing at all.

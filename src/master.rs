@@ -251,6 +251,7 @@ impl Master {
                 known.map_or_else(|| Answer::Unknown(format!("there is no spark {spark}")), |spark| Answer::Spark(Spark { files: Vec::new(), ..spark.clone() }))
             }
             Request::CancelSpark { spark } => control::outcome(&self.turn([Event::SparkCancelled { spark }])?),
+            Request::Project { project, command } => control::outcome(&self.turn([command.event(project)])?),
             Request::Events { after } => Answer::Events(self.timeline.after(after)),
             Request::Nodes => Answer::Nodes(self.nodes()),
             Request::NodeDetail { node } => self.node_detail(node),

@@ -69,6 +69,7 @@ fn in_words(fact: &Fact, ledger: &Ledger) -> Option<(&'static str, String, Strin
         Fact::NodeRemoved { node, .. } => ("node-removed", node.to_string(), nothing()),
         Fact::ProjectAdded { project, name, .. } => ("project-added", project.to_string(), name.clone()),
         Fact::ProjectRenamed { project, name } => ("project-renamed", project.to_string(), name.clone()),
+        Fact::ProjectAssigned { project, nodes } => ("project-assigned", project.to_string(), nodes.to_string()),
         Fact::ProjectRemoved { project } => ("project-removed", project.to_string(), nothing()),
         Fact::JobAccepted { job, spec, sparks, .. } => ("job-accepted", job.to_string(), format!("{}, {} sparks", spec.job_type.name(), sparks.len())),
         Fact::AttemptFailed { spark, error, .. } => ("attempt-failed", spark.to_string(), error.describe()),

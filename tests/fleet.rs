@@ -383,3 +383,24 @@ fn where_udp_is_blocked_a_websocket_carries_the_fleet() {
     assert!(faults.agent.contains("linked with the master over websocket"), "{}", faults.agent);
     assert_eq!(timeless(faults.report), timeless(place.analyse(0)));
 }
+
+#[test]
+fn a_project_runs_where_it_was_assigned() {
+    let fleet = Fleet::new();
+    fleet.place.fill(3);
+    let _one = fleet.join("one");
+    outcome(&fleet.begin().wait_with_output().unwrap());
+    let name = report(&fleet.place.run(&["project", "ls", "-o", "json"]), 0)["items"][0]["name"].as_str().unwrap().to_owned();
+    assert_eq!(fleet.place.run(&["project", "assign", &name, "two"]).status.code(), Some(0));
+    fleet.place.write("new.py", "def added(): pass\n");
+    let mut analysis = fleet.begin();
+    until(|| fleet.jobs().len() == 2);
+    let job = fleet.jobs()[1]["id"].as_str().unwrap().to_owned();
+    let explained = fleet.place.run(&["job", "explain", &job]);
+    assert!(String::from_utf8_lossy(&explained.stdout).contains("two"), "{}", String::from_utf8_lossy(&explained.stdout));
+    assert!(analysis.try_wait().unwrap().is_none(), "it waits for a node that it may run on");
+    assert_eq!(fleet.place.run(&["project", "assign", &name]).status.code(), Some(0), "anywhere again");
+    outcome(&analysis.wait_with_output().unwrap());
+    assert_eq!(fleet.place.run(&["project", "rename", &name, "other"]).status.code(), Some(0), "with a master that serves");
+    assert_eq!(fleet.place.run(&["project", "rm", "other", "--yes"]).status.code(), Some(0));
+}

@@ -2,7 +2,11 @@
 
 use std::io::Write;
 
-use bitacora_core::fleet::{Event, Settings};
+use anyhow::Context as _;
+use bitacora_core::{
+    fleet::{Ledger, NodeSelector, Settings},
+    ids::ProjectId,
+};
 use clap::Subcommand;
 use serde::Serialize;
 
@@ -11,7 +15,7 @@ use super::{
     output::{Sink, UsageError, write_items},
 };
 use crate::{
-    control,
+    control::{self, ProjectWish, Request},
     exit::Exit,
     journal::Journal,
     master::Master,
@@ -40,6 +44,12 @@ pub(super) enum ProjectCommand {
     },
     /// Gives a project another name
     Rename { project: String, name: String },
+    /// Says on which nodes a project's sparks run from now on; on all of them if none is named
+    Assign {
+        project: String,
+        /// Names of nodes, any of them; or labels KEY=VALUE or KEY, all of them
+        nodes: Vec<String>,
+    },
     /// Forgets a project and its results; its folder is not touched
     Rm {
         project: String,
@@ -57,6 +67,8 @@ struct ProjectItem {
     id: String,
     name: String,
     root: String,
+    /// Where its sparks run; empty for everywhere.
+    nodes: String,
     results: Vec<ResultItem>,
 }
 
@@ -78,12 +90,13 @@ impl ProjectCommand {
             ProjectCommand::Ls { output } => list(context, output),
             ProjectCommand::Show { project, output } => show(context, project.as_deref(), output),
             ProjectCommand::Rename { project, name } => rename(context, &project, name),
+            ProjectCommand::Assign { project, nodes } => assign(context, &project, &nodes),
             ProjectCommand::Rm { project, yes, dry_run } => remove(context, &project, yes, dry_run),
         }
     }
 }
 
-fn item((id, project): (bitacora_core::ids::ProjectId, &bitacora_core::fleet::Project)) -> ProjectItem {
+fn item((id, project): (ProjectId, &bitacora_core::fleet::Project)) -> ProjectItem {
     let results = project.history.iter().map(|result| ResultItem {
         job: result.job.to_string(),
         at: timestamp(result.at),
@@ -94,7 +107,8 @@ fn item((id, project): (bitacora_core::ids::ProjectId, &bitacora_core::fleet::Pr
         skipped: result.totals.skipped,
         failed: result.totals.failed,
     });
-    ProjectItem { id: id.to_string(), name: project.name.clone(), root: String::from_utf8_lossy(&project.root).into_owned(), results: results.collect() }
+    let root = String::from_utf8_lossy(&project.root).into_owned();
+    ProjectItem { id: id.to_string(), name: project.name.clone(), root, nodes: project.nodes.to_string(), results: results.collect() }
 }
 
 fn list(context: &Context, output: Option<Format>) -> anyhow::Result<Exit> {
@@ -145,22 +159,28 @@ fn show(context: &Context, wanted: Option<&str>, output: Option<Format>) -> anyh
     write_items(context, Some(format), "projects", &[item], &columns, rows, |item| &item.name)
 }
 
-fn open(context: &Context) -> anyhow::Result<Master> {
-    Ok(Master::open(&context.data, Settings::for_one_command(), |holder| context.streams.note(&format!("waiting for bitacora (process {holder}) to end")))?)
+fn ledger(context: &Context) -> anyhow::Result<Ledger> {
+    Ok(Journal::read(&context.data.journal())?.unwrap_or_default())
 }
 
 fn rename(context: &Context, wanted: &str, name: String) -> anyhow::Result<Exit> {
     if name.is_empty() || name.chars().any(|c| c.is_control() || c == '/') {
         return Err(UsageError(format!("{name:?} is no name for a project: empty, or with a slash or a control character")).into());
     }
-    let mut master = open(context)?;
-    let project = find_project(master.ledger(), Some(wanted))?.0;
-    carry_out(context, &mut master, Event::ProjectRenamed { project, name })
+    carry_out(context, find_project(&ledger(context)?, Some(wanted))?.0, &ProjectWish::Rename(name))
+}
+
+fn assign(context: &Context, wanted: &str, nodes: &[String]) -> anyhow::Result<Exit> {
+    let nodes = match nodes {
+        [] => NodeSelector::default(),
+        nodes => nodes.join(",").parse().map_err(|error| UsageError(format!("{error}")))?,
+    };
+    carry_out(context, find_project(&ledger(context)?, Some(wanted))?.0, &ProjectWish::Assign(nodes))
 }
 
 fn remove(context: &Context, wanted: &str, yes: bool, dry_run: bool) -> anyhow::Result<Exit> {
-    let mut master = open(context)?;
-    let (id, project) = find_project(master.ledger(), Some(wanted))?;
+    let ledger = ledger(context)?;
+    let (id, project) = find_project(&ledger, Some(wanted))?;
     let plan =
         format!("project {} ({id}) and its {} results; the folder {} stays", project.name, project.history.len(), String::from_utf8_lossy(&project.root));
     if dry_run {
@@ -171,9 +191,20 @@ fn remove(context: &Context, wanted: &str, yes: bool, dry_run: bool) -> anyhow::
         context.streams.note(&format!("this forgets {plan}; say --yes to do it"));
         return Ok(Exit::Refused);
     }
-    carry_out(context, &mut master, Event::ProjectRemoved { project: id })
+    carry_out(context, id, &ProjectWish::Remove)
 }
 
-fn carry_out(context: &Context, master: &mut Master, event: Event) -> anyhow::Result<Exit> {
-    Ok(context.streams.conclude(&control::outcome(&master.request(event)?)))
+/// By the running master, or by this process when there is none.
+fn carry_out(context: &Context, project: ProjectId, command: &ProjectWish) -> anyhow::Result<Exit> {
+    let request = Request::Project { project, command: command.clone() };
+    let place = context.data.root().display();
+    let answer = match control::ask(&context.data.control(), &request).with_context(|| format!("cannot ask the bitacora that runs on {place}"))? {
+        Some(answer) => answer,
+        None => {
+            let waiting = |holder: &str| context.streams.note(&format!("waiting for bitacora (process {holder}) to end"));
+            let mut master = Master::open(&context.data, Settings::for_one_command(), waiting)?;
+            control::outcome(&master.request(command.clone().event(project))?)
+        }
+    };
+    Ok(context.streams.conclude(&answer))
 }

@@ -199,6 +199,7 @@ impl Fleet {
             Event::LinkLost { node } => self.on_link_lost(node, out),
             Event::ProjectAdded { name, root } => self.on_project_added(name, root, out),
             Event::ProjectRenamed { project, name } => self.on_project_renamed(project, name, out),
+            Event::ProjectAssigned { project, nodes } => self.on_project_assigned(project, nodes, out),
             Event::ProjectRemoved { project } => self.on_project_removed(now, project, out),
             Event::JobSubmitted(submission) => self.on_job_submitted(now, submission, out),
             Event::WorkSubmitted { spec, sparks } => self.on_work_submitted(now, spec, sparks, out),

@@ -2,7 +2,10 @@
 
 use alloc::{string::String, vec::Vec};
 
-use super::ledger::{Awaited, JobSpec, ListedFile, Priority, ResultSummary};
+use super::{
+    NodeSelector,
+    ledger::{Awaited, JobSpec, ListedFile, Priority, ResultSummary},
+};
 use crate::{
     ids::{JobId, NodeId, ProjectId, SparkId},
     time::Span,
@@ -33,6 +36,11 @@ pub enum Event {
     ProjectRenamed {
         project: ProjectId,
         name: String,
+    },
+    /// A person says on which nodes a project's sparks run; an empty selector means all.
+    ProjectAssigned {
+        project: ProjectId,
+        nodes: NodeSelector,
     },
     ProjectRemoved {
         project: ProjectId,

@@ -67,6 +67,10 @@ pub enum Fact {
         project: ProjectId,
         name: String,
     },
+    ProjectAssigned {
+        project: ProjectId,
+        nodes: NodeSelector,
+    },
     ProjectRemoved {
         project: ProjectId,
     },
@@ -179,6 +183,7 @@ impl Fact {
             | Fact::JobPinned { .. }
             | Fact::ProjectAdded { .. }
             | Fact::ProjectRenamed { .. }
+            | Fact::ProjectAssigned { .. }
             | Fact::ProjectRemoved { .. }
             | Fact::SparkStarted { .. }
             | Fact::SparkFinished { .. }

@@ -3,8 +3,8 @@
 use alloc::{string::String, vec::Vec};
 
 use super::{
-    AFTER_MAX, Effect, Fact, Fleet, JobCommand, JobFailure, JobSpec, JobStatus, ListedFile, Listings, Notice, Refusal, ResultSummary, Runnable, SparkState,
-    Storing, Submission, partition,
+    AFTER_MAX, Effect, Fact, Fleet, JobCommand, JobFailure, JobSpec, JobStatus, ListedFile, Listings, NodeSelector, Notice, Refusal, ResultSummary, Runnable,
+    SparkState, Storing, Submission, partition,
 };
 use crate::{
     ids::{JobId, ProjectId, SparkId},
@@ -33,6 +33,15 @@ impl Fleet {
             refuse(Refusal::NameTaken(name), out);
         } else {
             self.record(Fact::ProjectRenamed { project, name }, out);
+        }
+    }
+
+    /// What runs already goes on where it is.
+    pub(super) fn on_project_assigned(&mut self, project: ProjectId, nodes: NodeSelector, out: &mut Vec<Effect>) {
+        match self.ledger.projects.get(&project) {
+            None => refuse(Refusal::UnknownProject(project), out),
+            Some(known) if known.nodes == nodes => {}
+            Some(_) => self.record(Fact::ProjectAssigned { project, nodes }, out),
         }
     }
 

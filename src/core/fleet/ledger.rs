@@ -99,6 +99,9 @@ pub struct Project {
     pub root: Vec<u8>,
     /// Newest last.
     pub history: Vec<ResultSummary>,
+    /// Where its sparks run; everywhere if empty.
+    #[serde(default)]
+    pub nodes: NodeSelector,
 }
 
 /// A stored result and what it comes to.
@@ -454,9 +457,10 @@ impl Ledger {
             Fact::NodeRemoved { node, .. } => drop(self.nodes.remove(node)),
             Fact::ProjectAdded { project, name, root } => {
                 self.counter = project.counter;
-                self.projects.insert(*project, Project { name: name.clone(), root: root.clone(), history: Vec::new() });
+                self.projects.insert(*project, Project { name: name.clone(), root: root.clone(), history: Vec::new(), nodes: NodeSelector::default() });
             }
             Fact::ProjectRenamed { project, name } => self.project_mut(*project).name.clone_from(name),
+            Fact::ProjectAssigned { project, nodes } => self.project_mut(*project).nodes.clone_from(nodes),
             Fact::ProjectRemoved { project } => {
                 self.projects.remove(project);
                 self.jobs.retain(|_, job| job.spec.project != Some(*project));

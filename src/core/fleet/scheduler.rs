@@ -5,7 +5,7 @@
 
 use alloc::{collections::BTreeSet, vec::Vec};
 
-use super::{Availability, Effect, Fact, Fleet, Flight, JobSpec, JobStatus, Priority, Runnable};
+use super::{Availability, Effect, Fact, Fleet, Flight, JobSpec, JobStatus, NodeSelector, Priority, Runnable};
 use crate::{
     ids::{Attempt, JobId, NodeId, SparkId},
     time::Time,
@@ -68,7 +68,9 @@ impl Fleet {
 
     pub(super) fn is_selected(&self, spec: &JobSpec, id: NodeId) -> bool {
         let name = self.ledger.nodes.get(&id).map_or("", |node| node.name.as_str());
-        spec.nodes.is_empty() || spec.nodes.matches(id, name, &self.labels_of(id))
+        let assigned = spec.project.and_then(|project| self.ledger.projects.get(&project)).map(|project| &project.nodes);
+        let is_among = |nodes: &NodeSelector| nodes.is_empty() || nodes.matches(id, name, &self.labels_of(id));
+        is_among(&spec.nodes) && assigned.is_none_or(is_among)
     }
 
     fn begin(&mut self, now: Time, spark: SparkId, node: NodeId, out: &mut Vec<Effect>) {

@@ -194,6 +194,13 @@ impl Fleet {
         reasons
     }
 
+    /// The nodes that a job and its project are for, in words.
+    fn asked_for(&self, spec: &JobSpec) -> String {
+        let assigned = spec.project.and_then(|project| self.ledger.projects.get(&project)).map(|project| &project.nodes);
+        let asked = [Some(&spec.nodes), assigned].into_iter().flatten().filter(|nodes| !nodes.is_empty());
+        asked.map(ToString::to_string).collect::<Vec<_>>().join(" and ")
+    }
+
     fn why_no_node(&self, job: &Job) -> Pending {
         let spec = &job.spec;
         let able = || self.nodes.iter().filter(|(_, node)| node.can_do(spec));
@@ -202,7 +209,7 @@ impl Fleet {
         match () {
             () if self.nodes.is_empty() => Pending::NoNodes,
             () if able().next().is_none() => spec.command.as_ref().map_or(Pending::NoMatchingNode, |command| Pending::NoNodeRuns(command.line.program.clone())),
-            () if !able().any(|(id, _)| self.is_selected(spec, *id)) => Pending::NoSelectedNode { nodes: spec.nodes.to_string() },
+            () if !able().any(|(id, _)| self.is_selected(spec, *id)) => Pending::NoSelectedNode { nodes: self.asked_for(spec) },
             () if meant.peek().is_none() => Pending::NoSpecialisedNode { kind: spec.job_type.specialisation().name() },
             () if open.peek().is_none() => Pending::NodesClosed,
             () if open.all(|(_, node)| node.health >= Health::Unhealthy || !node.linked) => Pending::NodesSilent,

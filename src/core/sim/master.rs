@@ -312,6 +312,7 @@ impl Simulation {
             | Fact::NodeRemoved { .. }
             | Fact::ProjectAdded { .. }
             | Fact::ProjectRenamed { .. }
+            | Fact::ProjectAssigned { .. }
             | Fact::JobAccepted { .. }
             | Fact::SparkFinished { .. }
             | Fact::AttemptFailed { .. }
