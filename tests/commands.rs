@@ -165,6 +165,7 @@ fn every_kind_of_document_fits_its_schema() {
     for kind in kinds.lines() {
         let command: &[&str] = match kind {
             "analysis" => &["metrics"],
+            "bench-link" => &["bench", "link", "--megabytes", "1", "--requests", "100", "--connects", "1"],
             "cache" => &["cache", "stats"],
             "jobs" => &["job", "ls"],
             // Take a master that serves: tests/fleet.rs, tests/nodes.rs and tests/sparks.rs hold them to their schemas.
@@ -202,4 +203,12 @@ fn an_export_is_whole_on_another_device_and_damage_is_refused() {
     assert_eq!(found["items"][0]["fit"], "exact");
     let metrics = report(&there.run(&["metrics", "-o", "json"]), 0);
     assert_eq!(metrics["summary"], before["summary"]);
+}
+
+#[test]
+fn the_link_is_measured_over_each_carrier() {
+    let place = Place::new();
+    let measured = report(&place.run(&["bench", "link", "--megabytes", "2", "--requests", "200", "--connects", "2", "-o", "json"]), 0);
+    let carriers: Vec<&str> = measured["items"].as_array().unwrap().iter().map(|item| item["carrier"].as_str().unwrap()).collect();
+    assert_eq!(carriers, ["quic", "websocket"]);
 }

@@ -4,6 +4,7 @@
 //! - [`tls`] is who may speak: the fleet's authority, its nodes' certificates, and what they say of a node.
 //! - [`carrier`] is a link between two nodes that trust one another, over [`quic`] or [`websocket`].
 //! - [`transfer`] brings blobs from one to the other.
+//! - [`measure`] says what a link can carry on this machine.
 //! - [`join`] makes a node that holds a one-time token into one of the fleet.
 //!
 //! Nothing here decides about the fleet, and nothing here speaks without TLS 1.3.
@@ -11,6 +12,7 @@
 pub mod carrier;
 pub mod codec;
 pub mod join;
+pub mod measure;
 pub mod quic;
 pub mod tls;
 pub mod transfer;

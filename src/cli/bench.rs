@@ -5,6 +5,10 @@ use std::{io::Write, time::Instant};
 use anyhow::Context as _;
 use bitacora_core::fleet::Priority;
 use clap::Subcommand;
+use fleet_agent::net::{
+    carrier::Carrier,
+    measure::{self, Amount},
+};
 use serde::Serialize;
 
 use super::{
@@ -30,6 +34,17 @@ pub(super) enum BenchCommand {
         #[arg(short, long, value_name = "FORMAT")]
         output: Option<Format>,
     },
+    /// The carriers between two nodes that exist for it, on this machine's loopback: bulk, small requests, connecting
+    Link {
+        #[arg(long, default_value_t = 256, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=65_536))]
+        megabytes: u64,
+        #[arg(long, default_value_t = 200_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+        requests: u64,
+        #[arg(long, default_value_t = 50, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
+        connects: u16,
+        #[arg(short, long, value_name = "FORMAT")]
+        output: Option<Format>,
+    },
 }
 
 #[derive(Serialize)]
@@ -46,6 +61,10 @@ impl BenchCommand {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
         match self {
             BenchCommand::Sparks { count, output } => sparks(context, count, output),
+            BenchCommand::Link { megabytes, requests, connects, output } => {
+                let amount = Amount { connects: connects.into(), requests, bulk_bytes: megabytes * 1_000_000 };
+                link(context, amount, output)
+            }
         }
     }
 }
@@ -94,6 +113,37 @@ fn sparks(context: &Context, count: u32, output: Option<Format>) -> anyhow::Resu
         vec![count.to_string(), format!("{elapsed:.3}"), measured.per_second.to_string(), each.map_or_else(|| "-".to_owned(), |each| format!("{each:.2}"))];
     let columns = [Column::Number("Sparks"), Column::Number("Seconds"), Column::Number("Per second"), Column::Number("Master CPU µs")];
     write_items(context, Some(format), "bench", &[measured], &columns, vec![row], |_| "sparks")
+}
+
+#[derive(Serialize)]
+struct MeasuredLink {
+    carrier: &'static str,
+    bulk_mb_per_second: f64,
+    requests_per_second: u64,
+    requests_in_flight: u64,
+    connect_seconds: f64,
+}
+
+fn link(context: &Context, amount: Amount, output: Option<Format>) -> anyhow::Result<Exit> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the network's threads")?;
+    let measured = |carrier| -> anyhow::Result<MeasuredLink> {
+        let figures = runtime.block_on(measure::link(carrier, amount))?;
+        Ok(MeasuredLink {
+            carrier: carrier.name(),
+            bulk_mb_per_second: (figures.bulk_bytes_per_second / 1e4).round() / 100.0,
+            requests_per_second: figures.requests_per_second as u64,
+            requests_in_flight: measure::IN_FLIGHT,
+            connect_seconds: figures.connect.as_secs_f64(),
+        })
+    };
+    let items = Carrier::ALL.into_iter().map(measured).collect::<anyhow::Result<Vec<_>>>()?;
+    let row = |item: &MeasuredLink| {
+        let milliseconds = format!("{:.2}", item.connect_seconds * 1e3);
+        vec![item.carrier.to_owned(), format!("{:.1}", item.bulk_mb_per_second), item.requests_per_second.to_string(), milliseconds]
+    };
+    let columns = [Column::Text("Carrier"), Column::Number("Bulk MB/s"), Column::Number("Requests/s"), Column::Number("Connect ms")];
+    let rows = items.iter().map(row).collect();
+    write_items(context, output, "bench-link", &items, &columns, rows, |item| item.carrier)
 }
 
 /// User and system time of a process (proc(5), fields 14 and 15), in seconds.

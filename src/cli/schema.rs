@@ -11,6 +11,7 @@ use crate::exit::Exit;
 const SCHEMAS: &[(&str, &str)] = &[
     ("analysis", include_str!("../../assets/schemas/analysis.json")),
     ("bench", include_str!("../../assets/schemas/bench.json")),
+    ("bench-link", include_str!("../../assets/schemas/bench-link.json")),
     ("cache", include_str!("../../assets/schemas/cache.json")),
     ("doctor", include_str!("../../assets/schemas/doctor.json")),
     ("events", include_str!("../../assets/schemas/events.json")),
