@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
+mod frames;
+
 use std::process::{Command, Output, Stdio};
 
 fn run(data: &std::path::Path, arguments: &[&str]) -> Output {
