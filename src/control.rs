@@ -27,6 +27,7 @@ use bitacora_core::{
     },
 };
 use crossbeam_channel::Sender;
+use fleet_agent::net::pairing::PairingCode;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::timeline::Happening;
@@ -38,6 +39,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Listing a tree of tens of millions of lines takes minutes on a slow disk.
 const LISTING_MAX: Duration = Duration::from_secs(3600);
+/// Six addresses that may each lead nowhere for two seconds, and three answers of ten.
+const PAIRING_MAX: Duration = Duration::from_secs(60);
 /// Requests that are heard at the same time.
 const CONVERSATIONS_MAX: usize = 32;
 
@@ -85,6 +88,27 @@ pub enum Request {
     Token {
         name: String,
     },
+    /// Which nodes announce themselves on the local network?
+    Discovered,
+    /// Pair with the node that shows this code.
+    Pair {
+        /// As text: the scope of an address of the link would be lost in bytes.
+        addresses: Vec<String>,
+        code: PairingCode,
+        /// Instead of what the node calls itself.
+        name: Option<String>,
+    },
+}
+
+impl Request {
+    /// How long its answer may take.
+    fn patience(&self) -> Duration {
+        match self {
+            Request::Analyse(_) => LISTING_MAX,
+            Request::Pair { .. } => PAIRING_MAX,
+            _ => PATIENCE,
+        }
+    }
 }
 
 /// What a person can do to a project.
@@ -206,6 +230,40 @@ pub enum Answer {
         /// Where the master listens.
         address: String,
     },
+    Discovered(Vec<NodeSeen>),
+    Paired {
+        node: NodeId,
+    },
+    NotPaired {
+        failure: PairFailure,
+        /// In words.
+        reason: String,
+    },
+}
+
+/// A node that announces itself, whosever it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeSeen {
+    pub name: String,
+    /// Tells nodes of one name apart.
+    pub key: String,
+    pub paired: bool,
+    pub protocol: String,
+    /// The best one first, with its port; that of a paired node is 0. As text, like those of [`Request::Pair`].
+    pub addresses: Vec<String>,
+}
+
+/// What kept a node from being paired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PairFailure {
+    /// The code is wrong, or one side does not know it.
+    Code,
+    /// Not now, or not with this fleet.
+    Refused,
+    Unreachable,
+    Time,
+    /// The node may belong to the fleet or not know it yet.
+    Unconfirmed,
 }
 
 /// A job that was accepted.
@@ -358,9 +416,9 @@ impl Drop for ControlSocket {
 fn serve(mut stream: UnixStream, deliver: &impl Fn(Asked)) -> io::Result<()> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    let request = read(&mut stream)?;
+    let request: Request = read(&mut stream)?;
     let (answer, answered) = crossbeam_channel::bounded(1);
-    let patience = if matches!(request, Request::Analyse(_)) { LISTING_MAX } else { PATIENCE };
+    let patience = request.patience();
     deliver(Asked { request, answer });
     // Too much to do, or ending: either way the next one to be asked knows.
     let answer = answered.recv_timeout(patience).unwrap_or(Answer::Busy);
@@ -402,8 +460,7 @@ pub fn ask(path: &Path, request: &Request) -> io::Result<Option<Answer>> {
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => return Ok(None),
         connected => connected?,
     };
-    let patience = if matches!(request, Request::Analyse(_)) { LISTING_MAX } else { 2 * PATIENCE };
-    stream.set_read_timeout(Some(patience))?;
+    stream.set_read_timeout(Some(request.patience() + PATIENCE))?;
     write(&mut stream, request)?;
     read(&mut stream).map(Some)
 }

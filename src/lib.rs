@@ -8,7 +8,7 @@
 //! - [`scan`] lists a tree and sees what of it is known, [`selection`] says which part of it is meant; [`result`] reads results back, [`search`] finds symbols in them.
 //! - [`names`] is a derived index of symbols' names, so that a search reads little.
 //! - [`archive`] is the state of a data directory as one file.
-//! - [`links`] are the links to the nodes of the fleet, [`trust`] is by what they are known.
+//! - [`links`] are the links to the nodes of the fleet, [`trust`] is by what they are known, [`pairing`] is how a code makes a node one of them.
 //! - [`control`] is how another process talks to a running master.
 //! - [`report`] writes results in the formats people and programs read; [`cli`] is the command line.
 //!
@@ -27,6 +27,7 @@ pub mod logs;
 pub mod manifest;
 pub mod master;
 pub mod names;
+pub mod pairing;
 pub mod report;
 pub mod result;
 pub mod scan;

@@ -79,6 +79,11 @@ pub enum LinkEvent {
         token: TokenId,
         answer: oneshot::Sender<Option<Grant>>,
     },
+    /// A node has proved that it shows the code that a person typed.
+    CodeProved {
+        name: String,
+        answer: oneshot::Sender<Option<Grant>>,
+    },
 }
 
 /// Takes events; answers whether there was room.
@@ -149,7 +154,7 @@ impl Links {
     pub fn open(
         address: SocketAddr,
         identity: &Identity,
-        authority: Authority,
+        authority: Arc<Authority>,
         keys: &ListenerKeys,
         stores: Stores,
         deliver: Deliver,
@@ -163,7 +168,7 @@ impl Links {
         let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
         let (published, seen) = watch::channel(Published::default());
         drop(entered);
-        runtime.spawn(let_join(joining, Arc::new(authority), deliver.clone()));
+        runtime.spawn(let_join(joining, authority, deliver.clone()));
         runtime.spawn(switch(listener, inbox, Shared { published: seen, stores, receiving: Arc::new(Semaphore::new(PACKS_AT_ONCE)), deliver }));
         Ok(Links { commands, published, address, endpoint, runtime: Some(runtime) })
     }
@@ -175,6 +180,11 @@ impl Links {
     /// What the system grants of the buffers that were asked for.
     pub fn udp_buffers(&self) -> UdpBuffers {
         self.endpoint.udp_buffers()
+    }
+
+    /// For what else is done over the network.
+    pub fn runtime(&self) -> &tokio::runtime::Handle {
+        self.runtime.as_ref().expect("it is taken when the links are dropped").handle()
     }
 
     pub fn send(&self, to: NodeId, message: Envelope<ToAgent>) {

@@ -236,6 +236,8 @@ impl Master {
     fn answer(&mut self, asked: &Asked) -> Result<(), MasterError> {
         let answer = match asked.request.clone() {
             Request::Analyse(_) => Answer::Busy,
+            Request::Discovered => self.discovered(),
+            Request::Pair { .. } => Answer::Refused("this bitacora serves one command and no fleet".into()),
             Request::Progress { job } => self.progress(job),
             Request::Run(commission) => {
                 let Commission { sparks, priority, after, command } = commission;

@@ -169,7 +169,7 @@ fn every_kind_of_document_fits_its_schema() {
             "cache" => &["cache", "stats"],
             "jobs" => &["job", "ls"],
             // Take a master that serves: tests/fleet.rs, tests/nodes.rs and tests/sparks.rs hold them to their schemas.
-            "bench" | "events" | "doctor" | "node" | "nodes" => continue,
+            "bench" | "discovered" | "events" | "doctor" | "node" | "nodes" => continue,
             "projects" => &["project", "show"],
             "sparks" => &["job", "show", job],
             "symbols" => &["symbols", "Class"],

@@ -64,7 +64,7 @@ impl Fleet {
     }
 
     fn try_to_serve(&self) -> Option<(String, Process)> {
-        let mut child = self.place.bitacora(&["serve", "--listen", &self.address]).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = self.place.bitacora(&["serve", "--no-discovery", "--listen", &self.address]).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let master = Process(child);
         let line = lines.next()?.unwrap();
@@ -86,7 +86,7 @@ impl Fleet {
 
     pub(super) fn agent(&self, name: &str) -> Command {
         let mut command = Command::new(agent_program());
-        command.arg("--data-dir").arg(self.folder(name)).args(["--peer", &self.address, "--cores", "1"]);
+        command.arg("--data-dir").arg(self.folder(name)).args(["--no-discovery", "--peer", &self.address, "--cores", "1"]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         command
     }
@@ -403,4 +403,156 @@ fn a_project_runs_where_it_was_assigned() {
     outcome(&analysis.wait_with_output().unwrap());
     assert_eq!(fleet.place.run(&["project", "rename", &name, "other"]).status.code(), Some(0), "with a master that serves");
     assert_eq!(fleet.place.run(&["project", "rm", "other", "--yes"]).status.code(), Some(0));
+}
+
+/// A node that shows a code, and its log.
+struct Waiting {
+    process: Process,
+    lines: std::io::Lines<BufReader<std::process::ChildStderr>>,
+}
+
+impl Waiting {
+    fn start(fleet: &Fleet, name: &str) -> Waiting {
+        let mut command = Command::new(agent_program());
+        command.arg("--data-dir").arg(fleet.folder(name)).args(["--no-discovery", "--listen", "127.0.0.1:0", "--cores", "1", "--name", name]);
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        Waiting { process: Process(child), lines }
+    }
+
+    /// Its next line that holds this text.
+    fn line(&mut self, what: &str) -> String {
+        self.lines.by_ref().map(Result::unwrap).find(|line| line.contains(what)).unwrap()
+    }
+
+    fn address(&mut self) -> String {
+        let line = self.line("UDP port ");
+        format!("127.0.0.1:{}", line.split("UDP port ").nth(1).unwrap().split(' ').next().unwrap())
+    }
+
+    fn code(&mut self) -> String {
+        self.line("pairing code ").split(' ').nth(2).unwrap().trim_end_matches(',').to_owned()
+    }
+}
+
+fn pair(fleet: &Fleet, arguments: &[&str], code: &str) -> Option<i32> {
+    let mut child = fleet.place.bitacora(&[&["node", "pair"], arguments].concat()).stdin(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    // It may have ended without asking.
+    let _ = child.stdin.take().unwrap().write_all(format!("{code}\n").as_bytes());
+    child.wait().unwrap().code()
+}
+
+#[test]
+fn a_node_is_paired_by_the_code_that_it_shows() {
+    let fleet = Fleet::new();
+    fleet.place.fill(3);
+    let mut waiting = Waiting::start(&fleet, "ada");
+    let (address, code) = (waiting.address(), waiting.code());
+    let wrong = if code.starts_with('0') { "1111-1111" } else { "0000-0000" };
+    assert_eq!(pair(&fleet, &[&address], wrong), Some(4));
+    waiting.line("a wrong pairing code");
+    assert_eq!(pair(&fleet, &[&address], "what?"), Some(4), "and costs no try");
+    assert_eq!(pair(&fleet, &["ada"], &code), Some(9), "nobody listens for names here");
+    assert!(fleet.nodes().is_empty());
+    // The node takes no code for a while after a wrong one, and says so.
+    until(|| pair(&fleet, &[&address, "--name", "grace"], &code.to_lowercase()) == Some(0));
+    fleet.wait_for("grace", "healthy");
+    assert_eq!(outcome(&fleet.begin().wait_with_output().unwrap()), fleet.local(), "without a restart");
+    assert!(!fleet.folder("ada").join("pairing-code").exists());
+    assert_eq!(pair(&fleet, &[&address], &code), Some(7), "nobody waits there any more");
+    waiting.process.kill();
+    until(|| fleet.nodes()[0]["health"] != "healthy");
+    let _again = Waiting::start(&fleet, "ada");
+    fleet.wait_for("grace", "healthy");
+    assert_eq!(fleet.nodes().len(), 1);
+}
+
+/// In a network namespace of its own, which has nothing but `lo`.
+#[test]
+fn a_node_is_found_by_its_name_and_paired() {
+    let place = Place::new();
+    place.fill(3);
+    let script = r#"
+        set -e
+        ip link set lo up
+        trap 'kill $(jobs -p)' EXIT
+        "$1" --data-dir "$3/m" serve --listen 127.0.0.1:7555 2>"$3/m.log" &
+        "$2" --data-dir "$3/a" --name ada --cores 2 2>"$3/a.log" &
+        until [ -S "$3/m/control" ]; do sleep 0.05; done
+        run() { timeout 60 "$1" --data-dir "$W/m" "${@:2}"; }
+        W="$3"
+        until run "$1" node discover -o name | grep -qx ada; do sleep 0.05; done
+        run "$1" node discover -o json >"$3/seen.json"
+        run "$1" node pair nobody </dev/null 2>/dev/null || echo "nobody: $?" >&2
+        sed -n 's/^pairing code \([^,]*\),.*/\1/p' "$3/a.log" | tail -n 1 | run "$1" node pair ada
+        timeout 100 "$1" --data-dir "$3/m" analyze "$4" -o json >"$3/report.json"
+        run "$1" node ls -o json >"$3/nodes.json"
+        until run "$1" node discover -o plain | grep -q 'ada.*[[:space:]]paired'; do sleep 0.05; done
+        echo 0000-0000 | run "$1" node pair ada 2>/dev/null || echo "again: $?" >&2
+        kill -TERM %2
+        until [ -z "$(run "$1" node discover -o name 2>/dev/null)" ]; do sleep 0.05; done
+    "#;
+    let work = place.path("work");
+    fs::create_dir_all(work.join("m")).unwrap();
+    let mut command = Command::new("timeout");
+    command.args(["120", "unshare", "-Urn", "bash", "-c", script, "bash", env!("CARGO_BIN_EXE_bitacora")]).arg(agent_program()).arg(&work).arg(place.tree());
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    if said.contains("unshare") {
+        return skip("network namespaces");
+    }
+    let log = |name: &str| fs::read_to_string(work.join(name)).unwrap_or_default();
+    assert!(output.status.success(), "{said}\nmaster: {}\nagent: {}", log("m.log"), log("a.log"));
+    assert!(said.contains("nobody: 5"), "{said}");
+    assert!(said.contains("again: 9"), "{said}");
+    let read = |name: &str| -> Value { serde_json::from_str(&log(name)).unwrap() };
+    let (seen, nodes) = (read("seen.json"), read("nodes.json"));
+    let schema = report(&place.run(&["schema", "discovered"]), 0);
+    assert!(jsonschema::validator_for(&schema).unwrap().is_valid(&seen), "{seen}");
+    assert_eq!((&seen["items"][0]["name"], &seen["items"][0]["state"]), (&"ada".into(), &"unpaired".into()));
+    assert_eq!(nodes["items"][0]["name"], "ada");
+    assert_eq!(timeless(read("report.json")), timeless(place.analyse(0)));
+}
+
+/// Two machines on one wire, without a router and without an address but those of the link: each needs its interface beside it.
+#[test]
+fn a_node_on_a_bare_wire_is_found_and_paired() {
+    let place = Place::new();
+    let script = r#"
+        set -e
+        ip link set lo up
+        trap 'kill $(jobs -p)' EXIT
+        unshare -n sleep 1000 &
+        PEER=$!
+        there() { nsenter -t "$PEER" -n "$@"; }
+        until [ "$(readlink /proc/$PEER/ns/net)" != "$(readlink /proc/self/ns/net)" ]; do sleep 0.05; done
+        ip link add here type veth peer name there
+        ip link set there netns "$PEER"
+        ip link set here up
+        there ip link set there up
+        ready() { ip -6 addr show dev here scope link | grep inet6 | grep -qv tentative; }
+        ready_there() { there ip -6 addr show dev there scope link | grep inet6 | grep -qv tentative; }
+        until ready && ready_there; do sleep 0.05; done
+        "$1" --data-dir "$3/m" serve --listen '[::]:7555' 2>"$3/m.log" &
+        nsenter -t "$PEER" -n "$2" --data-dir "$3/a" --name ada --cores 1 2>"$3/a.log" &
+        until [ -S "$3/m/control" ]; do sleep 0.05; done
+        run() { timeout 60 "$1" --data-dir "$W/m" "${@:2}"; }
+        W="$3"
+        until run "$1" node discover -o plain | grep -q 'fe80.*%.*]:'; do sleep 0.05; done
+        run "$1" node discover -o plain >&2
+        sed -n 's/^pairing code \([^,]*\),.*/\1/p' "$3/a.log" | tail -n 1 | run "$1" node pair ada
+        until run "$1" node ls -o plain | grep -q 'ada.*healthy'; do sleep 0.05; done
+    "#;
+    let work = place.path("work");
+    fs::create_dir_all(work.join("m")).unwrap();
+    let mut command = Command::new("timeout");
+    command.args(["120", "unshare", "-Urn", "bash", "-c", script, "bash", env!("CARGO_BIN_EXE_bitacora")]).arg(agent_program()).arg(&work);
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    if said.contains("unshare") || said.contains("RTNETLINK") {
+        return skip("network namespaces with veth pairs");
+    }
+    let log = |name: &str| fs::read_to_string(work.join(name)).unwrap_or_default();
+    assert!(output.status.success(), "{said}\nmaster: {}\nagent: {}", log("m.log"), log("a.log"));
+    assert!(!said.contains("10."), "there is no other address: {said}");
 }

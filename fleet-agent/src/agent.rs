@@ -1,8 +1,8 @@
-//! The process around the agent: its folder, its identity, its signals. It says little, on stderr.
+//! The process around the agent: its folder, its threads, its signals. It says little, on stderr.
 
 use std::{
     fs::{self, File},
-    io::{Read, Write},
+    io::Write,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
@@ -24,20 +24,20 @@ use fleet_agent::{
     isolation::ChildCommand,
     link::{self, Dialler, LinkError, News, Uplink},
     net::{
-        carrier::{CarrierError, Endpoint},
-        join::{self, JoinError, JoinToken},
+        carrier::Endpoint,
+        join::JoinError,
         quic::{ListenerKeys, Settings},
-        tls::{Identity, NodeKey, TlsError},
+        tls::{Identity, TlsError},
     },
     sense,
     work::with_cause,
 };
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Arguments, Command};
-
-/// A join token is one line of about a hundred characters.
-const TOKEN_BYTES_MAX: u64 = 4096;
+use super::{
+    Arguments, Command,
+    joining::{Membership, membership},
+};
 
 /// For people; nobody listening is no trouble.
 pub fn tell(text: &str) {
@@ -67,8 +67,10 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
 }
 
 async fn serve(arguments: &Arguments, data: &Path) -> anyhow::Result<()> {
-    let master = master_address(arguments.peer.as_deref(), data)?;
-    let identity = identity(arguments, data, &master).await?;
+    let Membership { identity, masters, announcement } = tokio::select! {
+        membership = membership(arguments, data) => membership?,
+        stopped = stop_signal() => return stopped,
+    };
     let cache = Cache::open(data, analysis::fingerprint())?;
     let programs = arguments.programs.iter().cloned().collect();
     let supervisor = ChildCommand { arguments: vec!["run-command".into()], ..child(data)? };
@@ -90,13 +92,14 @@ async fn serve(arguments: &Arguments, data: &Path) -> anyhow::Result<()> {
     let over = agent.ended();
     let agent = Arc::new(agent);
     let endpoint = open(&identity, &ListenerKeys::load_or_create(data)?)?;
-    tell(&format!("node {} dials {master}", identity.peer().node));
-    let dialler = Dialler::new(endpoint.clone(), master, arguments.carrier.into());
+    tell(&format!("node {} dials {}", identity.peer().node, masters.join(" ")));
+    let dialler = Dialler::new(endpoint.clone(), masters, arguments.carrier.into());
     let ended = tokio::select! {
         error = session.run(&dialler, &agent, say_news) => Err(error.into()),
         stopped = leave(&agent, &uplink, over, Span::from_secs(arguments.leave_max.into())) => stopped,
     };
     endpoint.close_cleanly().await;
+    drop(announcement);
     // Joins the threads: what runs is cancelled, and the master gives it to others.
     tokio::task::spawn_blocking(move || drop(agent)).await.context("the agent's threads did not end well")?;
     ended
@@ -153,68 +156,6 @@ async fn stop_signal() -> anyhow::Result<()> {
         _ = interrupt.recv() => {}
     }
     Ok(())
-}
-
-/// The one this node has, or one for a token.
-async fn identity(arguments: &Arguments, data: &Path, master: &str) -> anyhow::Result<Identity> {
-    let Some(file) = &arguments.join_file else {
-        let none = "this node belongs to no fleet yet: give it --join-file with a token of `bitacora node token`";
-        return Identity::load(data).context(none);
-    };
-    match Identity::load(data) {
-        Ok(identity) => {
-            tell("this node belongs to a fleet already; the token is not used");
-            return Ok(identity);
-        }
-        Err(TlsError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {}
-        // A key that is there and cannot be used is not thrown away unasked.
-        Err(error) => return Err(error.into()),
-    }
-    let token: JoinToken = read_token(file)?.parse().map_err(|error| anyhow::anyhow!("{} holds no token: {error}", file.display()))?;
-    let identity = join_at(&link::addresses(master).await?, &token).await?;
-    identity.save(data)?;
-    Ok(identity)
-}
-
-/// At the first address where somebody listens; whoever has seen the token is the last to be asked.
-async fn join_at(addresses: &[SocketAddr], token: &JoinToken) -> anyhow::Result<Identity> {
-    let mut unreached = None;
-    for address in addresses {
-        let beside = join::address_beside(*address).with_context(|| format!("the port of {address} has none after it for joining"))?;
-        match join::join(beside, token, NodeKey::generate()?).await {
-            Err(error @ (JoinError::Time | JoinError::Quic(CarrierError::Connect(_) | CarrierError::Lost(_)))) => unreached = Some(error),
-            joined => return Ok(joined?),
-        }
-    }
-    Err(unreached.expect("a name has an address").into())
-}
-
-fn read_token(file: &Path) -> anyhow::Result<String> {
-    let mut text = String::new();
-    let read = match file.as_os_str().as_encoded_bytes() {
-        b"-" => std::io::stdin().take(TOKEN_BYTES_MAX).read_to_string(&mut text),
-        _ => File::open(file).and_then(|file| file.take(TOKEN_BYTES_MAX).read_to_string(&mut text)),
-    };
-    read.with_context(|| format!("cannot read {}", file.display()))?;
-    Ok(text)
-}
-
-/// Where the master is, HOST:PORT: as given, and remembered. A name is looked up whenever the master is dialled.
-fn master_address(given: Option<&str>, data: &Path) -> anyhow::Result<String> {
-    let memory = data.join("master");
-    let text = match given {
-        Some(text) => text.to_owned(),
-        None => fs::read_to_string(&memory).context("the master's address is not known: give it with --peer HOST:PORT")?,
-    };
-    let master = text.trim().to_owned();
-    let port = master.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
-    if port.is_none() {
-        bail!("{master:?} is no address: it takes HOST:PORT");
-    }
-    if given.is_some() {
-        fs::write(&memory, &text).with_context(|| format!("cannot write {}", memory.display()))?;
-    }
-    Ok(master)
 }
 
 /// This life's number: higher than every earlier one's, whatever became of the clock.

@@ -29,7 +29,7 @@ pub enum ConfigError {
     Syntax { path: PathBuf, source: Box<toml::de::Error> },
     #[error("{place} knows no {key:?}{}", nearest.as_ref().map(|nearest| format!("; did you mean {nearest:?}?")).unwrap_or_default())]
     Unknown { place: String, key: String, nearest: Option<String> },
-    #[error("{key:?} in {} is to be a text, a number, or a list of those", path.display())]
+    #[error("{key:?} in {} is to be a text, a number, true or false, or a list of those", path.display())]
     Value { path: PathBuf, key: String },
 }
 
@@ -85,8 +85,9 @@ fn texts(value: &toml::Value) -> Option<Vec<String>> {
     match value {
         toml::Value::String(text) => Some(vec![text.clone()]),
         toml::Value::Integer(number) => Some(vec![number.to_string()]),
+        toml::Value::Boolean(is) => Some(vec![is.to_string()]),
         toml::Value::Array(list) => list.iter().map(|value| texts(value)?.pop().filter(|_| !value.is_array())).collect(),
-        toml::Value::Float(_) | toml::Value::Boolean(_) | toml::Value::Datetime(_) | toml::Value::Table(_) => None,
+        toml::Value::Float(_) | toml::Value::Datetime(_) | toml::Value::Table(_) => None,
     }
 }
 

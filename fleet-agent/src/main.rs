@@ -2,12 +2,13 @@
 
 mod agent;
 mod config;
+mod joining;
 mod report;
 
-use std::{ffi::OsString, path::PathBuf, process::ExitCode};
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use bitacora_core::wire::node::{Specialisation, label};
-use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, CommandFactory, Parser, Subcommand, ValueEnum};
 use fleet_agent::{link::Choice, work::with_cause};
 
 use self::config::ConfigError;
@@ -20,13 +21,23 @@ const USAGE: u8 = 2;
 
 /// A worker node of a Bitácora fleet.
 ///
-/// Give it a token that `bitacora node token` printed once; from then on it needs none.
+/// Started for the first time, it shows a code that `bitacora node pair` asks for, or is given a token that
+/// `bitacora node token` printed. From then on it needs neither.
 #[derive(Parser)]
 #[command(name = "fleet-agent", version = VERSION, max_term_width = 100)]
 struct Arguments {
     /// Where its key, its cache and its results are kept, instead of the platform's folder
     #[arg(long, global = true, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+    /// What it calls itself until it belongs to a fleet, instead of the machine's name
+    #[arg(long, value_name = "NAME", value_parser = joining::parse_name)]
+    name: Option<String>,
+    /// Where it waits to be paired, instead of UDP port 7413 or a free one
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<SocketAddr>,
+    /// Does not announce itself on the local network
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = ArgAction::Set)]
+    no_discovery: bool,
     /// The master's address, HOST:PORT; kept from the first time on
     #[arg(long, value_name = "ADDR")]
     peer: Option<String>,

@@ -6,13 +6,17 @@
 //! - [`transfer`] brings blobs from one to the other.
 //! - [`measure`] says what a link can carry on this machine.
 //! - [`join`] makes a node that holds a one-time token into one of the fleet.
+//! - [`pairing`] does the same for a node that shows a code, which a person types at the master.
+//! - [`discovery`] finds nodes on the local network, as a hint.
 //!
 //! Nothing here decides about the fleet, and nothing here speaks without TLS 1.3.
 
 pub mod carrier;
 pub mod codec;
+pub mod discovery;
 pub mod join;
 pub mod measure;
+pub mod pairing;
 pub mod quic;
 pub mod tls;
 pub mod transfer;

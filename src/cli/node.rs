@@ -1,9 +1,11 @@
 //! `bitacora node …`: by the master that serves. One file per subcommand; what they share is here.
 
 mod cordon;
+mod discover;
 mod drain;
 mod label;
 mod ls;
+mod pair;
 mod rm;
 mod show;
 mod shutdown;
@@ -12,6 +14,7 @@ mod token;
 use anyhow::Context as _;
 use bitacora_core::ids::NodeId;
 use clap::Subcommand;
+use fleet_agent::net::discovery::clean_name;
 
 use super::{
     Context,
@@ -27,6 +30,8 @@ use crate::{
 pub(super) enum NodeCommand {
     Ls(ls::Ls),
     Show(show::Show),
+    Discover(discover::Discover),
+    Pair(pair::Pair),
     Token(token::Token),
     Cordon(cordon::Cordon),
     Uncordon(cordon::Uncordon),
@@ -41,6 +46,8 @@ impl NodeCommand {
         match self {
             NodeCommand::Ls(command) => command.run(context),
             NodeCommand::Show(command) => command.run(context),
+            NodeCommand::Discover(command) => command.run(context),
+            NodeCommand::Pair(command) => command.run(context),
             NodeCommand::Token(command) => command.run(context),
             NodeCommand::Cordon(command) => command.run(context),
             NodeCommand::Uncordon(command) => command.run(context),
@@ -60,6 +67,14 @@ fn ask(context: &Context, request: &Request) -> anyhow::Result<Option<Answer>> {
         context.streams.note(&format!("no bitacora serves {place}; start one with `bitacora serve`"));
     }
     Ok(answer)
+}
+
+/// What the fleet may call a node.
+fn check_name(name: &str) -> Result<(), UsageError> {
+    match clean_name(name) {
+        Some(clean) if clean == name => Ok(()),
+        _ => Err(UsageError(format!("{name:?} is no name for a node: empty, too long, or with white space or control characters"))),
+    }
 }
 
 /// `None` when nobody serves.

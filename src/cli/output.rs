@@ -14,7 +14,7 @@ use tempfile::NamedTempFile;
 
 use super::Context;
 use crate::{
-    control::Answer,
+    control::{Answer, PairFailure},
     exit::Exit,
     manifest::Overview,
     master,
@@ -77,7 +77,18 @@ impl Streams {
             | Answer::Progress(_)
             | Answer::Nodes(_)
             | Answer::Node(_)
-            | Answer::Token { .. } => Exit::Ok,
+            | Answer::Token { .. }
+            | Answer::Discovered(_)
+            | Answer::Paired { .. } => Exit::Ok,
+            Answer::NotPaired { failure, reason } => {
+                self.note(&format!("not paired: {reason}"));
+                match failure {
+                    PairFailure::Code => Exit::Authentication,
+                    PairFailure::Refused => Exit::Refused,
+                    PairFailure::Unreachable => Exit::Unreachable,
+                    PairFailure::Time | PairFailure::Unconfirmed => Exit::TimedOut,
+                }
+            }
             Answer::Refused(reason) => {
                 self.note(&format!("refused: {reason}"));
                 Exit::Refused

@@ -11,7 +11,7 @@ use std::{
 use anyhow::Context as _;
 use bitacora_core::fleet::Settings;
 use clap::{Args, ValueEnum};
-use fleet_agent::net::quic::UdpBuffers;
+use fleet_agent::{net::quic::UdpBuffers, work::with_cause};
 
 use super::Context;
 use crate::{exit::Exit, master::Master};
@@ -25,6 +25,9 @@ pub(super) struct Serve {
     /// What this process does
     #[arg(long, default_value = "master", value_name = "ROLE")]
     role: Role,
+    /// Does not listen to nodes that announce themselves on the local network
+    #[arg(long)]
+    no_discovery: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -46,10 +49,15 @@ impl Serve {
             signal_hook::flag::register(number, Arc::clone(&stop)).context("cannot watch for signals")?;
         }
         let address = master.open_links(self.listen)?;
-        context.streams.note(&format!("listening on {address} for nodes; `bitacora node token NAME` lets one join"));
+        context.streams.note(&format!("listening on {address} for nodes; `bitacora node discover` and `bitacora node token NAME` let more join"));
         if let Some(shortage) = master.udp_buffers().and_then(UdpBuffers::shortage) {
             let advice = "raise net.core.rmem_max and net.core.wmem_max, or large transfers lose packets";
             context.streams.note(&format!("{shortage}; {advice}"));
+        }
+        if !self.no_discovery
+            && let Err(error) = master.watch_network()
+        {
+            context.streams.note(&format!("nodes are not discovered: {}; they can be paired by their address", with_cause(&error)));
         }
         master.serve(|| stop.load(Ordering::Relaxed))?;
         Ok(Exit::Ok)

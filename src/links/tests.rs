@@ -58,7 +58,7 @@ fn open(folder: &tempfile::TempDir, trust: &Trust) -> Option<(Links, Receiver<Li
     let deliver: Deliver = Arc::new(move |event| tell.lock().unwrap().send(event).is_ok());
     let packs = Blobs::open(&folder.path().join("packs")).unwrap();
     let authority = Authority::from_pem(&trust.authority.to_pem()).unwrap();
-    let links = Links::open((Ipv4Addr::LOCALHOST, 0).into(), &trust.identity, authority, &trust.keys, Stores { logs: packs.clone(), packs }, deliver);
+    let links = Links::open((Ipv4Addr::LOCALHOST, 0).into(), &trust.identity, Arc::new(authority), &trust.keys, Stores { logs: packs.clone(), packs }, deliver);
     links.ok().map(|links| (links, events))
 }
 

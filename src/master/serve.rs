@@ -18,7 +18,9 @@ use fleet_agent::{
     analysis,
     blobs::Blobs,
     net::{
+        discovery::{DiscoveryError, Found, State},
         join::{Grant, JoinToken, TokenId, TokenKey},
+        pairing::{self, PairError, Paired},
         quic::UdpBuffers,
         tls::{Fingerprint, Role, Roles},
     },
@@ -28,11 +30,12 @@ use fleet_agent::{
 
 use super::{Input, Master, MasterError, now};
 use crate::{
-    control::{Answer, Asked, ControlSocket, Progress, Request, Submitted, Wish},
+    control::{Answer, Asked, ControlSocket, NodeSeen, PairFailure, Progress, Request, Submitted, Wish},
     data::DataDirectory,
     dependencies,
     links::{Deliver, LinkEvent, Links, Shelf, Stores},
     manifest::Manifest,
+    pairing::{Pairing, Wanted},
     result::read_manifest,
     scan::{Earlier, Scan},
     selection::Selection,
@@ -56,6 +59,7 @@ pub(super) struct OpenToken {
 /// What a serving master has besides.
 pub(super) struct Serving {
     pub(super) links: Links,
+    pairing: Pairing,
     authority: Fingerprint,
     tokens: BTreeMap<TokenId, OpenToken>,
     shelves: BTreeMap<Digest, Arc<Shelf>>,
@@ -91,14 +95,15 @@ impl Master {
     /// Listens for nodes; answers with the address.
     pub fn open_links(&mut self, address: SocketAddr) -> Result<SocketAddr, MasterError> {
         let Trust { authority, identity, keys } = Trust::load_or_create(&self.data.trust())?;
-        let fingerprint = authority.fingerprint();
+        let (fingerprint, authority) = (authority.fingerprint(), Arc::new(authority));
         let outbox = self.outbox.clone();
         let deliver: Deliver = Arc::new(move |event| outbox.try_send(Input::Link(event)).is_ok());
-        let links =
-            Links::open(address, &identity, authority, &keys, Stores { packs: Blobs::open(&self.data.packs())?, logs: self.logs.kept().clone() }, deliver)?;
+        let stores = Stores { packs: Blobs::open(&self.data.packs())?, logs: self.logs.kept().clone() };
+        let links = Links::open(address, &identity, authority.clone(), &keys, stores, deliver.clone())?;
         links.admit(self.fleet.ledger().nodes.keys().copied());
         let address = links.address();
-        self.serving = Some(Serving { links, authority: fingerprint, tokens: BTreeMap::new(), shelves: BTreeMap::new(), listings: 0 });
+        let pairing = Pairing::new(authority, address, deliver);
+        self.serving = Some(Serving { links, pairing, authority: fingerprint, tokens: BTreeMap::new(), shelves: BTreeMap::new(), listings: 0 });
         let outbox = self.outbox.clone();
         let control = ControlSocket::listen(&self.data.control(), move |asked| drop(outbox.send(Input::Asked(asked))));
         // A master that stays and cannot be asked is of no use.
@@ -109,6 +114,11 @@ impl Master {
     /// The buffers of the socket on which nodes link, of a master that listens.
     pub fn udp_buffers(&self) -> Option<UdpBuffers> {
         Some(self.serving.as_ref()?.links.udp_buffers())
+    }
+
+    /// From now on nodes that announce themselves on the local network are known.
+    pub fn watch_network(&mut self) -> Result<(), DiscoveryError> {
+        self.serving.as_mut().map_or(Ok(()), |serving| serving.pairing.watch())
     }
 
     /// Handles what comes until `stop` answers true.
@@ -142,6 +152,11 @@ impl Master {
                 self.begin_listing(wish, project, Asker::Process(answer));
                 Ok(())
             }
+            Input::Asked(Asked { request: Request::Pair { addresses, code, name }, answer }) => {
+                let addresses = addresses.iter().filter_map(|address| address.parse().ok()).collect();
+                self.begin_pairing(Wanted { addresses, code, name }, answer);
+                Ok(())
+            }
             Input::Asked(asked) => self.answer(&asked),
             Input::Listed(listed) => self.on_listed(*listed),
             Input::Link(LinkEvent::TokenNamed { token, answer }) => {
@@ -155,6 +170,11 @@ impl Master {
                 let _ = answer.send(grant);
                 Ok(())
             }
+            Input::Link(LinkEvent::CodeProved { name, answer }) => {
+                let grant = self.admit(name)?;
+                let _ = answer.send(grant);
+                Ok(())
+            }
             Input::Agent(_) | Input::Link(_) => Ok(()),
             Input::AgentEnded => Err(MasterError::AgentEnded),
         }
@@ -163,8 +183,12 @@ impl Master {
     /// A token is good once: the node is paired, in the journal, before anybody hears of it.
     fn spend(&mut self, token: TokenId) -> Result<Option<Grant>, MasterError> {
         let open = self.serving.as_mut().and_then(|serving| serving.tokens.remove(&token)).filter(|open| open.until > now());
-        let Some(open) = open else { return Ok(None) };
-        let notices = self.turn([Event::NodeJoined { name: open.name }])?;
+        open.map_or(Ok(None), |open| self.admit(open.name))
+    }
+
+    /// A node is in the journal before it hears that it belongs to the fleet.
+    fn admit(&mut self, name: String) -> Result<Option<Grant>, MasterError> {
+        let notices = self.turn([Event::NodeJoined { name }])?;
         let paired = notices.iter().find_map(|notice| match notice {
             Notice::NodePaired(node) => Some(*node),
             _ => None,
@@ -186,6 +210,29 @@ impl Master {
                 Answer::Token { token: token.to_string(), seconds: TOKEN_SPAN.0 / 1_000_000, address: serving.links.address().to_string() }
             }
             Err(error) => Answer::Refused(with_cause(&error)),
+        }
+    }
+
+    pub(super) fn discovered(&self) -> Answer {
+        let found = self.serving.as_ref().and_then(|serving| serving.pairing.found());
+        let seen = |found: Found| NodeSeen {
+            name: found.name,
+            key: found.key.to_string(),
+            paired: found.state == State::Paired,
+            protocol: format!("{}.{}", found.protocol.0, found.protocol.1),
+            addresses: found.addresses.iter().map(ToString::to_string).collect(),
+        };
+        let none = || Answer::Refused("discovery is off or does not work here; nodes can be paired by their address".into());
+        found.map_or_else(none, |found| Answer::Discovered(found.into_iter().map(seen).collect()))
+    }
+
+    fn begin_pairing(&self, wanted: Wanted, answer: Sender<Answer>) {
+        let Some(serving) = &self.serving else { return };
+        let asker = answer.clone();
+        // Whoever asked may be gone.
+        let done = move |paired| drop(asker.send(outcome_of_pairing(paired)));
+        if !serving.pairing.begin(serving.links.runtime(), wanted, done) {
+            let _ = answer.send(Answer::Busy);
         }
     }
 
@@ -317,6 +364,21 @@ impl Master {
         });
         Ok(added.expect("adding a project is never refused"))
     }
+}
+
+fn outcome_of_pairing(paired: Result<Paired, PairError>) -> Answer {
+    let error = match paired {
+        Ok(paired) => return Answer::Paired { node: paired.node },
+        Err(error) => error,
+    };
+    let failure = match &error {
+        PairError::Unreachable(_) | PairError::Left | PairError::Carrier(_) => PairFailure::Unreachable,
+        PairError::Refused(pairing::Refusal::Wrong { .. } | pairing::Refusal::Over) | PairError::Stranger => PairFailure::Code,
+        PairError::Time => PairFailure::Time,
+        PairError::Unconfirmed { .. } => PairFailure::Unconfirmed,
+        PairError::Refused(_) | PairError::NotAdmitted | PairError::Tls(_) | PairError::Unexpected => PairFailure::Refused,
+    };
+    Answer::NotPaired { failure, reason: with_cause(&error) }
 }
 
 fn path_of(root: &[u8]) -> PathBuf {

@@ -4,7 +4,10 @@
 
 mod frames;
 
-use std::process::{Command, Output, Stdio};
+use std::{
+    io::{BufRead, BufReader},
+    process::{Command, Output, Stdio},
+};
 
 fn run(data: &std::path::Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fleet-agent"));
@@ -19,15 +22,45 @@ fn says(output: &Output, what: &str) {
 #[test]
 fn what_is_missing_is_named() {
     let data = tempfile::tempdir().unwrap();
-    let output = run(data.path(), &[]);
+    let output = run(data.path(), &["--join-file", "-"]);
     assert_eq!(output.status.code(), Some(1));
     says(&output, "--peer");
-    let output = run(data.path(), &["--peer", "127.0.0.1:9"]);
-    assert_eq!(output.status.code(), Some(4));
-    says(&output, "--join-file");
+    let output = run(data.path(), &["--name", "two words"]);
+    assert_eq!(output.status.code(), Some(2));
     let output = run(data.path(), &["--peer", "127.0.0.1:9", "--join-file", "/does/not/exist"]);
     assert_eq!(output.status.code(), Some(1));
     says(&output, "/does/not/exist");
+}
+
+/// The lines of an agent until one holds this text.
+fn line(lines: &mut impl Iterator<Item = std::io::Result<String>>, what: &str) -> String {
+    lines.map(Result::unwrap).find(|line| line.contains(what)).unwrap()
+}
+
+#[test]
+fn a_node_of_no_fleet_shows_a_code_in_its_log_and_in_a_file_for_its_owner() {
+    let data = tempfile::tempdir().unwrap();
+    let start = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_fleet-agent"));
+        command.arg("--data-dir").arg(data.path()).args(["--no-discovery", "--listen", "127.0.0.1:0", "--name", "ada"]);
+        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let waits = line(&mut lines, "belongs to no fleet");
+        let code = line(&mut lines, "pairing code ").split(' ').nth(2).unwrap().trim_end_matches(',').to_owned();
+        (child, waits.split(')').next().unwrap().to_owned(), code)
+    };
+    let (mut child, key, code) = start();
+    assert!(key.starts_with("ada ("), "{key}");
+    let file = data.path().join("pairing-code");
+    assert_eq!(std::fs::read_to_string(&file).unwrap().trim(), code);
+    assert_eq!(std::os::unix::fs::MetadataExt::mode(&file.metadata().unwrap()) & 0o777, 0o600);
+    assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(0), "it can be told to end while it waits");
+    let (mut child, again, next) = start();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(again, key, "it is the same node after a restart");
+    assert_ne!(next, code, "with another code");
 }
 
 #[test]

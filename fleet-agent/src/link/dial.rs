@@ -19,7 +19,7 @@ use crate::net::{
 const WELCOME_MAX: Duration = Duration::from_secs(5);
 /// After this the next way is tried beside those that have not answered yet.
 const NEXT_AFTER: Duration = Duration::from_millis(250);
-/// Addresses of one name that are tried.
+/// Addresses that are tried: of one name, or told by a master with several interfaces.
 const ADDRESSES_MAX: usize = 8;
 
 /// Which carriers are tried.
@@ -42,29 +42,29 @@ impl Choice {
     }
 }
 
-/// Dials the master. It may move: its name is looked up at each dial.
+/// Dials the master. It may move: its names are looked up at each dial.
 #[derive(Clone, Debug)]
 pub struct Dialler {
     endpoint: Endpoint,
-    master: String,
+    masters: Vec<String>,
     choice: Choice,
 }
 
 impl Dialler {
-    /// `master` is HOST:PORT.
-    pub fn new(endpoint: Endpoint, master: String, choice: Choice) -> Dialler {
-        Dialler { endpoint, master, choice }
+    /// `masters` are HOST:PORT, the likeliest first.
+    pub fn new(endpoint: Endpoint, masters: Vec<String>, choice: Choice) -> Dialler {
+        Dialler { endpoint, masters, choice }
     }
 
     pub(super) async fn dial(&self) -> Result<Connection, LinkError> {
-        self.first_to_answer(addresses(&self.master).await?).await
+        self.first_to_answer(addresses(&self.masters).await?).await
     }
 
     /// The first connection on which our Hello was answered; the others are given up. A refusal is an answer too.
     async fn first_to_answer(&self, addresses: Vec<SocketAddr>) -> Result<Connection, LinkError> {
         let ways = addresses.into_iter().flat_map(|address| self.choice.carriers().iter().map(move |carrier| (*carrier, address)));
         let (mut waiting, mut attempts) = (ways.collect::<VecDeque<_>>(), JoinSet::new());
-        let (mut next, mut failure) = (Instant::now(), LinkError::NoAddress(self.master.clone()));
+        let (mut next, mut failure) = (Instant::now(), LinkError::NoAddress(self.masters.join(" ")));
         while !(waiting.is_empty() && attempts.is_empty()) {
             tokio::select! {
                 Some(done) = attempts.join_next() => match done.expect("an attempt neither panics nor is ended while it is waited for") {
@@ -88,11 +88,17 @@ impl Dialler {
     }
 }
 
-/// Where HOST:PORT is now.
-pub async fn addresses(master: &str) -> Result<Vec<SocketAddr>, LinkError> {
-    let found = lookup_host(master).await.map_err(|source| LinkError::Lookup { master: master.to_owned(), source })?;
-    let addresses: Vec<SocketAddr> = found.take(ADDRESSES_MAX).collect();
-    if addresses.is_empty() { Err(LinkError::NoAddress(master.to_owned())) } else { Ok(addresses) }
+/// Where each HOST:PORT is now. One that cannot be looked up is no trouble while there is another.
+pub async fn addresses(masters: &[String]) -> Result<Vec<SocketAddr>, LinkError> {
+    let (mut addresses, mut failure) = (Vec::new(), LinkError::NoAddress(masters.join(" ")));
+    for master in masters {
+        match lookup_host(master).await {
+            Ok(found) => addresses.extend(found),
+            Err(source) => failure = LinkError::Lookup { master: master.clone(), source },
+        }
+    }
+    addresses.truncate(ADDRESSES_MAX);
+    if addresses.is_empty() { Err(failure) } else { Ok(addresses) }
 }
 
 /// Connected means that our Hello was answered: in TLS 1.3 a refusal only shows at the first read.
@@ -157,7 +163,7 @@ mod tests {
         for (choice, silent) in [(Choice::Quic, silent_udp.local_addr().unwrap()), (Choice::WebSocket, silent_tcp.local_addr().unwrap())] {
             let (master_end, mut door, agent_end) = ends();
             let addresses = vec![silent, master_end.local_address().unwrap()];
-            let dialler = Dialler::new(agent_end, "master.example:1".into(), choice);
+            let dialler = Dialler::new(agent_end, vec!["master.example:1".into()], choice);
             let (dialled, _answered) = tokio::join!(dialler.first_to_answer(addresses), welcome_one(&mut door));
             let link = dialled.unwrap().link;
             assert_eq!((link.remote_address(), &[link.carrier()][..]), (master_end.local_address().unwrap(), choice.carriers()));
@@ -176,7 +182,7 @@ mod tests {
             let mut far = tokio::net::TcpStream::connect(address).await.unwrap();
             drop(tokio::io::copy_bidirectional(&mut near, &mut far).await);
         };
-        let dialler = Dialler::new(agent_end, "master.example:1".into(), Choice::Auto);
+        let dialler = Dialler::new(agent_end, vec!["master.example:1".into()], Choice::Auto);
         let dialled = async { tokio::join!(dialler.first_to_answer(vec![between.local_addr().unwrap()]), welcome_one(&mut door)).0 };
         let dialled = tokio::select! {
             dialled = dialled => dialled,
@@ -188,7 +194,9 @@ mod tests {
 
     #[tokio::test]
     async fn every_name_is_looked_up() {
-        assert_eq!(addresses("127.0.0.1:7").await.unwrap(), ["127.0.0.1:7".parse().unwrap()]);
-        assert!(matches!(addresses("no port").await, Err(LinkError::Lookup { .. })));
+        let look_up = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<String>>();
+        assert_eq!(addresses(&look_up(&["127.0.0.1:7"])).await.unwrap(), ["127.0.0.1:7".parse().unwrap()]);
+        assert!(matches!(addresses(&look_up(&["no port"])).await, Err(LinkError::Lookup { .. })));
+        assert_eq!(addresses(&look_up(&["no port", "[fe80::1%2]:7"])).await.unwrap(), ["[fe80::1%2]:7".parse().unwrap()]);
     }
 }

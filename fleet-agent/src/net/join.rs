@@ -43,6 +43,8 @@ pub fn address_beside(address: SocketAddr) -> Option<SocketAddr> {
 
 /// Requests on one connection; the last one refused closes it.
 pub const TRIES_MAX: u32 = 3;
+/// What a frame may weigh before anything was proved.
+pub(super) const STRANGER_BYTES_MAX: u32 = 16 << 10;
 /// For everything that one side waits for from the other after the handshake.
 const EXCHANGE_MAX: Duration = Duration::from_secs(10);
 
@@ -99,7 +101,7 @@ struct Answer {
 }
 
 /// Small: whoever is here was not let in yet.
-fn settings() -> Settings {
+pub(super) fn settings() -> Settings {
     Settings {
         handshakes_max: 32,
         validated_from: 8,

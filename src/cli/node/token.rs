@@ -4,7 +4,7 @@ use std::{io::Write, net::SocketAddr};
 
 use clap::Args;
 
-use super::{Context, UsageError, ask};
+use super::{Context, ask, check_name};
 use crate::{
     cli::output::Sink,
     control::{Answer, Request},
@@ -21,9 +21,7 @@ pub(in crate::cli) struct Token {
 impl Token {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
         let name = self.name;
-        if name.is_empty() || name.chars().any(|c| c.is_control() || c.is_whitespace()) {
-            return Err(UsageError(format!("{name:?} is no name for a node: empty, or with white space")).into());
-        }
+        check_name(&name)?;
         match ask(context, &Request::Token { name })? {
             None => Ok(Exit::Unreachable),
             Some(Answer::Token { token, seconds, address }) => {

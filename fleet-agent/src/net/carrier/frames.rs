@@ -57,6 +57,12 @@ impl Transfer {
         let (tx, rx) = halves(streams.into(), Decoder::bounded(TRANSFER_FRAME_BYTES_MAX), frame_max);
         Transfer { tx, rx }
     }
+
+    /// With somebody who was not let in yet, and may send small frames only.
+    pub(crate) fn with_stranger(streams: impl Into<Streams>, frame_max: Duration, bytes_max: u32) -> Transfer {
+        let (tx, rx) = halves(streams.into(), Decoder::bounded(bytes_max), frame_max);
+        Transfer { tx, rx }
+    }
 }
 
 fn halves(Streams { tx, rx }: Streams, decoder: Decoder, frame_max: Duration) -> (FrameSender, FrameReceiver) {

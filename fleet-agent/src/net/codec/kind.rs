@@ -65,6 +65,8 @@ kinds! {
     JoinRequest = 10, 8 * KIB;
     /// The certificate, and the proof that the master knew the token.
     JoinAnswer = 11, 16 * KIB;
+    /// What a node and a master say to one another while they are being paired by a code.
+    Pairing = 20, 16 * KIB;
 }
 
 impl Kind {

@@ -10,7 +10,7 @@ use rustls::{
 };
 use tokio::time::{Instant, timeout_at};
 
-use super::{ALPN, Answer, EXCHANGE_MAX, JoinError, Refusal, Request, TRIES_MAX, TokenId, TokenKey, proof, proof::Session, settings};
+use super::{ALPN, Answer, EXCHANGE_MAX, JoinError, Refusal, Request, STRANGER_BYTES_MAX, TRIES_MAX, TokenId, TokenKey, proof, proof::Session, settings};
 use bitacora_core::ids::NodeId;
 
 use crate::net::{
@@ -92,7 +92,7 @@ impl JoinListener {
 async fn candidate(connecting: Connecting) -> Result<Candidate, CarrierError> {
     let connection = connecting.await?;
     check_protocol(&connection, ALPN)?;
-    let stream = Transfer::over(connection.accept_bi().await?, EXCHANGE_MAX);
+    let stream = Transfer::with_stranger(connection.accept_bi().await?, EXCHANGE_MAX, STRANGER_BYTES_MAX);
     Ok(Candidate { connection, stream })
 }
 

@@ -12,6 +12,8 @@ use x509_parser::{certificate::X509Certificate, prelude::FromDer};
 use super::{Fingerprint, Peer, TlsError, fingerprint, peer, private_file};
 
 const FILE_NAME: &str = "identity.pem";
+/// The key of a node that has no certificate yet.
+const KEY_FILE: &str = "node-key.pem";
 
 const CERTIFICATE_TAG: &str = "CERTIFICATE";
 const KEY_TAG: &str = "PRIVATE KEY";
@@ -22,6 +24,39 @@ pub struct NodeKey(KeyPair);
 impl NodeKey {
     pub fn generate() -> Result<NodeKey, TlsError> {
         KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map(NodeKey).map_err(TlsError::Key)
+    }
+
+    /// The folder's, made at first use: a node that waits to be paired stays the same over restarts.
+    pub fn load_or_create(folder: &Path) -> Result<NodeKey, TlsError> {
+        match private_file::read(folder, KEY_FILE) {
+            Err(TlsError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+                let key = NodeKey::generate()?;
+                let text = pem::encode(&pem::Pem::new(KEY_TAG, key.0.serialized_der()));
+                private_file::write(folder, KEY_FILE, text.as_bytes())?;
+                Ok(key)
+            }
+            read => {
+                let key = pem::parse(read?).map_err(|_| TlsError::Pem(folder.join(KEY_FILE)))?;
+                KeyPair::from_pkcs8_der_and_sign_algo(&key.contents().into(), &PKCS_ECDSA_P256_SHA256).map(NodeKey).map_err(TlsError::Key)
+            }
+        }
+    }
+
+    /// Removes the folder's, once an identity holds it.
+    pub fn forget(folder: &Path) {
+        // One that is left is the identity's own, and read by nobody.
+        let _ = std::fs::remove_file(folder.join(KEY_FILE));
+    }
+
+    /// What can be told to everybody.
+    pub fn public(&self) -> &[u8] {
+        self.0.public_key_raw()
+    }
+
+    /// For TLS with somebody who knows us by nothing yet.
+    pub(crate) fn self_signed(&self) -> Result<(CertificateDer<'static>, PrivateKeyDer<'static>), TlsError> {
+        let certificate = CertificateParams::default().self_signed(&self.0).map_err(TlsError::Sign)?;
+        Ok((certificate.into(), PrivateKeyDer::Pkcs8(self.0.serialized_der().to_vec().into())))
     }
 
     /// Asks an authority for a certificate. Carries the public key and no names: those are the authority's to give.
@@ -57,6 +92,11 @@ impl std::fmt::Debug for Identity {
 impl Identity {
     /// Puts together what belongs together. An expired certificate is taken: its node may still ask for another.
     pub fn new(key: NodeKey, certificate: CertificateDer<'static>, authority: CertificateDer<'static>) -> Result<Identity, TlsError> {
+        Identity::of(&key, certificate, authority)
+    }
+
+    /// The same, where the key is still needed if they do not belong together.
+    pub fn of(key: &NodeKey, certificate: CertificateDer<'static>, authority: CertificateDer<'static>) -> Result<Identity, TlsError> {
         Identity::checked(&key.0, certificate, authority)
     }
 
@@ -84,6 +124,11 @@ impl Identity {
 
     pub fn authority(&self) -> &CertificateDer<'static> {
         &self.authority
+    }
+
+    /// The public key, as [`NodeKey::public`].
+    pub fn public(&self) -> Result<Vec<u8>, TlsError> {
+        Ok(parse_certificate(&self.certificate)?.public_key().subject_public_key.data.to_vec())
     }
 
     pub fn authority_fingerprint(&self) -> Fingerprint {

@@ -1,0 +1,207 @@
+//! How this node comes to belong to a fleet: it does already, by a token, or by a code that a person types at the master.
+
+use std::{
+    fs::{self, File},
+    io::{self, Read},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::Path,
+};
+
+use anyhow::{Context, bail};
+use fleet_agent::{
+    link,
+    net::{
+        carrier::CarrierError,
+        discovery::{Announcement, DiscoveryError, KeyId, State, clean_name},
+        join::{self, JoinError, JoinToken},
+        pairing::{MASTERS_MAX, PairError, PairListener, PairingCode, Rules, Trouble, masters},
+        tls::{Identity, NodeKey, TlsError, private_file},
+    },
+    work::with_cause,
+};
+
+use super::{Arguments, agent::tell};
+
+/// A join token is one line of about a hundred characters.
+const TOKEN_BYTES_MAX: u64 = 4096;
+/// Where a node waits to be paired, if nobody else does there. The two before it are the master's.
+const PAIRING_PORT: u16 = 7413;
+const CODE_FILE: &str = "pairing-code";
+const MASTERS_FILE: &str = "master";
+/// Of a machine without a name.
+const NAMELESS: &str = "node";
+
+/// What makes this node one of a fleet.
+pub struct Membership {
+    pub identity: Identity,
+    /// Where the master may be, HOST:PORT.
+    pub masters: Vec<String>,
+    /// Says so on the local network for as long as it is kept.
+    pub announcement: Option<Announcement>,
+}
+
+/// Waits for a person, if it must.
+pub async fn membership(arguments: &Arguments, data: &Path) -> anyhow::Result<Membership> {
+    let given = arguments.peer.as_deref();
+    match (Identity::load(data), &arguments.join_file) {
+        (Ok(identity), token) => {
+            if token.is_some() {
+                tell("this node belongs to a fleet already; the token is not used");
+            }
+            let masters = masters_of(given, data)?;
+            let announcement = announce(arguments, KeyId::of(&identity.public()?), State::Paired, 0);
+            Ok(Membership { identity, masters, announcement })
+        }
+        (Err(TlsError::Io { source, .. }), token) if source.kind() == io::ErrorKind::NotFound => match token {
+            Some(file) => {
+                let masters = masters_of(given, data)?;
+                by_token(arguments, file, data, masters).await
+            }
+            None => by_code(arguments, data, given.map(checked).transpose()?).await,
+        },
+        // A key that is there and cannot be used is not thrown away unasked.
+        (Err(error), _) => Err(error.into()),
+    }
+}
+
+async fn by_token(arguments: &Arguments, file: &Path, data: &Path, masters: Vec<String>) -> anyhow::Result<Membership> {
+    let token: JoinToken = read_token(file)?.parse().map_err(|error| anyhow::anyhow!("{} holds no token: {error}", file.display()))?;
+    let identity = join_at(&link::addresses(&masters).await?, &token).await?;
+    identity.save(data)?;
+    let announcement = announce(arguments, KeyId::of(&identity.public()?), State::Paired, 0);
+    Ok(Membership { identity, masters, announcement })
+}
+
+/// At the first address where somebody listens; whoever has seen the token is the last to be asked.
+async fn join_at(addresses: &[SocketAddr], token: &JoinToken) -> anyhow::Result<Identity> {
+    let mut unreached = None;
+    for address in addresses {
+        let beside = join::address_beside(*address).with_context(|| format!("the port of {address} has none after it for joining"))?;
+        match join::join(beside, token, NodeKey::generate()?).await {
+            Err(error @ (JoinError::Time | JoinError::Quic(CarrierError::Connect(_) | CarrierError::Lost(_)))) => unreached = Some(error),
+            joined => return Ok(joined?),
+        }
+    }
+    Err(unreached.expect("a name has an address").into())
+}
+
+fn read_token(file: &Path) -> anyhow::Result<String> {
+    let mut text = String::new();
+    let read = match file.as_os_str().as_encoded_bytes() {
+        b"-" => io::stdin().take(TOKEN_BYTES_MAX).read_to_string(&mut text),
+        _ => File::open(file).and_then(|file| file.take(TOKEN_BYTES_MAX).read_to_string(&mut text)),
+    };
+    read.with_context(|| format!("cannot read {}", file.display()))?;
+    Ok(text)
+}
+
+async fn by_code(arguments: &Arguments, data: &Path, given: Option<String>) -> anyhow::Result<Membership> {
+    let (name, key_id) = (name(arguments), KeyId::of(NodeKey::load_or_create(data)?.public()));
+    let listener = listen(arguments.listen, &name, data)?;
+    let port = listener.local_address().context("the socket for pairing has no address")?.port();
+    tell(&format!("{name} ({key_id}) belongs to no fleet and waits on UDP port {port} to be paired"));
+    let mut announcement = announce(arguments, key_id, State::Unpaired, port);
+
+    let admission = listener.paired(|code| show(&name, code, data), say_trouble).await?;
+    admission.identity.save(data)?;
+    let told = masters(admission.from, &admission.told);
+    let masters: Vec<String> = given.into_iter().chain(told.iter().map(ToString::to_string)).collect();
+    remember(&masters, data)?;
+    // What is left of them is of no use to anybody.
+    let _ = fs::remove_file(data.join(CODE_FILE));
+    NodeKey::forget(data);
+    let identity = admission.identity.clone();
+    tell(&format!("paired: this is node {} now", identity.peer().node));
+    if let Some(announcement) = &mut announcement {
+        announcement.say(State::Paired, 0).unwrap_or_else(|error| say_unannounced(&error));
+    }
+    admission.keep().await;
+    Ok(Membership { identity, masters, announcement })
+}
+
+/// On the address given, or else on the port that people expect if it is free.
+fn listen(given: Option<SocketAddr>, name: &str, data: &Path) -> anyhow::Result<PairListener> {
+    let addresses: Vec<SocketAddr> = match given {
+        Some(address) => vec![address],
+        // Some machines have no IPv6.
+        None => [PAIRING_PORT, 0].into_iter().flat_map(|port| [(Ipv6Addr::UNSPECIFIED, port).into(), (Ipv4Addr::UNSPECIFIED, port).into()]).collect(),
+    };
+    let mut failed = None;
+    for address in addresses {
+        match PairListener::open(address, name.to_owned(), NodeKey::load_or_create(data)?, Rules::default()) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => failed = Some(error),
+        }
+    }
+    Err(failed.unwrap_or(PairError::Left)).context("cannot wait to be paired")
+}
+
+fn show(name: &str, code: &PairingCode, data: &Path) {
+    // Whoever does not find the log finds the file; only its owner can read it.
+    if let Err(error) = private_file::write(data, CODE_FILE, format!("{code}\n").as_bytes()) {
+        tell(&format!("the code is not in {}: {}", data.join(CODE_FILE).display(), with_cause(&error)));
+    }
+    let minutes = Rules::default().code_max.as_secs() / 60;
+    tell(&format!("pairing code {code}, good for {minutes} minutes: `bitacora node pair {name}` asks for it"));
+}
+
+fn say_trouble(trouble: Trouble) {
+    match trouble {
+        Trouble::WrongCode { from, tries_left } => tell(&format!("a wrong pairing code came from {from}; {tries_left} tries are left")),
+        Trouble::Failed(error) => tell(&format!("the pairing came to nothing: {}", with_cause(&error))),
+    }
+}
+
+/// `None` where it was not wanted or does not work: everything goes on without.
+fn announce(arguments: &Arguments, key: KeyId, state: State, port: u16) -> Option<Announcement> {
+    if arguments.no_discovery {
+        return None;
+    }
+    let announced = Announcement::new(name(arguments), key).and_then(|mut announcement| {
+        announcement.say(state, port)?;
+        Ok(announcement)
+    });
+    announced.inspect_err(say_unannounced).ok()
+}
+
+fn say_unannounced(error: &DiscoveryError) {
+    tell(&format!("this node is not announced on the local network: {}", with_cause(error)));
+}
+
+/// As given, or the machine's.
+fn name(arguments: &Arguments) -> String {
+    let machine = || clean_name(&rustix::system::uname().nodename().to_string_lossy());
+    arguments.name.clone().or_else(machine).unwrap_or_else(|| NAMELESS.into())
+}
+
+/// For `--name`.
+pub fn parse_name(name: &str) -> Result<String, String> {
+    let clean = clean_name(name).filter(|clean| clean == name);
+    clean.ok_or_else(|| "a name has no white space and no control characters, and at most 63 letters".into())
+}
+
+/// Where the master is, HOST:PORT: as given, which is remembered, or as remembered. Names are looked up whenever it is dialled.
+fn masters_of(given: Option<&str>, data: &Path) -> anyhow::Result<Vec<String>> {
+    if let Some(given) = given {
+        let masters = vec![checked(given)?];
+        remember(&masters, data)?;
+        return Ok(masters);
+    }
+    let lines = fs::read_to_string(data.join(MASTERS_FILE)).context("the master's address is not known: give it with --peer HOST:PORT")?;
+    let masters: Vec<String> = lines.lines().take(MASTERS_MAX).map(checked).collect::<anyhow::Result<_>>()?;
+    if masters.is_empty() { bail!("{} is empty: give the master's address with --peer HOST:PORT", data.join(MASTERS_FILE).display()) } else { Ok(masters) }
+}
+
+fn checked(master: &str) -> anyhow::Result<String> {
+    let master = master.trim();
+    let port = master.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+    if port.is_none() {
+        bail!("{master:?} is no address: it takes HOST:PORT");
+    }
+    Ok(master.to_owned())
+}
+
+fn remember(masters: &[String], data: &Path) -> anyhow::Result<()> {
+    let place = data.join(MASTERS_FILE);
+    fs::write(&place, masters.join("\n")).with_context(|| format!("cannot write {}", place.display()))
+}

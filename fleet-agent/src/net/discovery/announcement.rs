@@ -1,0 +1,52 @@
+//! A node makes itself known.
+
+use std::time::Duration;
+
+use mdns_sd::{ServiceDaemon, ServiceInfo};
+
+use super::{DiscoveryError, KEY_ID_KEY, KeyId, NAME_KEY, PROTOCOL_KEY, SERVICE, STATE_KEY, State, insist};
+use crate::net::codec::{MAJOR, MINOR};
+
+/// For the goodbye; whoever misses it forgets the node two minutes later.
+const GOODBYE_MAX: Duration = Duration::from_millis(500);
+
+/// Says a node's name on every interface, and goodbye when dropped.
+pub struct Announcement {
+    daemon: ServiceDaemon,
+    name: String,
+    key: KeyId,
+    said: Option<String>,
+}
+
+impl Announcement {
+    pub fn new(name: String, key: KeyId) -> Result<Announcement, DiscoveryError> {
+        Ok(Announcement { daemon: ServiceDaemon::new()?, name, key, said: None })
+    }
+
+    /// From now on this is what is told to everybody. A paired node waits on no port: its is 0.
+    pub fn say(&mut self, state: State, port: u16) -> Result<(), DiscoveryError> {
+        // By the key and not by the name, which another node may have; the library would number them.
+        let instance = format!("bitacora-{}", self.key);
+        let (key, protocol) = (self.key.to_string(), format!("{MAJOR}.{MINOR}"));
+        let properties = [(NAME_KEY, self.name.as_str()), (KEY_ID_KEY, &key), (STATE_KEY, state.name()), (PROTOCOL_KEY, &protocol)];
+        let service = ServiceInfo::new(SERVICE, &instance, &format!("{instance}.local."), (), port, &properties[..])?.enable_addr_auto();
+        let fullname = service.get_fullname().to_owned();
+        insist(|| self.daemon.register(service.clone()))?;
+        self.said = Some(fullname);
+        Ok(())
+    }
+}
+
+impl Drop for Announcement {
+    fn drop(&mut self) {
+        // None of this need succeed: what is announced is forgotten in time.
+        if let Some(said) = self.said.take()
+            && let Ok(done) = insist(|| self.daemon.unregister(&said))
+        {
+            let _ = done.recv_timeout(GOODBYE_MAX);
+        }
+        if let Ok(done) = insist(|| self.daemon.shutdown()) {
+            let _ = done.recv_timeout(GOODBYE_MAX);
+        }
+    }
+}

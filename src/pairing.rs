@@ -1,0 +1,127 @@
+//! Pairing with nodes that show a code, and what is seen of them on the local network.
+//!
+//! Nothing is dialled here unless a person asked for it. Whether a node is taken into the fleet is the loop's to say, and is in
+//! the journal before the node hears of it.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use fleet_agent::net::{
+    discovery::{DiscoveryError, Found, Watch, preferred},
+    join::Grant,
+    pairing::{Admissions, MASTERS_MAX, PairError, Paired, PairingCode, pair},
+    tls::Authority,
+};
+use tokio::sync::{Semaphore, oneshot};
+
+use crate::links::{Deliver, LinkEvent};
+
+/// Nodes that are being paired at the same time: each is a person who has typed a code.
+const PAIRINGS_MAX: usize = 4;
+/// Addresses of one node that are tried; each that leads nowhere costs seconds.
+const ADDRESSES_TRIED_MAX: usize = 6;
+
+/// A node that a person wants in the fleet.
+pub struct Wanted {
+    pub addresses: Vec<SocketAddr>,
+    pub code: PairingCode,
+    /// Instead of what it calls itself.
+    pub name: Option<String>,
+}
+
+/// What a serving master has for pairing.
+pub struct Pairing {
+    authority: Arc<Authority>,
+    /// Where nodes link.
+    listen: SocketAddr,
+    deliver: Deliver,
+    turns: Arc<Semaphore>,
+    watch: Option<Watch>,
+}
+
+impl Pairing {
+    pub fn new(authority: Arc<Authority>, listen: SocketAddr, deliver: Deliver) -> Pairing {
+        Pairing { authority, listen, deliver, turns: Arc::new(Semaphore::new(PAIRINGS_MAX)), watch: None }
+    }
+
+    /// From now on nodes that announce themselves are known.
+    pub fn watch(&mut self) -> Result<(), DiscoveryError> {
+        self.watch = Some(Watch::begin()?);
+        Ok(())
+    }
+
+    /// Who announces itself; `None` when nobody listens to that.
+    pub fn found(&self) -> Option<Vec<Found>> {
+        self.watch.as_ref().map(Watch::found)
+    }
+
+    /// Dials the node and lets it in if it knows the code; `done` hears what came of it. `false` when too many are at it.
+    pub fn begin(&self, runtime: &tokio::runtime::Handle, wanted: Wanted, done: impl FnOnce(Result<Paired, PairError>) + Send + 'static) -> bool {
+        let Ok(turn) = self.turns.clone().try_acquire_owned() else { return false };
+        let authority = self.authority.clone();
+        let asking = AskLoop { deliver: self.deliver.clone(), name: wanted.name, listen: self.listen };
+        runtime.spawn(async move {
+            let addresses: Vec<SocketAddr> = wanted.addresses.into_iter().take(ADDRESSES_TRIED_MAX).collect();
+            done(pair(&addresses, &wanted.code, &authority, &asking).await);
+            drop(turn);
+        });
+        true
+    }
+}
+
+struct AskLoop {
+    deliver: Deliver,
+    name: Option<String>,
+    listen: SocketAddr,
+}
+
+impl Admissions for AskLoop {
+    async fn admit(&self, own_name: String) -> Option<Grant> {
+        let (answer, answered) = oneshot::channel();
+        (self.deliver)(LinkEvent::CodeProved { name: self.name.clone().unwrap_or(own_name), answer });
+        answered.await.ok().flatten()
+    }
+
+    fn addresses(&self) -> Vec<SocketAddr> {
+        // Without the interfaces the node still knows from where it was dialled, if it knows the port.
+        let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
+        listening(self.listen, interfaces.iter().map(if_addrs::Interface::ip))
+    }
+}
+
+/// The addresses at which nodes reach a master that listens so.
+fn listening(listen: SocketAddr, interfaces: impl Iterator<Item = std::net::IpAddr>) -> Vec<SocketAddr> {
+    if !listen.ip().is_unspecified() {
+        return vec![listen];
+    }
+    // An unspecified IPv6 address takes IPv4 as well. An address of the link has another scope at the node, which sees it anyway.
+    let heard = interfaces.filter(|ip| listen.is_ipv6() || ip.is_ipv4()).map(|ip| (ip, 0));
+    let mut addresses = preferred(heard, listen.port());
+    if addresses.iter().any(|address| !address.ip().is_loopback()) {
+        addresses.retain(|address| !address.ip().is_loopback());
+    }
+    addresses.truncate(MASTERS_MAX);
+    addresses
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_master_tells_the_addresses_that_lead_to_it() {
+        let tell = |listen: &str| {
+            let interfaces = ["127.0.0.1", "::1", "192.168.1.2", "fe80::1", "fd00::2"].map(|ip| ip.parse().unwrap());
+            let told = listening(listen.parse().unwrap(), interfaces.into_iter());
+            told.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(tell("10.0.0.1:7411"), ["10.0.0.1:7411"]);
+        assert_eq!(tell("0.0.0.0:7411"), ["192.168.1.2:7411"]);
+        assert_eq!(tell("[::]:7411"), ["192.168.1.2:7411", "[fd00::2]:7411"]);
+    }
+
+    #[test]
+    fn a_machine_without_a_network_has_itself() {
+        let told = listening("0.0.0.0:7411".parse().unwrap(), ["127.0.0.1", "::1"].map(|ip| ip.parse().unwrap()).into_iter());
+        assert_eq!(told, ["127.0.0.1:7411".parse().unwrap()]);
+    }
+}
