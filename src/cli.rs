@@ -4,6 +4,7 @@
 mod analyze;
 mod bench;
 mod cache;
+mod duration;
 mod events;
 mod export;
 mod import;

@@ -87,6 +87,8 @@ pub enum Request {
     /// A token for a node of this name to join with.
     Token {
         name: String,
+        /// How long it is open.
+        span: Span,
     },
     /// Which nodes announce themselves on the local network?
     Discovered,
@@ -482,6 +484,9 @@ pub fn outcome(notices: &[Notice]) -> Answer {
         Some(Refusal::TooManySparks { sparks, sparks_max }) => Answer::Refused(format!("{sparks} sparks are more than the {sparks_max} of one job")),
         Some(Refusal::SparkOver(spark)) => Answer::Refused(format!("spark {spark} is over")),
         Some(Refusal::TooManyLabels(node)) => Answer::Refused(format!("node {node} would have more than {LABELS_MAX} labels")),
+        Some(Refusal::UnknownToken(_)) => Answer::Unknown("there is no such token, or not any more".into()),
+        Some(Refusal::TooManyTokens { max }) => Answer::Refused(format!("{max} tokens are open; use or wait for one of them")),
+        Some(Refusal::TokenSpan { max }) => Answer::Refused(format!("a token is open for at least a second and at most {} hours", max.0 / 3_600_000_000)),
         Some(Refusal::UnknownJob(job)) => Answer::Unknown(format!("there is no job {job}; `bitacora job ls` lists them")),
         Some(Refusal::Superseded { job, by }) => Answer::Refused(format!("job {by} has taken the place of {job}")),
         Some(Refusal::NameTaken(name)) => Answer::Refused(format!("another project is called {name}")),

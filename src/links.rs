@@ -4,17 +4,18 @@
 //! Nothing is decided here: who belongs to the fleet, and which contents may be asked for, the loop publishes.
 
 mod inbox;
+mod joining;
 
 use std::{
     collections::{BTreeSet, HashMap},
     io::Read,
-    net::SocketAddr,
+    net::{SocketAddr, UdpSocket},
     sync::Arc,
     time::Duration,
 };
 
 use bitacora_core::{
-    ids::{Digest, NodeId},
+    ids::{Digest, NodeId, TokenId},
     paths::RelativePath,
     wire::{Envelope, FromAgent, ToAgent, command::OUTPUT_BYTES_MAX},
 };
@@ -24,7 +25,7 @@ use fleet_agent::{
     net::{
         carrier::{CarrierError, CloseCode, Connection, Endpoint, FrameSender, Link, Listener, Transfer},
         codec::{CodecError, Frame, Kind, Received, RequestId, Spoken},
-        join::{self, Grant, JoinListener, TokenId, TokenKey, Tokens},
+        join::{self, Grant, JoinError, TokenKey},
         quic::{ListenerKeys, Settings, UdpBuffers},
         tls::{Authority, Identity, Role},
         transfer::{self, Blob, BlobKind, Offered, TransferError, Wanted},
@@ -50,13 +51,14 @@ const GREETINGS_MAX: usize = 256;
 const PACK_BYTES_MAX: u64 = 64 << 20;
 /// Packs that are received at the same time, from all nodes: times the above, what they may take of memory.
 const PACKS_AT_ONCE: usize = 8;
-/// Who wants to join and has not proved anything yet; more are sent away.
-const CANDIDATES_MAX: usize = 32;
 /// For the last words to those who are connected.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(4);
 
 pub use self::inbox::Room;
-use self::inbox::{Inbox, NodeInbox};
+use self::{
+    inbox::{Inbox, NodeInbox},
+    joining::JoinPort,
+};
 
 /// What the links tell the loop.
 pub enum LinkEvent {
@@ -134,8 +136,8 @@ pub enum LinksError {
     Threads(#[source] std::io::Error),
     #[error("cannot listen for nodes")]
     Listen(#[from] CarrierError),
-    #[error("cannot listen for nodes that join")]
-    Join(#[from] join::JoinError),
+    #[error("nodes could not join on {address}, the port after the one they link with")]
+    Join { address: SocketAddr, source: std::io::Error },
     #[error("the port {0} has none after it for nodes that join")]
     Port(u16),
 }
@@ -146,11 +148,13 @@ pub struct Links {
     published: watch::Sender<Published>,
     address: SocketAddr,
     endpoint: Endpoint,
+    identity: Identity,
+    joining: JoinPort,
     runtime: Option<tokio::runtime::Runtime>,
 }
 
 impl Links {
-    /// Listens on `address` for nodes, and on the next port for those that join.
+    /// Listens on `address` for nodes. The next port, for those that join, stays closed until it is opened.
     pub fn open(
         address: SocketAddr,
         identity: &Identity,
@@ -164,13 +168,14 @@ impl Links {
         let (endpoint, listener) = Endpoint::listening(address, identity, keys, Settings::default())?;
         let address = endpoint.local_address().map_err(LinksError::Threads)?;
         let beside = join::address_beside(address).ok_or(LinksError::Port(address.port()))?;
-        let joining = JoinListener::open(beside, identity)?;
+        // Better known now than when somebody stands at the server with a token.
+        UdpSocket::bind(beside).map_err(|source| LinksError::Join { address: beside, source })?;
+        let joining = JoinPort::new(beside, authority, deliver.clone());
         let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
         let (published, seen) = watch::channel(Published::default());
         drop(entered);
-        runtime.spawn(let_join(joining, authority, deliver.clone()));
         runtime.spawn(switch(listener, inbox, Shared { published: seen, stores, receiving: Arc::new(Semaphore::new(PACKS_AT_ONCE)), deliver }));
-        Ok(Links { commands, published, address, endpoint, runtime: Some(runtime) })
+        Ok(Links { commands, published, address, endpoint, identity: identity.clone(), joining, runtime: Some(runtime) })
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -185,6 +190,15 @@ impl Links {
     /// For what else is done over the network.
     pub fn runtime(&self) -> &tokio::runtime::Handle {
         self.runtime.as_ref().expect("it is taken when the links are dropped").handle()
+    }
+
+    /// From now on nodes can join; whether one may, the loop is asked.
+    pub fn open_joining(&mut self) -> Result<(), JoinError> {
+        self.joining.open(&self.identity)
+    }
+
+    pub fn close_joining(&mut self) {
+        self.joining.close();
     }
 
     pub fn send(&self, to: NodeId, message: Envelope<ToAgent>) {
@@ -510,42 +524,6 @@ async fn take(transfer: &mut Transfer, Offered { name, kind }: Offered, stores: 
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     tokio::task::spawn_blocking(work).await.expect("what it does neither panics nor is cancelled")
-}
-
-/// Lets nodes join that hold a token. The loop keeps the tokens.
-async fn let_join(mut listener: JoinListener, authority: Arc<Authority>, deliver: Deliver) {
-    let mut candidates = JoinSet::new();
-    loop {
-        tokio::select! {
-            candidate = listener.accept() => match candidate {
-                None => return,
-                Some(Err(_)) => {}
-                // Dropped, it is disconnected.
-                Some(Ok(_)) if candidates.len() >= CANDIDATES_MAX => {}
-                Some(Ok(candidate)) => {
-                    let (authority, tokens) = (authority.clone(), AskLoop(deliver.clone()));
-                    candidates.spawn(async move { candidate.answer(&authority, &tokens).await.is_ok() });
-                }
-            },
-            Some(_) = candidates.join_next() => {}
-        }
-    }
-}
-
-struct AskLoop(Deliver);
-
-impl Tokens for AskLoop {
-    async fn key(&self, token: TokenId) -> Option<TokenKey> {
-        let (answer, answered) = oneshot::channel();
-        (self.0)(LinkEvent::TokenNamed { token, answer });
-        answered.await.ok().flatten()
-    }
-
-    async fn consume(&self, token: TokenId) -> Option<Grant> {
-        let (answer, answered) = oneshot::channel();
-        (self.0)(LinkEvent::TokenProved { token, answer });
-        answered.await.ok().flatten()
-    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //!
 //! [`Master`] serves one command here: it runs with an agent inside the process and ends with the command.
 
+mod joining;
 mod nodes;
 mod perform;
 mod serve;
@@ -257,7 +258,7 @@ impl Master {
             Request::Events { after } => Answer::Events(self.timeline.after(after)),
             Request::Nodes => Answer::Nodes(self.nodes()),
             Request::NodeDetail { node } => self.node_detail(node),
-            Request::Token { name } => self.issue_token(name),
+            Request::Token { name, span } => self.issue_token(name, span)?,
             Request::Node { node, command } => control::outcome(&self.turn([Event::NodeCommanded { node, command: command.into() }])?),
             Request::Explain { job } => Answer::Reasons(self.fleet.explain(job).iter().map(control::describe).collect()),
             Request::Command { job, command } => control::outcome(&self.turn([Event::JobCommanded { job, command: command.into() }])?),

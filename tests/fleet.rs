@@ -45,7 +45,7 @@ impl Drop for Process {
 /// A place with a master that serves it.
 pub(super) struct Fleet {
     pub(super) place: Place,
-    address: String,
+    pub(super) address: String,
     pub(super) master: Option<Process>,
 }
 
@@ -74,7 +74,7 @@ impl Fleet {
         Some((address, master))
     }
 
-    fn token(&self, name: &str) -> String {
+    pub(super) fn token(&self, name: &str) -> String {
         let output = self.place.run(&["node", "token", name]);
         assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
@@ -109,7 +109,7 @@ impl Fleet {
         Process(self.agent(name).spawn().unwrap())
     }
 
-    fn nodes(&self) -> Vec<Value> {
+    pub(super) fn nodes(&self) -> Vec<Value> {
         report(&self.place.run(&["node", "ls", "-o", "json"]), 0)["items"].as_array().unwrap().clone()
     }
 
@@ -131,13 +131,13 @@ impl Fleet {
     }
 
     /// Begins an analysis over the fleet.
-    fn begin(&self) -> Child {
+    pub(super) fn begin(&self) -> Child {
         let tree = self.place.tree();
         self.place.bitacora(&["analyze", tree.to_str().unwrap(), "-o", "json"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
     /// The report that one machine makes of the same tree.
-    fn local(&self) -> Value {
+    pub(super) fn local(&self) -> Value {
         let data = self.place.path("alone");
         let output =
             Command::new(env!("CARGO_BIN_EXE_bitacora")).arg("--data-dir").arg(data).arg("analyze").arg(self.place.tree()).args(["-o", "json"]).output();
@@ -146,7 +146,7 @@ impl Fleet {
 }
 
 /// Another package's program, which lies beside this one's when the whole workspace was built.
-fn agent_program() -> &'static PathBuf {
+pub(super) fn agent_program() -> &'static PathBuf {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         let program = PathBuf::from(env!("CARGO_BIN_EXE_bitacora")).with_file_name("fleet-agent");
@@ -164,7 +164,7 @@ pub(super) fn until(mut done: impl FnMut() -> bool) {
     }
 }
 
-fn outcome(output: &Output) -> Value {
+pub(super) fn outcome(output: &Output) -> Value {
     timeless(report(output, 0))
 }
 
@@ -284,7 +284,7 @@ fn a_cordoned_node_is_given_nothing() {
 #[test]
 fn a_token_is_good_once_and_another_fleet_is_refused() {
     let (fleet, other) = (Fleet::new(), Fleet::new());
-    let token = fleet.token("one");
+    let (token, _open) = (fleet.token("one"), (fleet.token("two"), other.token("two")));
     let file = fleet.place.path("token");
     fs::write(&file, &token).unwrap();
     let join = |name: &str, fleet: &Fleet| fleet.agent(name).arg("--join-file").arg(&file).spawn().unwrap();

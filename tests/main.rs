@@ -12,3 +12,4 @@ mod quarantine;
 mod sparks;
 mod support;
 mod tidy;
+mod trust;

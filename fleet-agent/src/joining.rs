@@ -82,7 +82,8 @@ async fn join_at(addresses: &[SocketAddr], token: &JoinToken) -> anyhow::Result<
             joined => return Ok(joined?),
         }
     }
-    Err(unreached.expect("a name has an address").into())
+    let unheard = "could not join: a master listens for that only while a token is open; `bitacora node token` makes one";
+    Err(anyhow::Error::from(unreached.expect("a name has an address")).context(unheard))
 }
 
 fn read_token(file: &Path) -> anyhow::Result<String> {

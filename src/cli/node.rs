@@ -17,7 +17,7 @@ use clap::Subcommand;
 use fleet_agent::net::discovery::clean_name;
 
 use super::{
-    Context,
+    Context, duration,
     output::{UsageError, write_items},
 };
 use crate::{

@@ -11,6 +11,7 @@ mod event;
 mod fact;
 mod invariants;
 mod jobs;
+mod joining;
 mod ledger;
 mod membership;
 pub mod partition;
@@ -44,7 +45,7 @@ pub use settings::{Listings, Settings};
 pub use view::{FleetView, JobView, NodeView, Pending, Stage};
 
 use crate::{
-    ids::{Attempt, Epoch, JobId, NodeId, SparkId},
+    ids::{Attempt, Epoch, JobId, NodeId, SparkId, TokenId},
     time::{Span, Time},
     wire::{
         Envelope, FromAgent, ToAgent,
@@ -74,6 +75,8 @@ pub struct Fleet {
     active: BTreeMap<JobId, Runnable>,
     /// Before this nobody can have been silent for too long: a bound, so that a message costs no look at everybody.
     quiet_until: Time,
+    /// With which nodes may join.
+    tokens: BTreeMap<TokenId, joining::OpenToken>,
     stale_messages: u64,
     /// Commands that a node did not know.
     unsupported: u64,
@@ -160,6 +163,7 @@ impl Fleet {
             flights: BTreeMap::new(),
             active: BTreeMap::new(),
             quiet_until: Time::NEVER,
+            tokens: BTreeMap::new(),
             stale_messages: 0,
             unsupported: 0,
             speeds: placement::Speeds::default(),
@@ -192,9 +196,12 @@ impl Fleet {
             self.quiet_until = self.silence_deadline();
         }
         self.on_job_deadlines(now, out);
+        self.on_expired_tokens(now);
         match event {
             Event::Woken => {}
             Event::NodeJoined { name } => self.on_node_joined(now, name, out),
+            Event::TokenMade { token, name, span } => self.on_token_made(now, token, name, span, out),
+            Event::TokenProved { token } => self.on_token_proved(now, token, out),
             Event::NodeCommanded { node, command } => self.on_node_commanded(now, node, command, out),
             Event::LinkLost { node } => self.on_link_lost(node, out),
             Event::ProjectAdded { name, root } => self.on_project_added(name, root, out),
@@ -225,7 +232,7 @@ impl Fleet {
     pub fn next_deadline(&self) -> Option<Time> {
         let jobs = self.active.iter().filter_map(|(id, runnable)| self.job_deadline(*id, runnable));
         let silence = (self.quiet_until < Time::NEVER).then_some(self.quiet_until);
-        jobs.chain(silence).chain(self.drain_deadline()).min()
+        jobs.chain(silence).chain(self.drain_deadline()).chain(self.token_deadline()).min()
     }
 
     /// When somebody will have said nothing for too long.

@@ -11,7 +11,6 @@ use bitacora_core::{
     fleet::{Event, JobSpec, ListedFile, Notice, Partitioning, Submission},
     ids::{Digest, JobId, ProjectId},
     paths::RelativePath,
-    time::{Span, Time},
 };
 use crossbeam_channel::Sender;
 use fleet_agent::{
@@ -19,7 +18,7 @@ use fleet_agent::{
     blobs::Blobs,
     net::{
         discovery::{DiscoveryError, Found, State},
-        join::{Grant, JoinToken, TokenId, TokenKey},
+        join::Grant,
         pairing::{self, PairError, Paired},
         quic::UdpBuffers,
         tls::{Fingerprint, Role, Roles},
@@ -28,7 +27,7 @@ use fleet_agent::{
     work::with_cause,
 };
 
-use super::{Input, Master, MasterError, now};
+use super::{Input, Master, MasterError, joining::TokenKeys, now};
 use crate::{
     control::{Answer, Asked, ControlSocket, NodeSeen, PairFailure, Progress, Request, Submitted, Wish},
     data::DataDirectory,
@@ -44,24 +43,13 @@ use crate::{
 
 /// Trees that are listed at the same time; whoever asks for more is told to ask again.
 const LISTINGS_MAX: usize = 4;
-/// Tokens that are open at the same time.
-const TOKENS_MAX: usize = 64;
-/// How long a token is open.
-const TOKEN_SPAN: Span = Span::from_secs(15 * 60);
-
-/// A token that was given out and not yet used.
-pub(super) struct OpenToken {
-    key: TokenKey,
-    name: String,
-    until: Time,
-}
 
 /// What a serving master has besides.
 pub(super) struct Serving {
     pub(super) links: Links,
     pairing: Pairing,
-    authority: Fingerprint,
-    tokens: BTreeMap<TokenId, OpenToken>,
+    pub(super) authority: Fingerprint,
+    pub(super) token_keys: TokenKeys,
     shelves: BTreeMap<Digest, Arc<Shelf>>,
     listings: usize,
 }
@@ -103,7 +91,7 @@ impl Master {
         links.admit(self.fleet.ledger().nodes.keys().copied());
         let address = links.address();
         let pairing = Pairing::new(authority, address, deliver);
-        self.serving = Some(Serving { links, pairing, authority: fingerprint, tokens: BTreeMap::new(), shelves: BTreeMap::new(), listings: 0 });
+        self.serving = Some(Serving { links, pairing, authority: fingerprint, token_keys: TokenKeys::new(), shelves: BTreeMap::new(), listings: 0 });
         let outbox = self.outbox.clone();
         let control = ControlSocket::listen(&self.data.control(), move |asked| drop(outbox.send(Input::Asked(asked))));
         // A master that stays and cannot be asked is of no use.
@@ -160,13 +148,12 @@ impl Master {
             Input::Asked(asked) => self.answer(&asked),
             Input::Listed(listed) => self.on_listed(*listed),
             Input::Link(LinkEvent::TokenNamed { token, answer }) => {
-                let open = self.serving.as_ref().and_then(|serving| serving.tokens.get(&token)).filter(|open| open.until > now());
                 // Whoever asked may have left.
-                let _ = answer.send(open.map(|open| open.key.clone()));
+                let _ = answer.send(self.token_key(token));
                 Ok(())
             }
             Input::Link(LinkEvent::TokenProved { token, answer }) => {
-                let grant = self.spend(token)?;
+                let grant = self.spend_token(token)?;
                 let _ = answer.send(grant);
                 Ok(())
             }
@@ -180,12 +167,6 @@ impl Master {
         }
     }
 
-    /// A token is good once: the node is paired, in the journal, before anybody hears of it.
-    fn spend(&mut self, token: TokenId) -> Result<Option<Grant>, MasterError> {
-        let open = self.serving.as_mut().and_then(|serving| serving.tokens.remove(&token)).filter(|open| open.until > now());
-        open.map_or(Ok(None), |open| self.admit(open.name))
-    }
-
     /// A node is in the journal before it hears that it belongs to the fleet.
     fn admit(&mut self, name: String) -> Result<Option<Grant>, MasterError> {
         let notices = self.turn([Event::NodeJoined { name }])?;
@@ -195,22 +176,6 @@ impl Master {
         });
         self.publish();
         Ok(paired.map(|node| Grant { node, roles: Roles::from(Role::Worker), validity: trust::node_validity() }))
-    }
-
-    /// A new token for a node of this name.
-    pub(super) fn issue_token(&mut self, name: String) -> Answer {
-        let Some(serving) = &mut self.serving else { return Answer::Refused("this bitacora serves one command and no fleet".into()) };
-        serving.tokens.retain(|_, open| open.until > now());
-        if serving.tokens.len() >= TOKENS_MAX {
-            return Answer::Refused(format!("{TOKENS_MAX} tokens are open; use or wait for one of them"));
-        }
-        match JoinToken::issue(serving.authority) {
-            Ok(token) => {
-                serving.tokens.insert(token.id(), OpenToken { key: token.key(), name, until: now() + TOKEN_SPAN });
-                Answer::Token { token: token.to_string(), seconds: TOKEN_SPAN.0 / 1_000_000, address: serving.links.address().to_string() }
-            }
-            Err(error) => Answer::Refused(with_cause(&error)),
-        }
     }
 
     pub(super) fn discovered(&self) -> Answer {
@@ -336,10 +301,14 @@ impl Master {
         view.map_or_else(|| Answer::Unknown(format!("there is no job {job}")), |view| Answer::Progress(Progress::of(&view)))
     }
 
-    /// Tells the links who belongs to the fleet and which contents may be asked for. What jobs that are over needed goes.
-    fn publish(&mut self) {
+    /// Tells the links who belongs to the fleet, whether somebody may join, and which contents may be asked for. What jobs that are over needed goes.
+    pub(super) fn publish(&mut self) {
         let Some(serving) = &mut self.serving else { return };
         serving.links.admit(self.fleet.ledger().nodes.keys().copied());
+        serving.token_keys.retain(|token, _| self.fleet.is_token_open(now(), *token));
+        if !self.fleet.may_join() {
+            serving.links.close_joining();
+        }
         let needed = |listing: &Digest| self.fleet.ledger().jobs.values().any(|job| !job.status.is_over() && job.spec.listing == *listing);
         self.scans.retain(|listing, _| needed(listing));
         let before = serving.shelves.len();

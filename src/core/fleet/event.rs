@@ -7,7 +7,7 @@ use super::{
     ledger::{Awaited, JobSpec, ListedFile, Priority, ResultSummary},
 };
 use crate::{
-    ids::{JobId, NodeId, ProjectId, SparkId},
+    ids::{JobId, NodeId, ProjectId, SparkId, TokenId},
     time::Span,
     wire::{Envelope, FromAgent, command::LineError, node::Labels},
 };
@@ -20,6 +20,16 @@ pub enum Event {
     /// Somebody proved that it may join; its name is what it calls itself.
     NodeJoined {
         name: String,
+    },
+    /// A person lets one node join, for so long.
+    TokenMade {
+        token: TokenId,
+        name: String,
+        span: Span,
+    },
+    /// Somebody proved that it knows the token.
+    TokenProved {
+        token: TokenId,
     },
     NodeCommanded {
         node: NodeId,
@@ -146,6 +156,15 @@ pub enum Refusal {
     UnknownAwaited(Awaited),
     /// The spark is over.
     SparkOver(SparkId),
+    /// There is no such token, or it was used, or its time is over.
+    UnknownToken(TokenId),
+    TooManyTokens {
+        max: usize,
+    },
+    /// A token is open for some time, and at most for so long.
+    TokenSpan {
+        max: Span,
+    },
     /// A later job for the same has taken its place.
     Superseded {
         job: JobId,

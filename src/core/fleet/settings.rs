@@ -45,6 +45,10 @@ pub struct Settings {
     pub late_max: Span,
     /// Sparks of one job of commands.
     pub sparks_max: u32,
+    /// Tokens that are open at the same time: each is one node that somebody is about to set up.
+    pub tokens_max: usize,
+    /// How long a token may be open: until a server that was ordered today is there.
+    pub token_span_max: Span,
     /// Attempts after which a spark whose nodes keep vanishing is cut like one that crashes.
     pub attempts_max: u32,
 }
@@ -116,6 +120,8 @@ impl Default for Settings {
             jobs_kept: 200,
             late_max: Span::from_secs(1),
             sparks_max: 1_000_000,
+            tokens_max: 64,
+            token_span_max: Span::from_secs(7 * 24 * 3600),
             attempts_max: 16,
         }
     }

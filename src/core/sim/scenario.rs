@@ -85,6 +85,8 @@ impl Scenario {
             listings: self.listings,
             history_max: 50,
             jobs_kept: 20,
+            tokens_max: 64,
+            token_span_max: Span::from_secs(3600),
             late_max: Span::from_secs(1),
             sparks_max: 1_000,
             attempts_max: 16,

@@ -1,6 +1,6 @@
 //! The master's side: a listener that can do nothing but let nodes join.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use quinn::{Connecting, TokioRuntime};
 use rustls::{
@@ -8,10 +8,10 @@ use rustls::{
     pki_types::{CertificateDer, CertificateSigningRequestDer},
     version::TLS13,
 };
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{ALPN, Answer, EXCHANGE_MAX, JoinError, Refusal, Request, STRANGER_BYTES_MAX, TRIES_MAX, TokenId, TokenKey, proof, proof::Session, settings};
-use bitacora_core::ids::NodeId;
+use super::{ALPN, Answer, EXCHANGE_MAX, JoinError, Refusal, Request, STRANGER_BYTES_MAX, TRIES_MAX, TokenKey, proof, proof::Session, settings};
+use bitacora_core::ids::{NodeId, TokenId};
 
 use crate::net::{
     carrier::{CarrierError, CloseCode, FailedHandshake, Transfer},
@@ -20,6 +20,8 @@ use crate::net::{
     tls::{Authority, Identity, Roles, TlsError, Validity, check_request, provider, without_resumption},
 };
 
+/// For the last words to those who are connected.
+const CLOSE_MAX: Duration = Duration::from_secs(1);
 /// All that a refused agent is told.
 const REFUSED: &str = "refused";
 
@@ -83,9 +85,22 @@ impl JoinListener {
         self.gate.next(candidate).await
     }
 
-    /// Ends the listening and what is in progress.
-    pub fn close(&self) {
+    /// Lets nobody in any more. Who was let in before can still be answered.
+    pub fn pause(&self) {
+        self.quinn.set_server_config(None);
+    }
+
+    /// Listens again, as what the master is now.
+    pub fn resume(&self, identity: &Identity) -> Result<(), JoinError> {
+        self.quinn.set_server_config(Some(settings().server(tls(identity)?)?));
+        Ok(())
+    }
+
+    /// Ends the listening and what is in progress, and gives the socket back.
+    pub async fn close(self) {
         self.quinn.close(CloseCode::Stopping.into(), b"no token is open");
+        // Whether everybody heard it makes no difference.
+        let _ = timeout(CLOSE_MAX, self.quinn.wait_idle()).await;
     }
 }
 

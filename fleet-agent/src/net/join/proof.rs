@@ -4,7 +4,9 @@
 
 use rustls::pki_types::{CertificateDer, CertificateSigningRequestDer};
 
-use super::{TokenKey, token::TokenId};
+use bitacora_core::ids::TokenId;
+
+use super::TokenKey;
 
 /// Registered with nobody; RFC 5705 asks for the prefix.
 const EXPORTER_LABEL: &[u8] = b"EXPORTER-bitacora-join/1";

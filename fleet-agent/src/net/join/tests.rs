@@ -12,7 +12,7 @@ use rustls::{ServerConfig, pki_types::CertificateSigningRequestDer, version::TLS
 use tokio::{task::JoinHandle, time::timeout};
 
 use super::{proof::Session, *};
-use bitacora_core::ids::NodeId;
+use bitacora_core::ids::{NodeId, TokenId};
 
 use crate::net::{
     carrier::Transfer,

@@ -5,6 +5,8 @@
 
 use std::{fmt, str::FromStr};
 
+use bitacora_core::ids::TokenId;
+
 use crate::net::tls::{Fingerprint, TlsError, random};
 
 const PREFIX: &str = "bita1-";
@@ -25,10 +27,6 @@ pub struct JoinToken {
     secret: [u8; SECRET_BYTES],
     authority: Fingerprint,
 }
-
-/// Names a token in messages and in the audit; tells nothing of its secret.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TokenId(pub [u8; 16]);
 
 /// What the master keeps of a token to check proofs and to make its own.
 #[derive(Clone)]
@@ -117,18 +115,6 @@ fn digit(digit: u8) -> Result<u8, TokenError> {
 impl fmt::Debug for JoinToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JoinToken").field("id", &self.id()).finish_non_exhaustive()
-    }
-}
-
-impl fmt::Display for TokenId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl fmt::Debug for TokenId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TokenId({self})")
     }
 }
 

@@ -1,0 +1,63 @@
+//! How nodes join a serving master: tokens are made for people and proved by agents. Which one is open the core knows;
+//! what proves it is kept here, and in nobody's journal.
+
+use std::collections::BTreeMap;
+
+use bitacora_core::{
+    fleet::{Event, Notice},
+    ids::TokenId,
+    time::Span,
+};
+use fleet_agent::{
+    net::{
+        join::{Grant, JoinToken, TokenKey},
+        tls::{Role, Roles},
+    },
+    work::with_cause,
+};
+
+use super::{Master, MasterError, now};
+use crate::{
+    control::{self, Answer},
+    trust,
+};
+
+/// What proves the tokens that are open.
+pub(super) type TokenKeys = BTreeMap<TokenId, TokenKey>;
+
+impl Master {
+    /// A new token for a node of this name. The port is open before anybody knows of the token.
+    pub(super) fn issue_token(&mut self, name: String, span: Span) -> Result<Answer, MasterError> {
+        let Some(serving) = &mut self.serving else { return Ok(Answer::Refused("this bitacora serves one command and no fleet".into())) };
+        let made = serving.links.open_joining().map_err(|error| with_cause(&error));
+        let made = made.and_then(|()| JoinToken::issue(serving.authority).map_err(|error| with_cause(&error)));
+        let token = match made {
+            Ok(token) => token,
+            Err(reason) => return Ok(Answer::Refused(reason)),
+        };
+        serving.token_keys.insert(token.id(), token.key());
+        let address = serving.links.address().to_string();
+        let notices = self.turn([Event::TokenMade { token: token.id(), name, span }])?;
+        self.publish();
+        Ok(match control::outcome(&notices) {
+            Answer::Done => Answer::Token { token: token.to_string(), seconds: span.0 / 1_000_000, address },
+            refused => refused,
+        })
+    }
+
+    /// What proves a token, while it is open.
+    pub(super) fn token_key(&self, token: TokenId) -> Option<TokenKey> {
+        self.serving.as_ref()?.token_keys.get(&token).filter(|_| self.fleet.is_token_open(now(), token)).cloned()
+    }
+
+    /// The node is paired, in the journal, before anybody hears of it.
+    pub(super) fn spend_token(&mut self, token: TokenId) -> Result<Option<Grant>, MasterError> {
+        let notices = self.turn([Event::TokenProved { token }])?;
+        let paired = notices.iter().find_map(|notice| match notice {
+            Notice::NodePaired(node) => Some(*node),
+            _ => None,
+        });
+        self.publish();
+        Ok(paired.map(|node| Grant { node, roles: Roles::from(Role::Worker), validity: trust::node_validity() }))
+    }
+}
