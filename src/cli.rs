@@ -2,6 +2,7 @@
 //! the help.
 
 mod analyze;
+mod audit;
 mod bench;
 mod cache;
 mod duration;
@@ -61,6 +62,8 @@ enum Command {
     Node(node::NodeCommand),
     Events(events::Events),
     Wait(wait::Wait),
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     Export(export::Export),
     Import(import::Import),
     Schema(schema::Schema),
@@ -111,6 +114,7 @@ impl Command {
             Command::Node(command) => command.run(context),
             Command::Events(command) => command.run(context),
             Command::Wait(command) => command.run(context),
+            Command::Audit(command) => command.run(context),
             Command::Export(command) => command.run(context),
             Command::Import(command) => command.run(context),
             Command::Schema(command) => command.run(),

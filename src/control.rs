@@ -17,7 +17,7 @@ use std::{
 use bitacora_core::{
     fleet::{
         AFTER_MAX, Awaited, CommandSpec, Event, JobCommand, JobType, JobView, NodeCommand, NodeSelector, Notice, Partitioning, Pending, Placement, Priority,
-        Refusal, Spark,
+        Refusal, Requester, Spark,
     },
     ids::{JobId, NodeId, ProjectId, SparkId},
     time::{Span, Time},
@@ -373,6 +373,8 @@ pub struct HeldSpark {
 
 /// A request on its way to the master's loop.
 pub struct Asked {
+    /// Who asks, as the system tells it.
+    pub by: Requester,
     pub request: Request,
     pub answer: Sender<Answer>,
 }
@@ -421,10 +423,27 @@ fn serve(mut stream: UnixStream, deliver: &impl Fn(Asked)) -> io::Result<()> {
     let request: Request = read(&mut stream)?;
     let (answer, answered) = crossbeam_channel::bounded(1);
     let patience = request.patience();
-    deliver(Asked { request, answer });
+    deliver(Asked { by: peer(&stream)?, request, answer });
     // Too much to do, or ending: either way the next one to be asked knows.
     let answer = answered.recv_timeout(patience).unwrap_or(Answer::Busy);
     write(&mut stream, &answer)
+}
+
+/// The user at the other end.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn peer(stream: &UnixStream) -> io::Result<Requester> {
+    Ok(Requester::User(rustix::net::sockopt::socket_peercred(stream)?.uid.as_raw()))
+}
+
+/// Where the system does not tell: the folder is this user's, and nobody else gets to the socket.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn peer(_: &UnixStream) -> io::Result<Requester> {
+    Ok(this_user())
+}
+
+/// Whoever runs this process.
+pub fn this_user() -> Requester {
+    Requester::User(rustix::process::getuid().as_raw())
 }
 
 /// The socket by way of its opened folder: a socket's own path may have 107 bytes, a data directory's any number.

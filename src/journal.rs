@@ -1,5 +1,6 @@
 //! Where facts are kept: append a batch only if the last sequence and epoch are the expected ones, read it back.
 
+pub mod audit;
 mod embedded;
 
 use bitacora_core::fleet::{Fact, Ledger};

@@ -10,7 +10,10 @@ use std::{
     collections::{BTreeSet, HashMap},
     io::Read,
     net::{SocketAddr, UdpSocket},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -150,6 +153,7 @@ pub struct Links {
     endpoint: Endpoint,
     identity: Identity,
     joining: JoinPort,
+    refused: Arc<Counters>,
     runtime: Option<tokio::runtime::Runtime>,
 }
 
@@ -168,14 +172,16 @@ impl Links {
         let (endpoint, listener) = Endpoint::listening(address, identity, keys, Settings::default())?;
         let address = endpoint.local_address().map_err(LinksError::Threads)?;
         let beside = join::address_beside(address).ok_or(LinksError::Port(address.port()))?;
+        let refused = Arc::new(Counters::default());
         // Better known now than when somebody stands at the server with a token.
         UdpSocket::bind(beside).map_err(|source| LinksError::Join { address: beside, source })?;
-        let joining = JoinPort::new(beside, authority, deliver.clone());
+        let joining = JoinPort::new(beside, authority, refused.clone(), deliver.clone());
         let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
         let (published, seen) = watch::channel(Published::default());
         drop(entered);
-        runtime.spawn(switch(listener, inbox, Shared { published: seen, stores, receiving: Arc::new(Semaphore::new(PACKS_AT_ONCE)), deliver }));
-        Ok(Links { commands, published, address, endpoint, identity: identity.clone(), joining, runtime: Some(runtime) })
+        let shared = Shared { published: seen, stores, receiving: Arc::new(Semaphore::new(PACKS_AT_ONCE)), refused: refused.clone(), deliver };
+        runtime.spawn(switch(listener, inbox, shared));
+        Ok(Links { commands, published, address, endpoint, identity: identity.clone(), joining, refused, runtime: Some(runtime) })
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -195,6 +201,11 @@ impl Links {
     /// From now on nodes can join; whether one may, the loop is asked.
     pub fn open_joining(&mut self) -> Result<(), JoinError> {
         self.joining.open(&self.identity)
+    }
+
+    /// Who was not let in since this was asked last.
+    pub fn take_refused(&self) -> Refused {
+        self.refused.take()
     }
 
     pub fn close_joining(&mut self) {
@@ -242,12 +253,42 @@ pub struct Stores {
     pub logs: Blobs,
 }
 
+/// Who was not let in, by the reason. Counted, and not told one by one: whoever knocks must not fill the loop's inbox.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Refused<Count = u64> {
+    pub handshake: Count,
+    pub no_member: Count,
+    pub unknown_token: Count,
+    pub wrong_proof: Count,
+    pub unsound: Count,
+}
+
+type Counters = Refused<AtomicU64>;
+
+impl Counters {
+    fn one(&self, counter: impl Fn(&Counters) -> &AtomicU64) {
+        counter(self).fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn take(&self) -> Refused {
+        let take = |counter: &AtomicU64| counter.swap(0, Ordering::Relaxed);
+        Refused {
+            handshake: take(&self.handshake),
+            no_member: take(&self.no_member),
+            unknown_token: take(&self.unknown_token),
+            wrong_proof: take(&self.wrong_proof),
+            unsound: take(&self.unsound),
+        }
+    }
+}
+
 /// What every session has.
 #[derive(Clone)]
 struct Shared {
     published: watch::Receiver<Published>,
     stores: Stores,
     receiving: Arc<Semaphore>,
+    refused: Arc<Counters>,
     deliver: Deliver,
 }
 
@@ -307,8 +348,10 @@ async fn switch(mut listener: Listener, mut commands: mpsc::Receiver<Command>, s
                 Some(Ok(connection)) if board.greetings.len() < GREETINGS_MAX => {
                     board.greetings.spawn(greet(connection, board.shared.clone()));
                 }
-                // Whoever could not shake hands is nobody, and whoever is not taken is disconnected by being dropped.
-                Some(Ok(_) | Err(_)) => {}
+                // Whoever is not taken is disconnected by being dropped.
+                Some(Ok(_)) => {}
+                // Whoever could not shake hands is nobody.
+                Some(Err(_)) => board.shared.refused.one(|refused| &refused.handshake),
             },
             command = commands.recv() => match command {
                 None => return,
@@ -380,6 +423,7 @@ impl Switchboard {
 async fn greet(mut connection: Connection, shared: Shared) -> Option<Greeted> {
     let peer = connection.link.peer();
     if !peer.roles.contains(Role::Worker) || !shared.admits(peer.node) {
+        shared.refused.one(|refused| &refused.no_member);
         refuse(connection).await;
         return None;
     }

@@ -10,9 +10,9 @@ mod serve;
 use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
 
 use bitacora_core::{
-    fleet::{Effect, Event, Fact, Fleet, JobSpec, JobView, Ledger, Notice, Settings, Spark, Submission},
+    fleet::{Effect, Event, Fleet, JobSpec, JobView, Ledger, Notice, Requester, Settings, Spark, Submission},
     ids::{Digest, Epoch, Incarnation, JobId, NodeId},
-    wire::{Envelope, FromAgent},
+    wire::{Envelope, FromAgent, message::AuditHead},
 };
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use fleet_agent::{
@@ -105,8 +105,9 @@ pub struct Master {
     outbox: Sender<Input>,
     _control: Option<ControlSocket>,
     timeline: Timeline,
-    /// Handled and not yet in the journal.
-    uncommitted: Vec<Fact>,
+    uncommitted: perform::Uncommitted,
+    /// The audit's end, when it has grown and nobody was told yet.
+    audited: Option<AuditHead>,
     /// The effects of the recovery, performed with those of the first turn.
     recovery: Vec<Effect>,
     _lock: Lock,
@@ -119,6 +120,7 @@ impl Master {
         let (journal, recovered) = Journal::open(&data.journal())?;
         fleet_agent::clock::resume(recovered.ledger.latest);
         let mut recovery = Vec::new();
+        let audited = journal.audit_head();
         let fleet = Fleet::recover(settings, recovered.ledger, now(), &mut recovery);
         let (outbox, inbox) = crossbeam_channel::bounded(INBOX_MAX);
         let results = Blobs::open(&data.manifests())?;
@@ -138,7 +140,8 @@ impl Master {
             outbox,
             _control: None,
             timeline: Timeline::default(),
-            uncommitted: Vec::new(),
+            uncommitted: perform::Uncommitted::default(),
+            audited,
             recovery,
             _lock: lock,
         })
@@ -158,6 +161,7 @@ impl Master {
             child: ChildCommand { program, arguments },
             fetch: None,
             epoch: (Epoch(0), None),
+            audit_head: None,
             // Commands are for nodes that were configured to run them.
             commands: Commands::none(),
             profile: sense::profile(),
@@ -183,9 +187,10 @@ impl Master {
         }
     }
 
-    /// Handles one event and performs what follows from it; answers with what was published.
+    /// Handles one event on behalf of whoever runs this process, and performs what follows from it; answers with what was
+    /// published.
     pub fn request(&mut self, event: Event) -> Result<Vec<Notice>, MasterError> {
-        self.turn([event])
+        self.turn_for(control::this_user(), [event])
     }
 
     /// Submits a job for a scanned tree.
@@ -235,6 +240,7 @@ impl Master {
     }
 
     fn answer(&mut self, asked: &Asked) -> Result<(), MasterError> {
+        let by = asked.by;
         let answer = match asked.request.clone() {
             Request::Analyse(_) => Answer::Busy,
             Request::Discovered => self.discovered(),
@@ -253,15 +259,15 @@ impl Master {
                 let known = self.ledger().spark(spark);
                 known.map_or_else(|| Answer::Unknown(format!("there is no spark {spark}")), |spark| Answer::Spark(Spark { files: Vec::new(), ..spark.clone() }))
             }
-            Request::CancelSpark { spark } => control::outcome(&self.turn([Event::SparkCancelled { spark }])?),
-            Request::Project { project, command } => control::outcome(&self.turn([command.event(project)])?),
+            Request::CancelSpark { spark } => control::outcome(&self.turn_for(by, [Event::SparkCancelled { spark }])?),
+            Request::Project { project, command } => control::outcome(&self.turn_for(by, [command.event(project)])?),
             Request::Events { after } => Answer::Events(self.timeline.after(after)),
             Request::Nodes => Answer::Nodes(self.nodes()),
             Request::NodeDetail { node } => self.node_detail(node),
-            Request::Token { name, span } => self.issue_token(name, span)?,
-            Request::Node { node, command } => control::outcome(&self.turn([Event::NodeCommanded { node, command: command.into() }])?),
+            Request::Token { name, span } => self.issue_token(by, name, span)?,
+            Request::Node { node, command } => control::outcome(&self.turn_for(by, [Event::NodeCommanded { node, command: command.into() }])?),
             Request::Explain { job } => Answer::Reasons(self.fleet.explain(job).iter().map(control::describe).collect()),
-            Request::Command { job, command } => control::outcome(&self.turn([Event::JobCommanded { job, command: command.into() }])?),
+            Request::Command { job, command } => control::outcome(&self.turn_for(by, [Event::JobCommanded { job, command: command.into() }])?),
         };
         // Whoever asked may be gone.
         let _ = asked.answer.send(answer);
@@ -269,9 +275,13 @@ impl Master {
     }
 
     fn turn(&mut self, events: impl IntoIterator<Item = Event>) -> Result<Vec<Notice>, MasterError> {
+        self.turn_for(Requester::Fleet, events)
+    }
+
+    fn turn_for(&mut self, by: Requester, events: impl IntoIterator<Item = Event>) -> Result<Vec<Notice>, MasterError> {
         let mut effects = std::mem::take(&mut self.recovery);
         for event in events {
-            self.fleet.handle(now(), event, &mut effects);
+            self.fleet.handle_for(now(), by, event, &mut effects);
         }
         self.perform(effects)
     }

@@ -28,22 +28,24 @@ pub struct Trust {
     pub authority: Authority,
     pub identity: Identity,
     pub keys: ListenerKeys,
+    /// The authority was made just now.
+    pub is_new: bool,
 }
 
 impl Trust {
     pub fn load_or_create(folder: &Path) -> Result<Trust, TlsError> {
-        let authority = match private_file::read(folder, AUTHORITY_FILE) {
+        let (authority, is_new) = match private_file::read(folder, AUTHORITY_FILE) {
             Err(TlsError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
                 let authority = Authority::create("Bitácora fleet", validity(AUTHORITY_SPAN))?;
                 private_file::write(folder, AUTHORITY_FILE, authority.to_pem().as_bytes())?;
-                authority
+                (authority, true)
             }
-            read => Authority::from_pem(&String::from_utf8_lossy(&read?))?,
+            read => (Authority::from_pem(&String::from_utf8_lossy(&read?))?, false),
         };
         let key = NodeKey::generate()?;
         let certificate = authority.sign(&key.request()?, NodeId::HERE, Roles::from(Role::Master), validity(MASTER_SPAN))?;
         let identity = Identity::new(key, certificate, authority.certificate().clone())?;
-        Ok(Trust { authority, identity, keys: ListenerKeys::load_or_create(folder)? })
+        Ok(Trust { authority, identity, keys: ListenerKeys::load_or_create(folder)?, is_new })
     }
 }
 

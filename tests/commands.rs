@@ -161,11 +161,13 @@ fn every_kind_of_document_fits_its_schema() {
     place.analyse(0);
     let jobs = report(&place.run(&["job", "ls", "-o", "json"]), 0);
     let job = jobs["items"][0]["id"].as_str().unwrap();
+    assert_eq!(place.run(&["job", "cancel", job]).status.code(), Some(9), "refused, and so in the audit");
     let kinds = String::from_utf8(place.run(&["schema"]).stdout).unwrap();
     for kind in kinds.lines() {
         let command: &[&str] = match kind {
             "analysis" => &["metrics"],
             "bench-link" => &["bench", "link", "--megabytes", "1", "--requests", "100", "--connects", "1"],
+            "audit" => &["audit", "ls"],
             "cache" => &["cache", "stats"],
             "jobs" => &["job", "ls"],
             // Take a master that serves: tests/fleet.rs, tests/nodes.rs and tests/sparks.rs hold them to their schemas.

@@ -5,7 +5,13 @@ use std::{
     net::{SocketAddr, UdpSocket},
 };
 
-use super::fleet::{Fleet, Process, until};
+use rusqlite::Connection;
+use serde_json::Value;
+
+use super::{
+    fleet::{Fleet, Process, until},
+    support::report,
+};
 
 /// Where the fleet's nodes join.
 fn join_address(fleet: &Fleet) -> SocketAddr {
@@ -44,4 +50,83 @@ fn the_port_for_joining_is_open_while_a_token_is() {
     for (ttl, code) in [("8d", 9), ("0s", 9), ("soon", 2)] {
         assert_eq!(fleet.place.run(&["node", "token", "five", "--ttl", ttl]).status.code(), Some(code), "{ttl}");
     }
+}
+
+fn audit(fleet: &Fleet) -> Vec<Value> {
+    let records = report(&fleet.place.run(&["audit", "ls", "-o", "json"]), 0);
+    let schema = report(&fleet.place.run(&["schema", "audit"]), 0);
+    assert!(jsonschema::validator_for(&schema).unwrap().is_valid(&records), "{records}");
+    records["items"].as_array().unwrap().clone()
+}
+
+/// Action, who had it done, and the outcome.
+fn done(record: &Value) -> [&str; 3] {
+    ["action", "by", "outcome"].map(|key| record[key].as_str().unwrap())
+}
+
+#[test]
+fn what_people_and_strangers_do_is_in_the_audit() {
+    let fleet = Fleet::new();
+    let one = fleet.join("one");
+    assert_eq!(fleet.place.run(&["node", "cordon", "one"]).status.code(), Some(0));
+    assert_eq!(fleet.place.run(&["node", "rm", "one", "--yes"]).status.code(), Some(0));
+    drop(one);
+    assert_eq!(fleet.restart("one").0.wait().unwrap().code(), Some(4));
+    assert_eq!(fleet.place.run(&["node", "token", "two", "--ttl", "1s"]).status.code(), Some(0));
+    until(|| audit(&fleet).len() >= 8);
+    // Whoever runs the test is the one who asks.
+    let me = format!("user {}", String::from_utf8(std::process::Command::new("id").arg("-u").output().unwrap().stdout).unwrap().trim());
+    let records = audit(&fleet);
+    let mut told: Vec<[&str; 3]> = records.iter().map(done).collect();
+    let knocked = told.iter().position(|record| record[0] == "connections-refused").expect("the removed node was counted");
+    assert_eq!(told.remove(knocked), ["connections-refused", "stranger", "done"]);
+    let expected = [
+        ["authority-made", &me, "done"],
+        ["token-made", &me, "done"],
+        ["node-joined", "stranger", "done"],
+        ["node-commanded", &me, "done"],
+        ["node-commanded", &me, "done"],
+        ["token-made", &me, "done"],
+        ["token-expired", "fleet", "done"],
+    ];
+    assert_eq!(told, expected);
+    assert!(records[3]["subject"].as_str().unwrap().ends_with(" cordon"), "{}", records[3]);
+    assert_eq!(fleet.place.run(&["audit", "verify"]).status.code(), Some(0));
+}
+
+#[test]
+fn a_changed_record_is_named() {
+    let fleet = Fleet::new();
+    fleet.token("one");
+    fleet.token("two");
+    let store = Connection::open(fleet.place.data().join("journal.sqlite")).unwrap();
+    store.execute_batch("DROP TRIGGER audit_is_not_changed; UPDATE audit SET body = substr(body, 1, length(body) - 1) || x'00' WHERE number = 2").unwrap();
+    let verified = fleet.place.run(&["audit", "verify"]);
+    assert_eq!(verified.status.code(), Some(1));
+    let said = String::from_utf8(verified.stderr).unwrap();
+    assert!(said.starts_with("record 2 was changed"), "{said}");
+}
+
+#[test]
+fn an_audit_whose_end_was_cut_off_is_found_out_by_an_agent() {
+    let mut fleet = Fleet::new();
+    let one = fleet.join("one");
+    // What the node is to be told of.
+    assert_eq!(fleet.place.run(&["node", "cordon", "one"]).status.code(), Some(0));
+    let length = audit(&fleet).len();
+    until(|| fs::read_to_string(fleet.folder("one").join("audit-head")).is_ok_and(|head| head.starts_with(&format!("{length} "))));
+    assert_eq!(one.terminate(), Some(0), "it keeps what it was told, over a restart");
+    assert_eq!(fleet.master.take().unwrap().terminate(), Some(0));
+    let store = Connection::open(fleet.place.data().join("journal.sqlite")).unwrap();
+    store.execute_batch("DROP TRIGGER audit_is_not_cut; DELETE FROM audit WHERE number > 2").unwrap();
+    drop(store);
+    let verified = fleet.place.run(&["audit", "verify"]);
+    assert_eq!(verified.status.code(), Some(0), "by itself it looks whole");
+    fleet.serve();
+    let _one = fleet.restart("one");
+    until(|| fleet.place.run(&["audit", "verify"]).status.code() == Some(1));
+    let said = String::from_utf8(fleet.place.run(&["audit", "verify"]).stderr).unwrap();
+    assert!(said.contains("node one (n") && said.contains(&format!("a record {length} that is not here")), "{said}");
+    let records = audit(&fleet);
+    assert!(records.iter().any(|record| record["action"] == "head-unknown" && record["by"].as_str().unwrap().starts_with("node n")));
 }

@@ -83,6 +83,7 @@ async fn serve(arguments: &Arguments, data: &Path) -> anyhow::Result<()> {
         child: child(data)?,
         fetch: Some(uplink.fetch()),
         epoch: (Epoch(number_in(&data.join("epoch")).unwrap_or(0) as u32), Some(data.join("epoch"))),
+        audit_head: Some(data.join("audit-head")),
         commands,
         profile: profile(arguments)?,
         tell: |reason| tell(&format!("the master stopped all work here: {}", without_controls(reason))),

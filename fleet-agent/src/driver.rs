@@ -15,11 +15,11 @@ use std::{
 
 use bitacora_core::{
     agent::{Agent, Effect, Event},
-    ids::{Epoch, Incarnation},
+    ids::{Digest, Epoch, Incarnation},
     time::Time,
     wire::{
         Envelope, FromAgent, ToAgent,
-        message::Held,
+        message::{AuditHead, Held},
         node::NodeProfile,
         task::{Analysis, AttemptError, SparkOutput, Task, Work},
     },
@@ -49,6 +49,8 @@ pub struct Config {
     pub fetch: Option<Fetch>,
     /// The highest epoch that was seen, and the file that keeps it; an agent inside a master's process needs none.
     pub epoch: (Epoch, Option<PathBuf>),
+    /// The file that keeps the end of the audit; none likewise.
+    pub audit_head: Option<PathBuf>,
     pub commands: Commands,
     /// What the agent says of itself.
     pub profile: NodeProfile,
@@ -137,6 +139,7 @@ struct Driver<Say> {
     pool: Pool,
     cancels: BTreeMap<Held, Arc<AtomicBool>>,
     epoch_file: Option<PathBuf>,
+    audit_file: Option<PathBuf>,
     commands: Commands,
     tell: fn(&str),
     /// Nothing is left to do.
@@ -147,9 +150,21 @@ impl<Say: FnMut(Envelope<FromAgent>)> Driver<Say> {
     fn new(config: Config, cache: &Cache, clock: fn() -> Time, inbox: Sender<Input>, say: Say) -> Driver<Say> {
         let agent = Agent::new(config.incarnation, config.slots, cache.fingerprint(), config.epoch.0)
             .with_programs(config.commands.programs())
-            .described(config.profile.clone());
+            .described(config.profile.clone())
+            .knowing(config.audit_head.as_deref().and_then(read_audit_head));
         let pool = Pool::start(&config, cache, &inbox);
-        Driver { agent, clock, say, pool, cancels: BTreeMap::new(), epoch_file: config.epoch.1, commands: config.commands, tell: config.tell, over: false }
+        Driver {
+            agent,
+            clock,
+            say,
+            pool,
+            cancels: BTreeMap::new(),
+            epoch_file: config.epoch.1,
+            audit_file: config.audit_head,
+            commands: config.commands,
+            tell: config.tell,
+            over: false,
+        }
     }
 
     fn run(mut self, inbox: Receiver<Input>) {
@@ -183,6 +198,10 @@ impl<Say: FnMut(Envelope<FromAgent>)> Driver<Say> {
                 // A disk that is full keeps the older one: this life refuses all the same.
                 let _ = self.epoch_file.as_ref().map(|file| replace(file, &epoch.0.to_string()));
             }
+            Effect::KeepAuditHead(head) => {
+                // As with the epoch; it is told again with the next record.
+                let _ = self.audit_file.as_ref().map(|file| replace(file, &format!("{} {}", head.number, head.hash)));
+            }
             Effect::Send(message) => (self.say)(message),
             Effect::Tell(reason) => (self.tell)(&reason),
             Effect::End => self.over = true,
@@ -199,6 +218,13 @@ impl<Say: FnMut(Envelope<FromAgent>)> Driver<Say> {
             }
         }
     }
+}
+
+/// A file that is damaged tells nothing.
+fn read_audit_head(file: &Path) -> Option<AuditHead> {
+    let text = std::fs::read_to_string(file).ok()?;
+    let (number, hash) = text.trim().split_once(' ')?;
+    Some(AuditHead { number: number.parse().ok()?, hash: Digest::from_hex(hash)? })
 }
 
 /// The file has the old text or the new one, whatever happens.

@@ -221,6 +221,7 @@ fn without_output(message: Envelope<FromAgent>, error: &CodecError) -> Envelope<
         | FromAgent::Heartbeat { .. }
         | FromAgent::Leaving { .. }
         | FromAgent::Unsupported { .. }
+        | FromAgent::AuditHead(_)
         | FromAgent::Progress(_)
         | FromAgent::Output(_)) => other,
     };

@@ -536,7 +536,13 @@ impl Spent {
 fn accepted(notice: &Notice) -> Option<JobId> {
     match notice {
         Notice::JobAccepted(job) | Notice::JobResumed { job, .. } => Some(*job),
-        Notice::NodePaired(_) | Notice::NodeChanged(_) | Notice::ProjectAdded(_) | Notice::JobChanged(_) | Notice::JobOver(_) | Notice::Refused(_) => None,
+        Notice::NodePaired(_)
+        | Notice::NodeChanged(_)
+        | Notice::AuditCut { .. }
+        | Notice::ProjectAdded(_)
+        | Notice::JobChanged(_)
+        | Notice::JobOver(_)
+        | Notice::Refused(_) => None,
     }
 }
 

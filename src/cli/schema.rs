@@ -10,6 +10,7 @@ use crate::exit::Exit;
 /// Each kind of JSON document and its schema.
 const SCHEMAS: &[(&str, &str)] = &[
     ("analysis", include_str!("../../assets/schemas/analysis.json")),
+    ("audit", include_str!("../../assets/schemas/audit.json")),
     ("bench", include_str!("../../assets/schemas/bench.json")),
     ("bench-link", include_str!("../../assets/schemas/bench-link.json")),
     ("cache", include_str!("../../assets/schemas/cache.json")),

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use bitacora_core::fleet::Settings;
+use bitacora_core::fleet::{Notice, Settings};
 use clap::{Args, ValueEnum};
 use fleet_agent::{net::quic::UdpBuffers, work::with_cause};
 
@@ -59,7 +59,13 @@ impl Serve {
         {
             context.streams.note(&format!("nodes are not discovered: {}; they can be paired by their address", with_cause(&error)));
         }
-        master.serve(|| stop.load(Ordering::Relaxed))?;
+        let hear = |notice: &Notice| {
+            if let Notice::AuditCut { node, head } = notice {
+                let number = head.number;
+                context.streams.note(&format!("WARNING: node {node} knows of a record {number} that the audit does not have; see `bitacora audit verify`"));
+            }
+        };
+        master.serve(|| stop.load(Ordering::Relaxed), hear)?;
         Ok(Exit::Ok)
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     time::{Span, Time},
     wire::{
         Envelope, FromAgent, ToAgent,
-        message::{HEARTBEAT, HEARTBEAT_MAX, Held, Output, Progress},
+        message::{AuditHead, HEARTBEAT, HEARTBEAT_MAX, Held, Output, Progress},
         node::{Load, NodeProfile},
         task::{AttemptError, SparkOutput, Task},
     },
@@ -46,6 +46,8 @@ pub struct Agent {
     load: Load,
     leaving: Option<Leaving>,
     refused: u64,
+    /// The longest audit that a master told of.
+    audit_head: Option<AuditHead>,
 }
 
 /// On the way to the process's end.
@@ -94,6 +96,8 @@ pub enum Event {
 pub enum Effect {
     /// Keep it over restarts, before anything that this master says is done: a master that it replaced is refused for ever.
     KeepEpoch(Epoch),
+    /// Keep it over restarts: a master whose audit is shorter one day has lost some of it.
+    KeepAuditHead(AuditHead),
     Start(Task),
     /// Ask a started attempt to end early; it still answers with `Ended`.
     Stop(Held),
@@ -124,6 +128,7 @@ impl Agent {
             load: Load::default(),
             leaving: None,
             refused: 0,
+            audit_head: None,
         }
     }
 
@@ -135,6 +140,11 @@ impl Agent {
     /// What it says of itself to every master.
     pub fn described(self, profile: NodeProfile) -> Agent {
         Agent { profile, ..self }
+    }
+
+    /// With what an earlier life kept of the audit.
+    pub fn knowing(self, audit_head: Option<AuditHead>) -> Agent {
+        Agent { audit_head, ..self }
     }
 
     pub fn handle(&mut self, now: Time, event: Event, out: &mut Vec<Effect>) {
@@ -205,6 +215,7 @@ impl Agent {
                     out.push(Effect::End);
                 }
             }
+            ToAgent::AuditHead(head) => self.on_audit_head(head, out),
             ToAgent::SetPace { heartbeat } => {
                 self.pace = heartbeat.clamp(HEARTBEAT, HEARTBEAT_MAX);
                 self.next_heartbeat = self.next_heartbeat.min(now + self.pace);
@@ -214,6 +225,14 @@ impl Agent {
             ToAgent::Acknowledge { spark, attempt } => {
                 self.forget(Held { spark, attempt }, out);
             }
+        }
+    }
+
+    /// A shorter one is not believed: what was heard once is said until there is a longer one.
+    fn on_audit_head(&mut self, head: AuditHead, out: &mut Vec<Effect>) {
+        if self.audit_head.is_none_or(|known| head.number > known.number) {
+            self.audit_head = Some(head);
+            out.push(Effect::KeepAuditHead(head));
         }
     }
 
@@ -372,6 +391,9 @@ impl Agent {
     fn say_hello(&self, out: &mut Vec<Effect>) {
         let (held, profile) = (self.held().collect(), Box::new(self.profile.clone()));
         self.say(FromAgent::Hello { slots: self.slots, fingerprint: self.fingerprint, held, programs: self.programs.clone(), profile }, out);
+        if let Some(head) = self.audit_head {
+            self.say(FromAgent::AuditHead(head), out);
+        }
         if self.leaving.is_some() {
             self.say(FromAgent::Leaving { held: self.held().collect() }, out);
         }
@@ -479,6 +501,18 @@ mod tests {
         agent.handle(NOW, Event::Ended { held, result: Ok(SparkOutput::default()) }, &mut out);
         assert_eq!(out, [], "whoever cancelled hears nothing of it");
         agent.check();
+    }
+
+    #[test]
+    fn the_longest_audit_is_kept_and_said_with_each_hello() {
+        let mut agent = agent();
+        let head = |number| AuditHead { number, hash: Digest([number as u8; 32]) };
+        receive(&mut agent, 1, ToAgent::SyncState);
+        assert_eq!(receive(&mut agent, 1, ToAgent::AuditHead(head(5))), [Effect::KeepAuditHead(head(5))]);
+        assert_eq!(receive(&mut agent, 1, ToAgent::AuditHead(head(4))), [], "a shorter one is not believed");
+        let out = receive(&mut agent, 1, ToAgent::SyncState);
+        let said = |effect: &Effect| matches!(effect, Effect::Send(Envelope { body: FromAgent::AuditHead(said), .. }) if *said == head(5));
+        assert!(out.iter().any(said), "{out:?}");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! flight, what is due) is rebuilt from what the agents say. It never looks at a clock and never fails for outside reasons.
 
 mod attempts;
+mod audit;
 mod dependencies;
 mod effect;
 mod event;
@@ -28,6 +29,7 @@ use alloc::{
     vec::Vec,
 };
 
+pub use audit::{Action, AuditRecord, Intruder, Outcome, Requester};
 pub use dependencies::AFTER_MAX;
 pub use effect::{Effect, Notice};
 pub use event::{Event, JobCommand, NodeCommand, Refusal, Submission};
@@ -77,6 +79,7 @@ pub struct Fleet {
     quiet_until: Time,
     /// With which nodes may join.
     tokens: BTreeMap<TokenId, joining::OpenToken>,
+    watch: audit::Watch,
     stale_messages: u64,
     /// Commands that a node did not know.
     unsupported: u64,
@@ -164,6 +167,7 @@ impl Fleet {
             active: BTreeMap::new(),
             quiet_until: Time::NEVER,
             tokens: BTreeMap::new(),
+            watch: audit::Watch::default(),
             stale_messages: 0,
             unsupported: 0,
             speeds: placement::Speeds::default(),
@@ -196,7 +200,8 @@ impl Fleet {
             self.quiet_until = self.silence_deadline();
         }
         self.on_job_deadlines(now, out);
-        self.on_expired_tokens(now);
+        self.on_expired_tokens(now, out);
+        self.on_refusals_due(now, out);
         match event {
             Event::Woken => {}
             Event::NodeJoined { name } => self.on_node_joined(now, name, out),
@@ -216,6 +221,10 @@ impl Fleet {
             Event::ResultStored { job, round, result } => self.on_result_stored(now, job, round, result, out),
             Event::ResultNotStored { job, round, error } => self.on_result_not_stored(now, job, round, error, out),
             Event::Stopping => self.on_stopping(now, out),
+            Event::AuthorityMade { .. } => {}
+            Event::ConnectionsRefused { counts } => self.on_connections_refused(now, counts, out),
+            Event::AuditAdvanced { head } => self.on_audit_advanced(head, out),
+            Event::HeadUnknown { node, head } => self.on_head_unknown(now, node, head, out),
             Event::NodeDisconnected { node } => self.on_node_disconnected(now, node, out),
             Event::Received { node, message } => self.on_received(now, node, message, out),
         }
@@ -232,7 +241,7 @@ impl Fleet {
     pub fn next_deadline(&self) -> Option<Time> {
         let jobs = self.active.iter().filter_map(|(id, runnable)| self.job_deadline(*id, runnable));
         let silence = (self.quiet_until < Time::NEVER).then_some(self.quiet_until);
-        jobs.chain(silence).chain(self.drain_deadline()).chain(self.token_deadline()).min()
+        jobs.chain(silence).chain(self.drain_deadline()).chain(self.token_deadline()).chain(self.refusals_deadline()).min()
     }
 
     /// When somebody will have said nothing for too long.
@@ -292,6 +301,7 @@ impl Fleet {
             }
             FromAgent::Leaving { held } => self.on_leaving(now, node, &held, out),
             FromAgent::Unsupported { .. } => self.unsupported += 1,
+            FromAgent::AuditHead(head) => self.on_audit_head(node, head, out),
             FromAgent::Progress(progress) => self.on_progress(node, &progress),
             FromAgent::Output(output) => self.on_output(node, output, out),
             FromAgent::Finished { spark, attempt, output, took } => self.on_finished(now, node, Held { spark, attempt }, (output, took), out),

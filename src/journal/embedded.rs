@@ -2,10 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use bitacora_core::fleet::{Fact, Ledger};
+use bitacora_core::{
+    fleet::{AuditRecord, Fact, Ledger},
+    wire::message::AuditHead,
+};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, config::DbConfig, params};
 
-use super::{JournalError, RECORD_VERSION, Recovered, replay};
+use super::{JournalError, RECORD_VERSION, Recovered, audit, replay};
 
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS facts (sequence INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, version INTEGER NOT NULL, body BLOB NOT NULL);
@@ -18,6 +21,7 @@ pub struct Journal {
     path: PathBuf,
     last: u64,
     since_snapshot: u64,
+    audit_head: Option<AuditHead>,
 }
 
 impl Journal {
@@ -25,7 +29,9 @@ impl Journal {
     pub fn open(path: &Path) -> Result<(Journal, Recovered), JournalError> {
         let store = Connection::open(path).map_err(error("open", path))?;
         prepare(&store).map_err(error("prepare", path))?;
-        Journal::recover(store, path)
+        let (mut journal, recovered) = Journal::recover(store, path)?;
+        journal.audit_head = audit::head(&journal.store).map_err(error("read", path))?;
+        Ok((journal, recovered))
     }
 
     /// Reads the journal as it is now and writes nothing; `None` when there is none yet.
@@ -61,7 +67,7 @@ impl Journal {
         };
         let last = last_record(&store).map_err(error("read", path))?.map(|(sequence, _)| sequence);
         drop(view);
-        let journal = Journal { store, path: path.to_owned(), last: last.unwrap_or(0).max(from), since_snapshot: recovered.replayed };
+        let journal = Journal { store, path: path.to_owned(), last: last.unwrap_or(0).max(from), since_snapshot: recovered.replayed, audit_head: None };
         Ok((journal, recovered))
     }
 
@@ -70,8 +76,18 @@ impl Journal {
         self.since_snapshot
     }
 
-    /// Commits a batch, synced, or nothing of it.
-    pub fn append(&mut self, epoch: u32, facts: &[Fact]) -> Result<(), JournalError> {
+    /// The audit's last record.
+    pub fn audit_head(&self) -> Option<AuditHead> {
+        self.audit_head
+    }
+
+    /// Is that a record of the audit?
+    pub fn has_audited(&self, head: AuditHead) -> Result<bool, JournalError> {
+        audit::has(&self.store, head).map_err(error("read", &self.path))
+    }
+
+    /// Commits a batch and what the audit has to tell of it, synced, or nothing of either. Answers with the audit's last record.
+    pub fn append(&mut self, epoch: u32, facts: &[Fact], records: &[AuditRecord]) -> Result<Option<AuditHead>, JournalError> {
         let path = self.path.clone();
         let write = error("write", &path);
         let transaction = self.store.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(write)?;
@@ -85,10 +101,12 @@ impl Journal {
             let mut insert = transaction.prepare_cached("INSERT INTO facts VALUES (?1, ?2, ?3, ?4)").map_err(error("write", &path))?;
             insert.execute(params![sequence, epoch, RECORD_VERSION, body]).map_err(error("write", &path))?;
         }
+        let audit_head = audit::append(&transaction, self.audit_head, records).map_err(error("write", &path))?;
         transaction.commit().map_err(error("write", &path))?;
         self.last += facts.len() as u64;
         self.since_snapshot += facts.len() as u64;
-        Ok(())
+        self.audit_head = audit_head;
+        Ok(audit_head)
     }
 
     /// Writes the state and drops the facts that led to it.
@@ -117,7 +135,8 @@ fn prepare(store: &Connection) -> rusqlite::Result<()> {
     store.pragma_update(None, "synchronous", "FULL")?;
     // A checkpoint at each end would sync the whole file once more; the log is read back just as well.
     store.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-    store.execute_batch(SCHEMA)
+    store.execute_batch(SCHEMA)?;
+    store.execute_batch(audit::SCHEMA)
 }
 
 fn read_snapshot(store: &Connection, path: &Path) -> Result<(u64, Ledger), JournalError> {
@@ -132,7 +151,7 @@ fn decode(body: &[u8], sequence: u64, path: &Path) -> Result<Fact, JournalError>
     rmp_serde::from_slice(body).map_err(|e| JournalError::Damaged { path: path.to_owned(), sequence, reason: e.to_string() })
 }
 
-fn error(operation: &'static str, path: &Path) -> impl FnOnce(rusqlite::Error) -> JournalError + Clone + use<> {
+pub(super) fn error(operation: &'static str, path: &Path) -> impl FnOnce(rusqlite::Error) -> JournalError + Clone + use<> {
     let path = path.to_owned();
     move |source| JournalError::Store { operation, path, source }
 }
@@ -167,7 +186,7 @@ mod tests {
         let mut ledger = recovered.ledger;
         for batch in [vec![began(1), added(1)], vec![added(2)], vec![added(3)]] {
             batch.iter().for_each(|fact| ledger.apply(fact));
-            journal.append(1, &batch).unwrap();
+            journal.append(1, &batch, &[]).unwrap();
             if ledger.projects.len() == 2 {
                 journal.snapshot(&ledger).unwrap();
             }
@@ -182,17 +201,17 @@ mod tests {
         let (_folder, path) = journal();
         let (mut first, _) = Journal::open(&path).unwrap();
         let (mut second, _) = Journal::open(&path).unwrap();
-        first.append(1, &[began(1)]).unwrap();
-        assert!(matches!(second.append(1, &[began(1)]), Err(JournalError::Overtaken { expected: 0, found: 1, .. })));
+        first.append(1, &[began(1)], &[]).unwrap();
+        assert!(matches!(second.append(1, &[began(1)], &[]), Err(JournalError::Overtaken { expected: 0, found: 1, .. })));
         let (mut third, _) = Journal::open(&path).unwrap();
-        assert!(matches!(third.append(0, &[added(1)]), Err(JournalError::Overtaken { .. })), "an earlier epoch writes nothing");
-        third.append(2, &[began(2)]).unwrap();
+        assert!(matches!(third.append(0, &[added(1)], &[]), Err(JournalError::Overtaken { .. })), "an earlier epoch writes nothing");
+        third.append(2, &[began(2)], &[]).unwrap();
     }
 
     #[test]
     fn a_later_version_is_refused_by_name() {
         let (_folder, path) = journal();
-        Journal::open(&path).unwrap().0.append(1, &[began(1)]).unwrap();
+        Journal::open(&path).unwrap().0.append(1, &[began(1)], &[]).unwrap();
         Connection::open(&path).unwrap().execute("UPDATE facts SET version = 99", []).unwrap();
         assert!(matches!(Journal::open(&path), Err(JournalError::Newer { found: 99, known: RECORD_VERSION, .. })));
     }
@@ -207,7 +226,7 @@ mod tests {
             for counter in 1..150 {
                 let batch = [added(counter), Fact::ProjectRenamed { project: ProjectId { epoch: Epoch(1), counter }, name: "x".into() }];
                 batch.iter().for_each(|fact| ledger.apply(fact));
-                journal.append(1, &batch).unwrap();
+                journal.append(1, &batch, &[]).unwrap();
                 journal.snapshot(&ledger).unwrap();
             }
         });

@@ -7,7 +7,7 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use bitacora_core::ids::TokenId;
 use fleet_agent::net::{
     carrier::CarrierError,
-    join::{Candidate, Grant, JoinError, JoinListener, TokenKey, Tokens},
+    join::{Candidate, Grant, JoinError, JoinListener, Refusal, TokenKey, Tokens},
     tls::{Authority, Identity},
 };
 use tokio::{
@@ -16,7 +16,7 @@ use tokio::{
     time::sleep,
 };
 
-use super::{Deliver, LinkEvent};
+use super::{Counters, Deliver, LinkEvent};
 
 /// Who wants to join and has not proved anything yet; more are sent away.
 const CANDIDATES_MAX: usize = 32;
@@ -39,9 +39,9 @@ pub(super) struct JoinPort {
 
 impl JoinPort {
     /// Closed at first. To be called inside a tokio runtime.
-    pub(super) fn new(address: SocketAddr, authority: Arc<Authority>, deliver: Deliver) -> JoinPort {
+    pub(super) fn new(address: SocketAddr, authority: Arc<Authority>, refused: Arc<Counters>, deliver: Deliver) -> JoinPort {
         let (wishes, inbox) = mpsc::channel(WISHES_MAX);
-        tokio::spawn(Keeper { address, authority, deliver, listener: None, wanted: false, candidates: JoinSet::new() }.run(inbox));
+        tokio::spawn(Keeper { address, authority, tokens: AskLoop { deliver, refused }, listener: None, wanted: false, candidates: JoinSet::new() }.run(inbox));
         JoinPort { wishes, is_open: false }
     }
 
@@ -65,7 +65,7 @@ impl JoinPort {
 struct Keeper {
     address: SocketAddr,
     authority: Arc<Authority>,
-    deliver: Deliver,
+    tokens: AskLoop,
     listener: Option<JoinListener>,
     wanted: bool,
     candidates: JoinSet<()>,
@@ -93,7 +93,10 @@ impl Keeper {
                         self.listener.iter().for_each(JoinListener::pause);
                     }
                 },
-                Some(candidate) = accept(self.listener.as_mut()) => self.hear(candidate),
+                Some(candidate) = accept(self.listener.as_mut()) => match candidate {
+                    Some(candidate) => self.hear(candidate),
+                    None => self.tokens.refused.one(|refused| &refused.handshake),
+                },
                 Some(_) = self.candidates.join_next() => {}
             }
         }
@@ -111,7 +114,7 @@ impl Keeper {
     fn hear(&mut self, candidate: Candidate) {
         // Dropped, it is disconnected.
         if self.candidates.len() < CANDIDATES_MAX {
-            let (authority, tokens) = (self.authority.clone(), AskLoop(self.deliver.clone()));
+            let (authority, tokens) = (self.authority.clone(), self.tokens.clone());
             // What became of it the loop knows by the token.
             self.candidates.spawn(async move { drop(candidate.answer(&authority, &tokens).await) });
         }
@@ -128,26 +131,38 @@ async fn bind(address: SocketAddr, identity: &Identity) -> Result<JoinListener, 
     JoinListener::open(address, identity)
 }
 
-/// The next one whose handshake succeeded; pending while the port is closed, `None` for one whose did not. Cancel-safe.
-async fn accept(listener: Option<&mut JoinListener>) -> Option<Candidate> {
+/// The next one, or none whose handshake failed; pending while the port is closed. Cancel-safe.
+async fn accept(listener: Option<&mut JoinListener>) -> Option<Option<Candidate>> {
     match listener {
         None => std::future::pending().await,
-        Some(listener) => listener.accept().await?.ok(),
+        Some(listener) => Some(listener.accept().await?.ok()),
     }
 }
 
-struct AskLoop(Deliver);
+#[derive(Clone)]
+struct AskLoop {
+    deliver: Deliver,
+    refused: Arc<Counters>,
+}
 
 impl Tokens for AskLoop {
     async fn key(&self, token: TokenId) -> Option<TokenKey> {
         let (answer, answered) = oneshot::channel();
-        (self.0)(LinkEvent::TokenNamed { token, answer });
+        (self.deliver)(LinkEvent::TokenNamed { token, answer });
         answered.await.ok().flatten()
     }
 
     async fn consume(&self, token: TokenId) -> Option<Grant> {
         let (answer, answered) = oneshot::channel();
-        (self.0)(LinkEvent::TokenProved { token, answer });
+        (self.deliver)(LinkEvent::TokenProved { token, answer });
         answered.await.ok().flatten()
+    }
+
+    fn refused(&self, why: Refusal) {
+        self.refused.one(|refused| match why {
+            Refusal::UnknownToken | Refusal::Consumed => &refused.unknown_token,
+            Refusal::Proof => &refused.wrong_proof,
+            Refusal::Request | Refusal::Sign => &refused.unsound,
+        });
     }
 }

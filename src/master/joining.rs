@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use bitacora_core::{
-    fleet::{Event, Notice},
+    fleet::{Event, Intruder, Notice, Requester},
     ids::TokenId,
     time::Span,
 };
@@ -19,6 +19,7 @@ use fleet_agent::{
 use super::{Master, MasterError, now};
 use crate::{
     control::{self, Answer},
+    links::Refused,
     trust,
 };
 
@@ -27,7 +28,7 @@ pub(super) type TokenKeys = BTreeMap<TokenId, TokenKey>;
 
 impl Master {
     /// A new token for a node of this name. The port is open before anybody knows of the token.
-    pub(super) fn issue_token(&mut self, name: String, span: Span) -> Result<Answer, MasterError> {
+    pub(super) fn issue_token(&mut self, by: Requester, name: String, span: Span) -> Result<Answer, MasterError> {
         let Some(serving) = &mut self.serving else { return Ok(Answer::Refused("this bitacora serves one command and no fleet".into())) };
         let made = serving.links.open_joining().map_err(|error| with_cause(&error));
         let made = made.and_then(|()| JoinToken::issue(serving.authority).map_err(|error| with_cause(&error)));
@@ -37,7 +38,7 @@ impl Master {
         };
         serving.token_keys.insert(token.id(), token.key());
         let address = serving.links.address().to_string();
-        let notices = self.turn([Event::TokenMade { token: token.id(), name, span }])?;
+        let notices = self.turn_for(by, [Event::TokenMade { token: token.id(), name, span }])?;
         self.publish();
         Ok(match control::outcome(&notices) {
             Answer::Done => Answer::Token { token: token.to_string(), seconds: span.0 / 1_000_000, address },
@@ -52,7 +53,7 @@ impl Master {
 
     /// The node is paired, in the journal, before anybody hears of it.
     pub(super) fn spend_token(&mut self, token: TokenId) -> Result<Option<Grant>, MasterError> {
-        let notices = self.turn([Event::TokenProved { token }])?;
+        let notices = self.turn_for(Requester::Stranger, [Event::TokenProved { token }])?;
         let paired = notices.iter().find_map(|notice| match notice {
             Notice::NodePaired(node) => Some(*node),
             _ => None,
@@ -60,4 +61,18 @@ impl Master {
         self.publish();
         Ok(paired.map(|node| Grant { node, roles: Roles::from(Role::Worker), validity: trust::node_validity() }))
     }
+}
+
+/// Who was not let in since this was asked last.
+pub(super) fn refused_connections(refused: Refused) -> Option<Event> {
+    let Refused { handshake, no_member, unknown_token, wrong_proof, unsound } = refused;
+    let counts = [
+        (Intruder::Handshake, handshake),
+        (Intruder::NoMember, no_member),
+        (Intruder::UnknownToken, unknown_token),
+        (Intruder::WrongProof, wrong_proof),
+        (Intruder::Unsound, unsound),
+    ];
+    let counts: Vec<(Intruder, u64)> = counts.into_iter().filter(|(_, count)| *count > 0).collect();
+    (!counts.is_empty()).then_some(Event::ConnectionsRefused { counts })
 }

@@ -1,7 +1,7 @@
 //! Performing effects in order, with one commit for the records of a turn.
 
 use bitacora_core::{
-    fleet::{Effect, Event, Fact, Notice, ResultSummary, SparkState},
+    fleet::{AuditRecord, Effect, Event, Fact, Notice, ResultSummary, SparkState},
     ids::{JobId, NodeId},
     wire::task::AttemptError,
 };
@@ -20,24 +20,29 @@ impl Master {
         let (mut effects, mut notices) = (effects, Vec::new());
         for _ in 0..ROUNDS_MAX {
             let stored = self.perform_round(effects, &mut notices)?;
-            if stored.is_empty() {
+            let mut events = stored;
+            if events.is_empty() {
                 self.commit()?;
+                // Whoever keeps the audit's end is told once it is on the disk.
+                events.extend(self.audited.take().map(|head| Event::AuditAdvanced { head }));
+            }
+            if events.is_empty() {
                 return Ok(notices);
             }
             effects = Vec::new();
-            stored.into_iter().for_each(|event| self.fleet.handle(now(), event, &mut effects));
+            events.into_iter().for_each(|event| self.fleet.handle(now(), event, &mut effects));
         }
-        unreachable!("storing a result leads to no further result");
+        unreachable!("storing a result leads to no further result, and telling of the audit to no further record");
     }
 
     /// Answers with the events that the effects themselves led to.
     fn perform_round(&mut self, effects: Vec<Effect>, notices: &mut Vec<Notice>) -> Result<Vec<Event>, MasterError> {
-        let (records, rest): (Vec<Effect>, Vec<Effect>) = effects.into_iter().partition(|effect| matches!(effect, Effect::Record(_)));
-        self.uncommitted.extend(records.into_iter().filter_map(into_fact));
         let mut events = Vec::new();
-        for effect in rest {
+        for effect in self.uncommitted.take_from(effects) {
             match effect {
-                Effect::Record(_) => unreachable!("parted above"),
+                Effect::Record(_) | Effect::Audit(_) => unreachable!("taken above"),
+                Effect::LookUpHead { head, .. } if self.journal.has_audited(head)? => {}
+                Effect::LookUpHead { node, head } => events.push(Event::HeadUnknown { node, head }),
                 Effect::Send { to, message } => {
                     self.commit()?;
                     match (&self.agent, &self.serving) {
@@ -75,10 +80,11 @@ impl Master {
         if self.uncommitted.is_empty() {
             return Ok(());
         }
-        let facts = std::mem::take(&mut self.uncommitted);
+        let Uncommitted { facts, records } = std::mem::take(&mut self.uncommitted);
         let over =
             facts.iter().any(|fact| matches!(fact, Fact::JobCompleted { .. } | Fact::JobDone { .. } | Fact::JobFailed { .. } | Fact::JobCancelled { .. }));
-        self.journal.append(self.fleet.epoch().0, &facts)?;
+        let head = self.journal.append(self.fleet.epoch().0, &facts, &records)?;
+        self.audited = head.filter(|_| !records.is_empty()).or(self.audited);
         facts.iter().for_each(|fact| self.timeline.add_fact(now(), fact, self.fleet.ledger()));
         if over && self.journal.since_snapshot() > SNAPSHOT_AFTER {
             self.journal.snapshot(self.fleet.ledger())?;
@@ -113,11 +119,28 @@ impl Master {
     }
 }
 
-fn into_fact(effect: Effect) -> Option<Fact> {
-    match effect {
-        Effect::Record(fact) => Some(fact),
-        Effect::Send { .. } | Effect::Disconnect { .. } | Effect::ListTree { .. } | Effect::StoreResult { .. } | Effect::KeepOutput(_) | Effect::Publish(_) => {
-            None
+/// Handled and not yet in the journal.
+#[derive(Default)]
+pub(super) struct Uncommitted {
+    facts: Vec<Fact>,
+    records: Vec<AuditRecord>,
+}
+
+impl Uncommitted {
+    fn is_empty(&self) -> bool {
+        self.facts.is_empty() && self.records.is_empty()
+    }
+
+    /// Takes what is to be committed; leaves the rest in its order.
+    fn take_from(&mut self, effects: Vec<Effect>) -> Vec<Effect> {
+        let mut rest = Vec::new();
+        for effect in effects {
+            match effect {
+                Effect::Record(fact) => self.facts.push(fact),
+                Effect::Audit(record) => self.records.push(record),
+                other => rest.push(other),
+            }
         }
+        rest
     }
 }

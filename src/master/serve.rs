@@ -27,7 +27,11 @@ use fleet_agent::{
     work::with_cause,
 };
 
-use super::{Input, Master, MasterError, joining::TokenKeys, now};
+use super::{
+    Input, Master, MasterError,
+    joining::{TokenKeys, refused_connections},
+    now,
+};
 use crate::{
     control::{Answer, Asked, ControlSocket, NodeSeen, PairFailure, Progress, Request, Submitted, Wish},
     data::DataDirectory,
@@ -82,8 +86,11 @@ impl Asker {
 impl Master {
     /// Listens for nodes; answers with the address.
     pub fn open_links(&mut self, address: SocketAddr) -> Result<SocketAddr, MasterError> {
-        let Trust { authority, identity, keys } = Trust::load_or_create(&self.data.trust())?;
+        let Trust { authority, identity, keys, is_new } = Trust::load_or_create(&self.data.trust())?;
         let (fingerprint, authority) = (authority.fingerprint(), Arc::new(authority));
+        if is_new {
+            self.request(Event::AuthorityMade { fingerprint: Digest(fingerprint.0) })?;
+        }
         let outbox = self.outbox.clone();
         let deliver: Deliver = Arc::new(move |event| outbox.try_send(Input::Link(event)).is_ok());
         let stores = Stores { packs: Blobs::open(&self.data.packs())?, logs: self.logs.kept().clone() };
@@ -109,8 +116,8 @@ impl Master {
         self.serving.as_mut().map_or(Ok(()), |serving| serving.pairing.watch())
     }
 
-    /// Handles what comes until `stop` answers true.
-    pub fn serve(&mut self, stop: impl Fn() -> bool) -> Result<(), MasterError> {
+    /// Handles what comes until `stop` answers true. `hear` is told what was published, but for the answers to requests.
+    pub fn serve(&mut self, stop: impl Fn() -> bool, hear: impl Fn(&Notice)) -> Result<(), MasterError> {
         while !stop() {
             let (mut events, mut rooms, mut later) = (Vec::new(), Vec::new(), Vec::new());
             for input in self.wait()? {
@@ -123,8 +130,9 @@ impl Master {
                     other => later.push(other),
                 }
             }
+            events.extend(self.serving.as_ref().and_then(|serving| refused_connections(serving.links.take_refused())));
             events.push(Event::Woken);
-            self.turn(events)?;
+            self.turn(events)?.iter().for_each(&hear);
             // Only now is what they said no longer in memory.
             drop(rooms);
             later.into_iter().try_for_each(|input| self.on_input(input))?;
@@ -135,12 +143,12 @@ impl Master {
 
     fn on_input(&mut self, input: Input) -> Result<(), MasterError> {
         match input {
-            Input::Asked(Asked { request: Request::Analyse(wish), answer }) => {
+            Input::Asked(Asked { request: Request::Analyse(wish), answer, .. }) => {
                 let project = self.project_at(&wish.root)?;
                 self.begin_listing(wish, project, Asker::Process(answer));
                 Ok(())
             }
-            Input::Asked(Asked { request: Request::Pair { addresses, code, name }, answer }) => {
+            Input::Asked(Asked { request: Request::Pair { addresses, code, name }, answer, .. }) => {
                 let addresses = addresses.iter().filter_map(|address| address.parse().ok()).collect();
                 self.begin_pairing(Wanted { addresses, code, name }, answer);
                 Ok(())

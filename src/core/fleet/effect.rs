@@ -1,15 +1,25 @@
 //! What a master wants done, in the order in which it must be done.
 
-use super::{Fact, Refusal};
+use super::{AuditRecord, Fact, Refusal};
 use crate::{
     ids::{JobId, NodeId, ProjectId},
-    wire::{Envelope, ToAgent, message::Output},
+    wire::{
+        Envelope, ToAgent,
+        message::{AuditHead, Output},
+    },
 };
 
 /// Imperatives for the driver. Within one turn all `Record`s are committed before the first `Send` leaves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
     Record(Fact),
+    /// Append to the audit, in the same commit as the facts of the turn.
+    Audit(AuditRecord),
+    /// Is that link in the audit's chain? Answer with `HeadUnknown` if not.
+    LookUpHead {
+        node: NodeId,
+        head: AuditHead,
+    },
     Send {
         to: NodeId,
         message: Envelope<ToAgent>,
@@ -36,7 +46,8 @@ pub enum Effect {
 impl Effect {
     pub(super) const fn rank(&self) -> u8 {
         match self {
-            Effect::Record(_) => 0,
+            Effect::Record(_) | Effect::Audit(_) => 0,
+            Effect::LookUpHead { .. } => 1,
             Effect::Send { .. } | Effect::Disconnect { .. } | Effect::ListTree { .. } | Effect::StoreResult { .. } | Effect::KeepOutput(_) => 1,
             Effect::Publish(_) => 2,
         }
@@ -58,5 +69,10 @@ pub enum Notice {
     },
     JobChanged(JobId),
     JobOver(JobId),
+    /// A node was told of a record that the audit does not have: its end was cut off, or the node lies.
+    AuditCut {
+        node: NodeId,
+        head: AuditHead,
+    },
     Refused(Refusal),
 }

@@ -4,12 +4,13 @@ use alloc::{string::String, vec::Vec};
 
 use super::{
     NodeSelector,
+    audit::Intruder,
     ledger::{Awaited, JobSpec, ListedFile, Priority, ResultSummary},
 };
 use crate::{
-    ids::{JobId, NodeId, ProjectId, SparkId, TokenId},
+    ids::{Digest, JobId, NodeId, ProjectId, SparkId, TokenId},
     time::Span,
-    wire::{Envelope, FromAgent, command::LineError, node::Labels},
+    wire::{Envelope, FromAgent, command::LineError, message::AuditHead, node::Labels},
 };
 
 /// Something that has happened. Names are past.
@@ -87,6 +88,23 @@ pub enum Event {
     },
     /// The master is about to end in good order.
     Stopping,
+    /// The fleet has an authority now, made by this master.
+    AuthorityMade {
+        fingerprint: Digest,
+    },
+    /// Some who dialled were not let in, and why.
+    ConnectionsRefused {
+        counts: Vec<(Intruder, u64)>,
+    },
+    /// The audit's chain is so long by now, committed.
+    AuditAdvanced {
+        head: AuditHead,
+    },
+    /// The answer to [`super::Effect::LookUpHead`] when the chain has no such record.
+    HeadUnknown {
+        node: NodeId,
+        head: AuditHead,
+    },
     /// The node's process is gone for certain.
     NodeDisconnected {
         node: NodeId,
@@ -134,6 +152,20 @@ pub enum NodeCommand {
         set: Labels,
         unset: Vec<String>,
     },
+}
+
+impl NodeCommand {
+    /// In the words of the command line.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            NodeCommand::Cordon => "cordon",
+            NodeCommand::Uncordon => "uncordon",
+            NodeCommand::Remove => "rm",
+            NodeCommand::Drain { .. } => "drain",
+            NodeCommand::Stop { .. } => "shutdown",
+            NodeCommand::Relabel { .. } => "label",
+        }
+    }
 }
 
 /// Why a request was not carried out. State is unchanged.

@@ -222,6 +222,7 @@ impl Fleet {
             self.queue(now, spark, now);
         }
         self.pause_all(out);
+        self.record_refusals(now, out);
     }
 
     pub(super) fn pause_all(&mut self, out: &mut Vec<Effect>) {

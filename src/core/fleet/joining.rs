@@ -4,7 +4,7 @@
 
 use alloc::{string::String, vec::Vec};
 
-use super::{Effect, Fleet, Notice, Refusal};
+use super::{Action, Effect, Fleet, Notice, Refusal, Requester};
 use crate::{
     ids::TokenId,
     time::{Span, Time},
@@ -50,8 +50,12 @@ impl Fleet {
         }
     }
 
-    pub(super) fn on_expired_tokens(&mut self, now: Time) {
-        self.tokens.retain(|_, open| open.until > now);
+    pub(super) fn on_expired_tokens(&mut self, now: Time, out: &mut Vec<Effect>) {
+        let expired: Vec<TokenId> = self.tokens.iter().filter(|(_, open)| open.until <= now).map(|(token, _)| *token).collect();
+        for token in expired {
+            self.tokens.remove(&token);
+            self.audit(now, Requester::Fleet, Action::TokenExpired { token }, out);
+        }
     }
 
     pub(super) fn token_deadline(&self) -> Option<Time> {

@@ -234,6 +234,7 @@ impl Fleet {
         }
         self.cancel_strangers(id, listed.into_iter(), out);
         self.stop_again(id, out);
+        self.send_audit_head(id, out);
         out.push(Effect::Publish(Notice::NodeChanged(id)));
     }
 

@@ -49,6 +49,9 @@ pub struct Settings {
     pub tokens_max: usize,
     /// How long a token may be open: until a server that was ordered today is there.
     pub token_span_max: Span,
+    /// How often connections that were refused, and nodes that know of a longer audit, are recorded: 150 records a day, whoever
+    /// knocks.
+    pub audit_repeat: Span,
     /// Attempts after which a spark whose nodes keep vanishing is cut like one that crashes.
     pub attempts_max: u32,
 }
@@ -122,6 +125,7 @@ impl Default for Settings {
             sparks_max: 1_000_000,
             tokens_max: 64,
             token_span_max: Span::from_secs(7 * 24 * 3600),
+            audit_repeat: Span::from_secs(600),
             attempts_max: 16,
         }
     }

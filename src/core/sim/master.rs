@@ -251,6 +251,8 @@ impl Simulation {
     fn perform_for_master(&mut self, effect: Effect) {
         match effect {
             Effect::Record(fact) => self.append(fact),
+            // The chain is kept by the real driver alone; here nobody has a head to look up.
+            Effect::Audit(_) | Effect::LookUpHead { .. } => {}
             Effect::Send { to, message } => {
                 self.oracle.on_sent(self.master.life, &message);
                 self.post_to_node(to, &message);

@@ -122,7 +122,7 @@ impl Simulation {
     fn perform_for_node(&mut self, origin: Origin, effect: Effect) {
         match effect {
             // Kept by `hears_what_is_over`, before the agent decides.
-            Effect::KeepEpoch(_) | Effect::Forget(_) => {}
+            Effect::KeepEpoch(_) | Effect::KeepAuditHead(_) | Effect::Forget(_) => {}
             Effect::Send(message) => self.post_to_master(origin, &message),
             Effect::Start(task) => self.start_work(origin.node, &task),
             Effect::Stop(held) => self.stop_work(origin.node, held),

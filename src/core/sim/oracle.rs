@@ -86,6 +86,8 @@ impl Oracle {
                     assert!(!torn, "{spark} was taken from a node that came back with it, or that spoke from an earlier life");
                 }
                 Effect::Record(_)
+                | Effect::Audit(_)
+                | Effect::LookUpHead { .. }
                 | Effect::Send { .. }
                 | Effect::Disconnect { .. }
                 | Effect::ListTree { .. }
@@ -145,6 +147,7 @@ impl Oracle {
             ToAgent::ExecuteTask(task) => drop(self.begun.insert(Held { spark: task.spark, attempt: task.attempt })),
             ToAgent::Acknowledge { spark, attempt } => drop(self.acknowledged.insert(Held { spark: *spark, attempt: *attempt })),
             ToAgent::CancelTask { .. }
+            | ToAgent::AuditHead(_)
             | ToAgent::SyncState
             | ToAgent::SetPace { .. }
             | ToAgent::EmergencyShutdown { .. }
@@ -203,6 +206,7 @@ pub(super) fn answered(message: &Envelope<FromAgent>) -> Option<Held> {
         | FromAgent::Heartbeat { .. }
         | FromAgent::Leaving { .. }
         | FromAgent::Unsupported { .. }
+        | FromAgent::AuditHead(_)
         | FromAgent::Progress(_)
         | FromAgent::Output(_) => None,
     }

@@ -87,6 +87,7 @@ impl Scenario {
             jobs_kept: 20,
             tokens_max: 64,
             token_span_max: Span::from_secs(3600),
+            audit_repeat: Span::from_secs(600),
             late_max: Span::from_secs(1),
             sparks_max: 1_000,
             attempts_max: 16,

@@ -41,6 +41,8 @@ pub enum ToAgent {
         spark: SparkId,
         attempt: Attempt,
     },
+    /// The audit is so long by now; the agent keeps it, over restarts.
+    AuditHead(AuditHead),
     /// Say Hello again: the master does not know this agent's state.
     SyncState,
     /// End all work at once, and say why to whoever reads it there. Nothing more is sent until a person says so.
@@ -91,6 +93,8 @@ pub enum FromAgent {
     Unsupported {
         command: String,
     },
+    /// With each Hello: the end of the audit as a master told it last.
+    AuditHead(AuditHead),
     Progress(Progress),
     /// A part of what a running command writes: for whoever watches, and gone when nobody hears it.
     Output(Output),
@@ -114,6 +118,13 @@ pub enum FromAgent {
 pub struct Held {
     pub spark: SparkId,
     pub attempt: Attempt,
+}
+
+/// The last record of the audit at some time: its number, from 1, and its link in the chain of hashes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct AuditHead {
+    pub number: u64,
+    pub hash: Digest,
 }
 
 /// How far an attempt is; never journalled.

@@ -32,6 +32,9 @@ pub trait Tokens {
 
     /// Spends a token, once: of several that ask at the same time one gets the grant. It is durable before this returns.
     fn consume(&self, token: TokenId) -> impl Future<Output = Option<Grant>> + Send;
+
+    /// A request was refused. For counting: the same candidate may try again.
+    fn refused(&self, _why: Refusal) {}
 }
 
 /// What a token entitles to.
@@ -135,6 +138,7 @@ impl Candidate {
                 }
                 Err(refusal) => refusal,
             };
+            tokens.refused(refusal);
             tries += 1;
             if tries == TRIES_MAX {
                 self.connection.close(CloseCode::NotPermitted.into(), REFUSED.as_bytes());

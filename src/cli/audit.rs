@@ -1,0 +1,134 @@
+//! `bitacora audit …`: what was done that concerns the fleet's safety, and whether the record of it is whole.
+
+use std::io::Write;
+
+use bitacora_core::fleet::{Action, AuditRecord, Outcome, Requester};
+use clap::Subcommand;
+use serde::Serialize;
+
+use super::{
+    Context,
+    output::{Sink, write_items},
+};
+use crate::{
+    exit::Exit,
+    journal::{
+        Journal,
+        audit::{self, Link},
+    },
+    report::{
+        Format,
+        table::Column,
+        text::{harmless, timestamp},
+    },
+};
+
+/// Who had what done: nodes joined and removed, tokens, refused connections
+#[derive(Subcommand)]
+pub(super) enum AuditCommand {
+    /// Lists the records, the oldest first
+    Ls {
+        #[arg(short, long, value_name = "FORMAT")]
+        output: Option<Format>,
+    },
+    /// Checks that no record was changed, moved or removed
+    ///
+    /// A cut end is found by a node that was told of it: its word is a record too, and makes this fail.
+    Verify,
+}
+
+#[derive(Serialize)]
+struct RecordItem {
+    number: u64,
+    at: String,
+    by: String,
+    action: &'static str,
+    subject: String,
+    outcome: &'static str,
+    /// Of a refusal; empty otherwise.
+    reason: String,
+    hash: String,
+}
+
+impl AuditCommand {
+    pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
+        match self {
+            AuditCommand::Ls { output } => list(context, output),
+            AuditCommand::Verify => verify(context),
+        }
+    }
+}
+
+fn list(context: &Context, output: Option<Format>) -> anyhow::Result<Exit> {
+    let links = audit::read(&context.data.journal())?;
+    let items = links.iter().map(|link| link.record().map(|record| item(link, record))).collect::<Result<Vec<RecordItem>, _>>()?;
+    let columns = [Column::Number("No."), Column::Text("At"), Column::Text("By"), Column::Text("Action"), Column::Text("Subject"), Column::Text("Outcome")];
+    let rows = items.iter().map(|item| {
+        let outcome = if item.reason.is_empty() { item.outcome.to_owned() } else { format!("{}: {}", item.outcome, item.reason) };
+        vec![item.number.to_string(), item.at.clone(), item.by.clone(), item.action.to_owned(), item.subject.clone(), outcome]
+    });
+    write_items(context, output, "audit", &items, &columns, rows.collect(), |item| item.action)
+}
+
+fn item(link: &Link, record: AuditRecord) -> RecordItem {
+    let (outcome, reason) = match &record.outcome {
+        Outcome::Done => ("done", String::new()),
+        Outcome::Refused(reason) => ("refused", reason.clone()),
+    };
+    RecordItem {
+        number: link.number,
+        at: timestamp(record.at),
+        by: match record.by {
+            Requester::Fleet => "fleet".to_owned(),
+            Requester::User(user) => format!("user {user}"),
+            Requester::Node(node) => format!("node {node}"),
+            Requester::Stranger => "stranger".to_owned(),
+        },
+        action: record.action.name(),
+        subject: record.subject(),
+        outcome,
+        reason,
+        hash: link.hash.to_hex(),
+    }
+}
+
+fn verify(context: &Context) -> anyhow::Result<Exit> {
+    let links = audit::read(&context.data.journal())?;
+    let head = match audit::verify(&links) {
+        Ok(head) => head,
+        Err(fault) => {
+            context.streams.note(&fault.to_string());
+            return Ok(Exit::Failure);
+        }
+    };
+    let strangers = cut_ends(context, &links)?;
+    strangers.iter().for_each(|said| context.streams.note(said));
+    if !strangers.is_empty() {
+        return Ok(Exit::Failure);
+    }
+    let mut out = Sink::open(None)?;
+    match head {
+        Some(head) => writeln!(out, "{} records, the last one {}", head.number, head.hash)?,
+        None => writeln!(out, "no records")?,
+    }
+    out.close()?;
+    Ok(Exit::Ok)
+}
+
+/// What nodes know better, in words.
+fn cut_ends(context: &Context, links: &[Link]) -> anyhow::Result<Vec<String>> {
+    let ledger = Journal::read(&context.data.journal())?.unwrap_or_default();
+    let mut said = Vec::new();
+    for link in links {
+        let record = link.record()?;
+        if let Action::HeadUnknown { node, head } = record.action {
+            let name = ledger.nodes.get(&node).map_or_else(|| "removed since".to_owned(), |node| harmless(&node.name));
+            let (number, at) = (head.number, timestamp(record.at));
+            said.push(format!(
+                "node {name} ({node}) knows of a record {number} that is not here, as it said at {at}: the audit's end was cut off before record {}",
+                link.number
+            ));
+        }
+    }
+    Ok(said)
+}
