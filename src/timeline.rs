@@ -73,6 +73,7 @@ fn in_words(fact: &Fact, ledger: &Ledger) -> Option<(&'static str, String, Strin
         Fact::ProjectRemoved { project } => ("project-removed", project.to_string(), nothing()),
         Fact::JobAccepted { job, spec, sparks, .. } => ("job-accepted", job.to_string(), format!("{}, {} sparks", spec.job_type.name(), sparks.len())),
         Fact::AttemptFailed { spark, error, .. } => ("attempt-failed", spark.to_string(), error.describe()),
+        Fact::CopyDropped { spark, error, .. } => ("copy-dropped", spark.to_string(), error.describe()),
         Fact::SparkSplit { spark } => ("spark-split", spark.to_string(), "it ends its process; halves of it go on".to_owned()),
         Fact::FileQuarantined { spark } => ("file-quarantined", spark.to_string(), nothing()),
         Fact::SparkFailed { spark, error } => ("spark-failed", spark.to_string(), error.describe()),

@@ -6,10 +6,12 @@
 
 mod attempts;
 mod audit;
+mod copies;
 mod dependencies;
 mod effect;
 mod event;
 mod fact;
+mod flights;
 mod invariants;
 mod jobs;
 mod joining;
@@ -34,6 +36,7 @@ pub use dependencies::AFTER_MAX;
 pub use effect::{Effect, Notice};
 pub use event::{Event, JobCommand, NodeCommand, Refusal, Submission};
 pub use fact::Fact;
+use flights::{Flight, Flights};
 pub use ledger::{
     Availability, Awaited, CommandSpec, CordonCause, Job, JobFailure, JobSpec, JobStatus, JobType, Ledger, ListedFile, PairedNode, Priority, Project,
     ResultSummary, Spark, SparkState,
@@ -47,7 +50,7 @@ pub use settings::{Listings, Settings};
 pub use view::{FleetView, JobView, NodeView, Pending, Stage};
 
 use crate::{
-    ids::{Attempt, Epoch, JobId, NodeId, SparkId, TokenId},
+    ids::{Epoch, JobId, NodeId, SparkId, TokenId},
     time::{Span, Time},
     wire::{
         Envelope, FromAgent, ToAgent,
@@ -71,8 +74,7 @@ pub struct Fleet {
     pace: Span,
     /// Nodes that are being emptied.
     draining: BTreeSet<NodeId>,
-    /// Attempts that some node has, or is believed to have.
-    flights: BTreeMap<SparkId, Flight>,
+    flights: Flights,
     /// Jobs that are not over, with what can be dispatched of them now.
     active: BTreeMap<JobId, Runnable>,
     /// Before this nobody can have been silent for too long: a bound, so that a message costs no look at everybody.
@@ -93,22 +95,6 @@ pub struct Fleet {
     something_failed: bool,
 }
 
-/// One attempt on its way.
-#[derive(Clone, Debug)]
-struct Flight {
-    node: NodeId,
-    attempt: Attempt,
-    /// As far as this master knows.
-    begun_at: Time,
-    /// The last time.
-    sent_at: Time,
-    deadline: Time,
-    /// What it was expected to take.
-    estimate: Span,
-    files: u32,
-    bytes: u64,
-}
-
 /// The volatile side of a job that is not over.
 #[derive(Clone, Debug, Default)]
 struct Runnable {
@@ -127,6 +113,8 @@ struct Runnable {
     /// How long it ran without being paused, up to `runs_since`; not across masters.
     ran: Span,
     runs_since: Option<Time>,
+    /// Sparks of it that this master had run a second time.
+    copies: u32,
 }
 
 /// A request to store a result, by a number that no other request has, and when to give up on it.
@@ -163,7 +151,7 @@ impl Fleet {
             records: BTreeMap::new(),
             pace: HEARTBEAT,
             draining: BTreeSet::new(),
-            flights: BTreeMap::new(),
+            flights: Flights::default(),
             active: BTreeMap::new(),
             quiet_until: Time::NEVER,
             tokens: BTreeMap::new(),
@@ -233,6 +221,7 @@ impl Fleet {
             self.fail_dependants(now, out);
         }
         self.dispatch(now, out);
+        self.copy_late_sparks(now, out);
         // The order is a promise: recorded, then sent, then told.
         out[before..].sort_by_key(Effect::rank);
     }
@@ -246,7 +235,7 @@ impl Fleet {
 
     /// When somebody will have said nothing for too long.
     fn silence_deadline(&self) -> Time {
-        let flights = self.flights.values().map(|flight| flight.deadline);
+        let flights = self.flights.iter().map(|(_, flight)| flight.deadline);
         let nodes = self.nodes.values().filter_map(|node| node.next_deadline(&self.settings, self.pace));
         flights.chain(nodes).min().unwrap_or(Time::NEVER)
     }
@@ -351,10 +340,10 @@ impl Fleet {
                     SparkState::Running { attempt, node } => {
                         let deadline = now + self.settings.reattach_max;
                         self.quiet_until = self.quiet_until.min(deadline);
-                        self.flights.insert(
-                            SparkId { job: id, number },
-                            Flight { node, attempt, begun_at: now, sent_at: now, deadline, estimate: Span(0), files: 0, bytes: 0 },
-                        );
+                        let size = placement::size_of(job, number);
+                        let flight =
+                            Flight { node, attempt, begun_at: now, runs_since: None, sent_at: now, deadline, estimate: Span(0), size, files: 0, bytes: 0 };
+                        self.flights.begin(SparkId { job: id, number }, flight);
                     }
                     SparkState::Completed | SparkState::Failed(_) | SparkState::Split | SparkState::Quarantined => {}
                 }

@@ -18,7 +18,8 @@ const WHOLE_ATTEMPTS_MAX: u32 = 2;
 
 impl Fleet {
     pub(super) fn on_progress(&mut self, node: NodeId, progress: &Progress) {
-        match self.flights.get_mut(&progress.spark).filter(|flight| flight.node == node && flight.attempt == progress.attempt) {
+        let held = Held { spark: progress.spark, attempt: progress.attempt };
+        match self.flights.get_mut(held).filter(|flight| flight.node == node) {
             Some(flight) => (flight.files, flight.bytes) = (progress.files, progress.bytes),
             None => self.stale_messages += 1,
         }
@@ -39,15 +40,17 @@ impl Fleet {
         } else if let Err(misfit) = self.fits(held.spark, &output) {
             let error = AttemptError::Invalid(misfit);
             self.note_failed(node, &error);
-            self.give_up(now, held.spark, error, out);
+            self.give_up(now, held, error, out);
         } else if let Some(ended) = output.ended.clone().filter(|ended| !ended.status.is_success()) {
             let error = AttemptError::Exited(ended);
             self.note_failed(node, &error);
-            self.give_up(now, held.spark, error, out);
+            self.give_up(now, held, error, out);
         } else {
             self.note_finished(node, held.spark, took);
-            self.learn_speed(held.spark, node, took);
-            self.land(now, held.spark);
+            let flight = self.land(now, held).expect("it is current");
+            self.speeds.learn(node, &flight.size, took);
+            self.learn_lateness(now, held.spark);
+            self.call_back(now, held.spark, out);
             self.record(Fact::SparkFinished { spark: held.spark, output }, out);
             out.push(Effect::Publish(Notice::JobChanged(held.spark.job)));
         }
@@ -58,7 +61,7 @@ impl Fleet {
     pub(super) fn on_failed(&mut self, now: Time, node: NodeId, held: Held, error: AttemptError, out: &mut Vec<Effect>) {
         if self.is_current(node, held) {
             self.note_failed(node, &error);
-            self.give_up(now, held.spark, error, out);
+            self.give_up(now, held, error, out);
         } else {
             self.stale_messages += 1;
         }
@@ -66,20 +69,30 @@ impl Fleet {
     }
 
     pub(super) fn on_overdue_attempts(&mut self, now: Time, out: &mut Vec<Effect>) {
-        let overdue: Vec<SparkId> = self.flights.iter().filter(|(_, flight)| flight.deadline <= now).map(|(id, _)| *id).collect();
-        for spark in overdue {
-            let Flight { node, attempt, .. } = self.flights[&spark];
+        let overdue: Vec<(Held, NodeId)> = self.flights.iter().filter(|(_, flight)| flight.deadline <= now).map(|(held, flight)| (held, flight.node)).collect();
+        for (held, node) in overdue {
             let connected = self.nodes.contains_key(&node);
-            self.send(node, ToAgent::CancelTask { spark, attempt }, out);
+            self.send(node, ToAgent::CancelTask { spark: held.spark, attempt: held.attempt }, out);
             let error = if connected { AttemptError::TimedOut } else { AttemptError::NodeSilent };
             self.note_failed(node, &error);
-            self.give_up(now, spark, error, out);
+            self.give_up(now, held, error, out);
         }
     }
 
-    /// Ends the running attempt of a spark: once more, in halves, or not again.
-    pub(super) fn give_up(&mut self, now: Time, id: SparkId, error: AttemptError, out: &mut Vec<Effect>) {
-        self.land(now, id);
+    /// An attempt came to nothing. Where another one at the same spark still runs, that is all.
+    pub(super) fn give_up(&mut self, now: Time, held: Held, error: AttemptError, out: &mut Vec<Effect>) {
+        self.land(now, held);
+        if self.flights.flies(held.spark) {
+            return;
+        }
+        match self.flights.fall_back(held.spark) {
+            Some(&Flight { node, attempt, .. }) => self.record(Fact::CopyDropped { spark: held.spark, error, attempt, node }, out),
+            None => self.try_again(now, held.spark, error, out),
+        }
+    }
+
+    /// Nobody runs the spark any more: once more, in halves, or not again.
+    fn try_again(&mut self, now: Time, id: SparkId, error: AttemptError, out: &mut Vec<Effect>) {
         let spark = self.ledger.spark(id).expect("what is in flight exists");
         let crashed = matches!(error, AttemptError::Crashed(_));
         // One that hangs costs its node a slot: cut as well, but a file that took too long once more is blamed for nothing else.
@@ -150,17 +163,30 @@ impl Fleet {
     }
 
     /// Takes an attempt out of the air.
-    pub(super) fn land(&mut self, now: Time, id: SparkId) -> Option<Flight> {
-        let flight = self.flights.remove(&id)?;
-        if let Some(node) = self.nodes.get_mut(&flight.node) {
+    fn land(&mut self, now: Time, held: Held) -> Option<Flight> {
+        let flight = self.flights.remove(held)?;
+        if let Some(node) = self.nodes.get_mut(&flight.node)
+            && node.held.remove(&held)
+        {
             node.unload(now, flight.estimate);
-            node.held.remove(&Held { spark: id, attempt: flight.attempt });
+            if flight.runs_since.is_some() {
+                self.take_slot(now, flight.node);
+            }
         }
         Some(flight)
     }
 
-    fn is_current(&self, node: NodeId, held: Held) -> bool {
-        self.flights.get(&held.spark).is_some_and(|flight| flight.node == node && flight.attempt == held.attempt)
+    /// Nobody waits any more for what runs of a spark.
+    pub(super) fn call_back(&mut self, now: Time, spark: SparkId, out: &mut Vec<Effect>) {
+        for held in self.flights.of_spark(spark) {
+            let flight = self.land(now, held).expect("it was just listed");
+            self.send(flight.node, ToAgent::CancelTask { spark, attempt: flight.attempt }, out);
+        }
+    }
+
+    /// Is it one of the attempts whose answer counts?
+    pub(super) fn is_current(&self, node: NodeId, held: Held) -> bool {
+        self.flights.get(held).is_some_and(|flight| flight.node == node)
     }
 
     /// An answer names exactly the files that were asked for, with the contents that were listed.

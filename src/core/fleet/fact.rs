@@ -90,6 +90,14 @@ pub enum Fact {
         attempt: Attempt,
         node: NodeId,
     },
+    /// The second run of a spark came to nothing, and the earlier attempt, which is named here, still runs.
+    CopyDropped {
+        spark: SparkId,
+        /// Of the second run.
+        error: AttemptError,
+        attempt: Attempt,
+        node: NodeId,
+    },
     SparkFinished {
         spark: SparkId,
         output: SparkOutput,
@@ -186,6 +194,7 @@ impl Fact {
             | Fact::ProjectAssigned { .. }
             | Fact::ProjectRemoved { .. }
             | Fact::SparkStarted { .. }
+            | Fact::CopyDropped { .. }
             | Fact::SparkFinished { .. }
             | Fact::AttemptFailed { .. }
             | Fact::SparkSplit { .. }

@@ -5,7 +5,7 @@ use alloc::vec;
 use super::{Fleet, Job, SparkState};
 use crate::{
     ids::{JobId, SparkId},
-    wire::message::Held,
+    time::Span,
 };
 
 impl Fleet {
@@ -20,15 +20,35 @@ impl Fleet {
                 self.check_queues(*id, job);
             }
         }
-        for (id, flight) in &self.flights {
-            let state = self.ledger.spark(*id).map(|spark| &spark.state);
+        self.check_flights();
+        for (id, node) in &self.nodes {
+            let mut backlog = Span(0);
+            for held in &node.held {
+                let flight = self.flights.get(*held).filter(|flight| flight.node == *id);
+                let flight = flight.unwrap_or_else(|| panic!("{} held by node {} is in flight", held.spark, id.0));
+                backlog.0 = backlog.0.saturating_add(flight.estimate.0);
+            }
+            let runs = node.held.iter().filter(|held| self.flights.get(**held).is_some_and(|flight| flight.runs_since.is_some())).count();
+            assert!(runs >= node.held.len().min(node.slots as usize), "every slot of node {} has work as long as there is some", id.0);
+            assert_eq!(node.backlog, backlog, "what node {} has to do is what it holds", id.0);
+        }
+    }
+
+    /// What flies is what the ledger says to run, and at most one earlier attempt at the same on another node.
+    fn check_flights(&self) {
+        for (id, flight) in self.flights.present() {
+            let state = self.ledger.spark(id).map(|spark| &spark.state);
             assert_eq!(state, Some(&SparkState::Running { attempt: flight.attempt, node: flight.node }), "{id} in flight is running");
         }
-        for (id, node) in &self.nodes {
-            for Held { spark, attempt } in &node.held {
-                let flight = self.flights.get(spark);
-                assert!(flight.is_some_and(|f| f.node == *id && f.attempt == *attempt), "{spark} held by node {} is in flight", id.0);
-            }
+        for (id, earlier) in self.flights.earlier() {
+            let present = self.flights.present().find(|(spark, _)| *spark == id).map(|(_, flight)| flight);
+            let beside = present.is_some_and(|present| earlier.attempt < present.attempt && earlier.node != present.node);
+            assert!(beside, "{id} is run a second time by a later attempt on another node");
+            assert!(self.ledger.jobs[&id.job].spec.project.is_some(), "{id} changes nothing, so that it may be run twice");
+        }
+        for (held, flight) in self.flights.iter() {
+            let known = self.nodes.get(&flight.node).is_none_or(|node| node.held.contains(&held));
+            assert!(known, "{} in flight is held by its node {}", held.spark, flight.node.0);
         }
     }
 
@@ -39,7 +59,7 @@ impl Fleet {
             let spark_id = SparkId { job: id, number };
             let ready = runnable.ready.contains(&number);
             let waiting = runnable.waiting.iter().any(|(_, waiting)| *waiting == number);
-            let flying = self.flights.contains_key(&spark_id);
+            let flying = self.flights.flies(spark_id);
             let places = u32::from(ready) + u32::from(waiting) + u32::from(flying) + u32::from(spark.state.is_over());
             assert_eq!(places, 1, "{spark_id} is in one place: ready {ready}, waiting {waiting}, in flight {flying}, {:?}", spark.state);
         }

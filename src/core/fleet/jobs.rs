@@ -9,7 +9,7 @@ use super::{
 use crate::{
     ids::{JobId, ProjectId, SparkId},
     time::{Span, Time},
-    wire::{ToAgent, task::AttemptError},
+    wire::task::AttemptError,
 };
 
 impl Fleet {
@@ -213,9 +213,8 @@ impl Fleet {
 
     /// The master ends in good order: what runs is called back and queued again, and no failure is counted.
     pub(super) fn on_stopping(&mut self, now: Time, out: &mut Vec<Effect>) {
-        for spark in self.flights.keys().copied().collect::<Vec<_>>() {
-            let flight = self.land(now, spark).expect("it was just listed");
-            self.send(flight.node, ToAgent::CancelTask { spark, attempt: flight.attempt }, out);
+        for spark in self.flights.present().map(|(spark, _)| spark).collect::<Vec<_>>() {
+            self.call_back(now, spark, out);
             let isolate = self.was_whole_often_enough(spark);
             let fact = Fact::AttemptFailed { spark, error: AttemptError::Cancelled, not_before: now, isolate, counts: false };
             self.record(fact, out);
@@ -233,13 +232,8 @@ impl Fleet {
     /// Ends what a job has in flight and forgets its volatile side.
     fn let_go(&mut self, now: Time, job: JobId, out: &mut Vec<Effect>) {
         self.active.remove(&job);
-        let first = SparkId { job, number: 0 };
-        let last = SparkId { job, number: u32::MAX };
-        let sparks: Vec<SparkId> = self.flights.range(first..=last).map(|(id, _)| *id).collect();
-        for spark in sparks {
-            let flight = self.land(now, spark).expect("it was just listed");
-            self.send(flight.node, ToAgent::CancelTask { spark, attempt: flight.attempt }, out);
-        }
+        let sparks: Vec<SparkId> = self.flights.of_job(job).map(|(spark, _)| spark).collect();
+        sparks.into_iter().for_each(|spark| self.call_back(now, spark, out));
     }
 
     pub(super) fn on_spark_cancelled(&mut self, now: Time, spark: SparkId, out: &mut Vec<Effect>) {
@@ -248,9 +242,7 @@ impl Fleet {
             Some(entry) if entry.state.is_over() => return refuse(Refusal::SparkOver(spark), out),
             Some(_) => {}
         }
-        if let Some(flight) = self.land(now, spark) {
-            self.send(flight.node, ToAgent::CancelTask { spark, attempt: flight.attempt }, out);
-        }
+        self.call_back(now, spark, out);
         let runnable = self.active.get_mut(&spark.job).expect("a job with a spark that is not over is not over");
         runnable.ready.remove(&spark.number);
         runnable.waiting.retain(|(_, number)| *number != spark.number);
@@ -264,8 +256,7 @@ impl Fleet {
     pub(super) fn settle(&mut self, now: Time, id: JobId, out: &mut Vec<Effect>) {
         let deadline = now + self.settings.aggregation_timeout;
         let (Some(runnable), Some(job)) = (self.active.get_mut(&id), self.ledger.jobs.get(&id)) else { return };
-        let flies = self.flights.range(SparkId { job: id, number: 0 }..=SparkId { job: id, number: u32::MAX }).next().is_some();
-        let goes_on = flies || !runnable.ready.is_empty() || !runnable.waiting.is_empty();
+        let goes_on = self.flights.of_job(id).next().is_some() || !runnable.ready.is_empty() || !runnable.waiting.is_empty();
         if job.status == JobStatus::Paused || !runnable.listed || runnable.storing.is_some() || goes_on {
             return;
         }

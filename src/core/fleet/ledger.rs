@@ -476,6 +476,7 @@ impl Ledger {
                 spark.attempts = attempt.0;
                 spark.state = SparkState::Running { attempt: *attempt, node: *node };
             }
+            Fact::CopyDropped { spark, attempt, node, .. } => self.spark_mut(*spark).state = SparkState::Running { attempt: *attempt, node: *node },
             Fact::SparkFinished { spark, output } => {
                 let finished = self.spark_mut(*spark);
                 finished.state = SparkState::Completed;

@@ -1,10 +1,14 @@
 //! Reactions about nodes: who is here, in which life, with what, and since when not heard.
 
-use alloc::{collections::BTreeSet, string::String, vec::Vec};
+use alloc::{
+    collections::{BTreeSet, VecDeque},
+    string::String,
+    vec::Vec,
+};
 
-use super::{Availability, Effect, Fact, Fleet, Flight, JobSpec, NodeCommand, Notice, Refusal, Settings};
+use super::{Availability, Effect, Fact, Fleet, JobSpec, NodeCommand, Notice, Refusal, Settings};
 use crate::{
-    ids::{Digest, Incarnation, NodeId, SparkId},
+    ids::{Digest, Incarnation, NodeId},
     time::{Span, Time},
     wire::{
         Envelope, ToAgent,
@@ -33,6 +37,8 @@ pub struct Node {
     pub pace: Span,
     /// What was sent to it and is not over.
     pub held: BTreeSet<Held>,
+    /// Of that, what waits for a slot, in the order in which it was sent; some of it may be held no more.
+    pub(super) line: VecDeque<Held>,
     /// What that is expected to take, one after another.
     pub(super) backlog: Span,
     /// When it was last done with something, or began after it had nothing.
@@ -74,6 +80,7 @@ impl Node {
             leaving: false,
             pace: HEARTBEAT,
             held,
+            line: VecDeque::new(),
             backlog: Span(0),
             moved_at: now,
         }
@@ -214,23 +221,24 @@ impl Fleet {
         // Not by spark: beside the attempt that runs a node may hold the answer of an earlier one.
         let listed: BTreeSet<Held> = held.into_iter().collect();
         let mut node = node;
-        let ours: Vec<(SparkId, Flight)> = self.flights.iter().filter(|(_, flight)| flight.node == id).map(|(id, f)| (*id, f.clone())).collect();
-        let (kept, lost): (Vec<_>, Vec<_>) =
-            ours.into_iter().partition(|(spark, flight)| same_life || listed.contains(&Held { spark: *spark, attempt: flight.attempt }));
-        for (spark, flight) in &kept {
-            node.load(now, flight.estimate);
-            node.held.insert(Held { spark: *spark, attempt: flight.attempt });
+        let ours: Vec<Held> = self.held_by(id).map(|(held, _)| held).collect();
+        let (kept, lost): (Vec<_>, Vec<_>) = ours.into_iter().partition(|held| same_life || listed.contains(held));
+        for held in &kept {
+            node.load(now, self.flights.get(*held).expect("it was just listed").estimate);
+            node.held.insert(*held);
         }
         self.watch_from(now + self.settings.degraded_after);
         self.nodes.insert(id, node);
         self.note_profile(id, profile);
         self.note_health(now, id, Health::Healthy, out);
         self.adjust_pace();
-        for (spark, _) in &kept {
-            self.flights.get_mut(spark).expect("it was just listed").deadline = now + self.settings.attempt_max(&self.ledger.jobs[&spark.job].spec);
+        self.line_up(now, id);
+        for held in &kept {
+            let deadline = now + self.settings.attempt_max(&self.ledger.jobs[&held.spark.job].spec);
+            self.flights.get_mut(*held).expect("it was just listed").deadline = deadline;
         }
-        for (spark, _) in lost {
-            self.give_up(now, spark, AttemptError::Interrupted, out);
+        for held in lost {
+            self.give_up(now, held, AttemptError::Interrupted, out);
         }
         self.cancel_strangers(id, listed.into_iter(), out);
         self.stop_again(id, out);
@@ -253,7 +261,7 @@ impl Fleet {
         let listed: BTreeSet<Held> = held.iter().copied().collect();
         let missing: Vec<Held> = self.nodes[&id].held.difference(&listed).copied().collect();
         for held in missing {
-            let flight = self.flights.get_mut(&held.spark).expect("what a node holds is in flight");
+            let flight = self.flights.get_mut(held).expect("what a node holds is in flight");
             if now - flight.sent_at >= self.settings.resend_after {
                 flight.sent_at = now;
                 let task = self.task(held.spark, held.attempt);
@@ -265,11 +273,8 @@ impl Fleet {
 
     /// What a node holds and nobody waits for.
     pub(super) fn cancel_strangers(&mut self, id: NodeId, held: impl Iterator<Item = Held>, out: &mut Vec<Effect>) {
-        for Held { spark, attempt } in held {
-            let wanted = self.flights.get(&spark).is_some_and(|flight| flight.node == id && flight.attempt == attempt);
-            if !wanted {
-                self.send(id, ToAgent::CancelTask { spark, attempt }, out);
-            }
+        for held in held.filter(|held| !self.is_current(id, *held)) {
+            self.send(id, ToAgent::CancelTask { spark: held.spark, attempt: held.attempt }, out);
         }
     }
 
@@ -302,7 +307,7 @@ impl Fleet {
         self.note_health(now, id, Health::Offline, out);
         self.adjust_pace();
         for held in node.held {
-            self.give_up(now, held.spark, error.clone(), out);
+            self.give_up(now, held, error.clone(), out);
         }
     }
 
@@ -323,7 +328,7 @@ mod tests {
             Event, Fact, JobCommand, JobFailure, JobSpec, JobStatus, JobType, ListedFile, NodeSelector, Partitioning, Pending, Placement, Priority, SparkState,
             Submission,
         },
-        ids::{Attempt, JobId, ProjectId},
+        ids::{Attempt, JobId, ProjectId, SparkId},
         paths::RelativePath,
         time::Span,
         wire::{

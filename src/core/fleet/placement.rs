@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Fleet, Job, JobSpec, Node, attempts::splitmix};
 use crate::{
-    ids::{JobId, NodeId, SparkId},
+    ids::{JobId, NodeId},
     time::{Span, Time},
 };
 
@@ -74,7 +74,8 @@ pub(super) struct Speeds {
 }
 
 /// How much a spark is to do, and of what.
-struct Size {
+#[derive(Clone, Debug)]
+pub(super) struct Size {
     kind: String,
     /// Bytes, or a command.
     units: u64,
@@ -82,23 +83,23 @@ struct Size {
 }
 
 impl Speeds {
-    fn learn(&mut self, node: NodeId, size: Size, took: Span) {
+    pub(super) fn learn(&mut self, node: NodeId, size: &Size, took: Span) {
         let rate = took.0.saturating_mul(1024) / size.units.max(1);
         let mix = |old: &mut u64| *old = (old.saturating_mul(WEIGHT - 1)).saturating_add(rate) / WEIGHT;
         if self.of_nodes.len() < KINDS_MAX || self.of_nodes.contains_key(&(node, size.kind.clone())) {
             self.of_nodes.entry((node, size.kind.clone())).and_modify(mix).or_insert(rate);
-            self.of_all.entry(size.kind).and_modify(mix).or_insert(rate);
+            self.of_all.entry(size.kind.clone()).and_modify(mix).or_insert(rate);
         }
     }
 
-    fn estimate(&self, node: NodeId, size: &Size) -> Span {
+    pub(super) fn estimate(&self, node: NodeId, size: &Size) -> Span {
         let own = self.of_nodes.get(&(node, size.kind.clone()));
         let rate = own.or_else(|| self.of_all.get(&size.kind)).copied().unwrap_or(size.unknown_rate);
         Span(size.units.saturating_mul(rate) / 1024)
     }
 }
 
-fn size_of(job: &Job, number: u32) -> Size {
+pub(super) fn size_of(job: &Job, number: u32) -> Size {
     if let Some(command) = &job.spec.command {
         return Size { kind: alloc::format!("run {}", command.line.program), units: 1024, unknown_rate: UNKNOWN.0 };
     }
@@ -126,10 +127,13 @@ impl Node {
         window.saturating_sub(held)
     }
 
+    pub(super) fn has_free_slot(&self) -> bool {
+        (self.held.len() as u32) < self.slots
+    }
+
     /// When a slot is expected to be free: never sooner than it has already taken for what it has.
     fn busy_for(&self, now: Time) -> Span {
-        let has = self.held.len() as u32;
-        if has < self.slots {
+        if self.has_free_slot() {
             return Span(0);
         }
         Span(self.backlog.0 / u64::from(self.slots.max(1))).max(now - self.moved_at)
@@ -151,16 +155,6 @@ impl Node {
 }
 
 impl Fleet {
-    /// What a spark is expected to take on a node.
-    pub(super) fn estimate(&self, spark: SparkId, node: NodeId) -> Span {
-        self.speeds.estimate(node, &size_of(&self.ledger.jobs[&spark.job], spark.number))
-    }
-
-    pub(super) fn learn_speed(&mut self, spark: SparkId, node: NodeId, took: Span) {
-        let size = size_of(&self.ledger.jobs[&spark.job], spark.number);
-        self.speeds.learn(node, size, took);
-    }
-
     /// Nodes that a job's sparks may run on, with room or without.
     pub(super) fn eligible<'a>(&'a self, spec: &'a JobSpec) -> impl Iterator<Item = (NodeId, &'a Node)> {
         self.nodes.iter().filter(move |(id, node)| node.can_do(spec) && self.is_open(**id) && self.is_meant(spec, **id)).map(|(id, node)| (*id, node))

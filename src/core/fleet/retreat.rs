@@ -5,9 +5,9 @@
 
 use alloc::{string::String, vec::Vec};
 
-use super::{Availability, CordonCause, Effect, Fact, Fleet, Flight, Notice};
+use super::{Availability, CordonCause, Effect, Fact, Fleet, Notice};
 use crate::{
-    ids::{NodeId, SparkId},
+    ids::NodeId,
     time::{Span, Time},
     wire::{ToAgent, message::Held, task::AttemptError},
 };
@@ -67,9 +67,9 @@ impl Fleet {
     pub(super) fn on_leaving(&mut self, now: Time, id: NodeId, listed: &[Held], out: &mut Vec<Effect>) {
         let node = self.nodes.get_mut(&id).expect("it was just heard");
         node.leaving = true;
-        let handed_back: Vec<SparkId> = node.held.iter().filter(|held| !listed.contains(held)).map(|held| held.spark).collect();
-        for spark in handed_back {
-            self.give_up(now, spark, AttemptError::Moved, out);
+        let handed_back: Vec<Held> = node.held.iter().filter(|held| !listed.contains(held)).copied().collect();
+        for held in handed_back {
+            self.give_up(now, held, AttemptError::Moved, out);
         }
         self.cancel_strangers(id, listed.iter().copied(), out);
         if listed.is_empty() {
@@ -80,11 +80,9 @@ impl Fleet {
     }
 
     fn move_off(&mut self, now: Time, id: NodeId, out: &mut Vec<Effect>) {
-        let sparks: Vec<SparkId> = self.held_by(id).map(|(held, _)| held.spark).collect();
-        for spark in sparks {
-            let Flight { node, attempt, .. } = self.flights[&spark];
-            self.send(node, ToAgent::CancelTask { spark, attempt }, out);
-            self.give_up(now, spark, AttemptError::Moved, out);
+        for held in self.held_by(id).map(|(held, _)| held).collect::<Vec<_>>() {
+            self.send(id, ToAgent::CancelTask { spark: held.spark, attempt: held.attempt }, out);
+            self.give_up(now, held, AttemptError::Moved, out);
         }
     }
 }
@@ -99,7 +97,7 @@ mod tests {
             Event, JobSpec, JobType, Ledger, ListedFile, NodeCommand, NodeSelector, Partitioning, Pending, Placement, Priority, Settings, SparkState,
             Submission,
         },
-        ids::{Attempt, Digest, Epoch, Incarnation, JobId, ProjectId},
+        ids::{Attempt, Digest, Epoch, Incarnation, JobId, ProjectId, SparkId},
         paths::RelativePath,
         wire::{Envelope, FromAgent, node::NodeProfile, task::FileLimits},
     };

@@ -5,7 +5,7 @@
 
 use alloc::{collections::BTreeSet, vec::Vec};
 
-use super::{Availability, Effect, Fact, Fleet, Flight, JobSpec, JobStatus, NodeSelector, Priority, Runnable};
+use super::{Availability, Effect, Fact, Fleet, Flight, JobSpec, JobStatus, NodeSelector, Priority, Runnable, placement::size_of};
 use crate::{
     ids::{Attempt, JobId, NodeId, SparkId},
     time::Time,
@@ -43,7 +43,7 @@ impl Fleet {
         }
     }
 
-    fn may_run(&self, job: JobId) -> bool {
+    pub(super) fn may_run(&self, job: JobId) -> bool {
         self.active[&job].listed && self.awaited_by(job).is_none() && matches!(self.ledger.jobs[&job].status, JobStatus::Queued | JobStatus::Running)
     }
 
@@ -73,15 +73,21 @@ impl Fleet {
         is_among(&spec.nodes) && assigned.is_none_or(is_among)
     }
 
-    fn begin(&mut self, now: Time, spark: SparkId, node: NodeId, out: &mut Vec<Effect>) {
-        let attempt = Attempt(self.ledger.spark(spark).expect("what is ready exists").attempts + 1);
+    /// A spark that runs already runs twice from now on.
+    pub(super) fn begin(&mut self, now: Time, spark: SparkId, node: NodeId, out: &mut Vec<Effect>) {
+        let attempt = Attempt(self.ledger.spark(spark).expect("what is to begin exists").attempts + 1);
         self.record(Fact::SparkStarted { spark, attempt, node }, out);
         let deadline = now + self.settings.attempt_max(&self.ledger.jobs[&spark.job].spec);
-        let estimate = self.estimate(spark, node);
-        self.flights.insert(spark, Flight { node, attempt, begun_at: now, sent_at: now, deadline, estimate, files: 0, bytes: 0 });
+        let size = size_of(&self.ledger.jobs[&spark.job], spark.number);
+        let estimate = self.speeds.estimate(node, &size);
         self.watch_from(deadline);
         self.placed_last = node;
         let chosen = self.nodes.get_mut(&node).expect("it was just chosen");
+        let runs_since = chosen.has_free_slot().then_some(now);
+        if runs_since.is_none() {
+            chosen.line.push_back(Held { spark, attempt });
+        }
+        self.flights.begin(spark, Flight { node, attempt, begun_at: now, runs_since, sent_at: now, deadline, estimate, size, files: 0, bytes: 0 });
         chosen.load(now, estimate);
         chosen.held.insert(Held { spark, attempt });
         let task = self.task(spark, attempt);

@@ -35,6 +35,9 @@ pub struct Settings {
     pub drain_max: Span,
     /// Do unfinished jobs of an earlier master go on by themselves? Otherwise they are paused until they are asked for again.
     pub resume_recovered: bool,
+    /// Of each hundred sparks of a large job, so many may be run a second time when they are late: what a copy spares is time,
+    /// what it costs is the work of another node. None at zero.
+    pub copies_per_hundred: u32,
     /// Where the listing of a recovered job's tree comes from.
     pub listings: Listings,
     /// Results a project remembers.
@@ -118,6 +121,7 @@ impl Default for Settings {
             beats_missed: BeatsMissed { degraded: 3, unhealthy: 4, offline: 6 },
             drain_max: Span::from_secs(600),
             resume_recovered: true,
+            copies_per_hundred: 10,
             listings: Listings::Kept,
             history_max: 50,
             jobs_kept: 200,

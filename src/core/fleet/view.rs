@@ -7,7 +7,7 @@ use alloc::{
 
 use super::{Awaited, Fleet, Health, Job, JobSpec, JobStatus, NodeRecord, SparkState};
 use crate::{
-    ids::{JobId, NodeId, SparkId},
+    ids::{JobId, NodeId},
     time::Time,
     wire::message::Held,
 };
@@ -147,14 +147,12 @@ impl Fleet {
 
     /// The attempts that a node has, or is believed to have, and since when.
     pub fn held_by(&self, id: NodeId) -> impl Iterator<Item = (Held, Time)> + '_ {
-        let here = self.flights.iter().filter(move |(_, flight)| flight.node == id);
-        here.map(|(spark, flight)| (Held { spark: *spark, attempt: flight.attempt }, flight.begun_at))
+        self.flights.iter().filter(move |(_, flight)| flight.node == id).map(|(held, flight)| (held, flight.begun_at))
     }
 
     pub fn job_view(&self, now: Time, id: JobId) -> Option<JobView> {
         let job = self.ledger.jobs.get(&id)?;
-        let flying = self.flights.range(SparkId { job: id, number: 0 }..=SparkId { job: id, number: u32::MAX });
-        let (files, bytes) = flying.fold((0, 0), |(files, bytes), (_, flight)| (files + u64::from(flight.files), u64::saturating_add(bytes, flight.bytes)));
+        let (files, bytes) = self.flights.progress_of(id);
         let mut view = job.view(id);
         view.files_done += files;
         view.bytes_done = view.bytes_done.saturating_add(bytes);
@@ -175,8 +173,7 @@ impl Fleet {
             reasons.insert(0, Pending::Over { status: job.status, reason: job.reason.clone() });
             return reasons;
         };
-        let flights = self.flights.range(SparkId { job: id, number: 0 }..=SparkId { job: id, number: u32::MAX });
-        let running = flights.filter(|(_, flight)| self.nodes.contains_key(&flight.node)).count() as u32;
+        let running = self.flights.of_job(id).filter(|(_, flight)| self.nodes.contains_key(&flight.node)).count() as u32;
         if running > 0 {
             reasons.push(Pending::Running { sparks: running });
         }

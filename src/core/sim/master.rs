@@ -7,7 +7,7 @@ use super::{Count, Happening, Origin, Plant, Simulation, oracle::Question, trees
 use crate::{
     aggregate::Totals,
     fleet::{Availability, Awaited, Effect, Event, Fact, Fleet, Job, JobStatus, Ledger, ResultSummary, Settings, SparkState, Submission},
-    ids::{Digest, JobId, NodeId},
+    ids::{Digest, JobId, NodeId, SparkId},
     time::Time,
     wire::{
         Envelope, FromAgent,
@@ -104,7 +104,7 @@ impl Simulation {
         self.master.compare_with_replay();
         let ledger = self.master.replay();
         self.oracle.check_promises(&ledger);
-        self.oracle.on_master_started();
+        self.oracle.on_master_started(&ledger);
         let fleet = Fleet::recover(self.master.settings.clone(), ledger, self.now, &mut self.master.pending);
         fleet.check();
         self.master.life += 1;
@@ -156,7 +156,9 @@ impl Simulation {
                 _ => {}
             }
         }
-        self.oracle.judge(question, &effects);
+        if let Some(count) = self.oracle.judge(question, &effects) {
+            self.tally.one(count);
+        }
         self.master.pending.append(&mut effects);
         self.end_turn();
     }
@@ -268,7 +270,10 @@ impl Simulation {
         }
     }
 
-    fn append(&mut self, fact: Fact) {
+    pub(super) fn append(&mut self, fact: Fact) {
+        if self.has_plant(Plant::ForgetDropped) && matches!(fact, Fact::CopyDropped { .. }) {
+            return;
+        }
         self.on_fact(&fact);
         self.master.durable.apply(&fact);
         if matches!(fact, Fact::ProjectRemoved { .. }) {
@@ -291,10 +296,12 @@ impl Simulation {
             Fact::SparkSplit { .. } => self.tally.one(Count::SparkSplit),
             Fact::FileQuarantined { .. } => self.tally.one(Count::FileQuarantined),
             Fact::ProjectRemoved { .. } => self.tally.one(Count::ProjectRemoved),
-            Fact::SparkStarted { node, .. } => {
+            Fact::SparkStarted { spark, node, .. } => {
+                self.check_copy(*spark, *node);
                 let open = self.master.durable.nodes.get(node).is_none_or(|node| node.availability == Availability::Active);
                 assert!(open, "node {} is given work and is to be given none", node.0);
             }
+            Fact::CopyDropped { .. } => self.tally.one(Count::CopyDropped),
             Fact::NodeDrained { node, .. } => {
                 self.tally.one(Count::NodeDrained);
                 self.check_drained(*node);
@@ -321,6 +328,16 @@ impl Simulation {
             | Fact::SparkFailed { .. }
             | Fact::JobDone { .. } => {}
         }
+    }
+
+    /// What runs and is begun once more is an analysis that nobody suspects, on another node.
+    fn check_copy(&mut self, spark: SparkId, node: NodeId) {
+        let known = self.master.durable.spark(spark).expect("only what is there begins");
+        let SparkState::Running { node: runner, .. } = known.state else { return };
+        assert!(runner != node, "{spark} is run twice on node {}", node.0);
+        assert!(!known.isolated && known.failures == 0, "{spark} is under suspicion and is run twice");
+        assert!(self.master.durable.jobs[&spark.job].spec.project.is_some(), "{spark} has effects and is run twice");
+        self.tally.one(Count::CopyBegun);
     }
 
     fn check_drained(&self, node: NodeId) {

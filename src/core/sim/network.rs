@@ -3,10 +3,10 @@
 
 use super::{Count, Happening, Origin, Plant, Simulation, oracle::answered};
 use crate::{
-    fleet::SparkState,
+    fleet::{Fact, SparkState},
     ids::NodeId,
     time::Span,
-    wire::{Envelope, FromAgent, ToAgent, task::SparkOutput},
+    wire::{Envelope, FromAgent, ToAgent, message::Held, task::SparkOutput},
 };
 
 impl Simulation {
@@ -72,6 +72,7 @@ impl Simulation {
         match self.scenario.plant {
             Some(Plant::AcceptStaleAttempt) => node = self.rejuvenate(node, &mut message),
             Some(Plant::ResurrectedResult) => self.resurrect(&mut message),
+            Some(Plant::CountLoser) => self.count_loser(&message),
             _ => {}
         }
         Some((node, message))
@@ -97,6 +98,15 @@ impl Simulation {
             }
         }
         self.oracle.buried = Some(fresh);
+    }
+
+    /// The answer of the slower attempt is written down beside that of the faster one.
+    fn count_loser(&mut self, message: &Envelope<FromAgent>) {
+        let FromAgent::Finished { spark, attempt, output, .. } = &message.body else { return };
+        let counted = self.master.durable().spark(*spark).is_some_and(|known| known.state == SparkState::Completed && !known.files.is_empty());
+        if counted && self.oracle.is_outrun(Held { spark: *spark, attempt: *attempt }) {
+            self.append(Fact::SparkFinished { spark: *spark, output: output.clone() });
+        }
     }
 
     fn acknowledge_early(&mut self, node: NodeId, message: &Envelope<FromAgent>) -> bool {

@@ -5,9 +5,9 @@ use alloc::{
     vec::Vec,
 };
 
-use super::Origin;
+use super::{Count, Origin};
 use crate::{
-    fleet::{Awaited, Effect, Fact, JobStatus, Ledger, Notice, SparkState},
+    fleet::{Awaited, Effect, Fact, JobStatus, Ledger, Notice, Spark, SparkState},
     ids::{Epoch, JobId, NodeId, SparkId},
     wire::{
         Envelope, FromAgent, ToAgent,
@@ -35,6 +35,11 @@ pub(super) struct Oracle {
     /// How often people gave all of a job's sparks another chance.
     chances: BTreeMap<JobId, u32>,
     awaited: BTreeMap<JobId, Vec<Awaited>>,
+    /// Attempts that this life of the master found running or asked for, and neither called back nor gave up: two of a spark are a
+    /// race.
+    asked: BTreeMap<Held, NodeId>,
+    /// Attempts whose spark another one was faster with.
+    outrun: BTreeSet<Held>,
     /// The last answer, for the planted bug that digs it up.
     pub(super) buried: Option<SparkOutput>,
 }
@@ -76,25 +81,66 @@ impl Oracle {
         self.introduced.get(&origin.node).is_none_or(|life| *life <= origin.life)
     }
 
-    /// Was what a master made of an event right?
-    pub(super) fn judge(&mut self, question: Option<&Question>, effects: &[Effect]) {
+    /// Was what a master made of an event right? Answers with how a race ended, if one did.
+    pub(super) fn judge(&mut self, question: Option<&Question>, effects: &[Effect]) -> Option<Count> {
+        let mut race = None;
         for effect in effects {
             match effect {
-                Effect::Record(Fact::SparkFinished { spark, .. }) => self.judge_finished(*spark, question),
+                Effect::Record(Fact::SparkFinished { spark, .. }) => {
+                    race = self.judge_finished(*spark, question);
+                    self.end_attempts(*spark);
+                }
+                Effect::Record(Fact::CopyDropped { spark, error, attempt, .. }) => {
+                    let torn = *error == AttemptError::Interrupted && question.is_some_and(|question| question.is_over || question.kept.contains(spark));
+                    assert!(!torn, "the copy of {spark} was taken from a node that came back with it, or that spoke from an earlier life");
+                    self.asked.retain(|held, _| held.spark != *spark || held.attempt == *attempt);
+                }
                 Effect::Record(Fact::AttemptFailed { spark, error: AttemptError::Interrupted, .. }) => {
                     let torn = question.is_some_and(|question| question.is_over || question.kept.contains(spark));
                     assert!(!torn, "{spark} was taken from a node that came back with it, or that spoke from an earlier life");
+                    self.end_attempts(*spark);
                 }
+                Effect::Record(Fact::AttemptFailed { spark, .. } | Fact::SparkFailed { spark, .. } | Fact::SparkSplit { spark }) => self.end_attempts(*spark),
+                Effect::Record(Fact::JobCancelled { job, .. } | Fact::JobFailed { job, .. }) => self.asked.retain(|held, _| held.spark.job != *job),
+                Effect::Send { to, message } => self.note_asked(*to, &message.body),
                 Effect::Record(_)
                 | Effect::Audit(_)
                 | Effect::LookUpHead { .. }
-                | Effect::Send { .. }
                 | Effect::Disconnect { .. }
                 | Effect::ListTree { .. }
                 | Effect::StoreResult { .. }
                 | Effect::KeepOutput(_)
                 | Effect::Publish(_) => {}
             }
+        }
+        if let Some(Question { origin, said: Some(said), .. }) = question
+            && self.introduced.get(&origin.node) == Some(&origin.life)
+        {
+            // Heard from one that is known, it was its end, whatever was said.
+            self.asked.remove(said);
+        }
+        race
+    }
+
+    pub(super) fn is_outrun(&self, held: Held) -> bool {
+        self.outrun.contains(&held)
+    }
+
+    fn end_attempts(&mut self, spark: SparkId) {
+        self.asked.retain(|held, _| held.spark != spark);
+    }
+
+    fn note_asked(&mut self, to: NodeId, body: &ToAgent) {
+        match body {
+            ToAgent::ExecuteTask(task) => drop(self.asked.insert(Held { spark: task.spark, attempt: task.attempt }, to)),
+            ToAgent::CancelTask { spark, attempt } => drop(self.asked.remove(&Held { spark: *spark, attempt: *attempt })),
+            ToAgent::EmergencyShutdown { .. } => self.asked.retain(|_, node| *node != to),
+            ToAgent::Acknowledge { .. }
+            | ToAgent::AuditHead(_)
+            | ToAgent::SyncState
+            | ToAgent::SetPace { .. }
+            | ToAgent::MigrateProject { .. }
+            | ToAgent::Dismiss => {}
         }
     }
 
@@ -118,15 +164,20 @@ impl Oracle {
         !after.is_empty()
     }
 
-    fn judge_finished(&self, spark: SparkId, question: Option<&Question>) {
+    /// The answer is that of the attempt that the ledger knows, or of one that runs beside it.
+    fn judge_finished(&mut self, spark: SparkId, question: Option<&Question>) -> Option<Count> {
         let Some(Question { origin, said: Some(said), state, .. }) = question else { panic!("{spark} finished and nobody said so") };
         let asked = SparkState::Running { attempt: said.attempt, node: origin.node };
+        let is_beside = self.asked.get(said) == Some(&origin.node);
         assert!(
-            said.spark == spark && *state == Some(asked),
+            said.spark == spark && (*state == Some(asked) || is_beside && matches!(state, Some(SparkState::Running { .. }))),
             "an answer to another question counts: {said:?} of node {} where {spark} was {state:?}",
             origin.node.0
         );
         assert!(self.is_latest(*origin), "an answer of an earlier life of node {} counts for {spark}", origin.node.0);
+        let other = *self.asked.keys().find(|held| held.spark == spark && *held != said)?;
+        self.outrun.insert(other);
+        Some(if other.attempt < said.attempt { Count::CopyWon } else { Count::CopyLost })
     }
 
     /// After the master handled a Hello. One that had lost the node remembers no life of it.
@@ -135,8 +186,15 @@ impl Oracle {
         *life = if was_known { (*life).max(origin.life) } else { origin.life };
     }
 
-    pub(super) fn on_master_started(&mut self) {
+    /// What ran by its journal it waits for still; of attempts beside those it knows nothing.
+    pub(super) fn on_master_started(&mut self, ledger: &Ledger) {
         self.introduced.clear();
+        let sparks = ledger.jobs.iter().flat_map(|(job, entry)| (0..).zip(&entry.sparks).map(|(number, spark)| (SparkId { job: *job, number }, spark)));
+        let running = |(id, spark): (SparkId, &Spark)| match spark.state {
+            SparkState::Running { attempt, node } => Some((Held { spark: id, attempt }, node)),
+            _ => None,
+        };
+        self.asked = sparks.filter_map(running).collect();
     }
 
     /// A message left a master: what it says is now a promise.

@@ -82,6 +82,7 @@ impl Scenario {
             beats_missed: Settings::default().beats_missed,
             drain_max: Span::from_secs(3),
             resume_recovered: self.resume_recovered,
+            copies_per_hundred: 50,
             listings: self.listings,
             history_max: 50,
             jobs_kept: 20,
@@ -158,10 +159,14 @@ pub enum Plant {
     BlameNeighbour,
     /// A job waits for nothing that it was asked to wait for.
     ForgetAwaited,
+    /// Both answers of a spark that was run twice are in the journal.
+    CountLoser,
+    /// The journal does not say that a copy came to nothing.
+    ForgetDropped,
 }
 
 impl Plant {
-    pub const ALL: [Plant; 10] = [
+    pub const ALL: [Plant; 12] = [
         Plant::LoseFact,
         Plant::RepeatFact,
         Plant::SendBeforeRecord,
@@ -172,6 +177,8 @@ impl Plant {
         Plant::ResurrectedResult,
         Plant::BlameNeighbour,
         Plant::ForgetAwaited,
+        Plant::CountLoser,
+        Plant::ForgetDropped,
     ];
 }
 
@@ -219,10 +226,18 @@ pub enum Count {
     CommandFailed,
     /// A job began after something that it waited for.
     DependantBegun,
+    /// A spark that ran was begun a second time.
+    CopyBegun,
+    /// The second run of a spark answered first.
+    CopyWon,
+    /// The first one did.
+    CopyLost,
+    /// The second run came to nothing and the first went on.
+    CopyDropped,
 }
 
 impl Count {
-    pub const ALL: [Count; 37] = [
+    pub const ALL: [Count; 41] = [
         Count::MessageLost,
         Count::MessageDuplicated,
         Count::MessageLate,
@@ -260,13 +275,17 @@ impl Count {
         Count::SparkCancelled,
         Count::CommandFailed,
         Count::DependantBegun,
+        Count::CopyBegun,
+        Count::CopyWon,
+        Count::CopyLost,
+        Count::CopyDropped,
     ];
 
     /// Does it take more than a deadly file to bring this about?
     pub fn is_trouble(self) -> bool {
         use Count::{
-            ChildPoisoned, DependantBegun, DisconnectReported, FileQuarantined, JobCancelled, JobCompleted, ProcessPoisoned, SparkSplit, StaleMessage,
-            WorkStopped,
+            ChildPoisoned, CopyBegun, CopyDropped, CopyLost, CopyWon, DependantBegun, DisconnectReported, FileQuarantined, JobCancelled, JobCompleted,
+            ProcessPoisoned, SparkSplit, StaleMessage, WorkStopped,
         };
         // A later submission for the same tree cancels an unfinished earlier one and stops its work.
         !matches!(
@@ -275,6 +294,10 @@ impl Count {
                 | WorkStopped
                 | JobCompleted
                 | DependantBegun
+                | CopyBegun
+                | CopyWon
+                | CopyLost
+                | CopyDropped
                 | ProcessPoisoned
                 | ChildPoisoned
                 | DisconnectReported
