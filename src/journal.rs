@@ -131,7 +131,17 @@ mod tests {
             Fact::JobPinned { job, nodes: "zone=eu,ada".parse().unwrap() },
             Fact::NodeRemoved { node, at: Time(5) },
         ];
-        let golden = include_str!("../tests/golden/facts-1-nodes.hex");
+        are_read_and_written_alike(include_str!("../tests/golden/facts-1-nodes.hex"), &facts);
+    }
+
+    #[test]
+    fn facts_about_copies_are_read_and_written_alike_for_ever() {
+        let spark = SparkId { job: JobId { epoch: Epoch(7), counter: 2 }, number: 0 };
+        let dropped = Fact::CopyDropped { spark, error: AttemptError::Crashed("signal 6".into()), attempt: Attempt(1), node: NodeId(0) };
+        are_read_and_written_alike(include_str!("../tests/golden/facts-1-copies.hex"), &[dropped]);
+    }
+
+    fn are_read_and_written_alike(golden: &str, facts: &[Fact]) {
         let written = |fact: &Fact| rmp_serde::to_vec_named(fact).unwrap().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         assert_eq!(golden.lines().map(str::to_owned).collect::<Vec<_>>(), facts.iter().map(written).collect::<Vec<_>>());
         let bytes = |line: &str| (0..line.len() / 2).map(|at| u8::from_str_radix(&line[2 * at..2 * at + 2], 16).unwrap()).collect::<Vec<u8>>();
