@@ -32,7 +32,7 @@ use fleet_agent::{
     sense,
     work::with_cause,
 };
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{
     Arguments, Command,
@@ -67,9 +67,10 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
 }
 
 async fn serve(arguments: &Arguments, data: &Path) -> anyhow::Result<()> {
+    let mut stop = Stop::watch()?;
     let Membership { identity, masters, announcement } = tokio::select! {
         membership = membership(arguments, data) => membership?,
-        stopped = stop_signal() => return stopped,
+        () = stop.came() => return Ok(()),
     };
     let cache = Cache::open(data, analysis::fingerprint())?;
     let programs = arguments.programs.iter().cloned().collect();
@@ -97,7 +98,7 @@ async fn serve(arguments: &Arguments, data: &Path) -> anyhow::Result<()> {
     let dialler = Dialler::new(endpoint.clone(), masters, arguments.carrier.into());
     let ended = tokio::select! {
         error = session.run(&dialler, &agent, say_news) => Err(error.into()),
-        stopped = leave(&agent, &uplink, over, Span::from_secs(arguments.leave_max.into())) => stopped,
+        () = leave(&mut stop, &agent, &uplink, over, Span::from_secs(arguments.leave_max.into())) => Ok(()),
     };
     endpoint.close_cleanly().await;
     drop(announcement);
@@ -107,15 +108,15 @@ async fn serve(arguments: &Arguments, data: &Path) -> anyhow::Result<()> {
 }
 
 /// At a signal: hands back what waits, finishes what runs if it can, and tells the master. A second signal ends it at once.
-async fn leave(agent: &AgentThread, uplink: &Uplink, over: impl Future<Output = ()>, within: Span) -> anyhow::Result<()> {
-    stop_signal().await?;
+async fn leave(stop: &mut Stop, agent: &AgentThread, uplink: &Uplink, over: impl Future<Output = ()>, within: Span) {
+    stop.came().await;
     if !uplink.is_linked() {
-        return Ok(());
+        return;
     }
     agent.leave(clock::now() + within);
     tokio::select! {
-        () = over => Ok(()),
-        again = stop_signal() => again,
+        () = over => {}
+        () = stop.came() => {}
     }
 }
 
@@ -149,14 +150,24 @@ fn say_news(news: News<'_>) {
     }
 }
 
-async fn stop_signal() -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("cannot watch for signals")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for signals")?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// Being told to end. Watched from the start: what comes before it is waited for is not lost.
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    fn watch() -> anyhow::Result<Stop> {
+        let watch = |kind| signal(kind).context("cannot watch for signals");
+        Ok(Stop { terminate: watch(SignalKind::terminate())?, interrupt: watch(SignalKind::interrupt())? })
     }
-    Ok(())
+
+    async fn came(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 /// This life's number: higher than every earlier one's, whatever became of the clock.

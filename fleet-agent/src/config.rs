@@ -56,7 +56,11 @@ fn merged_with(command: &Command, given: Vec<OsString>, matches: &ArgMatches, en
         if !keys.contains(&key.as_str()) {
             return Err(unknown(path.display().to_string(), key, &keys));
         }
-        let values = texts(&value).filter(|values| is_several(&key) || values.len() == 1).ok_or_else(|| ConfigError::Value { path, key: key.clone() })?;
+        let texts = match &value {
+            toml::Value::Boolean(is) if is_truth(&known, &key) => Some(vec![is.to_string()]),
+            value => texts(value),
+        };
+        let values = texts.filter(|values| is_several(&key) || values.len() == 1).ok_or_else(|| ConfigError::Value { path, key: key.clone() })?;
         said.entry(key).or_insert(values);
     }
     let is_given = |argument: &Arg| matches.value_source(argument.get_id().as_str()) == Some(ValueSource::CommandLine);
@@ -69,6 +73,11 @@ fn merged_with(command: &Command, given: Vec<OsString>, matches: &ArgMatches, en
 
 fn is_several(known: &[&Arg], key: &str) -> bool {
     known.iter().any(|argument| argument.get_long() == Some(key) && matches!(argument.get_action(), ArgAction::Append))
+}
+
+/// May the flag stand without a value?
+fn is_truth(known: &[&Arg], key: &str) -> bool {
+    known.iter().any(|argument| argument.get_long() == Some(key) && argument.get_num_args().is_some_and(|values| values.min_values() == 0))
 }
 
 fn read(path: &Path) -> Result<toml::Table, ConfigError> {
@@ -85,9 +94,8 @@ fn texts(value: &toml::Value) -> Option<Vec<String>> {
     match value {
         toml::Value::String(text) => Some(vec![text.clone()]),
         toml::Value::Integer(number) => Some(vec![number.to_string()]),
-        toml::Value::Boolean(is) => Some(vec![is.to_string()]),
         toml::Value::Array(list) => list.iter().map(|value| texts(value)?.pop().filter(|_| !value.is_array())).collect(),
-        toml::Value::Float(_) | toml::Value::Datetime(_) | toml::Value::Table(_) => None,
+        toml::Value::Float(_) | toml::Value::Boolean(_) | toml::Value::Datetime(_) | toml::Value::Table(_) => None,
     }
 }
 
@@ -119,7 +127,7 @@ mod tests {
     fn command() -> Command {
         let one = |name: &'static str| Arg::new(name).long(name);
         let config = one("config").value_parser(clap::value_parser!(PathBuf));
-        Command::new("agent").args([config, one("peer"), one("leave-max"), one("label").action(ArgAction::Append)])
+        Command::new("agent").args([config, one("peer"), one("leave-max"), one("label").action(ArgAction::Append), one("no-discovery").num_args(0..=1)])
     }
 
     fn merge(file: &str, given: &[&str]) -> Result<Vec<String>, ConfigError> {
@@ -142,6 +150,7 @@ mod tests {
         let file = "peer = \"a:1\"\nleave-max = 5\nlabel = [\"zone=eu\", \"disk=ssd\"]\n";
         assert_eq!(merge(file, &[]).unwrap(), ["--peer=a:1", "--leave-max=5", "--label=zone=eu", "--label=disk=ssd"]);
         assert_eq!(merge(file, &["--peer", "b:2", "--label", "zone"]).unwrap(), ["--leave-max=5"]);
+        assert_eq!(merge("no-discovery = true", &[]).unwrap(), ["--no-discovery=true"]);
         let environment = [("BITACORA_AGENT_LABEL", "a=b,c=d"), ("BITACORA_AGENT_PEER", "c:3"), ("HOME", "/")];
         assert_eq!(merge_with(file, &["--peer", "b:2"], &environment).unwrap(), ["--leave-max=5", "--label=a=b", "--label=c=d"]);
     }

@@ -84,12 +84,13 @@ fn a_file_says_what_flags_say_and_flags_win() {
     let data = tempfile::tempdir().unwrap();
     let file = data.path().join("agent.toml");
     let config = ["--config", file.to_str().unwrap()];
-    std::fs::write(&file, "peer = \"127.0.0.1:9\"\ncores = 2\nlabel = [\"zone=eu\"]\n").unwrap();
+    std::fs::write(&file, "peer = \"127.0.0.1:9\"\njoin-file = \"/does/not/exist\"\ncores = 2\nno-discovery = true\nlabel = [\"zone=eu\"]\n").unwrap();
     let output = run(data.path(), &config);
-    assert_eq!(output.status.code(), Some(4), "the master is known");
-    says(&output, "--join-file");
+    assert_eq!(output.status.code(), Some(1), "the master is known");
+    says(&output, "/does/not/exist");
     let output = run(data.path(), &[&config[..], &["--peer", "no address"]].concat());
     assert_eq!(output.status.code(), Some(1));
+    says(&output, "\"no address\"");
     std::fs::write(&file, "cores = 0\n").unwrap();
     assert_eq!(run(data.path(), &config).status.code(), Some(2), "the same rules hold");
     std::fs::write(&file, "pear = \"127.0.0.1:9\"\n").unwrap();
