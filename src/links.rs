@@ -5,6 +5,7 @@
 
 mod inbox;
 mod joining;
+mod renewal;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -30,7 +31,7 @@ use fleet_agent::{
         codec::{CodecError, Frame, Kind, Received, RequestId, Spoken},
         join::{self, Grant, JoinError, TokenKey},
         quic::{ListenerKeys, Settings, UdpBuffers},
-        tls::{Authority, Identity, Role},
+        tls::{Authority, Identity, Peer, Role, Validity},
         transfer::{self, Blob, BlobKind, Offered, TransferError, Wanted},
     },
     pack::Pack,
@@ -61,6 +62,7 @@ pub use self::inbox::Room;
 use self::{
     inbox::{Inbox, NodeInbox},
     joining::JoinPort,
+    renewal::Renewer,
 };
 
 /// What the links tell the loop.
@@ -73,6 +75,11 @@ pub enum LinkEvent {
     },
     Lost {
         node: NodeId,
+    },
+    /// A node wants its certificate renewed; the answer is the next one's dates.
+    RenewalAsked {
+        node: NodeId,
+        answer: oneshot::Sender<Option<Validity>>,
     },
     /// Somebody who wants to join names a token.
     TokenNamed {
@@ -169,17 +176,19 @@ impl Links {
     ) -> Result<Links, LinksError> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(LinksError::Threads)?;
         let entered = runtime.enter();
-        let (endpoint, listener) = Endpoint::listening(address, identity, keys, Settings::default())?;
+        let (endpoint, mut listener) = Endpoint::listening(address, identity, keys, Settings::default())?;
         let address = endpoint.local_address().map_err(LinksError::Threads)?;
         let beside = join::address_beside(address).ok_or(LinksError::Port(address.port()))?;
         let refused = Arc::new(Counters::default());
         // Better known now than when somebody stands at the server with a token.
         UdpSocket::bind(beside).map_err(|source| LinksError::Join { address: beside, source })?;
-        let joining = JoinPort::new(beside, authority, refused.clone(), deliver.clone());
+        let joining = JoinPort::new(beside, authority.clone(), refused.clone(), deliver.clone());
         let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
         let (published, seen) = watch::channel(Published::default());
         drop(entered);
-        let shared = Shared { published: seen, stores, receiving: Arc::new(Semaphore::new(PACKS_AT_ONCE)), refused: refused.clone(), deliver };
+        let renewer = Renewer { authority, deliver: deliver.clone() };
+        listener.renewals().map(|expired| runtime.spawn(renewer.clone().run(expired)));
+        let shared = Shared { published: seen, renewer, stores, receiving: Arc::new(Semaphore::new(PACKS_AT_ONCE)), refused: refused.clone(), deliver };
         runtime.spawn(switch(listener, inbox, shared));
         Ok(Links { commands, published, address, endpoint, identity: identity.clone(), joining, refused, runtime: Some(runtime) })
     }
@@ -210,6 +219,17 @@ impl Links {
 
     pub fn close_joining(&mut self) {
         self.joining.close();
+    }
+
+    /// From now on this is what the master is. Links that are there keep what they saw.
+    pub fn renew(&mut self, identity: Identity) -> Result<(), CarrierError> {
+        self.endpoint.renew(&identity)?;
+        self.identity = identity;
+        Ok(())
+    }
+
+    pub fn identity(&self) -> &Identity {
+        &self.identity
     }
 
     pub fn send(&self, to: NodeId, message: Envelope<ToAgent>) {
@@ -289,6 +309,7 @@ struct Shared {
     stores: Stores,
     receiving: Arc<Semaphore>,
     refused: Arc<Counters>,
+    renewer: Renewer,
     deliver: Deliver,
 }
 
@@ -482,8 +503,8 @@ impl Session {
                     Some(Received::Unsupported(what)) => drop(answers.try_send(Outgoing::Unsupported(what.request))),
                 },
                 transfer = link.accept_transfer() => {
-                    let (transfer, shared) = (transfer?, self.shared.clone());
-                    transfers.spawn(async move { serve_transfer(transfer, &shared).await });
+                    let (transfer, peer, shared) = (transfer?, link.peer(), self.shared.clone());
+                    transfers.spawn(async move { serve_transfer(transfer, peer, &shared).await });
                 }
                 // A transfer that failed is the node's to begin again.
                 Some(_) = transfers.join_next() => {}
@@ -516,7 +537,7 @@ async fn write(mut tx: FrameSender, mut outgoing: mpsc::Receiver<Outgoing>) -> R
     Ok(())
 }
 
-async fn serve_transfer(mut transfer: Transfer, shared: &Shared) -> Result<(), TransferError> {
+async fn serve_transfer(mut transfer: Transfer, peer: Peer, shared: &Shared) -> Result<(), TransferError> {
     match transfer.rx.receive().await? {
         Some(Received::Frame(frame)) if frame.kind == Kind::BlobWanted => {
             let wanted: Wanted = frame.body()?;
@@ -531,6 +552,10 @@ async fn serve_transfer(mut transfer: Transfer, shared: &Shared) -> Result<(), T
         Some(Received::Frame(frame)) if frame.kind == Kind::BlobOffered => {
             let _turn = shared.receiving.acquire().await.expect("nobody closes it");
             take(&mut transfer, frame.body()?, &shared.stores).await
+        }
+        Some(Received::Frame(frame)) if frame.kind == Kind::RenewalRequest => {
+            shared.renewer.answer(&mut transfer, &frame, peer).await?;
+            Ok(transfer.tx.finish().await?)
         }
         Some(Received::Frame(frame)) => Err(TransferError::Unexpected(frame.kind)),
         Some(Received::Unsupported(_)) | None => Err(TransferError::Ended),

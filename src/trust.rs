@@ -4,6 +4,7 @@
 
 use std::{
     path::Path,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -17,15 +18,13 @@ const AUTHORITY_FILE: &str = "authority.pem";
 /// Nodes' clocks differ.
 const EARLY: Duration = Duration::from_secs(15 * 60);
 const AUTHORITY_SPAN: Duration = Duration::from_secs(20 * 365 * 24 * 3600);
-/// Until renewal is built a node's certificate lasts as long as a person may leave a fleet alone. Removal works at once
-/// all the same: who may connect is decided by the ledger, not by a date.
-const NODE_SPAN: Duration = Duration::from_secs(365 * 24 * 3600);
-/// The master's own is made anew at each start.
-const MASTER_SPAN: Duration = Duration::from_secs(400 * 24 * 3600);
+/// Of the master's certificate and of its nodes'. They renew themselves, so that this is how long a stolen key is of use in
+/// the worst case. Removal works at once all the same: who may connect is decided by the ledger, not by a date.
+const CERTIFICATE_SPAN: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// What a master needs to be trusted.
 pub struct Trust {
-    pub authority: Authority,
+    pub authority: Arc<Authority>,
     pub identity: Identity,
     pub keys: ListenerKeys,
     /// The authority was made just now.
@@ -33,27 +32,55 @@ pub struct Trust {
 }
 
 impl Trust {
-    pub fn load_or_create(folder: &Path) -> Result<Trust, TlsError> {
+    pub fn load_or_create(folder: &Path, now: SystemTime) -> Result<Trust, TlsError> {
         let (authority, is_new) = match private_file::read(folder, AUTHORITY_FILE) {
             Err(TlsError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
-                let authority = Authority::create("Bitácora fleet", validity(AUTHORITY_SPAN))?;
+                let authority = Authority::create("Bitácora fleet", validity(now, AUTHORITY_SPAN))?;
                 private_file::write(folder, AUTHORITY_FILE, authority.to_pem().as_bytes())?;
                 (authority, true)
             }
             read => (Authority::from_pem(&String::from_utf8_lossy(&read?))?, false),
         };
-        let key = NodeKey::generate()?;
-        let certificate = authority.sign(&key.request()?, NodeId::HERE, Roles::from(Role::Master), validity(MASTER_SPAN))?;
-        let identity = Identity::new(key, certificate, authority.certificate().clone())?;
-        Ok(Trust { authority, identity, keys: ListenerKeys::load_or_create(folder)?, is_new })
+        let identity = master_identity(&authority, now)?;
+        Ok(Trust { authority: Arc::new(authority), identity, keys: ListenerKeys::load_or_create(folder)?, is_new })
     }
 }
 
-/// Of a worker's certificate that is signed now.
-pub fn node_validity() -> Validity {
-    validity(NODE_SPAN)
+/// A new key and certificate for this master; they are in no file.
+pub fn master_identity(authority: &Authority, now: SystemTime) -> Result<Identity, TlsError> {
+    let key = NodeKey::generate()?;
+    let certificate = authority.sign(&key.request()?, NodeId::HERE, Roles::from(Role::Master), certificate_validity(now))?;
+    Identity::new(key, certificate, authority.certificate().clone())
 }
 
-fn validity(span: Duration) -> Validity {
-    Validity { not_before: SystemTime::now() - EARLY, span: span + EARLY }
+/// Of a certificate that is signed now.
+pub fn certificate_validity(now: SystemTime) -> Validity {
+    validity(now, CERTIFICATE_SPAN)
+}
+
+fn validity(now: SystemTime, span: Duration) -> Validity {
+    Validity { not_before: now - EARLY, span: span + EARLY }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+
+    #[test]
+    fn the_masters_certificate_is_due_in_its_last_third_and_a_new_one_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let now = SystemTime::now();
+        let first = Trust::load_or_create(folder.path(), now).unwrap();
+        assert!(first.is_new);
+        let due = |identity: &Identity, days: u32| identity.peer().is_due(now + DAY * days);
+        assert_eq!([0, 19, 21, 31].map(|days| due(&first.identity, days)), [false, false, true, true]);
+        let again = master_identity(&first.authority, now + DAY * 21).unwrap();
+        assert_eq!([21, 40, 42].map(|days| due(&again, days)), [false, false, true]);
+        assert_ne!(again.certificate(), first.identity.certificate());
+        let reloaded = Trust::load_or_create(folder.path(), now + DAY * 50).unwrap();
+        assert!(!reloaded.is_new && !due(&reloaded.identity, 50), "it is made anew at each start");
+        assert_eq!(reloaded.authority.fingerprint(), first.authority.fingerprint());
+    }
 }

@@ -3,8 +3,10 @@
 use std::{
     fs,
     net::{SocketAddr, UdpSocket},
+    time::{Duration, SystemTime},
 };
 
+use fleet_agent::net::tls::{Authority, Identity, NodeKey, Validity};
 use rusqlite::Connection;
 use serde_json::Value;
 
@@ -129,4 +131,70 @@ fn an_audit_whose_end_was_cut_off_is_found_out_by_an_agent() {
     assert!(said.contains("node one (n") && said.contains(&format!("a record {length} that is not here")), "{said}");
     let records = audit(&fleet);
     assert!(records.iter().any(|record| record["action"] == "head-unknown" && record["by"].as_str().unwrap().starts_with("node n")));
+}
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+fn identity(fleet: &Fleet, name: &str) -> Identity {
+    Identity::load(&fleet.folder(name)).unwrap()
+}
+
+/// Puts in the place of a node's certificate one that was signed so many days ago, for thirty days.
+fn age(fleet: &Fleet, name: &str, days: u32) {
+    let authority = Authority::from_pem(&fs::read_to_string(fleet.place.data().join("trust/authority.pem")).unwrap()).unwrap();
+    let (key, peer) = (NodeKey::generate().unwrap(), identity(fleet, name).peer());
+    let validity = Validity { not_before: SystemTime::now() - DAY * days, span: 30 * DAY };
+    let certificate = authority.sign(&key.request().unwrap(), peer.node, peer.roles, validity).unwrap();
+    Identity::new(key, certificate, authority.certificate().clone()).unwrap().save(&fleet.folder(name)).unwrap();
+}
+
+#[test]
+fn certificates_renew_themselves_also_of_nodes_that_were_off() {
+    let fleet = Fleet::new();
+    drop(fleet.join("one"));
+    let node = identity(&fleet, "one").peer().node;
+    for (days, why) in [(21, "in its last third"), (31, "expired yesterday"), (59, "expired nearly a month ago")] {
+        age(&fleet, "one", days);
+        let before = identity(&fleet, "one").peer();
+        let one = fleet.restart("one");
+        until(|| identity(&fleet, "one").peer().expires > before.expires);
+        let after = identity(&fleet, "one").peer();
+        assert!(after.node == node && after.expires > SystemTime::now() + 29 * DAY, "{why}");
+        fleet.wait_for("one", "healthy");
+        assert_eq!(one.terminate(), Some(0));
+    }
+    age(&fleet, "one", 5);
+    let before = identity(&fleet, "one").peer();
+    let one = fleet.restart("one");
+    fleet.wait_for("one", "healthy");
+    assert_eq!(one.terminate(), Some(0));
+    assert_eq!(identity(&fleet, "one").peer(), before, "one that is new is left alone");
+    let renewed = audit(&fleet).iter().filter(|record| record["action"] == "certificate-renewed").count();
+    assert_eq!(renewed, 1, "of three in a short time one is written down");
+}
+
+#[test]
+fn a_node_that_was_off_for_too_long_is_told_what_to_do_and_can_do_it() {
+    let fleet = Fleet::new();
+    drop(fleet.join("one"));
+    age(&fleet, "one", 61);
+    let refused = fleet.agent("one").stderr(std::process::Stdio::piped()).spawn().unwrap().wait_with_output().unwrap();
+    assert_eq!(refused.status.code(), Some(4));
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(said.contains("node rm") && said.contains("--join-file"), "{said}");
+    assert_eq!(fleet.place.run(&["node", "rm", "one", "--yes"]).status.code(), Some(0));
+    let _one = fleet.join("one");
+}
+
+#[test]
+fn a_removed_node_renews_nothing() {
+    let fleet = Fleet::new();
+    drop(fleet.join("one"));
+    assert_eq!(fleet.place.run(&["node", "rm", "one", "--yes"]).status.code(), Some(0));
+    for days in [21, 31] {
+        age(&fleet, "one", days);
+        let before = identity(&fleet, "one").peer();
+        assert_eq!(fleet.restart("one").0.wait().unwrap().code(), Some(4));
+        assert_eq!(identity(&fleet, "one").peer(), before);
+    }
 }

@@ -27,6 +27,7 @@ use fleet_agent::{
         carrier::Endpoint,
         join::JoinError,
         quic::{ListenerKeys, Settings},
+        renewal::{Credentials, RenewalError},
         tls::{Identity, TlsError},
     },
     sense,
@@ -46,7 +47,7 @@ pub fn tell(text: &str) {
 
 /// 4 for what has to do with trust, 7 for a master that cannot be reached, 1 for the rest.
 pub fn exit_code(error: &anyhow::Error) -> u8 {
-    let refused = |error: &LinkError| matches!(error, LinkError::Refused(_));
+    let refused = LinkError::is_final;
     if error.downcast_ref().is_some_and(|error| matches!(error, JoinError::Time | JoinError::Left)) {
         return 7;
     }
@@ -97,7 +98,7 @@ async fn serve(arguments: &Arguments, data: &Path) -> anyhow::Result<()> {
     tell(&format!("node {} dials {}", identity.peer().node, masters.join(" ")));
     let dialler = Dialler::new(endpoint.clone(), masters, arguments.carrier.into());
     let ended = tokio::select! {
-        error = session.run(&dialler, &agent, say_news) => Err(error.into()),
+        error = session.run(dialler, Credentials::new(identity, data), &agent, say_news) => Err(explained(error)),
         () = leave(&mut stop, &agent, &uplink, over, Span::from_secs(arguments.leave_max.into())) => Ok(()),
     };
     endpoint.close_cleanly().await;
@@ -141,6 +142,17 @@ fn open(identity: &Identity, keys: &ListenerKeys) -> anyhow::Result<Endpoint> {
         tell(&format!("{shortage}; raise net.core.rmem_max and net.core.wmem_max, or large transfers lose packets"));
     }
     Ok(endpoint)
+}
+
+/// What to do where trying again changes nothing.
+fn explained(error: LinkError) -> anyhow::Error {
+    let too_late = matches!(error, LinkError::Renewal(RenewalError::TooLate));
+    let error = anyhow::Error::from(error);
+    if too_late {
+        error.context("this node was off for too long: remove it at the master (`bitacora node rm`) and join again with --join-file and a new token")
+    } else {
+        error
+    }
 }
 
 fn say_news(news: News<'_>) {

@@ -5,6 +5,7 @@ use std::{
     io::{self, Read},
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     path::Path,
+    time::SystemTime,
 };
 
 use anyhow::{Context, bail};
@@ -44,6 +45,8 @@ pub struct Membership {
 pub async fn membership(arguments: &Arguments, data: &Path) -> anyhow::Result<Membership> {
     let given = arguments.peer.as_deref();
     match (Identity::load(data), &arguments.join_file) {
+        // Nobody takes it any more, so nothing is lost with it.
+        (Ok(identity), Some(file)) if identity.peer().is_void(SystemTime::now()) => by_token(arguments, file, data, masters_of(given, data)?).await,
         (Ok(identity), token) => {
             if token.is_some() {
                 tell("this node belongs to a fleet already; the token is not used");

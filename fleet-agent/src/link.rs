@@ -5,7 +5,12 @@
 
 mod dial;
 
-use std::{collections::HashSet, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    path::Path,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use bitacora_core::{
     ids::Digest,
@@ -19,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
-    time::{sleep, timeout},
+    time::{MissedTickBehavior, interval, sleep, timeout},
 };
 
 pub use self::dial::{Choice, Dialler, addresses};
@@ -28,8 +33,10 @@ use crate::{
     command::Commands,
     driver::AgentThread,
     net::{
-        carrier::{Carrier, CarrierError, Connection, FrameSender, Link},
+        carrier::{Carrier, CarrierError, CloseCode, Connection, FrameSender, Link},
         codec::{CodecError, Kind, Received, RequestId, Spoken},
+        renewal::{self, Credentials, RenewalError},
+        tls::Identity,
         transfer::{self, Blob, BlobKind, Offered, TransferError},
     },
     work::Fetch,
@@ -42,6 +49,9 @@ const REDIAL_FIRST: Duration = Duration::from_millis(100);
 const REDIAL_MAX: Duration = Duration::from_secs(5);
 /// How long a spark waits for the link before it is given up: the master notices a lost node in less.
 const LINK_MAX: Duration = Duration::from_secs(30);
+
+/// How often a linked node looks whether its certificate is to be renewed; it has days for it.
+const RENEWAL_EVERY: Duration = Duration::from_secs(3600);
 
 /// What a node says of itself when it has dialled.
 #[derive(Debug, Serialize, Deserialize)]
@@ -66,6 +76,8 @@ pub enum LinkError {
     Refused(String),
     #[error("the master ended the link")]
     Ended,
+    #[error("cannot renew this node's certificate")]
+    Renewal(#[from] RenewalError),
 }
 
 /// What becomes of the link, for people.
@@ -129,21 +141,21 @@ async fn fetch(mut link: watch::Receiver<Option<Link>>, names: &[Digest]) -> Res
 }
 
 impl Session {
-    /// Stays linked with the master until the master refuses this node for good.
-    pub async fn run(mut self, dialler: &Dialler, agent: &AgentThread, tell: impl Fn(News<'_>)) -> LinkError {
+    /// Stays linked with the master, its certificate renewed in time, until the master refuses this node for good.
+    pub async fn run(mut self, mut dialler: Dialler, mut credentials: Credentials, agent: &AgentThread, tell: impl Fn(News<'_>)) -> LinkError {
         let (mut wait, mut told) = (REDIAL_FIRST, false);
         loop {
-            let error = match dialler.dial().await {
+            let error = match dialler.dial_as(&mut credentials).await {
                 Ok(connection) => {
                     (wait, told) = (REDIAL_FIRST, false);
                     tell(News::Linked(connection.link.carrier()));
-                    let error = self.serve(connection, agent).await;
+                    let error = self.serve(connection, agent, &mut dialler, &mut credentials).await;
                     self.link.send_replace(None);
                     error
                 }
                 Err(error) => error,
             };
-            if matches!(error, LinkError::Refused(_)) {
+            if error.is_final() {
                 return error;
             }
             if !std::mem::replace(&mut told, true) {
@@ -155,13 +167,16 @@ impl Session {
     }
 
     /// Carries messages both ways until the link is lost.
-    async fn serve(&mut self, connection: Connection, agent: &AgentThread) -> LinkError {
+    async fn serve(&mut self, connection: Connection, agent: &AgentThread, dialler: &mut Dialler, credentials: &mut Credentials) -> LinkError {
         let Connection { link, tx, mut rx } = connection;
         // What was said before is of a link that is gone; the Hello that follows says it again.
         while self.messages.try_recv().is_ok() {}
         self.link.send_replace(Some(link.clone()));
         agent.connected();
-        let mut deliveries = Deliveries::new(link, self.packs.clone(), self.commands.clone());
+        let mut renewals = JoinSet::new();
+        let mut look = interval(RENEWAL_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut deliveries = Deliveries::new(link.clone(), self.packs.clone(), self.commands.clone());
         // Written by a task of its own: a master that does not read must not keep us from reading.
         let (out, outgoing) = mpsc::channel(OUTBOX_MAX);
         let mut writer = JoinSet::new();
@@ -173,6 +188,8 @@ impl Session {
                 Some(_) = writer.join_next() => return LinkError::Ended,
                 message = self.messages.recv() => Happened::Said(message),
                 message = deliveries.next() => Happened::Delivered(message),
+                _ = look.tick(), if renewals.is_empty() => Happened::Looked,
+                Some(renewed) = renewals.join_next() => Happened::Renewed(renewed.expect("a renewal neither panics nor is ended while its link is served")),
                 received = rx.receive() => Happened::Received(received),
             };
             let done = match event {
@@ -185,6 +202,16 @@ impl Session {
                     send(message);
                     Ok(())
                 }
+                Happened::Looked => {
+                    if credentials.is_due(SystemTime::now()) {
+                        let (link, identity) = (link.clone(), credentials.identity().clone());
+                        renewals.spawn(async move { renewal::renew(&link, &identity).await });
+                    }
+                    Ok(())
+                }
+                // What did not succeed is tried again in an hour; until it has to, there are days.
+                Happened::Renewed(Err(_)) => Ok(()),
+                Happened::Renewed(Ok(identity)) => dialler.adopt(credentials, identity).map_err(LinkError::from),
                 Happened::Received(received) => received.map_err(LinkError::from).and_then(|received| hear(received, agent)).map(|answer| {
                     answer.map(send);
                 }),
@@ -200,6 +227,21 @@ enum Happened {
     Said(Option<Envelope<FromAgent>>),
     Delivered(Envelope<FromAgent>),
     Received(Result<Option<Received>, CarrierError>),
+    /// Time to see how old the certificate is.
+    Looked,
+    Renewed(Result<Identity, RenewalError>),
+}
+
+impl LinkError {
+    /// Is there nothing that trying again could change?
+    pub fn is_final(&self) -> bool {
+        matches!(self, LinkError::Refused(_) | LinkError::Renewal(RenewalError::Refused(_) | RenewalError::TooLate))
+    }
+
+    /// By the master's clock, whatever ours says.
+    fn says_expired(&self) -> bool {
+        matches!(self, LinkError::Carrier(error) if error.close_code() == Some(CloseCode::Expired as u64))
+    }
 }
 
 async fn write(mut tx: FrameSender, mut outgoing: mpsc::Receiver<Envelope<FromAgent>>) -> Result<(), CarrierError> {

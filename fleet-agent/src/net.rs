@@ -7,6 +7,7 @@
 //! - [`measure`] says what a link can carry on this machine.
 //! - [`join`] makes a node that holds a one-time token into one of the fleet.
 //! - [`pairing`] does the same for a node that shows a code, which a person types at the master.
+//! - [`renewal`] gives a node its next certificate.
 //! - [`discovery`] finds nodes on the local network, as a hint.
 //!
 //! Nothing here decides about the fleet, and nothing here speaks without TLS 1.3.
@@ -18,6 +19,7 @@ pub mod join;
 pub mod measure;
 pub mod pairing;
 pub mod quic;
+pub mod renewal;
 pub mod tls;
 pub mod transfer;
 pub mod websocket;

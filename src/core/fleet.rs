@@ -210,6 +210,7 @@ impl Fleet {
             Event::ResultNotStored { job, round, error } => self.on_result_not_stored(now, job, round, error, out),
             Event::Stopping => self.on_stopping(now, out),
             Event::AuthorityMade { .. } => {}
+            Event::RenewalAsked { node } => self.on_renewal_asked(now, node, out),
             Event::ConnectionsRefused { counts } => self.on_connections_refused(now, counts, out),
             Event::AuditAdvanced { head } => self.on_audit_advanced(head, out),
             Event::HeadUnknown { node, head } => self.on_head_unknown(now, node, head, out),

@@ -6,6 +6,7 @@ use std::{
         Mutex,
         mpsc::{Receiver, channel},
     },
+    time::SystemTime,
 };
 
 use bitacora_core::{
@@ -32,7 +33,7 @@ struct Master {
 impl Master {
     fn new() -> Master {
         let folder = tempfile::tempdir().unwrap();
-        let trust = Trust::load_or_create(&folder.path().join("trust")).unwrap();
+        let trust = Trust::load_or_create(&folder.path().join("trust"), SystemTime::now()).unwrap();
         let (links, events) = (0..TRIES_MAX).find_map(|_| open(&folder, &trust)).expect("two ports that follow one another are free");
         links.admit([NODE].into_iter());
         Master { links, events, trust, folder }
@@ -41,7 +42,8 @@ impl Master {
     /// The node, dialled in and welcomed.
     async fn node(&self, carrier: Carrier) -> (Endpoint, Connection) {
         let key = NodeKey::generate().unwrap();
-        let certificate = self.trust.authority.sign(&key.request().unwrap(), NODE, Role::Worker.into(), trust::node_validity()).unwrap();
+        let certificate =
+            self.trust.authority.sign(&key.request().unwrap(), NODE, Role::Worker.into(), trust::certificate_validity(SystemTime::now())).unwrap();
         let identity = Identity::new(key, certificate, self.trust.authority.certificate().clone()).unwrap();
         let any = (Ipv4Addr::LOCALHOST, 0).into();
         let endpoint = Endpoint::dialling(any, &identity, &ListenerKeys::fresh().unwrap(), Settings::default()).unwrap();
@@ -57,8 +59,8 @@ fn open(folder: &tempfile::TempDir, trust: &Trust) -> Option<(Links, Receiver<Li
     let tell = Mutex::new(tell);
     let deliver: Deliver = Arc::new(move |event| tell.lock().unwrap().send(event).is_ok());
     let packs = Blobs::open(&folder.path().join("packs")).unwrap();
-    let authority = Authority::from_pem(&trust.authority.to_pem()).unwrap();
-    let links = Links::open((Ipv4Addr::LOCALHOST, 0).into(), &trust.identity, Arc::new(authority), &trust.keys, Stores { logs: packs.clone(), packs }, deliver);
+    let links =
+        Links::open((Ipv4Addr::LOCALHOST, 0).into(), &trust.identity, trust.authority.clone(), &trust.keys, Stores { logs: packs.clone(), packs }, deliver);
     links.ok().map(|links| (links, events))
 }
 

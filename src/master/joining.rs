@@ -1,17 +1,17 @@
 //! How nodes join a serving master: tokens are made for people and proved by agents. Which one is open the core knows;
 //! what proves it is kept here, and in nobody's journal.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::SystemTime};
 
 use bitacora_core::{
     fleet::{Event, Intruder, Notice, Requester},
-    ids::TokenId,
+    ids::{NodeId, TokenId},
     time::Span,
 };
 use fleet_agent::{
     net::{
         join::{Grant, JoinToken, TokenKey},
-        tls::{Role, Roles},
+        tls::{Role, Roles, Validity},
     },
     work::with_cause,
 };
@@ -31,7 +31,7 @@ impl Master {
     pub(super) fn issue_token(&mut self, by: Requester, name: String, span: Span) -> Result<Answer, MasterError> {
         let Some(serving) = &mut self.serving else { return Ok(Answer::Refused("this bitacora serves one command and no fleet".into())) };
         let made = serving.links.open_joining().map_err(|error| with_cause(&error));
-        let made = made.and_then(|()| JoinToken::issue(serving.authority).map_err(|error| with_cause(&error)));
+        let made = made.and_then(|()| JoinToken::issue(serving.authority.fingerprint()).map_err(|error| with_cause(&error)));
         let token = match made {
             Ok(token) => token,
             Err(reason) => return Ok(Answer::Refused(reason)),
@@ -59,7 +59,26 @@ impl Master {
             _ => None,
         });
         self.publish();
-        Ok(paired.map(|node| Grant { node, roles: Roles::from(Role::Worker), validity: trust::node_validity() }))
+        Ok(paired.map(|node| Grant { node, roles: Roles::from(Role::Worker), validity: trust::certificate_validity(SystemTime::now()) }))
+    }
+}
+
+impl Master {
+    /// The dates of a node's next certificate, if it is to have one.
+    pub(super) fn permit_renewal(&mut self, node: NodeId) -> Result<Option<Validity>, MasterError> {
+        let notices = self.turn_for(Requester::Node(node), [Event::RenewalAsked { node }])?;
+        Ok((control::outcome(&notices) == Answer::Done).then(|| trust::certificate_validity(SystemTime::now())))
+    }
+
+    /// A master that stays longer than its certificate holds makes another one in time.
+    pub(super) fn renew_own(&mut self, now: SystemTime) -> Result<(), MasterError> {
+        match &mut self.serving {
+            Some(serving) if serving.links.identity().peer().is_due(now) => {
+                let identity = trust::master_identity(&serving.authority, now)?;
+                serving.links.renew(identity).map_err(|error| MasterError::Links(error.into()))
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::{
     net::SocketAddr,
     path::PathBuf,
     sync::Arc,
+    time::SystemTime,
 };
 
 use bitacora_core::{
@@ -21,7 +22,7 @@ use fleet_agent::{
         join::Grant,
         pairing::{self, PairError, Paired},
         quic::UdpBuffers,
-        tls::{Fingerprint, Role, Roles},
+        tls::{Authority, Role, Roles},
     },
     root::Root,
     work::with_cause,
@@ -52,7 +53,7 @@ const LISTINGS_MAX: usize = 4;
 pub(super) struct Serving {
     pub(super) links: Links,
     pairing: Pairing,
-    pub(super) authority: Fingerprint,
+    pub(super) authority: Arc<Authority>,
     pub(super) token_keys: TokenKeys,
     shelves: BTreeMap<Digest, Arc<Shelf>>,
     listings: usize,
@@ -86,10 +87,9 @@ impl Asker {
 impl Master {
     /// Listens for nodes; answers with the address.
     pub fn open_links(&mut self, address: SocketAddr) -> Result<SocketAddr, MasterError> {
-        let Trust { authority, identity, keys, is_new } = Trust::load_or_create(&self.data.trust())?;
-        let (fingerprint, authority) = (authority.fingerprint(), Arc::new(authority));
+        let Trust { authority, identity, keys, is_new } = Trust::load_or_create(&self.data.trust(), SystemTime::now())?;
         if is_new {
-            self.request(Event::AuthorityMade { fingerprint: Digest(fingerprint.0) })?;
+            self.request(Event::AuthorityMade { fingerprint: Digest(authority.fingerprint().0) })?;
         }
         let outbox = self.outbox.clone();
         let deliver: Deliver = Arc::new(move |event| outbox.try_send(Input::Link(event)).is_ok());
@@ -97,8 +97,8 @@ impl Master {
         let links = Links::open(address, &identity, authority.clone(), &keys, stores, deliver.clone())?;
         links.admit(self.fleet.ledger().nodes.keys().copied());
         let address = links.address();
-        let pairing = Pairing::new(authority, address, deliver);
-        self.serving = Some(Serving { links, pairing, authority: fingerprint, token_keys: TokenKeys::new(), shelves: BTreeMap::new(), listings: 0 });
+        let pairing = Pairing::new(authority.clone(), address, deliver);
+        self.serving = Some(Serving { links, pairing, authority, token_keys: TokenKeys::new(), shelves: BTreeMap::new(), listings: 0 });
         let outbox = self.outbox.clone();
         let control = ControlSocket::listen(&self.data.control(), move |asked| drop(outbox.send(Input::Asked(asked))));
         // A master that stays and cannot be asked is of no use.
@@ -137,6 +137,7 @@ impl Master {
             drop(rooms);
             later.into_iter().try_for_each(|input| self.on_input(input))?;
             self.publish();
+            self.renew_own(SystemTime::now())?;
         }
         self.turn([Event::Stopping]).map(drop)
     }
@@ -158,6 +159,10 @@ impl Master {
             Input::Link(LinkEvent::TokenNamed { token, answer }) => {
                 // Whoever asked may have left.
                 let _ = answer.send(self.token_key(token));
+                Ok(())
+            }
+            Input::Link(LinkEvent::RenewalAsked { node, answer }) => {
+                let _ = answer.send(self.permit_renewal(node)?);
                 Ok(())
             }
             Input::Link(LinkEvent::TokenProved { token, answer }) => {
@@ -183,7 +188,7 @@ impl Master {
             _ => None,
         });
         self.publish();
-        Ok(paired.map(|node| Grant { node, roles: Roles::from(Role::Worker), validity: trust::node_validity() }))
+        Ok(paired.map(|node| Grant { node, roles: Roles::from(Role::Worker), validity: trust::certificate_validity(SystemTime::now()) }))
     }
 
     pub(super) fn discovered(&self) -> Answer {

@@ -1,6 +1,10 @@
 //! Reaching the master: its addresses are looked up each time and tried one beside the other, until one has answered.
 
-use std::{collections::VecDeque, net::SocketAddr, time::Duration};
+use std::{
+    collections::VecDeque,
+    net::SocketAddr,
+    time::{Duration, SystemTime},
+};
 
 use bitacora_core::ids::NodeId;
 use tokio::{
@@ -13,6 +17,8 @@ use super::{Greeting, LinkError};
 use crate::net::{
     carrier::{Carrier, Connection, Endpoint, FrameReceiver},
     codec::{Kind, Received, RequestId},
+    renewal::{self, Credentials, RenewalError},
+    tls::Identity,
 };
 
 /// For the answer to our Hello.
@@ -56,20 +62,53 @@ impl Dialler {
         Dialler { endpoint, masters, choice }
     }
 
-    pub(super) async fn dial(&self) -> Result<Connection, LinkError> {
+    /// With a certificate that holds: one that has expired is renewed first, if it is not too late for that.
+    pub(super) async fn dial_as(&mut self, credentials: &mut Credentials) -> Result<Connection, LinkError> {
+        if !credentials.has_expired(SystemTime::now()) {
+            match self.dial().await {
+                Err(error) if error.says_expired() => {}
+                dialled => return dialled,
+            }
+        }
+        let renewed = self.renew_expired(credentials.identity()).await?;
+        self.adopt(credentials, renewed)?;
+        self.dial().await
+    }
+
+    /// From now on this is what the node is.
+    pub(super) fn adopt(&mut self, credentials: &mut Credentials, identity: Identity) -> Result<(), RenewalError> {
+        credentials.replace(identity, &mut self.endpoint)
+    }
+
+    /// At the first address where a master answers.
+    async fn renew_expired(&self, identity: &Identity) -> Result<Identity, LinkError> {
+        let mut failure = LinkError::NoAddress(self.masters.join(" "));
+        for address in addresses(&self.masters).await? {
+            match renewal::renew_expired(&self.endpoint, address, identity).await {
+                Ok(renewed) => return Ok(renewed),
+                Err(error) => failure = error.into(),
+            }
+            if failure.is_final() {
+                break;
+            }
+        }
+        Err(failure)
+    }
+
+    async fn dial(&self) -> Result<Connection, LinkError> {
         self.first_to_answer(addresses(&self.masters).await?).await
     }
 
     /// The first connection on which our Hello was answered; the others are given up. A refusal is an answer too.
     async fn first_to_answer(&self, addresses: Vec<SocketAddr>) -> Result<Connection, LinkError> {
         let ways = addresses.into_iter().flat_map(|address| self.choice.carriers().iter().map(move |carrier| (*carrier, address)));
-        let (mut waiting, mut attempts) = (ways.collect::<VecDeque<_>>(), JoinSet::new());
+        let (mut waiting, mut attempts) = (ways.collect::<VecDeque<_>>(), JoinSet::<Result<Connection, LinkError>>::new());
         let (mut next, mut failure) = (Instant::now(), LinkError::NoAddress(self.masters.join(" ")));
         while !(waiting.is_empty() && attempts.is_empty()) {
             tokio::select! {
                 Some(done) = attempts.join_next() => match done.expect("an attempt neither panics nor is ended while it is waited for") {
                     Ok(connection) => return Ok(connection),
-                    Err(refused @ LinkError::Refused(_)) => return Err(refused),
+                    Err(answer) if answer.is_final() || answer.says_expired() => return Err(answer),
                     Err(error) => {
                         failure = error;
                         if attempts.is_empty() {

@@ -69,6 +69,8 @@ pub enum CloseCode {
     Replaced = 3,
     /// The peer was not heard for too long; it may dial again.
     Silent = 4,
+    /// The dialler's certificate has expired; it can be renewed for some time.
+    Expired = 5,
 }
 
 /// Somebody who was not let in.
@@ -109,6 +111,8 @@ pub enum CarrierError {
     NoCertificate,
     #[error("node {found:?} answered where {expected:?} was expected")]
     AnotherNode { expected: NodeId, found: NodeId },
+    #[error("the peer's certificate has expired")]
+    Expired,
     #[error("the connection is lost")]
     Lost(#[from] quinn::ConnectionError),
     #[error("the connection is over")]

@@ -10,7 +10,7 @@ mod socket;
 
 pub(crate) use self::{endpoint::check_protocol, gate::Gate, socket::bind};
 pub use self::{
-    endpoint::{Endpoint, Listener},
+    endpoint::{Endpoint, Listener, Renewal},
     settings::{ListenerKeys, Settings},
     socket::{Shortage, UdpBuffers},
 };

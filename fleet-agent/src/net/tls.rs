@@ -5,18 +5,19 @@
 //! a node may do right now, and whether it was revoked, is not decided here.
 
 mod authority;
+mod grace;
 mod identity;
 mod peer;
 pub mod private_file;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use rustls::{
     ClientConfig, RootCertStore, ServerConfig,
     client::Resumption,
     crypto::CryptoProvider,
     pki_types::{CertificateDer, ServerName},
-    server::{NoServerSessionStorage, WebPkiClientVerifier},
+    server::{NoServerSessionStorage, WebPkiClientVerifier, danger::ClientCertVerifier},
     version::TLS13,
 };
 
@@ -29,6 +30,10 @@ use bitacora_core::ids::NodeId;
 
 /// The application protocol of everything that nodes say to one another.
 pub const ALPN: &[u8] = b"bitacora/1";
+/// Of nodes that ask for another certificate in place of one that has expired, and of nothing else.
+pub const RENEWAL_ALPN: &[u8] = b"bitacora-renew/1";
+/// How long after it has expired a certificate is still good for asking for another: a machine may be off over a holiday.
+pub const RENEWAL_GRACE: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Under it lie the DNS names of all nodes; `.internal` is reserved for private use and never resolves.
 const NODE_DOMAIN: &str = "node.bitacora.internal";
@@ -81,6 +86,23 @@ pub enum TlsError {
 /// For the side that was dialled: asks for a certificate and takes none but the authority's.
 pub fn server_config(identity: &Identity) -> Result<ServerConfig, TlsError> {
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots(identity.authority())?), provider()).build()?;
+    server_config_with(identity, verifier)
+}
+
+/// The same for a listener that renews certificates: it also takes one that has expired within [`RENEWAL_GRACE`].
+///
+/// TLS cannot tell here for which of the two protocols a certificate is shown. So whoever accepts connections by this
+/// configuration has to refuse an expired certificate under [`ALPN`]; the QUIC carrier does so where it makes a
+/// `Connection`, and hands over what came under [`RENEWAL_ALPN`] as a type that can do nothing else. Other carriers use
+/// [`server_config`].
+pub(crate) fn listener_config(identity: &Identity) -> Result<ServerConfig, TlsError> {
+    let strict = WebPkiClientVerifier::builder_with_provider(Arc::new(roots(identity.authority())?), provider()).build()?;
+    let mut config = server_config_with(identity, Arc::new(grace::WithGrace(strict)))?;
+    config.alpn_protocols.push(RENEWAL_ALPN.to_vec());
+    Ok(config)
+}
+
+fn server_config_with(identity: &Identity, verifier: Arc<dyn ClientCertVerifier>) -> Result<ServerConfig, TlsError> {
     let builder = ServerConfig::builder_with_provider(provider()).with_protocol_versions(&[&TLS13]).map_err(TlsError::Config)?;
     let builder = builder.with_client_cert_verifier(verifier);
     let config = builder.with_single_cert(vec![identity.certificate().clone()], identity.private_key()).map_err(TlsError::Config)?;
@@ -95,6 +117,13 @@ pub fn client_config(identity: &Identity) -> Result<ClientConfig, TlsError> {
     let mut config = builder.with_client_auth_cert(vec![identity.certificate().clone()], identity.private_key()).map_err(TlsError::Config)?;
     config.alpn_protocols = vec![ALPN.to_vec()];
     config.resumption = Resumption::disabled();
+    Ok(config)
+}
+
+/// For a node that asks for another certificate, its own having expired.
+pub(crate) fn renewal_client_config(identity: &Identity) -> Result<ClientConfig, TlsError> {
+    let mut config = client_config(identity)?;
+    config.alpn_protocols = vec![RENEWAL_ALPN.to_vec()];
     Ok(config)
 }
 

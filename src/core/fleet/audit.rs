@@ -68,6 +68,9 @@ pub enum Action {
         node: NodeId,
         command: String,
     },
+    CertificateRenewed {
+        node: NodeId,
+    },
     ProjectRemoved {
         project: ProjectId,
     },
@@ -130,6 +133,7 @@ impl Action {
             Action::TokenExpired { .. } => "token-expired",
             Action::NodeJoined { .. } => "node-joined",
             Action::NodeCommanded { .. } => "node-commanded",
+            Action::CertificateRenewed { .. } => "certificate-renewed",
             Action::ProjectRemoved { .. } => "project-removed",
             Action::JobCancelled { .. } => "job-cancelled",
             Action::ConnectionsRefused { .. } => "connections-refused",
@@ -147,6 +151,8 @@ pub(super) struct Watch {
     refused_at: Option<Time>,
     /// The last strange link that each node told of, and when it was recorded.
     strange: BTreeMap<NodeId, (AuditHead, Time)>,
+    /// When each node's renewal was recorded last.
+    renewed: BTreeMap<NodeId, Time>,
 }
 
 /// What an event asks for, as far as the audit cares.
@@ -173,6 +179,7 @@ fn asked(event: &Event) -> Option<Action> {
         | Event::ResultNotStored { .. }
         | Event::Stopping
         | Event::NodeDisconnected { .. }
+        | Event::RenewalAsked { .. }
         | Event::ConnectionsRefused { .. }
         | Event::AuditAdvanced { .. }
         | Event::HeadUnknown { .. }
@@ -268,6 +275,19 @@ impl Fleet {
         (!self.watch.refused.is_empty()).then_some(due)
     }
 
+    /// Only what the ledger has: a certificate alone, and be it the master's, gives nobody another one. A node that asks all
+    /// the time gets a certificate each time and a record now and then.
+    pub(super) fn on_renewal_asked(&mut self, now: Time, node: NodeId, out: &mut Vec<Effect>) {
+        if !self.ledger.nodes.contains_key(&node) {
+            out.push(Effect::Publish(Notice::Refused(Refusal::UnknownNode(node))));
+            return self.on_connections_refused(now, alloc::vec![(Intruder::NoMember, 1)], out);
+        }
+        if self.watch.renewed.get(&node).is_none_or(|at| now - *at >= self.settings.audit_repeat) {
+            self.watch.renewed.insert(node, now);
+            self.audit(now, Requester::Node(node), Action::CertificateRenewed { node }, out);
+        }
+    }
+
     /// The chain has grown: every node that is here is told of its end.
     pub(super) fn on_audit_advanced(&mut self, head: AuditHead, out: &mut Vec<Effect>) {
         self.watch.head = Some(head);
@@ -311,6 +331,7 @@ impl AuditRecord {
             Action::NodeJoined { node: Some(node), name, .. } => alloc::format!("{node} {name}"),
             Action::NodeJoined { node: None, name, token } => token.map_or_else(|| name.clone(), |token| token.to_string()),
             Action::NodeCommanded { node, command } => alloc::format!("{node} {command}"),
+            Action::CertificateRenewed { node } => node.to_string(),
             Action::ProjectRemoved { project } => project.to_string(),
             Action::JobCancelled { job } => job.to_string(),
             Action::ConnectionsRefused { counts } => {
@@ -399,6 +420,19 @@ mod tests {
         let out = handle(&mut fleet, NOW + span, Event::TokenProved { token });
         let node = fleet.ledger().nodes.keys().next().copied();
         assert_eq!(audited(&out), [(PERSON, Action::NodeJoined { node, name: "a".into(), token: Some(token) }, Outcome::Done)]);
+    }
+
+    #[test]
+    fn a_node_of_the_ledger_gets_its_next_certificate_and_nobody_else() {
+        let (mut fleet, node) = with_node();
+        let renewed = (Requester::Node(node), Action::CertificateRenewed { node }, Outcome::Done);
+        assert_eq!(audited(&handle(&mut fleet, NOW, Event::RenewalAsked { node })), [renewed]);
+        assert_eq!(handle(&mut fleet, NOW, Event::RenewalAsked { node }), [], "again, and not written down again");
+        handle(&mut fleet, NOW, Event::NodeCommanded { node, command: NodeCommand::Remove });
+        for stranger in [node, NodeId::HERE] {
+            let out = handle(&mut fleet, NOW, Event::RenewalAsked { node: stranger });
+            assert!(out.contains(&Effect::Publish(Notice::Refused(Refusal::UnknownNode(stranger)))), "{out:?}");
+        }
     }
 
     #[test]

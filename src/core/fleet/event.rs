@@ -92,6 +92,10 @@ pub enum Event {
     AuthorityMade {
         fingerprint: Digest,
     },
+    /// A node that proved who it is wants its certificate renewed.
+    RenewalAsked {
+        node: NodeId,
+    },
     /// Some who dialled were not let in, and why.
     ConnectionsRefused {
         counts: Vec<(Intruder, u64)>,

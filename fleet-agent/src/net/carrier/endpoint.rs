@@ -3,10 +3,11 @@
 use std::{io, net::SocketAddr};
 
 use bitacora_core::ids::NodeId;
+use tokio::sync::mpsc;
 
 use super::{Carrier, CarrierError, Connection, FailedHandshake};
 use crate::net::{
-    quic::{self, ListenerKeys, Settings, UdpBuffers},
+    quic::{self, ListenerKeys, Renewal, Settings, UdpBuffers},
     tls::Identity,
     websocket,
 };
@@ -54,6 +55,12 @@ impl Endpoint {
         }
     }
 
+    /// Connects to a node, and to that node only, to ask it for another certificate. By QUIC: the other carrier's TLS takes no
+    /// certificate that has expired.
+    pub(crate) async fn dial_for_renewal(&self, address: SocketAddr, expected: NodeId) -> Result<Renewal, CarrierError> {
+        self.quic.dial_for_renewal(address, expected).await
+    }
+
     /// From now on both sides use a renewed certificate. Connections that are open keep theirs.
     pub fn renew(&mut self, identity: &Identity) -> Result<(), CarrierError> {
         self.quic.renew(identity)?;
@@ -75,6 +82,11 @@ impl Endpoint {
 }
 
 impl Listener {
+    /// Those who may only renew their certificate, as long as [`Listener::accept`] is awaited; `None` the second time.
+    pub fn renewals(&mut self) -> Option<mpsc::Receiver<Renewal>> {
+        self.quic.renewals()
+    }
+
     /// The next node that dialled, verified, or who failed to. `None` when the endpoint was closed. Cancel-safe.
     pub async fn accept(&mut self) -> Option<Result<Connection, FailedHandshake>> {
         tokio::select! {

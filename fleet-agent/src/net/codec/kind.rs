@@ -67,6 +67,10 @@ kinds! {
     JoinAnswer = 11, 16 * KIB;
     /// What a node and a master say to one another while they are being paired by a code.
     Pairing = 20, 16 * KIB;
+    /// A certificate signing request of a node that has a certificate.
+    RenewalRequest = 22, 8 * KIB;
+    /// Its next certificate.
+    RenewalAnswer = 23, 16 * KIB;
 }
 
 impl Kind {

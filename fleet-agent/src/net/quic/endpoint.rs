@@ -1,20 +1,27 @@
 //! The two ends: the one that dials and the one that is dialled, on one socket.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use bitacora_core::ids::NodeId;
 use quinn::{Connecting, RecvStream, SendStream, TokioRuntime};
 use rustls::pki_types::CertificateDer;
-use tokio::time::timeout;
+use tokio::{sync::mpsc, time::timeout};
 
 use super::{Gate, ListenerKeys, Settings, UdpBuffers, bind};
 use crate::net::{
-    carrier::{CarrierError, CloseCode, Connection, FailedHandshake, Link},
-    tls::{self, ALPN, Identity, node_name, peer},
+    carrier::{CarrierError, CloseCode, Connection, FailedHandshake, Link, Transfer},
+    tls::{self, ALPN, Identity, Peer, RENEWAL_ALPN, node_name, peer},
 };
 
 /// Above the transfers, whose priority is 0.
 const CONTROL_PRIORITY: i32 = 1;
+/// Diallers that wait to be taken who may only renew their certificate; more are sent away, and dial again.
+const RENEWALS_MAX: usize = 64;
 /// For telling everybody goodbye; who has not answered by then hears of it by our silence.
 const CLOSE_MAX: Duration = Duration::from_secs(3);
 
@@ -23,6 +30,7 @@ const CLOSE_MAX: Duration = Duration::from_secs(3);
 pub struct Endpoint {
     quinn: quinn::Endpoint,
     client: quinn::ClientConfig,
+    renewal: quinn::ClientConfig,
     settings: Arc<Settings>,
     buffers: UdpBuffers,
 }
@@ -30,20 +38,40 @@ pub struct Endpoint {
 /// Is dialled by other nodes. One task owns it.
 #[derive(Debug)]
 pub struct Listener {
-    gate: Gate<Connection>,
+    gate: Gate<Arrival>,
     frame_max: Duration,
+    renewals: mpsc::Sender<Renewal>,
+    taken: Option<mpsc::Receiver<Renewal>>,
+}
+
+/// One end of a connection on which a certificate can be renewed, and nothing else done.
+#[derive(Debug)]
+pub struct Renewal {
+    /// As an expired certificate may name it.
+    pub peer: Peer,
+    pub transfer: Transfer,
+    pub connection: quinn::Connection,
+}
+
+/// By the protocol that a dialler agreed on.
+#[derive(Debug)]
+enum Arrival {
+    Node(Connection),
+    Renewal(Renewal),
 }
 
 impl Endpoint {
     /// Opens the socket. To be called inside a tokio runtime.
     pub fn open(address: SocketAddr, identity: &Identity, keys: &ListenerKeys, settings: Settings) -> Result<(Endpoint, Listener), CarrierError> {
         let (socket, buffers) = bind(address, settings.udp_buffer_bytes)?;
-        let server = settings.server(tls::server_config(identity)?)?;
+        let server = settings.server(tls::listener_config(identity)?)?;
         let client = settings.client(tls::client_config(identity)?)?;
+        let renewal = settings.client(tls::renewal_client_config(identity)?)?;
+        let (renewals, taken) = mpsc::channel(RENEWALS_MAX);
         let quinn = quinn::Endpoint::new(keys.endpoint_config(), Some(server), socket, Arc::new(TokioRuntime));
         let quinn = quinn.map_err(|source| CarrierError::Bind { address, source })?;
-        let listener = Listener { gate: Gate::new(quinn.clone(), &settings), frame_max: settings.frame_max };
-        Ok((Endpoint { quinn, client, settings: Arc::new(settings), buffers }, listener))
+        let listener = Listener { gate: Gate::new(quinn.clone(), &settings), frame_max: settings.frame_max, renewals, taken: Some(taken) };
+        Ok((Endpoint { quinn, client, renewal, settings: Arc::new(settings), buffers }, listener))
     }
 
     /// Connects to a node, by its name. The first frame is the dialler's to send.
@@ -53,10 +81,22 @@ impl Endpoint {
         dialled.unwrap_or(Err(CarrierError::HandshakeTime))
     }
 
+    /// Connects to a node, and to that node only, to ask it for another certificate.
+    pub(crate) async fn dial_for_renewal(&self, address: SocketAddr, expected: NodeId) -> Result<Renewal, CarrierError> {
+        let connecting = self.quinn.connect_with(self.renewal.clone(), address, &node_name(expected))?;
+        let dialled = async {
+            let connection = connecting.await?;
+            check_protocol(&connection, RENEWAL_ALPN)?;
+            Renewal::over(connection.open_bi().await?, connection, self.settings.frame_max)
+        };
+        timeout(self.settings.handshake_max, dialled).await.unwrap_or(Err(CarrierError::HandshakeTime))
+    }
+
     /// From now on both sides use a renewed certificate. Connections that are open keep theirs.
     pub fn renew(&mut self, identity: &Identity) -> Result<(), CarrierError> {
         self.client = self.settings.client(tls::client_config(identity)?)?;
-        self.quinn.set_server_config(Some(self.settings.server(tls::server_config(identity)?)?));
+        self.renewal = self.settings.client(tls::renewal_client_config(identity)?)?;
+        self.quinn.set_server_config(Some(self.settings.server(tls::listener_config(identity)?)?));
         Ok(())
     }
 
@@ -87,7 +127,19 @@ impl Listener {
     /// Ready when the first bytes on the control stream have arrived. Cancel-safe.
     pub async fn accept(&mut self) -> Option<Result<Connection, FailedHandshake>> {
         let frame_max = self.frame_max;
-        self.gate.next(|connecting| answered(connecting, frame_max)).await
+        loop {
+            match self.gate.next(|connecting| answered(connecting, frame_max)).await? {
+                Ok(Arrival::Node(connection)) => return Some(Ok(connection)),
+                // Where nobody takes it, it is closed.
+                Ok(Arrival::Renewal(renewal)) => drop(self.renewals.try_send(renewal)),
+                Err(failed) => return Some(Err(failed)),
+            }
+        }
+    }
+
+    /// Those who may only renew their certificate, as long as [`Listener::accept`] is awaited; `None` the second time.
+    pub fn renewals(&mut self) -> Option<mpsc::Receiver<Renewal>> {
+        self.taken.take()
     }
 }
 
@@ -97,20 +149,39 @@ async fn dialled(connecting: Connecting, frame_max: Duration) -> Result<Connecti
     connection(quinn, control, frame_max)
 }
 
-async fn answered(connecting: Connecting, frame_max: Duration) -> Result<Connection, CarrierError> {
+impl Renewal {
+    fn over(stream: (SendStream, RecvStream), connection: quinn::Connection, frame_max: Duration) -> Result<Renewal, CarrierError> {
+        Ok(Renewal { peer: verified(&connection)?, transfer: Transfer::over(stream, frame_max), connection })
+    }
+}
+
+async fn answered(connecting: Connecting, frame_max: Duration) -> Result<Arrival, CarrierError> {
     let quinn = connecting.await?;
+    if check_protocol(&quinn, RENEWAL_ALPN).is_ok() {
+        return Renewal::over(quinn.accept_bi().await?, quinn, frame_max).map(Arrival::Renewal);
+    }
     // Streams arrive in the order of their numbers: the first one is the control stream, whatever else came before it.
     let control = quinn.accept_bi().await?;
-    connection(quinn, control, frame_max)
+    connection(quinn, control, frame_max).map(Arrival::Node)
 }
 
 /// Reads who the verified peer is.
 fn connection(quinn: quinn::Connection, control: (SendStream, RecvStream), frame_max: Duration) -> Result<Connection, CarrierError> {
     check_protocol(&quinn, ALPN)?;
-    let chain = quinn.peer_identity().and_then(|chain| chain.downcast::<Vec<CertificateDer<'static>>>().ok());
-    let peer = peer(chain.as_deref().and_then(|chain| chain.first()).ok_or(CarrierError::NoCertificate)?)?;
+    let peer = verified(&quinn)?;
+    // A listener's TLS lets those through that may only renew.
+    if peer.expires <= SystemTime::now() {
+        quinn.close(CloseCode::Expired.into(), b"the certificate has expired");
+        return Err(CarrierError::Expired);
+    }
     control.0.set_priority(CONTROL_PRIORITY).map_err(|_| CarrierError::StreamClosed)?;
     Ok(Connection::new(Link::over_quic(quinn, peer, frame_max), control.into()))
+}
+
+/// Who TLS has verified the peer to be.
+fn verified(quinn: &quinn::Connection) -> Result<Peer, CarrierError> {
+    let chain = quinn.peer_identity().and_then(|chain| chain.downcast::<Vec<CertificateDer<'static>>>().ok());
+    Ok(peer(chain.as_deref().and_then(|chain| chain.first()).ok_or(CarrierError::NoCertificate)?)?)
 }
 
 /// QUIC requires the protocol to be agreed on, so this only fails when a library changes its mind.

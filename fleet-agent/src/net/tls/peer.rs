@@ -9,7 +9,7 @@ use std::{
 use rustls::pki_types::CertificateDer;
 use x509_parser::extensions::GeneralName;
 
-use super::{TlsError, identity::parse_certificate, node_name};
+use super::{RENEWAL_GRACE, TlsError, identity::parse_certificate, node_name};
 use bitacora_core::ids::NodeId;
 
 const URI_START: &str = "bitacora://node/";
@@ -39,8 +39,23 @@ pub struct RolesError;
 pub struct Peer {
     pub node: NodeId,
     pub roles: Roles,
+    /// From then on it holds.
+    pub since: SystemTime,
     /// After this the certificate is refused; renew well before.
     pub expires: SystemTime,
+}
+
+impl Peer {
+    /// Expired so long ago that it cannot be renewed either.
+    pub fn is_void(&self, now: SystemTime) -> bool {
+        now.duration_since(self.expires).is_ok_and(|since| since > RENEWAL_GRACE)
+    }
+
+    /// A third of the certificate's time is left, or less.
+    pub fn is_due(&self, now: SystemTime) -> bool {
+        let span = self.expires.duration_since(self.since).unwrap_or_default();
+        !self.expires.duration_since(now).is_ok_and(|left| left > span / 3)
+    }
 }
 
 /// Reads the names in a certificate. This verifies nothing: give it only what TLS has verified.
@@ -56,8 +71,9 @@ pub fn peer(certificate: &CertificateDer<'_>) -> Result<Peer, TlsError> {
     if *dns != node_name(node) || *uri != node_uri(node, roles) {
         return Err(TlsError::Names);
     }
-    let expires = u64::try_from(parsed.validity().not_after.timestamp()).map_err(|_| TlsError::Certificate)?;
-    Ok(Peer { node, roles, expires: UNIX_EPOCH + Duration::from_secs(expires) })
+    let moment = |seconds: i64| u64::try_from(seconds).map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds)).map_err(|_| TlsError::Certificate);
+    let validity = parsed.validity();
+    Ok(Peer { node, roles, since: moment(validity.not_before.timestamp())?, expires: moment(validity.not_after.timestamp())? })
 }
 
 pub(super) fn node_uri(node: NodeId, roles: Roles) -> String {
