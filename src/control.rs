@@ -3,6 +3,8 @@
 //! One request a connection, MessagePack behind a length, and one answer. The socket's folder belongs to the person
 //! whose data it is; whoever may write there may command.
 
+mod snapshot;
+
 use std::{
     fs::File,
     io::{self, Read, Write},
@@ -30,6 +32,7 @@ use crossbeam_channel::Sender;
 use fleet_agent::net::pairing::PairingCode;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+pub use self::snapshot::{JOBS_MAX, JobState, ProjectState, ResultState, Snapshot};
 use crate::timeline::Happening;
 
 /// Requests are small; an answer may list a thousand nodes, each with all the labels that it may have.
@@ -75,6 +78,8 @@ pub enum Request {
     Events {
         after: u64,
     },
+    /// Everything that a dashboard lists.
+    Snapshot,
     Nodes,
     /// Everything that is known of one.
     NodeDetail {
@@ -223,6 +228,7 @@ pub enum Answer {
     Spark(Spark),
     Events(Vec<Happening>),
     Progress(Progress),
+    Snapshot(Box<Snapshot>),
     Nodes(Vec<NodeState>),
     Node(Box<NodeDetail>),
     Token {

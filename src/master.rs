@@ -6,6 +6,7 @@ mod joining;
 mod nodes;
 mod perform;
 mod serve;
+mod snapshot;
 
 use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
 
@@ -262,6 +263,7 @@ impl Master {
             Request::CancelSpark { spark } => control::outcome(&self.turn_for(by, [Event::SparkCancelled { spark }])?),
             Request::Project { project, command } => control::outcome(&self.turn_for(by, [command.event(project)])?),
             Request::Events { after } => Answer::Events(self.timeline.after(after)),
+            Request::Snapshot => Answer::Snapshot(Box::new(self.snapshot())),
             Request::Nodes => Answer::Nodes(self.nodes()),
             Request::NodeDetail { node } => self.node_detail(node),
             Request::Token { name, span } => self.issue_token(by, name, span)?,

@@ -75,6 +75,7 @@ impl Streams {
             | Answer::Spark(_)
             | Answer::Events(_)
             | Answer::Progress(_)
+            | Answer::Snapshot(_)
             | Answer::Nodes(_)
             | Answer::Node(_)
             | Answer::Token { .. }

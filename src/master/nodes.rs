@@ -12,7 +12,8 @@ impl Master {
     /// Every node that belongs to the fleet, linked or not.
     pub(super) fn nodes(&self) -> Vec<NodeState> {
         let linked = self.fleet.view(now()).nodes;
-        let state = |(id, paired): (&NodeId, &PairedNode)| self.state(*id, paired, linked.iter().find(|node| node.id == *id));
+        let state =
+            |(id, paired): (&NodeId, &PairedNode)| self.state(*id, paired, linked.binary_search_by_key(id, |node| node.id).ok().map(|place| &linked[place]));
         self.fleet.ledger().nodes.iter().map(state).collect()
     }
 
