@@ -5,6 +5,7 @@ mod analyze;
 mod audit;
 mod bench;
 mod cache;
+mod dashboard;
 mod duration;
 mod events;
 mod export;
@@ -28,9 +29,9 @@ use clap::{Parser, Subcommand};
 use self::output::Streams;
 use crate::{data::DataDirectory, exit::Exit};
 
-/// Analyses source trees, on this machine or on a fleet.
+/// Analyses source trees, on this machine or on a fleet. Alone on a terminal it is the fleet's dashboard.
 #[derive(Parser)]
-#[command(name = "bitacora", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(name = "bitacora", version, max_term_width = 100)]
 struct Arguments {
     /// Where state is kept, instead of the platform's folder
     #[arg(long, global = true, value_name = "DIR")]
@@ -39,7 +40,7 @@ struct Arguments {
     #[arg(long, global = true, default_value = "auto", value_name = "WHEN")]
     color: output::ColorWhen,
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Subcommand)]
@@ -93,8 +94,9 @@ pub fn main() -> Exit {
     let data = || DataDirectory::open(arguments.data_dir.as_deref()).map_err(anyhow::Error::from);
     let result = match arguments.command {
         // Needs no data, and so no disk.
-        Command::Schema(command) => command.run(),
-        command => data().and_then(|data| command.run(&Context { data, streams })),
+        Some(Command::Schema(command)) => command.run(),
+        Some(command) => data().and_then(|data| command.run(&Context { data, streams })),
+        None => data().and_then(|data| dashboard::run(&Context { data, streams })),
     };
     result.unwrap_or_else(|error| streams.fail(&error))
 }

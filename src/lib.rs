@@ -10,6 +10,7 @@
 //! - [`archive`] is the state of a data directory as one file.
 //! - [`links`] are the links to the nodes of the fleet, [`trust`] is by what they are known, [`pairing`] is how a code makes a node one of them.
 //! - [`control`] is how another process talks to a running master.
+//! - [`tui`] is the dashboard.
 //! - [`report`] writes results in the formats people and programs read; [`cli`] is the command line.
 //!
 //! To analyse a tree from another program, see `examples/analyse.rs`.
@@ -35,3 +36,4 @@ pub mod search;
 pub mod selection;
 pub mod timeline;
 pub mod trust;
+pub mod tui;

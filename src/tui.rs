@@ -1,0 +1,224 @@
+//! The dashboard: a person at a terminal, and the master that serves the data directory.
+//!
+//! Something happens (a key, a report, the end of a command), [`keymap`] says what it means, [`update`] changes the [`state`] and may ask for an
+//! action, [`screens`] draw. Those four are pure; this file is the loop around them, and decides nothing. It is driven by what happens: where nothing
+//! does, nothing is drawn. What changes the fleet is a command line of this very program, run beside the dashboard: see [`actions`].
+
+pub mod actions;
+mod clean;
+pub mod editor;
+mod errands;
+mod feed;
+pub mod filter;
+pub mod history;
+pub mod keymap;
+pub mod layout;
+pub mod log;
+pub mod screens;
+pub mod state;
+mod terminal;
+pub mod theme;
+pub mod update;
+pub mod widgets;
+pub mod words;
+
+#[cfg(test)]
+mod samples;
+
+use std::{
+    io,
+    path::PathBuf,
+    thread,
+    time::{Duration, Instant},
+};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use fleet_agent::clock;
+
+use self::{
+    errands::Errands,
+    feed::Feed,
+    keymap::Key,
+    state::State,
+    terminal::{Happened, Screen},
+    theme::Theme,
+    update::{Action, Cmd, Report},
+};
+
+/// What happens waits here while a frame is drawn; whoever brings more waits with it.
+const INBOX_MAX: usize = 1024;
+/// Between two frames: a storm of keys or sizes is drawn as a few, and a key is still answered at once.
+const FRAME_EVERY: Duration = Duration::from_millis(15);
+
+/// What the dashboard is given.
+pub struct Setting {
+    /// The socket of the master.
+    pub control: PathBuf,
+    /// This program, and the arguments that lead it to the same data.
+    pub program: PathBuf,
+    pub arguments: Vec<std::ffi::OsString>,
+    pub theme: Theme,
+}
+
+/// How it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The person left.
+    Quit,
+    /// By a signal of this number.
+    Signalled(i32),
+    /// The terminal is gone.
+    Alone,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum TuiError {
+    #[error("cannot use the terminal")]
+    Terminal(#[source] io::Error),
+    #[error("cannot start a thread of the dashboard")]
+    Thread(#[source] io::Error),
+    #[error("a thread of the dashboard has died")]
+    Broken,
+}
+
+/// Everything that reaches the loop.
+enum Happening {
+    Terminal(Happened),
+    Heard(Box<Report>),
+    Ran {
+        number: u32,
+        outcome: log::Outcome,
+    },
+    /// A thread panicked.
+    Broken,
+}
+
+/// Says that a thread panicked, by being dropped there.
+struct Watch(Sender<Happening>);
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            // Nobody listens when the loop ended first.
+            let _ = self.0.send(Happening::Broken);
+        }
+    }
+}
+
+/// Starts a thread whose panic ends the dashboard.
+fn start(name: &str, tx: &Sender<Happening>, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    let watch = Watch(tx.clone());
+    let body = move || {
+        let _watch = watch;
+        run();
+    };
+    thread::Builder::new().name(name.into()).spawn(body).map(drop)
+}
+
+/// Shows the dashboard until the person leaves it. The terminal is afterwards as it was before, whatever happens.
+pub fn run(setting: Setting) -> Result<Ended, TuiError> {
+    let (tx, rx) = crossbeam_channel::bounded(INBOX_MAX);
+    let screen = Screen::open().map_err(TuiError::Terminal)?;
+    let state = State::new(screen.size().map_err(TuiError::Terminal)?, clock::now());
+    terminal::listen(&tx).map_err(TuiError::Thread)?;
+    let feed = Feed::start(setting.control, &tx).map_err(TuiError::Thread)?;
+    let errands = Errands::new(setting.program, setting.arguments, tx.clone());
+    Dashboard { screen, state, feed, errands, theme: setting.theme, next_frame: Instant::now() }.run(&rx)
+}
+
+struct Dashboard {
+    screen: Screen,
+    state: State,
+    feed: Feed,
+    errands: Errands,
+    theme: Theme,
+    next_frame: Instant,
+}
+
+impl Dashboard {
+    fn run(mut self, rx: &Receiver<Happening>) -> Result<Ended, TuiError> {
+        loop {
+            if self.state.dirty && Instant::now() >= self.next_frame {
+                self.draw()?;
+            }
+            self.feed.look_at(self.state.focus());
+            let happening = match self.patience() {
+                Some(patience) => rx.recv_timeout(patience),
+                None => rx.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            self.state.now = clock::now();
+            let ended = match happening {
+                Ok(happening) => self.on_happening(happening)?,
+                Err(RecvTimeoutError::Timeout) => self.update(Cmd::Woken)?,
+                Err(RecvTimeoutError::Disconnected) => return Err(TuiError::Broken),
+            };
+            if let Some(ended) = ended {
+                return Ok(ended);
+            }
+        }
+    }
+
+    /// How long there is nothing to do; `None` for as long as nothing happens.
+    fn patience(&self) -> Option<Duration> {
+        let frame = self.state.dirty.then(|| self.next_frame.saturating_duration_since(Instant::now()));
+        let due = self.state.next_deadline().map(|due| Duration::from_micros((due - clock::now()).0));
+        frame.into_iter().chain(due).min()
+    }
+
+    fn draw(&mut self) -> Result<(), TuiError> {
+        let size = self.screen.size().map_err(TuiError::Terminal)?;
+        if size != self.state.size {
+            self.update(Cmd::Resized(size))?;
+        }
+        let drawn = self.screen.draw(&self.state, self.theme).map_err(TuiError::Terminal)?;
+        // One that changed its size in between is drawn again.
+        self.state.dirty = !drawn;
+        self.next_frame = Instant::now() + FRAME_EVERY;
+        Ok(())
+    }
+
+    fn on_happening(&mut self, happening: Happening) -> Result<Option<Ended>, TuiError> {
+        let cmd = match happening {
+            Happening::Terminal(Happened::Key(key)) => return self.on_key(key),
+            Happening::Terminal(Happened::Pasted(text)) => Cmd::Paste(text),
+            Happening::Terminal(Happened::Resized) => Cmd::Resized(self.screen.size().map_err(TuiError::Terminal)?),
+            Happening::Terminal(Happened::Stopped) => Cmd::Suspend,
+            Happening::Terminal(Happened::Continued) => return self.enter_again(),
+            Happening::Terminal(Happened::Told(signal)) => return Ok(Some(Ended::Signalled(signal))),
+            Happening::Terminal(Happened::Gone) => return Ok(Some(Ended::Alone)),
+            Happening::Heard(report) => Cmd::Heard(report),
+            Happening::Ran { number, outcome } => {
+                self.errands.forget(number);
+                // What it did is looked at at once.
+                self.feed.ring();
+                Cmd::Ran { number, outcome }
+            }
+            Happening::Broken => return Err(TuiError::Broken),
+        };
+        self.update(cmd)
+    }
+
+    fn on_key(&mut self, key: Key) -> Result<Option<Ended>, TuiError> {
+        keymap::meaning(&self.state, key).map_or(Ok(None), |cmd| self.update(cmd))
+    }
+
+    fn update(&mut self, cmd: Cmd) -> Result<Option<Ended>, TuiError> {
+        match update::update(&mut self.state, cmd) {
+            None => {}
+            Some(Action::Quit) => return Ok(Some(Ended::Quit)),
+            Some(Action::Suspend) => {
+                self.screen.suspend().map_err(TuiError::Terminal)?;
+                return self.enter_again();
+            }
+            Some(Action::Run { number, words }) => self.errands.begin(number, &words),
+            Some(Action::Stop { number }) => self.errands.end(number),
+        }
+        Ok(None)
+    }
+
+    fn enter_again(&mut self) -> Result<Option<Ended>, TuiError> {
+        self.screen.enter_again().map_err(TuiError::Terminal)?;
+        self.state.dirty = true;
+        Ok(None)
+    }
+}

@@ -1,0 +1,76 @@
+//! The nodes, with their health and load.
+
+use super::{Column, Line, Piece};
+use crate::{
+    control::NodeState,
+    report::text::bytes,
+    tui::{
+        state::State,
+        theme::{Theme, Tone},
+        widgets::spark,
+    },
+};
+
+pub(super) const COLUMNS: [Column; 8] = [
+    Column::new("HEALTH", 11, 0),
+    Column::new("NAME", 10, 1).up_to(24),
+    Column::new("LOAD", 5, 2).right(),
+    Column::new("SPARKS", 7, 3).right(),
+    Column::new("LAST MINUTE", 12, 4),
+    Column::new("MEMORY", 8, 5).right(),
+    Column::new("STATE", 10, 6),
+    Column::new("LABELS", 8, 7).up_to(40),
+];
+
+/// Cells of a sparkline on a card.
+const CARD_SPARK: usize = 8;
+
+/// The word for a node's state that matters most, and its health while it is given work.
+pub(super) fn word(node: &NodeState) -> &str {
+    if node.health == "offline" || node.availability == "active" { &node.health } else { &node.availability }
+}
+
+pub(super) fn status(node: &NodeState, theme: Theme) -> Piece {
+    let word = word(node);
+    let (sign, tone) = theme.sign(word);
+    (format!("{sign} {word}"), tone)
+}
+
+pub(super) fn load(node: &NodeState) -> String {
+    if node.memory_bytes == 0 { "-".into() } else { format!("{}%", (node.cpu_permille + 5) / 10) }
+}
+
+pub(super) fn history(state: &State, node: &NodeState, cells: usize, theme: Theme) -> String {
+    state.history.get(&node.id).map_or_else(|| " ".repeat(cells), |history| spark::line(history.newest(cells), cells, theme.signs))
+}
+
+pub(super) fn labels(node: &NodeState) -> String {
+    node.labels.iter().map(|(key, value)| if value.is_empty() { key.clone() } else { format!("{key}={value}") }).collect::<Vec<_>>().join(",")
+}
+
+pub(super) fn cells(state: &State, place: usize, theme: Theme) -> Vec<Piece> {
+    let node = &state.fleet.nodes[place];
+    let used = node.memory_bytes.saturating_sub(node.memory_available_bytes);
+    vec![
+        status(node, theme),
+        (node.name.clone(), Tone::Title),
+        (load(node), Tone::Text),
+        (format!("{}/{}", node.sparks, node.slots), Tone::Text),
+        (history(state, node, 12, theme), Tone::Accent),
+        (if node.memory_bytes == 0 { "-".into() } else { bytes(used) }, Tone::Text),
+        (node.availability.clone(), Tone::Dim),
+        (labels(node), Tone::Dim),
+    ]
+}
+
+pub(super) fn card(state: &State, place: usize, theme: Theme) -> [Line; 2] {
+    let node = &state.fleet.nodes[place];
+    let (status, tone) = status(node, theme);
+    let spark = history(state, node, CARD_SPARK, theme);
+    let name = super::table::cut(&node.name, 14);
+    let first =
+        vec![(format!("{status:<11} "), tone), (format!("{name:<14} "), Tone::Title), (format!("{:>4} ", load(node)), Tone::Text), (spark, Tone::Accent)];
+    let dot = theme.signs.dot;
+    let second = format!("{}/{} sparks {dot} {} {dot} {}", node.sparks, node.slots, node.availability, labels(node));
+    [first, super::paint::plain(second.trim_end_matches([' ', '·', '-']).to_owned(), Tone::Dim)]
+}

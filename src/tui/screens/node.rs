@@ -1,0 +1,78 @@
+//! One node: what it is, how loaded each part of it is, and what it runs.
+
+use super::{Line, fleet, paint, short};
+use crate::{
+    control::{Cause, NodeDetail, NodeState},
+    report::text::{bytes, timestamp},
+    tui::{
+        state::State,
+        theme::{Theme, Tone},
+        widgets::spark,
+    },
+};
+
+/// Cells of a gauge.
+const GAUGE: usize = 20;
+/// Sparks that are listed; the rest is counted.
+const HELD_MAX: usize = 20;
+
+pub(super) fn lines(state: &State, theme: Theme, width: usize) -> Vec<Line> {
+    let Some(node) = state.selected_node() else { return Vec::new() };
+    let (status, tone) = fleet::status(node, theme);
+    let cells = width.saturating_sub(12).min(60);
+    let mut lines = vec![
+        vec![(format!("{} ", node.name), Tone::Title), (status, tone), (format!("  {}", node.id), Tone::Dim)],
+        vec![(format!("{:<11} ", "load"), Tone::Dim), (fleet::history(state, node, cells, theme), Tone::Accent)],
+    ];
+    lines.push(paint::field("sparks", format!("{} of {} slots, {}", node.sparks, node.slots, node.availability)));
+    lines.extend(cause(node).map(|cause| paint::field("why", cause)));
+    // What is known of another one is not shown under this one's name.
+    match state.watched.node.as_ref().filter(|detail| detail.state.id == node.id) {
+        Some(detail) => known(&mut lines, state, detail, theme),
+        None => lines.push(memory(node, theme)),
+    }
+    lines
+}
+
+fn cause(node: &NodeState) -> Option<String> {
+    Some(match node.cause.as_ref()? {
+        Cause::Draining { until } => format!("drains; what is left is moved at {}", timestamp(*until)),
+        Cause::Drained { at } => format!("drained at {}", timestamp(*at)),
+        Cause::Stopped { at, reason } => format!("stopped at {}: {reason}", timestamp(*at)),
+    })
+}
+
+fn gauge(name: &str, part: u64, whole: u64, theme: Theme) -> Line {
+    let percent = (u128::from(part) * 100).checked_div(u128::from(whole)).unwrap_or(0) as u32;
+    let bar = spark::gauge(percent, GAUGE, theme.signs);
+    vec![(format!("{name:<11} "), Tone::Dim), (bar, Tone::Accent), (format!(" {} of {}", bytes(part), bytes(whole)), Tone::Text)]
+}
+
+fn memory(node: &NodeState, theme: Theme) -> Line {
+    gauge("memory", node.memory_bytes.saturating_sub(node.memory_available_bytes), node.memory_bytes, theme)
+}
+
+fn known(lines: &mut Vec<Line>, state: &State, detail: &NodeDetail, theme: Theme) {
+    let (load, profile) = (&detail.load, &detail.profile);
+    let cores = spark::line(load.cores_permille.iter().copied(), load.cores_permille.len().min(60), theme.signs);
+    lines.push(vec![(format!("{:<11} ", "cores"), Tone::Dim), (cores, Tone::Accent), (format!(" {}", profile.cores), Tone::Text)]);
+    lines.push(memory(&detail.state, theme));
+    lines.push(gauge("disk", load.disk_bytes.saturating_sub(load.disk_free_bytes), load.disk_bytes, theme));
+    let held = detail.holds.iter().take(HELD_MAX);
+    lines.extend(held.map(|held| paint::field("runs", format!("{} for {}", held.spark, short(state.fleet.at - held.since)))));
+    if detail.holds.len() > HELD_MAX {
+        lines.push(paint::field("", format!("and {} more", detail.holds.len() - HELD_MAX)));
+    }
+    let network = format!("{}/s in, {}/s out", bytes(load.received_bytes_per_second), bytes(load.sent_bytes_per_second));
+    lines.push(paint::field("network", network));
+    let degrees = load.temperature_millicelsius.map(|degrees| paint::field("temperature", format!("{} °C", degrees / 1000)));
+    lines.extend(degrees);
+    let failed = format!("{} finished, {} failed, {}/s", detail.finished, detail.failed, bytes(detail.bytes_per_second));
+    lines.push(paint::field("work", failed));
+    lines.push(paint::field("machine", format!("{}, {} {}", profile.host, profile.os, profile.arch)));
+    lines.push(paint::field("agent", format!("{}, up {}", profile.version, short(load.running))));
+    let since = detail.health_since.map(|since| paint::field("health", format!("{} for {}", detail.state.health, short(state.fleet.at - since))));
+    lines.extend(since);
+    lines.push(paint::field("labels", fleet::labels(&detail.state)));
+    lines.push(paint::field("for", if profile.specialisations.is_empty() { "everything".into() } else { profile.specialisations.join(", ") }));
+}

@@ -1,0 +1,45 @@
+//! What a command wrote.
+
+use unicode_width::UnicodeWidthStr;
+
+use super::{Line, paint};
+use crate::tui::{state::State, theme::Tone};
+
+pub(super) fn lines(state: &State, number: u32, width: usize) -> Vec<Line> {
+    let Some(entry) = state.log.entry(number) else { return vec![paint::plain("it is forgotten: too many commands were run since", Tone::Dim)] };
+    let mut lines = vec![vec![("bitacora ".to_owned(), Tone::Dim), (entry.line.clone(), Tone::Title)]];
+    let Some(outcome) = &entry.outcome else {
+        lines.push(paint::plain("it runs; x in the log ends it", Tone::Accent));
+        return lines;
+    };
+    let ended = outcome.code.map_or_else(|| "ended".to_owned(), |code| format!("exit code {code}"));
+    lines.push(paint::plain(ended, if outcome.went_well() { Tone::Good } else { Tone::Bad }));
+    for text in aligned(&outcome.text) {
+        lines.extend(paint::wrapped(&text, width).into_iter().map(|text| paint::plain(text, Tone::Text)));
+    }
+    lines
+}
+
+/// Tab-separated text in columns, as a terminal would have got it; other text as it is.
+fn aligned(text: &str) -> Vec<String> {
+    let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split('\t').collect()).collect();
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let room = |column: usize| rows.iter().filter(|row| row.len() > 1).filter_map(|row| row.get(column)).map(|cell| cell.width()).max().unwrap_or(0);
+    let rooms: Vec<usize> = (0..columns).map(room).collect();
+    let padded = |row: &Vec<&str>| {
+        let cells = row.iter().zip(&rooms).map(|(cell, room)| format!("{cell}{}  ", " ".repeat(room.saturating_sub(cell.width()))));
+        if row.len() > 1 { cells.collect::<String>().trim_end().to_owned() } else { row.concat() }
+    };
+    rows.iter().map(padded).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tabs_become_columns() {
+        assert_eq!(aligned("name\tat\nanvil\tx\nlong text that is no row"), ["name   at", "anvil  x", "long text that is no row"]);
+        assert_eq!(aligned(""), Vec::<String>::new());
+    }
+}

@@ -1,0 +1,206 @@
+//! The terminal: the only file that reads keys and writes cells. However the program ends, the terminal is as it was before.
+
+use std::{
+    io::{self, BufWriter, Stdout, Write, stdin, stdout},
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use crossbeam_channel::Sender;
+use crossterm::{
+    cursor, event, execute, queue,
+    terminal::{self as device, BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen},
+};
+use ratatui::{
+    Terminal,
+    backend::CrosstermBackend,
+    layout::{Rect, Size},
+};
+use rustix::event::{PollFd, PollFlags};
+use signal_hook::{
+    consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGWINCH},
+    iterator::Signals,
+    low_level::emulate_default_handler,
+};
+
+use super::{Happening, keymap::Key, screens, state::State, theme::Theme};
+
+/// A frame leaves in one piece.
+const FRAME_BYTES: usize = 64 << 10;
+
+/// Is the terminal ours now? For everybody who may have to give it back.
+static TAKEN: AtomicBool = AtomicBool::new(false);
+
+/// What comes from the terminal, and from whoever owns it.
+pub enum Happened {
+    Key(Key),
+    Pasted(String),
+    Resized,
+    /// Told to stop, as by Ctrl-Z.
+    Stopped,
+    Continued,
+    /// Told to end, by a signal.
+    Told(i32),
+    Gone,
+}
+
+pub struct Screen {
+    terminal: Terminal<CrosstermBackend<BufWriter<Stdout>>>,
+    _given_back: GiveBack,
+}
+
+/// Gives the terminal back when it is dropped.
+struct GiveBack;
+
+impl Drop for GiveBack {
+    fn drop(&mut self) {
+        give_back();
+    }
+}
+
+impl Screen {
+    pub fn open() -> io::Result<Screen> {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            // First the terminal, then the words: on the other screen nobody would see them.
+            give_back();
+            before(panic);
+        }));
+        let given_back = GiveBack;
+        take()?;
+        let terminal = Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(FRAME_BYTES, stdout())))?;
+        Ok(Screen { terminal, _given_back: given_back })
+    }
+
+    pub fn size(&self) -> io::Result<Size> {
+        self.terminal.size()
+    }
+
+    /// Answers with whether the state was drawn: not when the terminal has another size by now.
+    pub fn draw(&mut self, state: &State, theme: Theme) -> io::Result<bool> {
+        queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
+        let mut fits = false;
+        self.terminal.draw(|frame| {
+            fits = frame.area().as_size() == state.size;
+            if fits {
+                screens::draw(state, theme, frame.buffer_mut());
+            }
+        })?;
+        queue!(self.terminal.backend_mut(), EndSynchronizedUpdate)?;
+        Write::flush(self.terminal.backend_mut())?;
+        Ok(fits)
+    }
+
+    /// Gives the terminal back and stops until somebody continues this process.
+    pub fn suspend(&mut self) -> io::Result<()> {
+        give_back();
+        emulate_default_handler(SIGTSTP)
+    }
+
+    /// The terminal may have been anybody's meanwhile.
+    pub fn enter_again(&mut self) -> io::Result<()> {
+        give_back();
+        take()?;
+        // Not `clear`, which asks the terminal where its cursor is, and would wait for an answer among the keys.
+        let size = self.terminal.size()?;
+        self.terminal.resize(Rect::new(0, 0, size.width, size.height))
+    }
+}
+
+fn take() -> io::Result<()> {
+    TAKEN.store(true, Ordering::SeqCst);
+    device::enable_raw_mode()?;
+    execute!(stdout(), EnterAlternateScreen, event::EnableBracketedPaste, cursor::Hide)
+}
+
+/// May be called by anybody, and as often as they like.
+fn give_back() {
+    if TAKEN.swap(false, Ordering::SeqCst) {
+        let mut out = stdout();
+        // A terminal that is gone needs nothing back.
+        let _ = execute!(out, EndSynchronizedUpdate, event::DisableBracketedPaste, LeaveAlternateScreen, cursor::Show);
+        let _ = out.flush();
+        let _ = device::disable_raw_mode();
+    }
+}
+
+/// Keys and signals, each on a thread that sleeps until there is one.
+pub fn listen(tx: &Sender<Happening>) -> io::Result<()> {
+    let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGCONT, SIGWINCH])?;
+    let told = tx.clone();
+    super::start("signals", tx, move || {
+        let _ = signals.forever().map(meaning).try_for_each(|happened| told.send(Happening::Terminal(happened)));
+    })?;
+    let typed = tx.clone();
+    super::start("keys", tx, move || {
+        read_keys(&typed);
+        // Nobody listens when the loop ended first.
+        let _ = typed.send(Happening::Terminal(Happened::Gone));
+    })
+}
+
+fn meaning(signal: i32) -> Happened {
+    match signal {
+        SIGWINCH => Happened::Resized,
+        SIGTSTP => Happened::Stopped,
+        SIGCONT => Happened::Continued,
+        signal => Happened::Told(signal),
+    }
+}
+
+/// Until the terminal is gone, or nobody listens. It is waited for here and not in crossterm, which spins on a terminal that
+/// has hung up (its issue 793).
+fn read_keys(tx: &Sender<Happening>) {
+    loop {
+        let input = stdin();
+        let mut waited = [PollFd::new(&input, PollFlags::IN)];
+        match rustix::event::poll(&mut waited, None) {
+            Err(rustix::io::Errno::INTR) => continue,
+            Err(_) => return,
+            Ok(_) => {}
+        }
+        if waited[0].revents().intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL) {
+            return;
+        }
+        while matches!(event::poll(Duration::ZERO), Ok(true)) {
+            let Ok(event) = event::read() else { return };
+            let Some(happened) = happened(event) else { continue };
+            if tx.send(Happening::Terminal(happened)).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+fn happened(event: event::Event) -> Option<Happened> {
+    Some(match event {
+        event::Event::Key(key) if key.kind != event::KeyEventKind::Release => Happened::Key(key_of(key)?),
+        event::Event::Paste(text) => Happened::Pasted(text),
+        // Sizes come with their signal.
+        event::Event::Key(_) | event::Event::Resize(..) | event::Event::FocusGained | event::Event::FocusLost | event::Event::Mouse(_) => return None,
+    })
+}
+
+fn key_of(key: event::KeyEvent) -> Option<Key> {
+    use event::{KeyCode, KeyModifiers};
+    Some(match key.code {
+        KeyCode::Char(letter) if key.modifiers.contains(KeyModifiers::CONTROL) => Key::Ctrl(letter.to_ascii_lowercase()),
+        KeyCode::Char(_) if key.modifiers.contains(KeyModifiers::ALT) => return None,
+        KeyCode::Char(letter) => Key::Char(letter),
+        KeyCode::Enter => Key::Enter,
+        KeyCode::Esc => Key::Esc,
+        KeyCode::Tab => Key::Tab,
+        KeyCode::BackTab => Key::BackTab,
+        KeyCode::Backspace => Key::Backspace,
+        KeyCode::Delete => Key::Delete,
+        KeyCode::Up => Key::Up,
+        KeyCode::Down => Key::Down,
+        KeyCode::Left => Key::Left,
+        KeyCode::Right => Key::Right,
+        KeyCode::Home => Key::Home,
+        KeyCode::End => Key::End,
+        KeyCode::PageUp => Key::PageUp,
+        KeyCode::PageDown => Key::PageDown,
+        _ => return None,
+    })
+}
