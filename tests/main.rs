@@ -4,6 +4,7 @@
 
 mod analyze;
 mod commands;
+mod dashboard;
 mod fleet;
 mod hostile;
 mod interrupted;
