@@ -25,14 +25,13 @@ use super::{
 
 /// A terminal with a program on it.
 struct Terminal {
-    /// The side of the person; gone when the terminal is.
-    person: Option<File>,
+    /// The side of the person.
+    person: File,
     /// Kept, so that the terminal's settings can be read after the program's end.
     line: OwnedFd,
     program: Process,
     screen: Arc<Mutex<vt100::Parser>>,
     hung_up: Arc<AtomicBool>,
-    reader: Option<thread::JoinHandle<()>>,
 }
 
 impl Terminal {
@@ -42,10 +41,10 @@ impl Terminal {
             skip("setsid");
             return None;
         }
-        let person = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        let person = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&person).unwrap();
         unlockpt(&person).unwrap();
-        let line = ioctl_tiocgptpeer(&person, OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        let line = ioctl_tiocgptpeer(&person, OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         tcsetwinsize(&person, size(columns, rows)).unwrap();
         let stream = || Stdio::from(line.try_clone().unwrap());
         let mut command = Command::new("setsid");
@@ -56,7 +55,7 @@ impl Terminal {
         let person = File::from(person);
         let hung_up = Arc::new(AtomicBool::new(false));
         let (mut output, shown, hung) = (person.try_clone().unwrap(), Arc::clone(&screen), Arc::clone(&hung_up));
-        let reader = thread::spawn(move || {
+        thread::spawn(move || {
             let mut bytes = [0; 4096];
             while !hung.load(Ordering::Relaxed) {
                 let patience = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
@@ -67,11 +66,11 @@ impl Terminal {
                 }
             }
         });
-        Some(Terminal { person: Some(person), line, program, screen, hung_up, reader: Some(reader) })
+        Some(Terminal { person, line, program, screen, hung_up })
     }
 
     fn press(&mut self, keys: &str) {
-        self.person.as_mut().unwrap().write_all(keys.as_bytes()).unwrap();
+        self.person.write_all(keys.as_bytes()).unwrap();
     }
 
     fn text(&self) -> String {
@@ -85,14 +84,7 @@ impl Terminal {
 
     fn resize(&self, columns: u16, rows: u16) {
         self.screen.lock().unwrap().screen_mut().set_size(rows, columns);
-        tcsetwinsize(self.person.as_ref().unwrap(), size(columns, rows)).unwrap();
-    }
-
-    /// Closes the person's side for good.
-    fn hang_up(&mut self) {
-        self.hung_up.store(true, Ordering::Relaxed);
-        self.reader.take().unwrap().join().unwrap();
-        self.person = None;
+        tcsetwinsize(&self.person, size(columns, rows)).unwrap();
     }
 
     fn signal(&self, name: &str) {
@@ -249,15 +241,6 @@ fn a_storm_of_sizes_is_survived() {
     terminal.see("cordon");
     terminal.press("q");
     assert_eq!(terminal.end().0, Some(0));
-}
-
-#[test]
-fn a_terminal_that_is_gone_ends_it() {
-    let place = Place::new();
-    let Some(mut terminal) = Terminal::open(&place, (80, 24), &[]) else { return };
-    terminal.see("bitacora serve");
-    terminal.hang_up();
-    until(|| terminal.program.0.try_wait().unwrap().is_some());
 }
 
 #[test]

@@ -11,7 +11,7 @@ const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 const CHARACTERS: usize = 8;
 const GROUP: usize = 4;
 
-/// One-time, for five minutes and three tries: see [`super::door`].
+/// One-time, for five minutes and three tries: see [`super::Rules`].
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct PairingCode([u8; CHARACTERS]);
