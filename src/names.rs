@@ -13,7 +13,7 @@
 //! ```
 //!
 //! A gram is three characters of a name between line feeds, folded to 64 classes; its postings are the blocks that hold
-//! it. A block with a name that is not ASCII is in the postings of [`grams::ODD`] too: what Unicode takes for the same
+//! it. A block with a name that is not ASCII is in the postings of `grams::ODD` too: what Unicode takes for the same
 //! letter the classes do not.
 
 mod build;
