@@ -160,6 +160,8 @@ async fn answered(connecting: Connecting, frame_max: Duration) -> Result<Arrival
     if check_protocol(&quinn, RENEWAL_ALPN).is_ok() {
         return Renewal::over(quinn.accept_bi().await?, quinn, frame_max).map(Arrival::Renewal);
     }
+    // Before it is waited for: whoever is shown out has no stream to open.
+    refuse_expired(&quinn)?;
     // Streams arrive in the order of their numbers: the first one is the control stream, whatever else came before it.
     let control = quinn.accept_bi().await?;
     connection(quinn, control, frame_max).map(Arrival::Node)
@@ -168,14 +170,19 @@ async fn answered(connecting: Connecting, frame_max: Duration) -> Result<Arrival
 /// Reads who the verified peer is.
 fn connection(quinn: quinn::Connection, control: (SendStream, RecvStream), frame_max: Duration) -> Result<Connection, CarrierError> {
     check_protocol(&quinn, ALPN)?;
+    refuse_expired(&quinn)?;
     let peer = verified(&quinn)?;
-    // A listener's TLS lets those through that may only renew.
-    if peer.expires <= SystemTime::now() {
-        quinn.close(CloseCode::Expired.into(), b"the certificate has expired");
-        return Err(CarrierError::Expired);
-    }
     control.0.set_priority(CONTROL_PRIORITY).map_err(|_| CarrierError::StreamClosed)?;
     Ok(Connection::new(Link::over_quic(quinn, peer, frame_max), control.into()))
+}
+
+/// A listener's TLS lets those through that may only renew.
+fn refuse_expired(quinn: &quinn::Connection) -> Result<(), CarrierError> {
+    if verified(quinn)?.expires > SystemTime::now() {
+        return Ok(());
+    }
+    quinn.close(CloseCode::Expired.into(), b"the certificate has expired");
+    Err(CarrierError::Expired)
 }
 
 /// Who TLS has verified the peer to be.
