@@ -8,14 +8,21 @@ mod perform;
 mod serve;
 mod snapshot;
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{
+        Arc,
+        mpsc::{self, Receiver, RecvTimeoutError, SyncSender},
+    },
+    time::Duration,
+};
 
 use bitacora_core::{
     fleet::{Effect, Event, Fleet, JobSpec, JobView, Ledger, Notice, Requester, Settings, Spark, Submission},
     ids::{Digest, Epoch, Incarnation, JobId, NodeId},
     wire::{Envelope, FromAgent, message::AuditHead},
 };
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use fleet_agent::{
     blobs::{BlobError, Blobs},
     cache::CacheError,
@@ -81,7 +88,7 @@ enum Input {
 }
 
 /// Says that the agent's thread is over by being dropped there, after a panic too.
-struct Ended(Sender<Input>);
+struct Ended(SyncSender<Input>);
 
 impl Drop for Ended {
     fn drop(&mut self) {
@@ -102,8 +109,9 @@ pub struct Master {
     agent: Option<AgentThread>,
     /// The links to the nodes, of a master that stays.
     serving: Option<serve::Serving>,
+    /// The standard library's: what is in it when it is dropped is dropped too, so that nobody waits for an answer to it.
     inbox: Receiver<Input>,
-    outbox: Sender<Input>,
+    outbox: SyncSender<Input>,
     _control: Option<ControlSocket>,
     timeline: Timeline,
     uncommitted: perform::Uncommitted,
@@ -123,7 +131,7 @@ impl Master {
         let mut recovery = Vec::new();
         let audited = journal.audit_head();
         let fleet = Fleet::recover(settings, recovered.ledger, now(), &mut recovery);
-        let (outbox, inbox) = crossbeam_channel::bounded(INBOX_MAX);
+        let (outbox, inbox) = mpsc::sync_channel(INBOX_MAX);
         let results = Blobs::open(&data.manifests())?;
         let logs = data.logs()?;
         logs.forget_all();
@@ -286,5 +294,22 @@ impl Master {
             self.fleet.handle_for(now(), by, event, &mut effects);
         }
         self.perform(effects)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_asks_a_master_that_ends_is_not_left_waiting() {
+        let folder = tempfile::tempdir().unwrap();
+        let master = Master::open(&DataDirectory::open(Some(folder.path())).unwrap(), Settings::for_one_command(), |_| ()).unwrap();
+        // As the thread of the socket does, which outlives the master.
+        let outbox = master.outbox.clone();
+        let (answer, answered) = crossbeam_channel::bounded(1);
+        assert!(outbox.send(Input::Asked(Asked { by: control::this_user(), request: Request::Nodes, answer })).is_ok());
+        drop(master);
+        assert_eq!(answered.recv_timeout(Duration::from_secs(60)), Err(crossbeam_channel::RecvTimeoutError::Disconnected));
     }
 }

@@ -25,14 +25,21 @@ fn finished(place: &Place) -> BTreeMap<String, u64> {
 }
 
 fn start(place: &Place) -> Child {
+    start_with(place, "2")
+}
+
+fn start_with(place: &Place, threads: &str) -> Child {
     let tree = place.tree();
-    place.bitacora(&["analyze", tree.to_str().unwrap(), "-o", "json", "--threads", "2"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    place.bitacora(&["analyze", tree.to_str().unwrap(), "-o", "json", "--threads", threads]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
 /// An analysis of which some sparks are finished and others are not.
 fn started(place: &Place) -> Child {
+    until_started(place, start(place))
+}
+
+fn until_started(place: &Place, mut child: Child) -> Child {
     let begun = Instant::now();
-    let mut child = start(place);
     while finished(place).is_empty() {
         assert!(begun.elapsed() < PATIENCE && child.try_wait().unwrap().is_none(), "no spark finished before the end");
     }
@@ -111,8 +118,9 @@ fn an_interrupt_stops_cleanly_and_suspects_nobody() {
 #[test]
 fn a_running_job_can_be_cancelled_from_elsewhere() {
     let place = Place::new();
-    place.fill(300);
-    let mut child = started(&place);
+    // Far from its end while three other commands begin.
+    place.fill(1500);
+    let mut child = until_started(&place, start_with(&place, "1"));
     let jobs = report(&place.run(&["job", "ls", "-o", "json"]), 0);
     let job = jobs["items"][0]["id"].as_str().unwrap();
     let explained = place.run(&["job", "explain", job]);
