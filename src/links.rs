@@ -34,7 +34,7 @@ use fleet_agent::{
         tls::{Authority, Identity, Peer, Role, Validity},
         transfer::{self, Blob, BlobKind, Offered, TransferError, Wanted},
     },
-    pack::Pack,
+    pack,
     root::Root,
 };
 use tokio::{
@@ -581,7 +581,7 @@ async fn take(transfer: &mut Transfer, Offered { name, kind }: Offered, stores: 
     };
     let kept = blocking(move || {
         if kind == BlobKind::Pack {
-            Pack::open(blob.as_slice()).map_err(|error| error.to_string())?;
+            pack::check_frame(&blob).map_err(|error| error.to_string())?;
         }
         store.write(&blob).map_err(|error| fleet_agent::work::with_cause(&error))
     });

@@ -29,7 +29,7 @@ use std::{
 
 use bitacora_core::ids::{Digest, ProjectId};
 pub use build::build;
-use fleet_agent::pack::{PackError, SymbolRef};
+use fleet_agent::pack::{self, PackError, SymbolRef};
 
 use crate::data::DataDirectory;
 
@@ -362,14 +362,8 @@ fn write_leb128(mut number: u32, into: &mut Vec<u8>) {
     into.push(number as u8);
 }
 
-/// Tells damage, not malice, at the speed of memory: the file is this machine's own. As rustc's FxHash.
 fn check(bytes: &[u8]) -> u32 {
-    const FACTOR: u64 = 0x517c_c1b7_2722_0a95;
-    let mix = |hash: u64, word: u64| (hash.rotate_left(5) ^ word).wrapping_mul(FACTOR);
-    let (words, rest) = bytes.as_chunks::<8>();
-    let hash = words.iter().fold(bytes.len() as u64, |hash, word| mix(hash, u64::from_le_bytes(*word)));
-    let hash = rest.iter().fold(hash, |hash, byte| mix(hash, u64::from(*byte)));
-    (mix(hash, 0) >> 32) as u32
+    (pack::check(bytes) >> 32) as u32
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {
@@ -446,7 +440,7 @@ mod tests {
         assert_eq!(names.blocks_with("ß".as_bytes()).unwrap(), all);
         let mut letters = Vec::new();
         names.read_letters(&[4], |_, read| letters.extend_from_slice(read)).unwrap();
-        assert_eq!(u64_at(&letters, letters.len() - 8), fleet_agent::pack::letters(b"zeta"));
+        assert_eq!(u64_at(&letters, letters.len() - 8), pack::letters(b"zeta"));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use fleet_agent::{
     analysis,
     blobs::{BlobError, Blobs},
     cache::{Cache, CacheError},
-    pack::{Pack, PackError},
+    pack::{PackError, RecordBuffer, Records},
 };
 
 use crate::{
@@ -72,7 +72,8 @@ fn only_project(ledger: &Ledger) -> Result<(ProjectId, &Project), ResultError> {
 pub struct StoredResult {
     pub manifest: Manifest,
     cache: Cache,
-    open: Vec<(Digest, Pack<Vec<u8>>)>,
+    open: Vec<(Digest, Records)>,
+    buffer: RecordBuffer,
 }
 
 impl StoredResult {
@@ -84,7 +85,7 @@ impl StoredResult {
     }
 
     pub fn open(data: &DataDirectory, manifest: Manifest) -> Result<StoredResult, ResultError> {
-        Ok(StoredResult { manifest, cache: Cache::open(data.root(), analysis::fingerprint())?, open: Vec::new() })
+        Ok(StoredResult { manifest, cache: Cache::open(data.root(), analysis::fingerprint())?, open: Vec::new(), buffer: RecordBuffer::default() })
     }
 
     pub fn cache(&self) -> &Cache {
@@ -102,7 +103,7 @@ impl StoredResult {
     pub fn each(
         &mut self,
         files: Vec<(RelativePath, RecordRef)>,
-        mut take: impl FnMut(&RelativePath, &FileRecord) -> io::Result<()>,
+        mut take: impl FnMut(&RelativePath, &FileRecord<&str>) -> io::Result<()>,
     ) -> io::Result<Vec<RelativePath>> {
         let mut lost = Vec::new();
         for (path, reference) in files {
@@ -114,23 +115,29 @@ impl StoredResult {
         Ok(lost)
     }
 
-    pub fn record(&mut self, reference: RecordRef) -> Result<FileRecord, ResultError> {
-        let record = self.pack(reference.pack)?.record(reference.entry);
-        record.map_err(|error| ResultError::Record(reference.pack, reference.entry, error))
+    /// A record, checked. The pack of one that is not as it was written is looked at as a whole: what is damaged is set
+    /// aside, so that the next analysis makes it again.
+    pub fn record(&mut self, RecordRef { pack: name, entry }: RecordRef) -> Result<FileRecord<&str>, ResultError> {
+        let place = self.opened(name)?;
+        self.open[place].1.read(entry, &mut self.buffer).map_err(|error| match self.cache.packs().read(name) {
+            Ok(_) => ResultError::Record(name, entry, error),
+            Err(damaged) => damaged.into(),
+        })
     }
 
     /// Most recently used last.
-    fn pack(&mut self, name: Digest) -> Result<&Pack<Vec<u8>>, ResultError> {
+    fn opened(&mut self, name: Digest) -> Result<usize, ResultError> {
         match self.open.iter().position(|(open, _)| *open == name) {
             Some(place) => self.open[place..].rotate_left(1),
             None => {
                 if self.open.len() == PACKS_OPEN_MAX {
                     self.open.remove(0);
                 }
-                self.open.push((name, self.cache.pack(name)?));
+                let records = self.cache.records(name).map_err(|error| self.cache.packs().read(name).map_or_else(ResultError::from, |_| error.into()))?;
+                self.open.push((name, records));
             }
         }
-        Ok(&self.open.last().expect("it was just put there").1)
+        Ok(self.open.len() - 1)
     }
 }
 

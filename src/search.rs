@@ -15,11 +15,7 @@ use std::{
 
 pub use best::Fit;
 use best::{Best, Place};
-use bitacora_core::{
-    ids::Digest,
-    paths::RelativePath,
-    wire::record::{FileRecord, Symbol},
-};
+use bitacora_core::{ids::Digest, paths::RelativePath, wire::record::Symbol};
 use fleet_agent::{
     cache::{Cache, CacheError},
     pack::{Segment, SymbolRef},
@@ -172,7 +168,7 @@ impl Sources {
         let mut placed = self.place(result, &best)?;
         let cut = placed.len() > QUALIFIED_RECORDS_MAX;
         placed.truncate(QUALIFIED_RECORDS_MAX);
-        let mut found = self.read(result, &placed, |symbol| query.is_container(&symbol.container))?;
+        let mut found = self.read(result, &placed, |symbol| query.is_container(symbol.container))?;
         let more = cut || best.dropped || found.len() > limit;
         found.truncate(limit);
         Ok((found, more))
@@ -243,27 +239,25 @@ impl Sources {
     }
 
     /// The wanted ones of these symbols. Each record is read once.
-    fn read(&self, result: &mut StoredResult, placed: &[Placed], wanted: impl Fn(&Symbol) -> bool) -> Result<Vec<Match>, Trouble> {
-        let row = |placed: &Placed| result.manifest.row(placed.row).expect("it is one of the rows");
-        let mut order: Vec<usize> = (0..placed.len()).collect();
-        order.sort_by_key(|number| row(&placed[*number]).record_place());
-        let references: Vec<_> = order.iter().map(|number| row(&placed[*number]).record().expect("only rows with a record were looked at")).collect();
+    fn read(&self, result: &mut StoredResult, placed: &[Placed], wanted: impl Fn(&Symbol<&str>) -> bool) -> Result<Vec<Match>, Trouble> {
+        let mut reading = Vec::with_capacity(placed.len());
+        for (order, placed) in placed.iter().enumerate() {
+            let row = result.manifest.row(placed.row).expect("it is one of the rows");
+            let reference = row.record().expect("only rows with a record were looked at");
+            reading.push((row.record_place(), order, reference, row.path()?));
+        }
+        reading.sort_by_key(|(record, order, ..)| (*record, *order));
         let mut matches: Vec<(usize, Match)> = Vec::with_capacity(placed.len());
-        let mut open: Option<(_, FileRecord)> = None;
-        for (number, reference) in order.into_iter().zip(references) {
-            if open.as_ref().is_none_or(|(of, _)| *of != reference) {
-                // The whole pack, where that fails, finds out whether it is damaged and sets it aside.
-                let record = self.cache.record(reference).or_else(|_| result.record(reference))?;
-                open = Some((reference, record));
-            }
-            let Some((_, record)) = &open else { unreachable!("it was just read") };
-            let Placed { row, ordinal, fit, .. } = placed[number];
-            if let Some(symbol) = record.symbols.get(ordinal as usize).filter(|symbol| wanted(symbol)) {
-                let path = result.manifest.row(row).expect("it is one of the rows").path()?;
-                matches.push((number, Match { path, language: record.language.clone(), symbol: symbol.clone(), fit }));
+        for same in reading.chunk_by(|one, next| one.0 == next.0) {
+            let record = result.record(same[0].2)?;
+            for (_, order, _, path) in same {
+                let Placed { ordinal, fit, .. } = placed[*order];
+                if let Some(symbol) = record.symbols.get(ordinal as usize).filter(|symbol| wanted(symbol)) {
+                    matches.push((*order, Match { path: path.clone(), language: record.language.to_owned(), symbol: symbol.to_owned(), fit }));
+                }
             }
         }
-        matches.sort_unstable_by_key(|(number, _)| *number);
+        matches.sort_unstable_by_key(|(order, _)| *order);
         Ok(matches.into_iter().map(|(_, found)| found).collect())
     }
 }

@@ -5,12 +5,12 @@ use std::{collections::HashMap, path::Path};
 use bitacora_core::{
     cache::RecordKey,
     ids::Digest,
-    wire::{record::FileRecord, task::RecordRef},
+    wire::{record::FileSummary, task::RecordRef},
 };
 
 use crate::{
     blobs::{BlobError, Blobs},
-    pack::{self, NamesExtent, Pack, PackError, Segment},
+    pack::{self, NamesExtent, PackError, RecordBuffer, Records, Segment},
 };
 
 /// The packs of a data directory.
@@ -65,8 +65,8 @@ impl Cache {
     pub fn index(&self) -> Result<CacheIndex, CacheError> {
         let mut records = HashMap::new();
         for (name, _) in self.packs.list()? {
-            let Ok((fingerprint, rows)) = pack::read_index(&self.packs.path(name)) else { continue };
-            for row in rows.into_iter().filter(|_| fingerprint == self.fingerprint) {
+            let Ok(pack) = Records::open(&self.packs.path(name)) else { continue };
+            for row in pack.index().filter(|_| pack.fingerprint() == self.fingerprint) {
                 let key = RecordKey::new(row.content, &row.language, self.fingerprint);
                 records.entry(key).or_insert(RecordRef { pack: name, entry: row.entry });
             }
@@ -74,14 +74,17 @@ impl Cache {
         Ok(CacheIndex { records })
     }
 
-    /// A whole pack, checked against its name.
-    pub fn pack(&self, name: Digest) -> Result<Pack<Vec<u8>>, CacheError> {
-        Pack::open(self.packs.read(name)?).map_err(|error| CacheError::Pack(name, error))
+    /// A pack, to read records of it.
+    pub fn records(&self, name: Digest) -> Result<Records, CacheError> {
+        Records::open(&self.packs.path(name)).map_err(|error| CacheError::Pack(name, error))
     }
 
-    /// One record, checked by itself: for those that want a few of many packs.
-    pub fn record(&self, reference: RecordRef) -> Result<FileRecord, CacheError> {
-        pack::read_record(&self.packs.path(reference.pack), reference.entry).map_err(|error| CacheError::Pack(reference.pack, error))
+    /// What the master keeps of a record.
+    pub fn summary(&self, reference: RecordRef) -> Result<FileSummary, CacheError> {
+        let mut buffer = RecordBuffer::default();
+        let record = self.records(reference.pack)?;
+        let read = record.read(reference.entry, &mut buffer).map_err(|error| CacheError::Pack(reference.pack, error))?;
+        Ok(read.summary())
     }
 
     pub fn names_extent(&self, name: Digest) -> Result<NamesExtent, CacheError> {

@@ -18,7 +18,7 @@ use bitacora_core::{
     paths::RelativePath,
     wire::{
         message::{Held, Progress},
-        record::FileRecord,
+        record::FileSummary,
         task::{Analysis, AttemptError, FailReason, FileLimits, FileOutcome, FileResult, FileStat, RecordRef, SkipReason, SparkOutput, TaskFile},
     },
 };
@@ -156,7 +156,7 @@ impl<'a> Worker<'a> {
         match self.engine.analyse(&self.buffer, language, &task.limits, cancel) {
             Ok(record) => {
                 let entry = pack.add(content, &record);
-                Ok(analysed(content, language, RecordRef { pack: THIS_PACK, entry }, record))
+                Ok(analysed(content, language, RecordRef { pack: THIS_PACK, entry }, record.summary()))
             }
             Err(AnalysisError::Cancelled) => Err(AttemptError::Cancelled),
             Err(AnalysisError::TooComplex(_) | AnalysisError::TooLarge(_)) => Ok(FileResult::Failed(FailReason::TooComplex)),
@@ -195,11 +195,11 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// A record of an earlier analysis; one that cannot be read is made again.
-    fn find(&self, task: &Analysis, content: Digest, language: LanguageIndex) -> Option<(RecordRef, FileRecord)> {
+    /// The record of an earlier analysis; one that cannot be read is made again.
+    fn find(&self, task: &Analysis, content: Digest, language: LanguageIndex) -> Option<(RecordRef, FileSummary)> {
         let key = RecordKey::new(content, language.name(), self.cache.fingerprint());
         let reference = task.use_cache.then(|| self.known.find(&key)).flatten()?;
-        Some((reference, self.cache.record(reference).ok()?))
+        Some((reference, self.cache.summary(reference).ok()?))
     }
 }
 
@@ -238,9 +238,8 @@ fn fetch_ahead<'t>(fetch: &Fetch, files: impl Iterator<Item = &'t TaskFile>) -> 
 /// Stands for the pack that is being written; no hash is known to be zero.
 const THIS_PACK: Digest = Digest([0; 32]);
 
-#[expect(clippy::needless_pass_by_value, reason = "only the summary of the record is wanted from here on")]
-fn analysed(content: Digest, language: LanguageIndex, reference: RecordRef, record: FileRecord) -> FileResult {
-    FileResult::Analysed { content, language: language.name().to_owned(), record: reference, summary: record.summary() }
+fn analysed(content: Digest, language: LanguageIndex, record: RecordRef, summary: FileSummary) -> FileResult {
+    FileResult::Analysed { content, language: language.name().to_owned(), record, summary }
 }
 
 /// What is said of a file that cannot be read.

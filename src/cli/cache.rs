@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use clap::Subcommand;
-use fleet_agent::{analysis, blobs::Blobs, cache::Cache, pack::Pack};
+use fleet_agent::{analysis, blobs::Blobs, cache::Cache};
 use serde::Serialize;
 
 use super::{Context, output::write_items};
@@ -81,8 +81,8 @@ fn stats(context: &Context, output: Option<Format>) -> anyhow::Result<Exit> {
             stats.unreferenced_packs += 1;
             stats.unreferenced_bytes += size;
         }
-        if let Ok(pack) = std::fs::read(cache.packs().path(name)).map_err(anyhow::Error::from).and_then(|bytes| Ok(Pack::open(bytes)?)) {
-            stats.records += u64::from(pack.entries());
+        if let Ok(pack) = cache.records(name) {
+            stats.records += u64::from(pack.len());
             stats.symbols += u64::from(pack.symbols());
             stats.outdated_packs += u64::from(pack.fingerprint() != cache.fingerprint());
         }

@@ -3,14 +3,13 @@
 //! The shapes are fixed by the schema files in `assets/schemas`. Paths that are no UTF-8 have their invalid bytes
 //! replaced by U+FFFD, and a `path_base64` with the real ones.
 
+mod item;
+
 use std::io::{self, Write};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use bitacora_core::{
-    aggregate::Totals,
-    paths::RelativePath,
-    wire::record::{FileRecord, Function, Halstead, Lines, Symbol, Violation, maintainability_index},
-};
+use bitacora_core::{aggregate::Totals, paths::RelativePath};
+pub use item::FileItem;
 use serde::Serialize;
 
 use crate::manifest::{Overview, Worst};
@@ -49,146 +48,6 @@ impl PathText {
         let path_base64 = std::str::from_utf8(bytes).is_err().then(|| BASE64_STANDARD.encode(bytes));
         PathText { path: path.to_text(), path_base64 }
     }
-}
-
-/// A file as in `items`.
-#[derive(Serialize)]
-pub struct FileItem<'a> {
-    #[serde(flatten)]
-    path: PathText,
-    language: &'a str,
-    bytes: u64,
-    lines: LinesItem,
-    symbols: Vec<SymbolItem<'a>>,
-    functions: Vec<FunctionItem<'a>>,
-    imports: Vec<ImportItem<'a>>,
-    violations: &'a [Violation],
-    confidence: f64,
-    cyclomatic: u32,
-    cognitive: u32,
-    nesting: u32,
-    halstead: HalsteadItem,
-    maintainability: f64,
-}
-
-#[derive(Serialize)]
-struct LinesItem {
-    total: u32,
-    code: u32,
-    comment: u32,
-    blank: u32,
-}
-
-#[derive(Serialize)]
-struct SymbolItem<'a> {
-    name: &'a str,
-    kind: &'static str,
-    line: u32,
-    column: u32,
-    end_line: u32,
-    container: Option<&'a str>,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    visibility: &'a str,
-    signature: &'a str,
-}
-
-#[derive(Serialize)]
-struct FunctionItem<'a> {
-    name: &'a str,
-    line: u32,
-    end_line: u32,
-    lines: LinesItem,
-    cyclomatic: u32,
-    cognitive: u32,
-    nesting: u32,
-    parameters: u32,
-    halstead: HalsteadItem,
-    maintainability: f64,
-}
-
-#[derive(Serialize)]
-struct HalsteadItem {
-    volume: f64,
-    difficulty: f64,
-    effort: f64,
-}
-
-#[derive(Serialize)]
-struct ImportItem<'a> {
-    target: &'a str,
-}
-
-impl From<Lines> for LinesItem {
-    fn from(Lines { total, code, comment, blank }: Lines) -> LinesItem {
-        LinesItem { total, code, comment, blank }
-    }
-}
-
-impl From<&Halstead> for HalsteadItem {
-    fn from(halstead: &Halstead) -> HalsteadItem {
-        HalsteadItem { volume: hundredths(halstead.volume()), difficulty: hundredths(halstead.difficulty()), effort: hundredths(halstead.effort()) }
-    }
-}
-
-impl<'a> From<&'a Symbol> for SymbolItem<'a> {
-    fn from(symbol: &'a Symbol) -> SymbolItem<'a> {
-        SymbolItem {
-            name: &symbol.name,
-            kind: symbol.kind.name(),
-            line: symbol.line,
-            column: symbol.column,
-            end_line: symbol.end_line,
-            container: Some(symbol.container.as_str()).filter(|container| !container.is_empty()),
-            visibility: &symbol.visibility,
-            signature: &symbol.signature,
-        }
-    }
-}
-
-impl<'a> From<&'a Function> for FunctionItem<'a> {
-    fn from(function: &'a Function) -> FunctionItem<'a> {
-        FunctionItem {
-            name: &function.name,
-            line: function.line,
-            end_line: function.end_line,
-            lines: function.lines.into(),
-            cyclomatic: function.cyclomatic,
-            cognitive: function.cognitive,
-            nesting: function.nesting,
-            parameters: function.parameters,
-            halstead: (&function.halstead).into(),
-            maintainability: hundredths(maintainability_index(&function.halstead, function.cyclomatic, function.lines.code)),
-        }
-    }
-}
-
-impl<'a> FileItem<'a> {
-    /// `detailed` is false for metrics alone: no symbols, no imports.
-    pub fn new(path: &RelativePath, record: &'a FileRecord, detailed: bool) -> FileItem<'a> {
-        let symbols: &[Symbol] = if detailed { &record.symbols } else { &[] };
-        let imports: &[String] = if detailed { &record.imports } else { &[] };
-        FileItem {
-            path: PathText::new(path),
-            language: &record.language,
-            bytes: record.bytes,
-            lines: record.lines.into(),
-            symbols: symbols.iter().map(SymbolItem::from).collect(),
-            functions: record.functions.iter().map(FunctionItem::from).collect(),
-            imports: imports.iter().map(|target| ImportItem { target }).collect(),
-            violations: &record.violations,
-            confidence: f64::from(record.confidence_ppm) / 1e6,
-            cyclomatic: record.cyclomatic,
-            cognitive: record.cognitive,
-            nesting: record.nesting,
-            halstead: (&record.halstead).into(),
-            maintainability: hundredths(maintainability_index(&record.halstead, record.cyclomatic, record.lines.code)),
-        }
-    }
-}
-
-/// Two decimals are what these figures are good for.
-fn hundredths(value: f64) -> f64 {
-    (value * 100.0).round() / 100.0
 }
 
 /// The summary of an analysis.
@@ -300,6 +159,8 @@ pub struct AnalysisWriter<W> {
     out: W,
     lines: bool,
     items: u64,
+    /// One file at a time.
+    item: Vec<u8>,
 }
 
 impl<W: Write> AnalysisWriter<W> {
@@ -307,16 +168,21 @@ impl<W: Write> AnalysisWriter<W> {
         if !lines {
             write!(out, r#"{{"schema":"{ANALYSIS_SCHEMA}","kind":"analysis","items":["#)?;
         }
-        Ok(AnalysisWriter { out, lines, items: 0 })
+        Ok(AnalysisWriter { out, lines, items: 0, item: Vec::new() })
     }
 
     pub fn item(&mut self, item: &FileItem<'_>) -> io::Result<()> {
-        if self.lines {
-            return self.line("file", item);
-        }
-        self.out.write_all(if self.items == 0 { b"\n" } else { b",\n" })?;
+        let before: &[u8] = match (self.lines, self.items) {
+            (true, _) => b"{\"kind\":\"file\",",
+            (false, 0) => b"\n{",
+            (false, _) => b",\n{",
+        };
         self.items += 1;
-        Ok(serde_json::to_writer(&mut self.out, item)?)
+        self.item.clear();
+        self.item.extend_from_slice(before);
+        item.write(&mut self.item)?;
+        self.item.extend_from_slice(if self.lines { b"}\n" } else { b"}" });
+        self.out.write_all(&self.item)
     }
 
     pub fn end(mut self, summary: &Summary<'_>, skipped: &[Problem], errors: &[Problem], generated_at: &str) -> io::Result<()> {

@@ -166,10 +166,12 @@ impl Search for Fuzzy {
             with_any.dedup();
             let (mut scorer, mut next) = (self.scorer(), candidates.into_iter().peekable());
             names.read_text(&with_any, |block, text| {
-                for (number, line) in (names.first_of(block)..).zip(text.split_inclusive(|byte| *byte == b'\n')) {
+                let mut start = 0;
+                for (number, end) in (names.first_of(block)..).zip(memchr::memchr_iter(b'\n', text)) {
                     if next.next_if_eq(&number).is_some() {
-                        scorer.offer(line.strip_suffix(b"\n").unwrap_or(line), Place::Index(number), best);
+                        scorer.offer(&text[start..end], Place::Index(number), best);
                     }
+                    start = end + 1;
                 }
             })
         })

@@ -7,10 +7,11 @@ use alloc::{string::String, vec::Vec};
 
 use serde::{Deserialize, Serialize};
 
-/// Everything found in one file. Immutable; its key is (content, language, fingerprint).
+/// Everything found in one file. Immutable; its key is (content, language, fingerprint). Its texts are its own, or, where
+/// it was read to be shown, `&str` into what it was read from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FileRecord {
-    pub language: String,
+pub struct FileRecord<Text = String> {
+    pub language: Text,
     pub bytes: u64,
     pub lines: Lines,
     /// Bytes outside of ERROR nodes, in millionths of all bytes.
@@ -20,10 +21,10 @@ pub struct FileRecord {
     pub cognitive: u32,
     pub nesting: u32,
     pub halstead: Halstead,
-    pub symbols: Vec<Symbol>,
-    pub functions: Vec<Function>,
-    pub imports: Vec<String>,
-    pub violations: Vec<Violation>,
+    pub symbols: Vec<Symbol<Text>>,
+    pub functions: Vec<Function<Text>>,
+    pub imports: Vec<Text>,
+    pub violations: Vec<Violation<Text>>,
 }
 
 /// Lines by what stands on them. `total = code + comment + blank`.
@@ -40,8 +41,8 @@ pub struct Lines {
 
 /// A definition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Symbol {
-    pub name: String,
+pub struct Symbol<Text = String> {
+    pub name: Text,
     pub kind: SymbolKind,
     /// 1-based, of the name.
     pub line: u32,
@@ -49,11 +50,11 @@ pub struct Symbol {
     pub column: u32,
     pub end_line: u32,
     /// Names of what it stands in, outermost first, joined as the language does; empty at the top.
-    pub container: String,
+    pub container: Text,
     /// As the language says it (`pub`, `private`); empty where it says nothing.
-    pub visibility: String,
+    pub visibility: Text,
     /// The first line of the definition, trimmed and cut.
-    pub signature: String,
+    pub signature: Text,
 }
 
 /// What a symbol is.
@@ -108,8 +109,8 @@ impl SymbolKind {
 
 /// A function's metrics. Nested named functions are counted on their own and not in the outer one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Function {
-    pub name: String,
+pub struct Function<Text = String> {
+    pub name: Text,
     pub line: u32,
     pub end_line: u32,
     pub lines: Lines,
@@ -164,12 +165,12 @@ pub fn maintainability_index(halstead: &Halstead, cyclomatic: u32, code_lines: u
 
 /// A rule's finding. Empty until rules exist; the place in the record is fixed so that readers need no change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Violation {
-    pub rule: String,
-    pub severity: String,
+pub struct Violation<Text = String> {
+    pub rule: Text,
+    pub severity: Text,
     pub line: u32,
     pub column: u32,
-    pub message: String,
+    pub message: Text,
 }
 
 /// What the master keeps of a file: enough for totals and rankings without fetching the record.
@@ -201,11 +202,19 @@ pub struct WorstFunction {
     pub cognitive: u32,
 }
 
-impl FileRecord {
+impl Symbol<&str> {
+    /// With texts of its own.
+    pub fn to_owned(&self) -> Symbol {
+        let Symbol { name, kind, line, column, end_line, container, visibility, signature } = *self;
+        Symbol { name: name.into(), kind, line, column, end_line, container: container.into(), visibility: visibility.into(), signature: signature.into() }
+    }
+}
+
+impl<Text: AsRef<str>> FileRecord<Text> {
     pub fn summary(&self) -> FileSummary {
-        let mut order: Vec<&Function> = self.functions.iter().collect();
+        let mut order: Vec<&Function<Text>> = self.functions.iter().collect();
         order.sort_by(|a, b| b.cyclomatic.cmp(&a.cyclomatic).then(b.cognitive.cmp(&a.cognitive)).then(a.line.cmp(&b.line)));
-        let worth_naming = |(place, function): &(usize, &Function)| *place == 0 || function.cyclomatic >= COMPLEX;
+        let worth_naming = |(place, function): &(usize, &Function<Text>)| *place == 0 || function.cyclomatic >= COMPLEX;
         let named = order.into_iter().enumerate().take_while(worth_naming).take(WORST_PER_FILE_MAX);
         FileSummary {
             bytes: self.bytes,
@@ -221,9 +230,9 @@ impl FileRecord {
 }
 
 impl WorstFunction {
-    fn of(function: &Function) -> WorstFunction {
+    fn of(function: &Function<impl AsRef<str>>) -> WorstFunction {
         WorstFunction {
-            name: function.name.clone(),
+            name: function.name.as_ref().into(),
             line: function.line,
             code: function.lines.code,
             cyclomatic: function.cyclomatic,
