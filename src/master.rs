@@ -257,7 +257,7 @@ impl Master {
             Request::Progress { job } => self.progress(job),
             Request::Run(commission) => {
                 let Commission { sparks, priority, after, command } = commission;
-                let notices = self.turn([Event::WorkSubmitted { spec: JobSpec::without_tree(command, priority, after), sparks }])?;
+                let notices = self.turn_for(by, [Event::WorkSubmitted { spec: JobSpec::without_tree(command, priority, after), sparks }])?;
                 let accepted = notices.iter().find_map(|notice| match notice {
                     Notice::JobAccepted(job) => Some(*job),
                     _ => None,

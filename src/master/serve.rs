@@ -34,7 +34,7 @@ use super::{
     now,
 };
 use crate::{
-    control::{Answer, Asked, ControlSocket, NodeSeen, PairFailure, Progress, Request, Submitted, Wish},
+    control::{self, Answer, Asked, ControlSocket, NodeSeen, PairFailure, Progress, Request, Submitted, Wish},
     data::DataDirectory,
     dependencies,
     links::{Deliver, LinkEvent, Links, Shelf, Stores},
@@ -182,7 +182,8 @@ impl Master {
 
     /// A node is in the journal before it hears that it belongs to the fleet.
     fn admit(&mut self, name: String) -> Result<Option<Grant>, MasterError> {
-        let notices = self.turn([Event::NodeJoined { name }])?;
+        // Only this user reaches the socket over which somebody gave the code.
+        let notices = self.turn_for(control::this_user(), [Event::NodeJoined { name }])?;
         let paired = notices.iter().find_map(|notice| match notice {
             Notice::NodePaired(node) => Some(*node),
             _ => None,

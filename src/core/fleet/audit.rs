@@ -13,7 +13,7 @@ use alloc::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Effect, Event, Fact, Fleet, JobCommand, Notice, Refusal};
+use super::{Effect, Event, Fact, Fleet, JobCommand, JobSpec, Notice, Refusal};
 use crate::{
     ids::{Digest, JobId, NodeId, ProjectId, TokenId},
     time::{Span, Time},
@@ -70,6 +70,11 @@ pub enum Action {
     },
     CertificateRenewed {
         node: NodeId,
+    },
+    /// A program is to run on nodes that allow it; its arguments may be secrets and are not told.
+    CommandSubmitted {
+        program: String,
+        sparks: u32,
     },
     ProjectRemoved {
         project: ProjectId,
@@ -134,6 +139,7 @@ impl Action {
             Action::NodeJoined { .. } => "node-joined",
             Action::NodeCommanded { .. } => "node-commanded",
             Action::CertificateRenewed { .. } => "certificate-renewed",
+            Action::CommandSubmitted { .. } => "command-submitted",
             Action::ProjectRemoved { .. } => "project-removed",
             Action::JobCancelled { .. } => "job-cancelled",
             Action::ConnectionsRefused { .. } => "connections-refused",
@@ -165,6 +171,9 @@ fn asked(event: &Event) -> Option<Action> {
         Event::NodeCommanded { node, command } => Some(Action::NodeCommanded { node: *node, command: command.name().to_owned() }),
         Event::ProjectRemoved { project } => Some(Action::ProjectRemoved { project: *project }),
         Event::JobCommanded { job, command: JobCommand::Cancel } => Some(Action::JobCancelled { job: *job }),
+        Event::WorkSubmitted { spec: JobSpec { command: Some(command), .. }, sparks } => {
+            Some(Action::CommandSubmitted { program: command.line.program.clone(), sparks: *sparks })
+        }
         Event::Woken
         | Event::LinkLost { .. }
         | Event::ProjectAdded { .. }
@@ -332,6 +341,7 @@ impl AuditRecord {
             Action::NodeJoined { node: None, name, token } => token.map_or_else(|| name.clone(), |token| token.to_string()),
             Action::NodeCommanded { node, command } => alloc::format!("{node} {command}"),
             Action::CertificateRenewed { node } => node.to_string(),
+            Action::CommandSubmitted { program, sparks } => alloc::format!("{program}, {sparks} times"),
             Action::ProjectRemoved { project } => project.to_string(),
             Action::JobCancelled { job } => job.to_string(),
             Action::ConnectionsRefused { counts } => {
@@ -348,9 +358,9 @@ mod tests {
 
     use super::*;
     use crate::{
-        fleet::{Ledger, NodeCommand, Settings},
+        fleet::{CommandSpec, Ledger, NodeCommand, Priority, Settings},
         ids::{Epoch, Incarnation},
-        wire::{Envelope, FromAgent},
+        wire::{Envelope, FromAgent, command::CommandLine},
     };
 
     const NOW: Time = Time(1_000_000);
@@ -403,6 +413,17 @@ mod tests {
         let out = handle(&mut fleet, NOW, Event::NodeCommanded { node, command: NodeCommand::Cordon });
         let refused = (PERSON, Action::NodeCommanded { node, command: "cordon".into() }, Outcome::Refused("unknown-node".into()));
         assert_eq!(audited(&out), [refused]);
+    }
+
+    #[test]
+    fn a_command_is_recorded_without_its_arguments_and_work_without_one_is_not() {
+        let mut fleet = fleet();
+        let line = CommandLine { program: "make".into(), arguments: vec!["secret".into()], environment: BTreeMap::new(), output_bytes_max: 1 };
+        let command = CommandSpec { line, tries: 1, timeout: Span::from_secs(1) };
+        let submitted = |command| Event::WorkSubmitted { spec: JobSpec::without_tree(command, Priority::Normal, vec![]), sparks: 3 };
+        let records = audited(&handle(&mut fleet, NOW, submitted(Some(command))));
+        assert_eq!(records, [(PERSON, Action::CommandSubmitted { program: "make".into(), sparks: 3 }, Outcome::Done)]);
+        assert_eq!(audited(&handle(&mut fleet, NOW, submitted(None))), []);
     }
 
     #[test]
