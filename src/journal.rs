@@ -7,7 +7,12 @@ use bitacora_core::fleet::{Fact, Ledger};
 pub use embedded::Journal;
 
 /// The version of the records written today; every earlier one stays readable, a later one is refused.
-pub const RECORD_VERSION: u32 = 1;
+///
+/// Version 1 had a row for each fact; since version 2 a row has the facts of a batch.
+pub const RECORD_VERSION: u32 = 2;
+
+/// Facts in one row: a turn has rarely more, and what is read back is decoded a row at a time.
+const ROW_FACTS_MAX: usize = 4096;
 
 /// Facts after the newest snapshot beyond which the next quiet moment takes another one.
 pub const SNAPSHOT_AFTER: u64 = 64;
@@ -32,12 +37,13 @@ pub struct Recovered {
     pub replayed: u64,
 }
 
-/// Rebuilds the state: a snapshot and what came after it.
-fn replay(mut ledger: Ledger, facts: impl Iterator<Item = Result<Fact, JournalError>>) -> Result<Recovered, JournalError> {
+/// Rebuilds the state: a snapshot and the batches that came after it.
+fn replay(mut ledger: Ledger, batches: impl Iterator<Item = Result<Vec<Fact>, JournalError>>) -> Result<Recovered, JournalError> {
     let mut replayed = 0;
-    for fact in facts {
-        ledger.apply(&fact?);
-        replayed += 1;
+    for batch in batches {
+        let batch = batch?;
+        batch.iter().for_each(|fact| ledger.apply(fact));
+        replayed += batch.len() as u64;
     }
     Ok(Recovered { ledger, replayed })
 }

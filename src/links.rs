@@ -27,7 +27,7 @@ use fleet_agent::{
     blobs::{self, Blobs},
     link::Greeting,
     net::{
-        carrier::{CarrierError, CloseCode, Connection, Endpoint, FrameSender, Link, Listener, Transfer},
+        carrier::{CarrierError, CloseCode, Connection, Endpoint, FrameReceiver, FrameSender, Link, Listener, Transfer},
         codec::{CodecError, Frame, Kind, Received, RequestId, Spoken},
         join::{self, Grant, JoinError, TokenKey},
         quic::{ListenerKeys, Settings, UdpBuffers},
@@ -47,6 +47,10 @@ use tokio::{
 const COMMANDS_MAX: usize = 16_384;
 /// Messages that wait for one node; more are lost on the way, and sent again when its heartbeat does not list them.
 const LINE_MAX: usize = 4096;
+/// Messages to one node that are written, or of one node that are read, in one go.
+const BATCH_MAX: usize = 256;
+/// Bytes of such messages in memory.
+const PENDING_BYTES_MAX: usize = 256 << 10;
 /// For a node's Hello, once it is connected, and for its first message after that.
 const HELLO_MAX: Duration = Duration::from_secs(5);
 /// Nodes that are connected and have not said their first message; more are sent away.
@@ -136,7 +140,7 @@ struct Published {
 }
 
 enum Command {
-    Send { to: NodeId, message: Envelope<ToAgent> },
+    Send { to: NodeId, messages: Vec<Envelope<ToAgent>> },
     Disconnect { node: NodeId },
 }
 
@@ -232,9 +236,9 @@ impl Links {
         &self.identity
     }
 
-    pub fn send(&self, to: NodeId, message: Envelope<ToAgent>) {
+    pub fn send(&self, to: NodeId, messages: Vec<Envelope<ToAgent>>) {
         // Links that have ended are noticed by everybody's silence.
-        let _ = self.commands.blocking_send(Command::Send { to, message });
+        let _ = self.commands.blocking_send(Command::Send { to, messages });
     }
 
     pub fn disconnect(&self, node: NodeId) {
@@ -394,9 +398,9 @@ async fn switch(mut listener: Listener, mut commands: mpsc::Receiver<Command>, s
 impl Switchboard {
     fn obey(&mut self, command: Command) {
         match command {
-            Command::Send { to, message } => {
+            Command::Send { to, messages } => {
                 if let Some(line) = self.lines.get(&to) {
-                    let _ = line.messages.try_send(Outgoing::Message(message));
+                    messages.into_iter().for_each(|message| drop(line.messages.try_send(Outgoing::Message(message))));
                 }
             }
             Command::Disconnect { node } => {
@@ -497,10 +501,7 @@ impl Session {
                 Some(_) = writer.join_next() => return Ok(()),
                 received = rx.receive() => match received? {
                     None => return Ok(()),
-                    Some(Received::Frame(frame)) if frame.kind == Kind::FromAgent => self.hear(&frame, &answers).await?,
-                    Some(Received::Frame(frame)) => return Err(TransferError::Unexpected(frame.kind)),
-                    // Where there is no room for the answer the node hears nothing, as of a lost one.
-                    Some(Received::Unsupported(what)) => drop(answers.try_send(Outgoing::Unsupported(what.request))),
+                    Some(first) => self.receive(first, &mut rx, &answers).await?,
                 },
                 transfer = link.accept_transfer() => {
                     let (transfer, peer, shared) = (transfer?, link.peer(), self.shared.clone());
@@ -510,6 +511,22 @@ impl Session {
                 Some(_) = transfers.join_next() => {}
             }
         }
+    }
+
+    /// Takes a frame, and those that have arrived with it.
+    async fn receive(&self, first: Received, rx: &mut FrameReceiver, answers: &mpsc::Sender<Outgoing>) -> Result<(), TransferError> {
+        let mut next = Some(first);
+        for _ in 0..BATCH_MAX {
+            match next {
+                Some(Received::Frame(frame)) if frame.kind == Kind::FromAgent => self.hear(&frame, answers).await?,
+                Some(Received::Frame(frame)) => return Err(TransferError::Unexpected(frame.kind)),
+                // Where there is no room for the answer the node hears nothing, as of a lost one.
+                Some(Received::Unsupported(what)) => drop(answers.try_send(Outgoing::Unsupported(what.request))),
+                None => break,
+            }
+            next = rx.arrived()?;
+        }
+        Ok(())
     }
 
     /// Nothing more is read from the node until there is room for what it has said.
@@ -523,16 +540,24 @@ impl Session {
     }
 }
 
+/// What is there to be written goes out together.
 async fn write(mut tx: FrameSender, mut outgoing: mpsc::Receiver<Outgoing>) -> Result<(), CarrierError> {
-    while let Some(next) = outgoing.recv().await {
-        match next {
-            Outgoing::Message(message) => match tx.send(Kind::ToAgent, RequestId(0), &message).await {
-                // The node would refuse it each time; as it is, the attempt runs out of time and the link stays.
-                Err(CarrierError::Codec(CodecError::Oversized { .. })) => {}
-                sent => sent?,
-            },
-            Outgoing::Unsupported(request) => tx.send(Kind::Unsupported, request, "").await?,
+    let mut batch = Vec::new();
+    while outgoing.recv_many(&mut batch, BATCH_MAX).await > 0 {
+        for next in batch.drain(..) {
+            match next {
+                Outgoing::Message(message) => match tx.queue(Kind::ToAgent, RequestId(0), &message) {
+                    // The node would refuse it each time; as it is, the attempt runs out of time and the link stays.
+                    Err(CodecError::Oversized { .. }) => {}
+                    queued => queued?,
+                },
+                Outgoing::Unsupported(request) => tx.queue(Kind::Unsupported, request, "")?,
+            }
+            if tx.pending_bytes() > PENDING_BYTES_MAX {
+                tx.flush().await?;
+            }
         }
+        tx.flush().await?;
     }
     Ok(())
 }

@@ -44,6 +44,9 @@ use crate::{
 
 /// Messages to the master that wait for the link; more are dropped, and said again with the next heartbeat.
 const OUTBOX_MAX: usize = 4096;
+/// Messages that are written in one go, and their bytes in memory.
+const BATCH_MAX: usize = 256;
+const PENDING_BYTES_MAX: usize = 256 << 10;
 /// Between two attempts to reach the master: doubled each time, from the first to the second.
 const REDIAL_FIRST: Duration = Duration::from_millis(100);
 const REDIAL_MAX: Duration = Duration::from_secs(5);
@@ -244,12 +247,20 @@ impl LinkError {
     }
 }
 
+/// What is there to be written goes out together.
 async fn write(mut tx: FrameSender, mut outgoing: mpsc::Receiver<Envelope<FromAgent>>) -> Result<(), CarrierError> {
-    while let Some(message) = outgoing.recv().await {
-        match tx.send(Kind::FromAgent, RequestId(0), &message).await {
-            Err(CarrierError::Codec(error @ CodecError::Oversized { .. })) => tx.send(Kind::FromAgent, RequestId(0), &without_output(message, &error)).await?,
-            sent => sent?,
+    let mut batch = Vec::new();
+    while outgoing.recv_many(&mut batch, BATCH_MAX).await > 0 {
+        for message in batch.drain(..) {
+            match tx.queue(Kind::FromAgent, RequestId(0), &message) {
+                Err(error @ CodecError::Oversized { .. }) => tx.queue(Kind::FromAgent, RequestId(0), &without_output(message, &error))?,
+                queued => queued?,
+            }
+            if tx.pending_bytes() > PENDING_BYTES_MAX {
+                tx.flush().await?;
+            }
         }
+        tx.flush().await?;
     }
     Ok(())
 }

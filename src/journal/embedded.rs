@@ -8,8 +8,9 @@ use bitacora_core::{
 };
 use rusqlite::{Connection, OpenFlags, OptionalExtension, config::DbConfig, params};
 
-use super::{JournalError, RECORD_VERSION, Recovered, audit, replay};
+use super::{JournalError, RECORD_VERSION, ROW_FACTS_MAX, Recovered, audit, replay};
 
+/// A row's sequence is that of its last fact.
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS facts (sequence INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, version INTEGER NOT NULL, body BLOB NOT NULL);
     CREATE TABLE IF NOT EXISTS snapshots (sequence INTEGER PRIMARY KEY, version INTEGER NOT NULL, body BLOB NOT NULL);
@@ -61,9 +62,10 @@ impl Journal {
         }
         let (from, ledger) = read_snapshot(&store, path)?;
         let recovered = {
-            let mut facts = store.prepare("SELECT sequence, body FROM facts WHERE sequence > ?1 ORDER BY sequence").map_err(error("read", path))?;
-            let rows = facts.query_map([from], |row| Ok((row.get::<_, u64>(0)?, row.get::<_, Vec<u8>>(1)?))).map_err(error("read", path))?;
-            replay(ledger, rows.map(|row| row.map_err(error("read", path)).and_then(|(sequence, body)| decode(&body, sequence, path))))?
+            let mut batches = store.prepare("SELECT sequence, version, body FROM facts WHERE sequence > ?1 ORDER BY sequence").map_err(error("read", path))?;
+            let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get::<_, Vec<u8>>(2)?));
+            let rows = batches.query_map([from], row).map_err(error("read", path))?;
+            replay(ledger, rows.map(|row| row.map_err(error("read", path)).and_then(|(sequence, version, body)| decode(&body, version, sequence, path))))?
         };
         let last = last_record(&store).map_err(error("read", path))?.map(|(sequence, _)| sequence);
         drop(view);
@@ -96,14 +98,16 @@ impl Journal {
         if found != self.last || found_epoch > epoch {
             return Err(JournalError::Overtaken { path, expected: self.last, found });
         }
-        for (sequence, fact) in (self.last + 1..).zip(facts) {
-            let body = rmp_serde::to_vec_named(fact).expect("a fact in memory can be written to memory");
+        let mut last = self.last;
+        for batch in facts.chunks(ROW_FACTS_MAX) {
+            last += batch.len() as u64;
+            let body = rmp_serde::to_vec_named(batch).expect("facts in memory can be written to memory");
             let mut insert = transaction.prepare_cached("INSERT INTO facts VALUES (?1, ?2, ?3, ?4)").map_err(error("write", &path))?;
-            insert.execute(params![sequence, epoch, RECORD_VERSION, body]).map_err(error("write", &path))?;
+            insert.execute(params![last, epoch, RECORD_VERSION, body]).map_err(error("write", &path))?;
         }
         let audit_head = audit::append(&transaction, self.audit_head, records).map_err(error("write", &path))?;
         transaction.commit().map_err(error("write", &path))?;
-        self.last += facts.len() as u64;
+        self.last = last;
         self.since_snapshot += facts.len() as u64;
         self.audit_head = audit_head;
         Ok(audit_head)
@@ -147,8 +151,9 @@ fn read_snapshot(store: &Connection, path: &Path) -> Result<(u64, Ledger), Journ
     Ok((sequence, ledger))
 }
 
-fn decode(body: &[u8], sequence: u64, path: &Path) -> Result<Fact, JournalError> {
-    rmp_serde::from_slice(body).map_err(|e| JournalError::Damaged { path: path.to_owned(), sequence, reason: e.to_string() })
+fn decode(body: &[u8], version: u32, sequence: u64, path: &Path) -> Result<Vec<Fact>, JournalError> {
+    let facts = if version == 1 { rmp_serde::from_slice(body).map(|fact| vec![fact]) } else { rmp_serde::from_slice(body) };
+    facts.map_err(|e| JournalError::Damaged { path: path.to_owned(), sequence, reason: e.to_string() })
 }
 
 pub(super) fn error(operation: &'static str, path: &Path) -> impl FnOnce(rusqlite::Error) -> JournalError + Clone + use<> {
@@ -194,6 +199,35 @@ mod tests {
         drop(journal);
         let (_, recovered) = Journal::open(&path).unwrap();
         assert_eq!((recovered.ledger, recovered.replayed), (ledger, 1));
+    }
+
+    #[test]
+    fn rows_of_one_fact_as_version_1_wrote_them_are_read_too() {
+        let (_folder, path) = journal();
+        let mut ledger = Journal::open(&path).unwrap().1.ledger;
+        let facts = [began(1), added(1), added(2)];
+        let insert = "INSERT INTO facts VALUES (?1, 1, 1, ?2)";
+        let store = Connection::open(&path).unwrap();
+        for (sequence, fact) in (1_u64..).zip(&facts[..2]) {
+            store.execute(insert, params![sequence, rmp_serde::to_vec_named(fact).unwrap()]).unwrap();
+        }
+        Journal::open(&path).unwrap().0.append(1, &facts[2..], &[]).unwrap();
+        facts.iter().for_each(|fact| ledger.apply(fact));
+        let (_, recovered) = Journal::open(&path).unwrap();
+        assert_eq!((recovered.ledger, recovered.replayed), (ledger, 3));
+    }
+
+    #[test]
+    fn a_batch_of_more_facts_than_a_row_holds_is_whole() {
+        let (_folder, path) = journal();
+        let (mut journal, recovered) = Journal::open(&path).unwrap();
+        let mut ledger = recovered.ledger;
+        let facts: Vec<Fact> = (0..=ROW_FACTS_MAX as u32).map(added).collect();
+        journal.append(1, &facts, &[]).unwrap();
+        journal.append(1, &[began(2)], &[]).unwrap();
+        facts.iter().chain(&[began(2)]).for_each(|fact| ledger.apply(fact));
+        let (_, recovered) = Journal::open(&path).unwrap();
+        assert_eq!((recovered.ledger, recovered.replayed), (ledger, facts.len() as u64 + 1));
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! Performing effects in order, with one commit for the records of a turn.
 
+use std::collections::BTreeMap;
+
 use bitacora_core::{
     fleet::{AuditRecord, Effect, Event, Fact, Notice, ResultSummary, SparkState},
     ids::{JobId, NodeId},
-    wire::task::AttemptError,
+    wire::{Envelope, ToAgent, task::AttemptError},
 };
 use fleet_agent::work::with_cause;
 
@@ -12,6 +14,9 @@ use crate::journal::SNAPSHOT_AFTER;
 
 /// Rounds of effects that one turn may lead to: storing a result leads to one more.
 const ROUNDS_MAX: usize = 16;
+
+/// What goes to each node, in its order.
+type Letters = BTreeMap<NodeId, Vec<Envelope<ToAgent>>>;
 
 impl Master {
     /// Performs effects and what they lead to. Everything recorded is committed before anything leaves this process: the
@@ -37,21 +42,15 @@ impl Master {
 
     /// Answers with the events that the effects themselves led to.
     fn perform_round(&mut self, effects: Vec<Effect>, notices: &mut Vec<Notice>) -> Result<Vec<Event>, MasterError> {
-        let mut events = Vec::new();
+        let (mut events, mut letters) = (Vec::new(), Letters::new());
         for effect in self.uncommitted.take_from(effects) {
             match effect {
                 Effect::Record(_) | Effect::Audit(_) => unreachable!("taken above"),
                 Effect::LookUpHead { head, .. } if self.journal.has_audited(head)? => {}
                 Effect::LookUpHead { node, head } => events.push(Event::HeadUnknown { node, head }),
-                Effect::Send { to, message } => {
-                    self.commit()?;
-                    match (&self.agent, &self.serving) {
-                        (Some(agent), _) if to == NodeId::HERE => agent.send(message),
-                        (_, Some(serving)) => serving.links.send(to, message),
-                        (_, None) => {}
-                    }
-                }
+                Effect::Send { to, message } => letters.entry(to).or_default().push(message),
                 Effect::Disconnect { node } => {
+                    self.send(&mut letters)?;
                     self.commit()?;
                     if let Some(serving) = &self.serving {
                         // Not let in again before it is shown out.
@@ -60,7 +59,11 @@ impl Master {
                     }
                 }
                 Effect::ListTree { job } => self.list_again(job)?,
-                Effect::StoreResult { job, round } => events.push(self.store_result(job, round)),
+                Effect::StoreResult { job, round } => {
+                    // That takes its time; nobody else has to wait for it.
+                    self.send(&mut letters)?;
+                    events.push(self.store_result(job, round));
+                }
                 // For whoever watches, and no more: a full disk is no reason to stop.
                 Effect::KeepOutput(output) => drop(self.logs.show(&output)),
                 Effect::Publish(notice) => {
@@ -73,7 +76,24 @@ impl Master {
                 }
             }
         }
+        self.send(&mut letters)?;
         Ok(events)
+    }
+
+    /// What led to the messages is committed first.
+    fn send(&mut self, letters: &mut Letters) -> Result<(), MasterError> {
+        if letters.is_empty() {
+            return Ok(());
+        }
+        self.commit()?;
+        for (to, messages) in std::mem::take(letters) {
+            match (&self.agent, &self.serving) {
+                (Some(agent), _) if to == NodeId::HERE => messages.into_iter().for_each(|message| agent.send(message)),
+                (_, Some(serving)) => serving.links.send(to, messages),
+                (_, None) => {}
+            }
+        }
+        Ok(())
     }
 
     fn commit(&mut self) -> Result<(), MasterError> {

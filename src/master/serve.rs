@@ -306,7 +306,7 @@ impl Master {
             _ => None,
         });
         let submitted = job.map(|job| Answer::Submitted(Submitted { job, project, bytes, unchanged }));
-        asker.answer(submitted.unwrap_or_else(|| crate::control::outcome(&notices)));
+        asker.answer(submitted.unwrap_or_else(|| control::outcome(&notices)));
         Ok(())
     }
 

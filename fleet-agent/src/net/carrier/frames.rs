@@ -144,6 +144,11 @@ impl FrameReceiver {
         }
     }
 
+    /// The next frame if it has arrived as a whole already: what came in one piece can be taken without waiting in between.
+    pub fn arrived(&mut self) -> Result<Option<Received>, CodecError> {
+        self.decode()
+    }
+
     fn decode(&mut self) -> Result<Option<Received>, CodecError> {
         let chunk = mem::take(&mut self.chunk);
         let mut rest = &*chunk;
