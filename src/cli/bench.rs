@@ -21,8 +21,8 @@ use crate::{
     report::{Format, table::Column, text::grouped},
 };
 
-/// How often the master is asked whether the sparks are over.
-const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(10);
+/// How often the master is asked whether the sparks are over: each answer counts them all.
+const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(50);
 
 /// Measures what the fleet can do
 #[derive(Subcommand)]

@@ -612,8 +612,11 @@ impl Job {
 
     /// Bytes of the files that have an outcome.
     pub fn bytes_done(&self) -> u64 {
-        let bytes_of = |spark: &Spark| spark.files.iter().map(|&file| self.files.get(file as usize).map_or(0, |file| file.size)).sum::<u64>();
-        self.sparks.iter().filter(|spark| spark.state.has_outcomes()).map(bytes_of).sum()
+        self.sparks.iter().filter(|spark| spark.state.has_outcomes()).map(|spark| self.bytes_of(spark)).sum()
+    }
+
+    pub(super) fn bytes_of(&self, spark: &Spark) -> u64 {
+        spark.files.iter().map(|&file| self.files.get(file as usize).map_or(0, |file| file.size)).sum()
     }
 
     fn begin_again(&mut self, at: Time) {

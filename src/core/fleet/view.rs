@@ -215,10 +215,18 @@ impl Fleet {
     }
 }
 
+#[derive(Default)]
+struct SparkCounts {
+    done: u32,
+    bytes_done: u64,
+    partitions: u32,
+    attempts: u32,
+}
+
 impl Job {
     /// What the ledger alone knows: nothing of attempts in flight.
     pub fn view(&self, id: JobId) -> JobView {
-        let done = self.sparks.iter().filter(|spark| spark.state.has_outcomes());
+        let SparkCounts { done, bytes_done, partitions, attempts } = self.count();
         JobView {
             id,
             spec: self.spec.clone(),
@@ -226,16 +234,30 @@ impl Job {
             stage: Stage::Caching,
             files_done: if self.status == JobStatus::Completed { u64::from(self.files_total) } else { self.aggregate.len() as u64 },
             files: u64::from(self.files_total),
-            bytes_done: self.bytes_done(),
+            bytes_done,
             bytes: self.bytes_total,
-            sparks_done: done.count() as u32,
-            sparks: self.partitions().count() as u32,
-            attempts: self.sparks.iter().map(|spark| spark.attempts).sum(),
+            sparks_done: done,
+            sparks: partitions,
+            attempts,
             accepted_at: self.accepted_at,
             over_at: self.over_at,
             bytes_per_second: 0,
             reason: self.reason.clone(),
         }
+    }
+
+    /// In one go: a job may have a million sparks, and is looked at many times a second.
+    fn count(&self) -> SparkCounts {
+        let mut counts = SparkCounts::default();
+        for spark in &self.sparks {
+            counts.partitions += u32::from(spark.state != SparkState::Split);
+            counts.attempts += spark.attempts;
+            if spark.state.has_outcomes() {
+                counts.done += 1;
+                counts.bytes_done += self.bytes_of(spark);
+            }
+        }
+        counts
     }
 
     fn failures(&self) -> Vec<Pending> {
