@@ -131,13 +131,22 @@ def bench_path(arguments, work):
     copy_sample(files, tree)
     listing = work / "path.list"
     listing.write_text("".join(f"c\t{path}\n" for path in files_of(tree, LANGUAGES["c"])))
+
+    def whole_path(threads):
+        data = work / "data-path"
+        wall = run([BITACORA, "--data-dir", data, "analyze", tree, "-o", "table", "--threads", threads])["wall"]
+        shutil.rmtree(data)
+        return wall
+
     direct, whole, one, two = [], [], [], []
-    for number in range(arguments.rounds):
-        direct.append(engine(binary, "engine", 2, listing)["wall"])
-        for threads, into in ((2, whole), (1, one), (2, two)):
-            data = work / "data-path"
-            into.append(run([BITACORA, "--data-dir", data, "analyze", tree, "-o", "table", "--threads", threads])["wall"])
-            shutil.rmtree(data)
+    for number in range(2 * arguments.rounds):
+        # Whoever runs second finds another machine: by turns.
+        sides = [lambda: direct.append(engine(binary, "engine", 2, listing)["wall"]), lambda: whole.append(whole_path(2))]
+        for side in sides if number % 2 else reversed(sides):
+            side()
+    for _ in range(arguments.rounds):
+        one.append(whole_path(1))
+        two.append(whole_path(2))
     ratio("whole path wall / engine directly, 2 threads", whole, direct, 1.10)
     ratio("2 threads wall / 1 thread (1.8 times is 0.556)", two, one, 1 / 1.8)
 
