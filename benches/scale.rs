@@ -21,7 +21,7 @@ use bitacora::journal::Journal;
 use bitacora_core::{
     agent::{self, Agent},
     aggregate::Totals,
-    fleet::{Effect, Event, Fact, Fleet, JobSpec, JobType, ListedFile, Priority, ResultSummary, Settings, Submission},
+    fleet::{Effect, Event, Fact, Fleet, JobSpec, JobType, ListedFile, Priority, Requester, ResultSummary, Settings, Submission},
     ids::{Digest, Epoch, Incarnation, NodeId, ProjectId},
     paths::RelativePath,
     time::{Span, Time},
@@ -243,7 +243,7 @@ impl Play {
     /// What follows leaves when the turn is over.
     fn timed_turn(&mut self, events: impl IntoIterator<Item = Event>, begun: Instant) -> Result<(), Box<dyn Error>> {
         let (mut effects, mut facts, mut sent, mut frames) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        events.into_iter().for_each(|event| self.fleet.handle(self.now, event, &mut effects));
+        self.fleet.handle_turn(self.now, Requester::Fleet, events, &mut effects);
         let mut stores = Vec::new();
         for effect in effects {
             match effect {

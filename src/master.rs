@@ -290,9 +290,7 @@ impl Master {
 
     fn turn_for(&mut self, by: Requester, events: impl IntoIterator<Item = Event>) -> Result<Vec<Notice>, MasterError> {
         let mut effects = std::mem::take(&mut self.recovery);
-        for event in events {
-            self.fleet.handle_for(now(), by, event, &mut effects);
-        }
+        self.fleet.handle_turn(now(), by, events, &mut effects);
         self.perform(effects)
     }
 }

@@ -181,6 +181,29 @@ impl Fleet {
     /// Decides. State changes only through [`Ledger::apply`] and in what is volatile.
     pub fn handle(&mut self, now: Time, event: Event, out: &mut Vec<Effect>) {
         let before = out.len();
+        self.catch_up(now, out);
+        self.react(now, event, out);
+        self.follow_up(now, out);
+        // The order is a promise: recorded, then sent, then told.
+        out[before..].sort_by_key(Effect::rank);
+    }
+
+    /// As [`Fleet::handle`], for all that a turn of the driver has, and on somebody's behalf: what concerns the fleet's safety is
+    /// written into the audit. What follows from all of it, above all which spark goes where, is decided once.
+    pub fn handle_turn(&mut self, now: Time, by: Requester, events: impl IntoIterator<Item = Event>, out: &mut Vec<Effect>) {
+        let before = out.len();
+        self.catch_up(now, out);
+        for event in events {
+            self.react_for(now, by, event, out);
+            // What waits for a failure must know of it before the next event lets the failure be forgotten.
+            self.follow_failures(now, out);
+        }
+        self.follow_up(now, out);
+        out[before..].sort_by_key(Effect::rank);
+    }
+
+    /// What is due by now, whatever happens besides.
+    fn catch_up(&mut self, now: Time, out: &mut Vec<Effect>) {
         if now >= self.quiet_until {
             self.forgive_lateness(now);
             self.on_silence(now, out);
@@ -190,6 +213,9 @@ impl Fleet {
         self.on_job_deadlines(now, out);
         self.on_expired_tokens(now, out);
         self.on_refusals_due(now, out);
+    }
+
+    fn react(&mut self, now: Time, event: Event, out: &mut Vec<Effect>) {
         match event {
             Event::Woken => {}
             Event::NodeJoined { name } => self.on_node_joined(now, name, out),
@@ -217,14 +243,19 @@ impl Fleet {
             Event::NodeDisconnected { node } => self.on_node_disconnected(now, node, out),
             Event::Received { node, message } => self.on_received(now, node, message, out),
         }
-        self.settle_drains(now, out);
+    }
+
+    fn follow_failures(&mut self, now: Time, out: &mut Vec<Effect>) {
         if core::mem::take(&mut self.something_failed) {
             self.fail_dependants(now, out);
         }
+    }
+
+    fn follow_up(&mut self, now: Time, out: &mut Vec<Effect>) {
+        self.follow_failures(now, out);
+        self.settle_drains(now, out);
         self.dispatch(now, out);
         self.copy_late_sparks(now, out);
-        // The order is a promise: recorded, then sent, then told.
-        out[before..].sort_by_key(Effect::rank);
     }
 
     /// When [`Event::Woken`] is due if nothing else happens.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bitacora_core::{
-    fleet::{AuditRecord, Effect, Event, Fact, Notice, ResultSummary, SparkState},
+    fleet::{AuditRecord, Effect, Event, Fact, Notice, Requester, ResultSummary, SparkState},
     ids::{JobId, NodeId},
     wire::{Envelope, ToAgent, task::AttemptError},
 };
@@ -35,7 +35,7 @@ impl Master {
                 return Ok(notices);
             }
             effects = Vec::new();
-            events.into_iter().for_each(|event| self.fleet.handle(now(), event, &mut effects));
+            self.fleet.handle_turn(now(), Requester::Fleet, events, &mut effects);
         }
         unreachable!("storing a result leads to no further result, and telling of the audit to no further record");
     }

@@ -241,14 +241,12 @@ impl Refusal {
 }
 
 impl Fleet {
-    /// As [`Fleet::handle`], on somebody's behalf: what concerns the fleet's safety is written into the audit.
-    pub fn handle_for(&mut self, now: Time, by: Requester, event: Event, out: &mut Vec<Effect>) {
+    pub(super) fn react_for(&mut self, now: Time, by: Requester, event: Event, out: &mut Vec<Effect>) {
         let (before, action) = (out.len(), asked(&event));
-        self.handle(now, event, out);
+        self.react(now, event, out);
         if let Some(action) = action {
             let (action, outcome) = (came_about(action, &out[before..]), outcome(&out[before..]));
             out.push(Effect::Audit(AuditRecord { at: now, by, action, outcome }));
-            out[before..].sort_by_key(Effect::rank);
         }
     }
 
@@ -372,7 +370,7 @@ mod tests {
 
     fn handle(fleet: &mut Fleet, now: Time, event: Event) -> Vec<Effect> {
         let mut out = Vec::new();
-        fleet.handle_for(now, PERSON, event, &mut out);
+        fleet.handle_turn(now, PERSON, [event], &mut out);
         fleet.check();
         out
     }

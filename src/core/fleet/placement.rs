@@ -6,6 +6,7 @@
 use alloc::{
     collections::BTreeMap,
     string::{String, ToString},
+    vec::Vec,
 };
 
 use core::cmp::Reverse;
@@ -66,11 +67,15 @@ const KINDS_MAX: usize = 4096;
 /// Of a new figure in the average: a quarter.
 const WEIGHT: u64 = 4;
 
-/// What is known of how fast sparks of a kind are done: microseconds for 1,024 units of work.
+/// What is known of how fast sparks are done, by their kind.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Speeds {
-    of_nodes: BTreeMap<(NodeId, String), u64>,
-    of_all: BTreeMap<String, u64>,
+pub(super) struct Speeds(BTreeMap<String, Speed>);
+
+/// Microseconds for 1,024 units of work of one kind.
+#[derive(Clone, Debug)]
+struct Speed {
+    of_all: u64,
+    of_nodes: BTreeMap<NodeId, u64>,
 }
 
 /// How much a spark is to do, and of what.
@@ -86,16 +91,35 @@ impl Speeds {
     pub(super) fn learn(&mut self, node: NodeId, size: &Size, took: Span) {
         let rate = took.0.saturating_mul(1024) / size.units.max(1);
         let mix = |old: &mut u64| *old = (old.saturating_mul(WEIGHT - 1)).saturating_add(rate) / WEIGHT;
-        if self.of_nodes.len() < KINDS_MAX || self.of_nodes.contains_key(&(node, size.kind.clone())) {
-            self.of_nodes.entry((node, size.kind.clone())).and_modify(mix).or_insert(rate);
-            self.of_all.entry(size.kind.clone()).and_modify(mix).or_insert(rate);
+        let has_room = self.0.len() < KINDS_MAX;
+        match self.0.get_mut(&size.kind) {
+            Some(speed) => {
+                mix(&mut speed.of_all);
+                speed.of_nodes.entry(node).and_modify(mix).or_insert(rate);
+            }
+            None if has_room => drop(self.0.insert(size.kind.clone(), Speed { of_all: rate, of_nodes: [(node, rate)].into() })),
+            None => {}
         }
     }
 
     pub(super) fn estimate(&self, node: NodeId, size: &Size) -> Span {
-        let own = self.of_nodes.get(&(node, size.kind.clone()));
-        let rate = own.or_else(|| self.of_all.get(&size.kind)).copied().unwrap_or(size.unknown_rate);
-        Span(size.units.saturating_mul(rate) / 1024)
+        size.at(self.rate(node, &size.kind).unwrap_or(size.unknown_rate))
+    }
+
+    /// The node's own, or else what others were seen to take.
+    fn rate(&self, node: NodeId, kind: &str) -> Option<u64> {
+        let speed = self.0.get(kind)?;
+        Some(speed.of_nodes.get(&node).copied().unwrap_or(speed.of_all))
+    }
+
+    fn knows(&self, node: NodeId, kind: &str) -> bool {
+        self.0.get(kind).is_some_and(|speed| speed.of_nodes.contains_key(&node))
+    }
+}
+
+impl Size {
+    fn at(&self, rate: u64) -> Span {
+        Span(self.units.saturating_mul(rate) / 1024)
     }
 }
 
@@ -113,6 +137,55 @@ pub(super) fn size_of(job: &Job, number: u32) -> Size {
     }
     let main = bytes.iter().max_by_key(|(_, bytes)| **bytes).map_or("", |(language, _)| *language);
     Size { kind: main.to_string(), units: bytes.values().fold(0, |sum, bytes| sum.saturating_add(*bytes)), unknown_rate: UNKNOWN_RATE }
+}
+
+/// The nodes that a job's sparks may go to, looked at once for all that a turn places: a fleet has thousands.
+pub(super) struct Candidates {
+    /// By their ids.
+    nodes: Vec<Candidate>,
+    /// Of each node, by the kind of work; where nobody knows one, none.
+    rates: BTreeMap<String, Vec<Option<u64>>>,
+}
+
+struct Candidate {
+    id: NodeId,
+    /// Its part in who is preferred for which files.
+    mix: u64,
+    is_reachable: bool,
+    slots: u32,
+    memory_available: u64,
+    cpu_permille: u16,
+    burden: Burden,
+}
+
+/// What changes of a node when it is given something.
+#[derive(Clone, Copy)]
+pub(super) struct Burden {
+    room: u32,
+    held: u64,
+    busy_for: Span,
+}
+
+impl Candidates {
+    pub(super) fn update(&mut self, id: NodeId, burden: Burden) {
+        if let Ok(place) = self.nodes.binary_search_by_key(&id, |node| node.id) {
+            self.nodes[place].burden = burden;
+        }
+    }
+
+    /// The node that would be done with it first, unless that one has no room now.
+    fn soonest(&mut self, speeds: &Speeds, size: &Size, key: u64) -> Option<NodeId> {
+        if !self.rates.contains_key(&size.kind) {
+            let rates = self.nodes.iter().map(|node| speeds.rate(node.id, &size.kind)).collect();
+            self.rates.insert(size.kind.clone(), rates);
+        }
+        let done_in = |(node, rate): &(&Candidate, &Option<u64>)| {
+            let estimate = size.at(rate.unwrap_or(size.unknown_rate));
+            (node.burden.busy_for.0.saturating_add(estimate.0), !splitmix(key ^ node.mix))
+        };
+        let best = self.nodes.iter().zip(&self.rates[&size.kind]).filter(|(node, _)| node.is_reachable).min_by_key(done_in);
+        best.map(|(node, _)| node).filter(|node| node.burden.room > 0).map(|node| node.id)
+    }
 }
 
 impl Node {
@@ -165,43 +238,52 @@ impl Fleet {
         self.eligible(&self.ledger.jobs[&job].spec).any(|(_, node)| self.room(node) > 0)
     }
 
-    /// Where the next spark of a job goes now; `None` when there is no room, or when it is better to wait.
-    pub(super) fn place(&self, now: Time, id: JobId, number: u32) -> Option<NodeId> {
-        let job = &self.ledger.jobs[&id];
-        let with_room = || self.eligible(&job.spec).filter(|(_, node)| self.room(node) > 0);
-        let chosen = match job.spec.placement {
-            Placement::RoundRobin => {
-                let after = with_room().find(|(node, _)| *node > self.placed_last);
-                after.or_else(|| with_room().next())
+    /// The nodes that a job's sparks may go to, as they are now.
+    pub(super) fn candidates(&self, now: Time, id: JobId) -> Candidates {
+        let candidate = |(id, node): (NodeId, &Node)| {
+            let load = self.records.get(&id).map(|record| &record.load);
+            Candidate {
+                id,
+                mix: splitmix(id.0),
+                is_reachable: node.is_reachable(),
+                slots: node.slots.max(1),
+                memory_available: load.map_or(0, |load| load.memory_available_bytes),
+                cpu_permille: load.map_or(0, |load| load.cpu_permille),
+                burden: self.burden(now, node),
             }
-            Placement::LeastLoaded => with_room().min_by_key(|(node, at)| (at.held.len() as u64 * 1024 / u64::from(at.slots.max(1)), *node)),
-            Placement::ResourceAware => with_room().max_by_key(|(node, _)| {
-                let load = self.records.get(node).map(|record| &record.load);
-                let (memory, cpu) = load.map_or((0, 0), |load| (load.memory_available_bytes, load.cpu_permille));
-                (memory, Reverse(cpu), Reverse(*node))
-            }),
+        };
+        Candidates { nodes: self.eligible(&self.ledger.jobs[&id].spec).map(candidate).collect(), rates: BTreeMap::new() }
+    }
+
+    pub(super) fn burden(&self, now: Time, node: &Node) -> Burden {
+        Burden { room: self.room(node), held: node.held.len() as u64, busy_for: node.busy_for(now) }
+    }
+
+    /// Where the next spark of a job goes now; `None` when there is no room, or when it is better to wait.
+    pub(super) fn place(&self, candidates: &mut Candidates, id: JobId, number: u32) -> Option<NodeId> {
+        let job = &self.ledger.jobs[&id];
+        let with_room = || candidates.nodes.iter().filter(|node| node.burden.room > 0);
+        let chosen = match job.spec.placement {
+            Placement::RoundRobin => with_room().find(|node| node.id > self.placed_last).or_else(|| with_room().next()),
+            Placement::LeastLoaded => with_room().min_by_key(|node| (node.burden.held * 1024 / u64::from(node.slots), node.id)),
+            Placement::ResourceAware => with_room().max_by_key(|node| (node.memory_available, Reverse(node.cpu_permille), Reverse(node.id))),
             Placement::AffinityBased => {
                 let key = affinity_key(job, number);
-                with_room().max_by_key(|(node, _)| splitmix(key ^ splitmix(node.0)))
+                with_room().max_by_key(|node| splitmix(key ^ node.mix))
             }
             Placement::Intelligent => {
                 let (size, key) = (size_of(job, number), affinity_key(job, number));
-                let done_in = |node: NodeId, at: &Node| at.busy_for(now).0.saturating_add(self.speeds.estimate(node, &size).0);
-                let best = self
-                    .eligible(&job.spec)
-                    .filter(|(_, at)| at.is_reachable())
-                    .min_by_key(|(node, at)| (done_in(*node, at), !splitmix(key ^ splitmix(node.0))));
-                best.filter(|(_, node)| self.room(node) > 0)
+                return candidates.soonest(&self.speeds, &size, key);
             }
         };
-        chosen.map(|(node, _)| node)
+        chosen.map(|node| node.id)
     }
 
     /// What a node is given first that nobody has seen at this kind of work: the job's smallest spark tells how fast it is, and
     /// the largest one on a slow node would be what everybody waits for.
     pub(super) fn probe(&self, id: JobId, number: u32, node: NodeId) -> Option<u32> {
         let job = &self.ledger.jobs[&id];
-        let is_known = || self.speeds.of_nodes.contains_key(&(node, size_of(job, number).kind));
+        let is_known = || self.speeds.knows(node, &size_of(job, number).kind);
         let learns = job.spec.placement == Placement::Intelligent && job.spec.project.is_some();
         (learns && !is_known()).then(|| self.active[&id].ready.last().copied()).flatten()
     }

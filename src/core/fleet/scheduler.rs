@@ -3,9 +3,15 @@
 //! Jobs are ordered by priority, with ageing; within a job the sparks go in their order. A node is given work while it
 //! has credit; which of several is for `placement` to say.
 
-use alloc::{collections::BTreeSet, vec::Vec};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    vec::Vec,
+};
 
-use super::{Availability, Effect, Fact, Fleet, Flight, JobSpec, JobStatus, NodeSelector, Priority, Runnable, placement::size_of};
+use super::{
+    Availability, Effect, Fact, Fleet, Flight, JobSpec, JobStatus, NodeSelector, Priority, Runnable,
+    placement::{Candidates, size_of},
+};
 use crate::{
     ids::{Attempt, JobId, NodeId, SparkId},
     time::Time,
@@ -26,16 +32,20 @@ impl Fleet {
         }
         let waiting = self.active.iter().filter(|(id, runnable)| !runnable.ready.is_empty() && self.may_run(**id));
         let mut order: BTreeSet<(u64, Priority, JobId)> = waiting.map(|(id, runnable)| self.urgency(now, *id, runnable)).collect();
+        let mut candidates: BTreeMap<JobId, Candidates> = BTreeMap::new();
         for _ in 0..DISPATCH_MAX {
             let Some((.., job)) = order.pop_first() else { return };
             let number = *self.active[&job].ready.first().expect("it was chosen for having one");
+            let of_job = candidates.entry(job).or_insert_with(|| self.candidates(now, job));
             // Room only becomes less in a turn: whoever has none now has none later.
-            let Some(node) = self.place(now, job, number) else { continue };
+            let Some(node) = self.place(of_job, job, number) else { continue };
             let number = self.probe(job, number, node).unwrap_or(number);
             let runnable = self.active.get_mut(&job).expect("it was just chosen");
             runnable.ready.remove(&number);
             runnable.waits_since = now;
             self.begin(now, SparkId { job, number }, node, out);
+            let burden = self.burden(now, &self.nodes[&node]);
+            candidates.values_mut().for_each(|nodes| nodes.update(node, burden));
             let runnable = &self.active[&job];
             if !runnable.ready.is_empty() {
                 order.insert(self.urgency(now, job, runnable));
