@@ -87,8 +87,9 @@ mod tests {
 
     use super::*;
     use crate::{
-        fleet::{CommandSpec, Event, JobCommand, Ledger, Notice, Pending, Priority, Refusal, Settings},
+        fleet::{CommandSpec, Event, JobCommand, JobType, Ledger, ListedFile, Notice, Pending, Priority, Refusal, Requester, Settings, Submission},
         ids::{Attempt, Digest, Epoch, Incarnation, NodeId, SparkId},
+        paths::RelativePath,
         time::Span,
         wire::{
             Envelope, FromAgent, ToAgent,
@@ -188,6 +189,31 @@ mod tests {
         assert_eq!(again.ledger().jobs[&second].status, JobStatus::Failed);
         let out = handle(&mut again, Event::JobCommanded { job: second, command: JobCommand::Retry });
         assert_eq!(again.ledger().jobs[&second].status, JobStatus::Failed, "what it waits for has still failed: {out:?}");
+    }
+
+    #[test]
+    fn what_waits_for_a_project_that_is_removed_fails_with_it() {
+        let mut fleet = fleet();
+        handle(&mut fleet, Event::ProjectAdded { name: "p".into(), root: b"/p".to_vec() });
+        let project = *fleet.ledger().projects.keys().next().unwrap();
+        let file = |number: u32| ListedFile {
+            path: RelativePath::new(format!("{number}.c").into_bytes()).unwrap(),
+            size: 1,
+            language: "c".into(),
+            complexity: 0,
+            cluster: 0,
+            content: None,
+        };
+        let analysis = JobSpec { project: Some(project), job_type: JobType::FullAnalysis, ..JobSpec::without_tree(None, Priority::Normal, vec![]) };
+        handle(&mut fleet, Event::JobSubmitted(Submission { spec: analysis, files: vec![file(1)] }));
+        let job = *fleet.ledger().jobs.keys().next().unwrap();
+        let deployment = submit(&mut fleet, 1, vec![Awaited::Job(job)]);
+        let mut out = Vec::new();
+        // In one turn with something else that is told of afterwards.
+        fleet.handle_turn(NOW, Requester::Fleet, [Event::ProjectRemoved { project }, Event::Woken], &mut out);
+        fleet.check();
+        assert!(!fleet.ledger().jobs.contains_key(&job));
+        assert_eq!((begun(&out), fleet.ledger().jobs[&deployment].status), (vec![], JobStatus::Failed));
     }
 
     #[test]

@@ -51,6 +51,8 @@ impl Fleet {
         }
         let jobs: Vec<JobId> = self.active.keys().copied().filter(|id| self.ledger.jobs[id].spec.project == Some(project)).collect();
         jobs.into_iter().for_each(|job| self.cancel(now, job, out));
+        // The jobs are forgotten with the project, and what is forgotten counts as having succeeded.
+        self.follow_failures(now, out);
         self.record(Fact::ProjectRemoved { project }, out);
     }
 
