@@ -33,6 +33,8 @@ const STALE_FACTOR: usize = 4;
 const FUZZY_CHARACTERS_MIN: usize = 3;
 /// Records that are read to see what a name stands in.
 const QUALIFIED_RECORDS_MAX: usize = 4096;
+/// Names that are looked at first for such a query, however few symbols are asked for.
+const QUALIFIED_NAMES_MIN: usize = 256;
 /// An index is made once this much of the names is not covered: a hundredth of a second's reading.
 const UNCOVERED_BYTES_MAX: u64 = 4 << 20;
 
@@ -141,7 +143,7 @@ impl Sources {
             if best.names.is_empty()
                 && let Some(qualified) = Qualified::parse(query)
             {
-                let (found, more) = self.qualified(result, &qualified, names_max, limit)?;
+                let (found, more) = self.qualified(result, &qualified, limit)?;
                 if !found.is_empty() {
                     return Ok((found, more));
                 }
@@ -163,15 +165,22 @@ impl Sources {
     }
 
     /// By the last part of the name, and what it stands in.
-    fn qualified(&self, result: &mut StoredResult, query: &Qualified, names_max: usize, limit: usize) -> Result<(Vec<Match>, bool), Trouble> {
-        let best = self.scan(names_max, &Literal::new(&query.name))?;
-        let mut placed = self.place(result, &best)?;
-        let cut = placed.len() > QUALIFIED_RECORDS_MAX;
-        placed.truncate(QUALIFIED_RECORDS_MAX);
-        let mut found = self.read(result, &placed, |symbol| query.is_container(symbol.container))?;
-        let more = cut || best.dropped || found.len() > limit;
-        found.truncate(limit);
-        Ok((found, more))
+    fn qualified(&self, result: &mut StoredResult, query: &Qualified, limit: usize) -> Result<(Vec<Match>, bool), Trouble> {
+        let mut names_max = QUALIFIED_NAMES_MIN;
+        loop {
+            let best = self.scan(names_max, &Literal::new(&query.name))?;
+            let mut placed = self.place(result, &best)?;
+            let cut = placed.len() > QUALIFIED_RECORDS_MAX;
+            placed.truncate(QUALIFIED_RECORDS_MAX);
+            let mut found = self.read(result, &placed, |symbol| query.is_container(symbol.container))?;
+            // What it stands in is only known of what was read: names that were dropped may be the ones that were meant.
+            if found.len() > limit || cut || !best.dropped {
+                let more = cut || found.len() > limit;
+                found.truncate(limit);
+                return Ok((found, more));
+            }
+            names_max = names_max.saturating_mul(STALE_FACTOR);
+        }
     }
 
     /// The best names, in the index and in the packs beside it.
