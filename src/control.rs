@@ -13,7 +13,7 @@ use std::{
         unix::net::{UnixListener, UnixStream},
     },
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bitacora_core::{
@@ -28,7 +28,7 @@ use bitacora_core::{
         task::FileLimits,
     },
 };
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Receiver, Sender};
 use fleet_agent::net::pairing::PairingCode;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -44,6 +44,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const LISTING_MAX: Duration = Duration::from_secs(3600);
 /// Six addresses that may each lead nowhere for two seconds, and three answers of ten.
 const PAIRING_MAX: Duration = Duration::from_secs(60);
+/// For the answers that are being written when the master ends, and how often they are looked at.
+const LAST_WORDS_MAX: Duration = Duration::from_secs(1);
+const LAST_WORDS_LOOK: Duration = Duration::from_millis(1);
 /// Requests that are heard at the same time.
 const CONVERSATIONS_MAX: usize = 32;
 
@@ -388,6 +391,8 @@ pub struct Asked {
 /// The master's end. Removed from the file system when dropped.
 pub struct ControlSocket {
     path: PathBuf,
+    /// One for each conversation that goes on.
+    conversations: Receiver<()>,
 }
 
 impl ControlSocket {
@@ -399,8 +404,9 @@ impl ControlSocket {
             _ => {}
         }
         let listener = Reach::of(path)?.bind()?;
+        let (free, taken) = crossbeam_channel::bounded::<()>(CONVERSATIONS_MAX);
+        let conversations = taken.clone();
         std::thread::Builder::new().name("control".into()).spawn(move || {
-            let (free, taken) = crossbeam_channel::bounded::<()>(CONVERSATIONS_MAX);
             for stream in listener.incoming().flatten() {
                 // More than that wait in the system's own queue.
                 let _ = free.send(());
@@ -412,7 +418,7 @@ impl ControlSocket {
                 });
             }
         })?;
-        Ok(ControlSocket { path: path.to_owned() })
+        Ok(ControlSocket { path: path.to_owned(), conversations })
     }
 }
 
@@ -420,6 +426,11 @@ impl Drop for ControlSocket {
     fn drop(&mut self) {
         // A file that is left is removed by the next master.
         let _ = std::fs::remove_file(&self.path);
+        // Whoever was answered reads it, though the process ends next.
+        let until = Instant::now() + LAST_WORDS_MAX;
+        while !self.conversations.is_empty() && Instant::now() < until {
+            std::thread::sleep(LAST_WORDS_LOOK);
+        }
     }
 }
 
