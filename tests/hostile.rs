@@ -79,6 +79,13 @@ fn what_cannot_be_read_is_named_and_the_exit_code_says_partial() {
         return skip("setpriv");
     };
     let report = report(&command.output().unwrap(), 3);
+    // Formats without a place for it have it named beside them.
+    for format in ["plain", "name"] {
+        let output = unprivileged(&place, &["analyze", place.tree().to_str().unwrap(), "-o", format]).unwrap().output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(3), "{said}");
+        assert!(["closed.c", "folder"].iter().all(|name| said.contains(&format!("not analysed: {name}: unreadable: permission denied"))), "{said}");
+    }
     open_to_all(&place.tree().join("folder"), 0o755);
     assert_eq!(reason(&report, "errors", "closed.c"), Some("unreadable: permission denied"));
     assert_eq!(reason(&report, "errors", "folder"), Some("unreadable: permission denied"));

@@ -40,6 +40,8 @@ use crate::{
     selection::Selection,
 };
 
+/// Files that were not analysed and are named beside a report that has no place for them.
+const FAILURES_NOTED_MAX: usize = 20;
 /// How often a master that serves is asked how far the job is.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// A job that takes longer than so many looks is explained once: two seconds.
@@ -195,6 +197,15 @@ impl From<PriorityKind> for Priority {
             PriorityKind::Low => Priority::Low,
             PriorityKind::Background => Priority::Background,
         }
+    }
+}
+
+fn note_failures(context: &Context, overview: &Overview) {
+    for (path, reason) in overview.failed.iter().take(FAILURES_NOTED_MAX) {
+        context.streams.note(&format!("not analysed: {}: {}", path.to_text(), reason.describe()));
+    }
+    if let Some(more @ 1..) = overview.failed.len().checked_sub(FAILURES_NOTED_MAX) {
+        context.streams.note(&format!("and {more} more files were not analysed; -o json names all of them"));
     }
 }
 
@@ -433,9 +444,21 @@ impl Analyze {
             context.streams.note("no file of a known language was found; hidden files and what .gitignore and .ignore name are left out");
         }
         let result = StoredResult::open(&context.data, manifest)?;
+        if !self.names_failures(context) {
+            note_failures(context, &overview);
+        }
         let whole = self.write(context, &mut sink, result, &Told { project: &project.name, overview: &overview, spent, listed })?;
         sink.close()?;
         Ok(if whole && overview.failed.is_empty() { Exit::Ok } else { Exit::Partial })
+    }
+
+    fn format(&self, context: &Context) -> Format {
+        Format::or_for(self.output, context.streams.stdout_is_terminal && self.out.is_none())
+    }
+
+    /// Does the report itself name the files that were not analysed?
+    fn names_failures(&self, context: &Context) -> bool {
+        self.job != Some(JobKind::CacheWarming) && !matches!(self.format(context), Format::Plain | Format::Name)
     }
 
     /// Answers with whether the report is whole.
@@ -444,7 +467,7 @@ impl Analyze {
         if self.job == Some(JobKind::CacheWarming) {
             return Ok(true);
         }
-        match Format::or_for(self.output, context.streams.stdout_is_terminal && self.out.is_none()) {
+        match self.format(context) {
             format @ (Format::Table | Format::Wide) => {
                 table::summary(sink, overview, format == Format::Wide)?;
                 writeln!(sink, "\n {}", told.spent.describe(overview))?;
