@@ -152,7 +152,8 @@ pub struct Needed {
 impl Needed {
     /// A result that is gone or damaged needs nothing: it is computed again.
     pub fn of(data: &DataDirectory, ledger: &Ledger) -> Result<Needed, ResultError> {
-        let unfinished = || ledger.jobs.values().filter(|job| !job.status.is_over());
+        // One that failed or was cancelled can be tried again, and then goes on with what it has.
+        let unfinished = || ledger.jobs.values().filter(|job| !job.status.is_over() || !job.aggregate.is_empty());
         let mut needed = Needed::default();
         needed.results.extend(ledger.projects.values().filter_map(|project| project.history.last()).map(|last| last.manifest));
         needed.results.extend(unfinished().filter_map(|job| job.spec.base));

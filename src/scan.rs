@@ -100,9 +100,7 @@ impl Scan {
                 continue;
             }
             let comparable = trusted && matches!(found.verdict, Verdict::Candidate(_));
-            let row = base.as_ref().filter(|_| comparable).and_then(|(_, manifest)| known_row(manifest, &found.path, found.stat, known, &lost));
-            // What was too large for another limit is decided again.
-            let row = row.filter(|_| found.stat.size <= limits.bytes_max);
+            let row = base.as_ref().filter(|_| comparable).and_then(|(_, manifest)| known_row(manifest, (&found.path, found.stat), known, &lost, limits));
             identify(&mut hasher, &found.path, &found.stat, row.is_some());
             let standing = match (row, found.verdict) {
                 (Some(row), _) => {
@@ -181,6 +179,7 @@ impl Scan {
                 };
             }
         }
+        self.listing = listing_of(self.listing, &numbers);
         rest
     }
 
@@ -188,6 +187,17 @@ impl Scan {
     pub fn holds_any(&self, selection: &Selection) -> bool {
         self.files.iter().any(|entry| selection.includes(entry.path.as_bytes()))
     }
+}
+
+/// Files that were decided between two listings of the same state make other work of it: what is told apart by it is kept
+/// by this name.
+fn listing_of(listing: Digest, numbers: &[Result<u32, Box<FileResult>>]) -> Digest {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&listing.0);
+    for place in (0_u64..).zip(numbers).filter(|(_, number)| number.is_err()).map(|(place, _)| place) {
+        hasher.update(&place.to_le_bytes());
+    }
+    if numbers.iter().all(Result::is_ok) { listing } else { Digest(*hasher.finalize().as_bytes()) }
 }
 
 fn content_of(root: &Root, file: &ListedFile, limits: &FileLimits) -> Result<Digest, Box<FileResult>> {
@@ -249,10 +259,12 @@ fn left_row(manifest: &Manifest, path: &RelativePath, hint: u32, lost: &HashSet<
     here.then_some((row.number(), stat))
 }
 
-fn known_row(manifest: &Manifest, path: &RelativePath, stat: FileStat, hint: u32, lost: &HashSet<u32>) -> Option<u32> {
+fn known_row(manifest: &Manifest, (path, stat): (&RelativePath, FileStat), hint: u32, lost: &HashSet<u32>, limits: &FileLimits) -> Option<u32> {
     let row = manifest.find(path.as_bytes(), hint).filter(|row| row.stat() == stat)?;
     if let Some((pack, _)) = row.record_place() {
-        return (cache::is_settled(stat, manifest.listed_at()) && !lost.contains(&pack)).then_some(row.number());
+        // What is too large for this limit is decided again.
+        let fits = stat.size <= limits.bytes_max;
+        return (fits && cache::is_settled(stat, manifest.listed_at()) && !lost.contains(&pack)).then_some(row.number());
     }
     let result = row.result().ok().filter(|result| *result != FileResult::Skipped(SkipReason::Oversized))?;
     cache::still_holds(&result, Some(row.stat()), stat, manifest.listed_at()).then_some(row.number())

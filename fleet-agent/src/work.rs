@@ -159,7 +159,8 @@ impl<'a> Worker<'a> {
                 Ok(analysed(content, language, RecordRef { pack: THIS_PACK, entry }, record.summary()))
             }
             Err(AnalysisError::Cancelled) => Err(AttemptError::Cancelled),
-            Err(AnalysisError::TooComplex(_) | AnalysisError::TooLarge(_)) => Ok(FileResult::Failed(FailReason::TooComplex)),
+            Err(AnalysisError::TooComplex(_)) => Ok(FileResult::Failed(FailReason::TooComplex)),
+            Err(AnalysisError::TooLarge(_)) => Ok(FileResult::Failed(FailReason::TooLarge)),
             Err(AnalysisError::TimedOut(_)) => Ok(FileResult::Failed(FailReason::TimedOut)),
         }
     }

@@ -47,7 +47,7 @@ pub fn is_settled(stat: FileStat, listed_at: Time) -> bool {
 pub fn is_lasting(result: &FileResult) -> bool {
     match result {
         FileResult::Analysed { .. } | FileResult::Skipped(_) => true,
-        FileResult::Failed(FailReason::TooComplex | FailReason::Quarantined) => true,
+        FileResult::Failed(FailReason::TooComplex | FailReason::TooLarge | FailReason::Quarantined) => true,
         FileResult::Failed(_) => false,
     }
 }

@@ -110,7 +110,9 @@ impl Fleet {
         } else {
             let suspect = crashed || hung || error == AttemptError::Interrupted || (!unsupplied && self.was_whole_often_enough(id));
             let isolate = divisible && suspect;
-            let wait = if innocent && !unsupplied { Span(0) } else { self.backoff(id, spark.failures) };
+            // Nobody's fault, and still no reason to ask for it without a pause.
+            let tries = if unsupplied { spark.attempts } else { spark.failures };
+            let wait = if innocent && !unsupplied { Span(0) } else { self.backoff(id, tries) };
             let fact = Fact::AttemptFailed { spark: id, error, not_before: now + wait, isolate, counts: !innocent };
             self.record(fact, out);
             self.queue(now, id, now + wait);

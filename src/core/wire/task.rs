@@ -169,6 +169,8 @@ pub enum FailReason {
     Missing(String),
     /// Two results for it differ.
     Conflict,
+    /// What was found in it is more than one record may hold.
+    TooLarge,
 }
 
 /// What a node answers for a whole spark.
@@ -263,6 +265,7 @@ impl FailReason {
             FailReason::Quarantined => "quarantined: it ended the process that parsed it".into(),
             FailReason::Missing(reason) => alloc::format!("missing: {reason}"),
             FailReason::Conflict => "conflict: two results for it differ".into(),
+            FailReason::TooLarge => "too large: more was found in it than one record may hold".into(),
         }
     }
 }
