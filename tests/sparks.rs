@@ -127,6 +127,26 @@ fn a_cancelled_command_ends_with_all_its_processes() {
     assert_eq!(spark(&fleet, &["cancel", "j9.9/9"]).status.code(), Some(5));
 }
 
+/// Starts a process that leaves the group and whose parent ends, and goes on once it runs.
+fn runaway(argument: &str, then: &str) -> String {
+    format!("(setsid sh -c 'touch \"$HOME/up\"; exec sleep \"$0\"' {argument} &); until [ -e \"$HOME/up\" ]; do sleep 0.05; done; {then}")
+}
+
+#[test]
+fn nothing_that_a_command_started_outlives_its_limits() {
+    let (fleet, agent) = fleet();
+    let output = spark(&fleet, &["run", "--", "sh", "-c", &runaway("1000.125", "echo done")]);
+    assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(0), "done\n"), "{}", text(&output.stderr));
+    until(|| !runs("1000.125"));
+    let output = spark(&fleet, &["run", "--timeout", "1", "--", "sh", "-c", &runaway("1000.375", "sleep 1000.5")]);
+    assert!(text(&output.stderr).contains("it took too long"), "{}", text(&output.stderr));
+    until(|| !runs("1000.375"));
+    detached(&fleet, &["--", "sh", "-c", &runaway("1000.625", "sleep 1000.5")]);
+    until(|| runs("1000.625"));
+    agent.kill();
+    until(|| !runs("1000.625"));
+}
+
 #[test]
 fn a_command_waits_for_what_it_comes_after() {
     let (fleet, _agent) = fleet();

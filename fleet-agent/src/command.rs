@@ -1,8 +1,8 @@
 //! A spark that is a command: run without a shell, in a process group of its own, its output kept within its limit and
 //! shown while it runs. A program runs only if this node's configuration names it.
 //!
-//! Between the agent and the command stands a supervisor: this program again, which ends the whole process group when it
-//! is told to, and when the agent is gone without a word: either way its standard input ends.
+//! Between the agent and the command stands a supervisor: this program again, which ends everything that the command has
+//! started when it is told to, and when the agent is gone without a word: either way its standard input ends.
 //!
 //! ```text
 //! agent --- stdin: the order, then nothing until the end ---> supervisor --- starts, ends ---> command and its children
@@ -10,16 +10,15 @@
 //!   '------- stdout: what they write ------------------------------------------------------------'
 //! ```
 
+mod descendants;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     io::{self, Read},
     os::{
         fd::{AsFd, OwnedFd},
-        unix::{
-            fs::PermissionsExt,
-            process::{CommandExt, ExitStatusExt},
-        },
+        unix::{fs::PermissionsExt, process::CommandExt},
     },
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, Stdio},
@@ -39,7 +38,7 @@ use bitacora_core::wire::{
 };
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
-    process::{Pid, Signal, kill_process_group},
+    process::{Pid, Signal, WaitStatus, kill_process_group},
 };
 use serde::{Deserialize, Serialize};
 
@@ -267,8 +266,9 @@ impl Run {
 /// The supervisor's whole life.
 pub fn supervise() -> io::Result<()> {
     let order: Order = read_message(&mut io::stdin())?;
+    descendants::adopt()?;
     let answer = match begin(&order) {
-        Ok(child) => Ok(attend(child)?),
+        Ok(child) => Ok(attend(&child)?),
         Err(error) => Err(format!("cannot run {}: {error}", order.program.display())),
     };
     write_message(&mut io::stderr(), &answer)
@@ -290,33 +290,34 @@ fn begin(order: &Order) -> io::Result<Child> {
 
 /// What a supervisor waits for.
 enum Heard {
-    Ended(io::Result<std::process::ExitStatus>),
+    Ended(io::Result<WaitStatus>),
     /// The agent wants the command to end, or is gone.
     StdinClosed,
 }
 
-/// Waits for the command or for the word to end it; then its whole group is ended.
-fn attend(mut child: Child) -> io::Result<ExitStatus> {
-    let group = Pid::from_child(&child);
+/// Waits for the command or for the word to end it; then everything that it has started is ended.
+fn attend(child: &Child) -> io::Result<ExitStatus> {
+    let group = Pid::from_child(child);
     let (tx, heard) = mpsc::channel();
     let ended = tx.clone();
     // Neither is joined: what they wait for may never come, and they end with this process.
-    thread::spawn(move || ended.send(Heard::Ended(child.wait())));
+    thread::spawn(move || ended.send(Heard::Ended(descendants::wait_for(group))));
     thread::spawn(move || {
         let mut nothing = [0; 64];
         while io::stdin().read(&mut nothing).is_ok_and(|read| read > 0) {}
         tx.send(Heard::StdinClosed)
     });
-    let status = wait_for_end(group, &heard);
+    let status = wait_for_end(group, &heard)?;
     // Whatever it started and left behind; there may be nobody.
     let _ = kill_process_group(group, Signal::KILL);
-    status.map(|status| match (status.signal(), status.code()) {
-        (Some(signal), _) => ExitStatus::Signal(signal),
-        (None, code) => ExitStatus::Code(code.unwrap_or(-1)),
+    descendants::end_all();
+    Ok(match status.terminating_signal() {
+        Some(signal) => ExitStatus::Signal(signal),
+        None => ExitStatus::Code(status.exit_status().unwrap_or(-1)),
     })
 }
 
-fn wait_for_end(group: Pid, heard: &mpsc::Receiver<Heard>) -> io::Result<std::process::ExitStatus> {
+fn wait_for_end(group: Pid, heard: &mpsc::Receiver<Heard>) -> io::Result<WaitStatus> {
     let gone = || io::Error::other("the thread that waits for the command is gone");
     match heard.recv().map_err(|_| gone())? {
         Heard::Ended(status) => return status,
