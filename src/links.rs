@@ -19,7 +19,7 @@ use std::{
 };
 
 use bitacora_core::{
-    ids::{Digest, NodeId, TokenId},
+    ids::{Digest, Incarnation, NodeId, TokenId},
     paths::RelativePath,
     wire::{Envelope, FromAgent, ToAgent, command::OUTPUT_BYTES_MAX},
 };
@@ -59,6 +59,9 @@ const GREETINGS_MAX: usize = 256;
 const PACK_BYTES_MAX: u64 = 64 << 20;
 /// Packs that are received at the same time, from all nodes: times the above, what they may take of memory.
 const PACKS_AT_ONCE: usize = 8;
+/// Why somebody is shown the door, for people.
+const NO_MEMBER: &str = "this node does not belong to the fleet, or not any more";
+const SECOND_LIFE: &str = "another process with this node's identity began later and is linked: its key was copied, or it was started twice";
 /// For the last words to those who are connected.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(4);
 
@@ -282,6 +285,7 @@ pub struct Stores {
 pub struct Refused<Count = u64> {
     pub handshake: Count,
     pub no_member: Count,
+    pub second_life: Count,
     pub unknown_token: Count,
     pub wrong_proof: Count,
     pub unsound: Count,
@@ -299,6 +303,7 @@ impl Counters {
         Refused {
             handshake: take(&self.handshake),
             no_member: take(&self.no_member),
+            second_life: take(&self.second_life),
             unknown_token: take(&self.unknown_token),
             wrong_proof: take(&self.wrong_proof),
             unsound: take(&self.unsound),
@@ -339,6 +344,8 @@ enum Outgoing {
 struct Line {
     messages: mpsc::Sender<Outgoing>,
     link: Link,
+    /// The life of the node that is linked.
+    incarnation: Incarnation,
     /// Tells this link from an earlier one of the same node.
     number: u64,
 }
@@ -348,6 +355,7 @@ struct Line {
 struct Greeted {
     connection: Connection,
     first: Frame,
+    incarnation: Incarnation,
 }
 
 /// All links.
@@ -413,11 +421,20 @@ impl Switchboard {
         }
     }
 
-    fn begin(&mut self, Greeted { connection, first }: Greeted) {
+    fn begin(&mut self, Greeted { connection, first, incarnation }: Greeted) {
         let (link, node) = (connection.link.clone(), connection.link.peer().node);
         // It may have been removed since its Hello was answered.
         if !self.shared.admits(node) {
             return link.close(CloseCode::NotPermitted, "removed from the fleet");
+        }
+        // A node has one life at a time. Two that took the link from one another for ever would be no node at all.
+        if self.lines.get(&node).is_some_and(|line| line.incarnation > incarnation) {
+            self.shared.refused.one(|refused| &refused.second_life);
+            self.greetings.spawn(async move {
+                refuse(connection, SECOND_LIFE).await;
+                None
+            });
+            return;
         }
         self.number += 1;
         let number = self.number;
@@ -431,7 +448,7 @@ impl Switchboard {
             let _ = session.run(connection, first, (answers, outgoing)).await;
             (node, number)
         });
-        if let Some(earlier) = self.lines.insert(node, Line { messages, link, number }) {
+        if let Some(earlier) = self.lines.insert(node, Line { messages, link, incarnation, number }) {
             earlier.link.close(CloseCode::Replaced, "a newer link took over");
         }
     }
@@ -449,14 +466,18 @@ async fn greet(mut connection: Connection, shared: Shared) -> Option<Greeted> {
     let peer = connection.link.peer();
     if !peer.roles.contains(Role::Worker) || !shared.admits(peer.node) {
         shared.refused.one(|refused| &refused.no_member);
-        refuse(connection).await;
+        refuse(connection, NO_MEMBER).await;
         return None;
     }
     let hello = expect(&mut connection, Kind::Hello).await.ok()?;
     let _: Greeting = hello.body().ok()?;
     connection.tx.send(Kind::Welcome, hello.request, &Greeting { version: env!("CARGO_PKG_VERSION").to_owned() }).await.ok()?;
     let first = expect(&mut connection, Kind::FromAgent).await.ok()?;
-    Some(Greeted { connection, first })
+    let incarnation = match first.envelope::<FromAgent>().ok()? {
+        Spoken::Known(message) => message.incarnation,
+        Spoken::Unknown(message) => message.incarnation,
+    };
+    Some(Greeted { connection, first, incarnation })
 }
 
 async fn expect(connection: &mut Connection, kind: Kind) -> Result<Frame, TransferError> {
@@ -468,8 +489,7 @@ async fn expect(connection: &mut Connection, kind: Kind) -> Result<Frame, Transf
     }
 }
 
-async fn refuse(mut connection: Connection) {
-    let reason = "this node does not belong to the fleet, or not any more";
+async fn refuse(mut connection: Connection, reason: &str) {
     if connection.tx.send(Kind::Refused, RequestId(1), reason).await.is_ok() {
         // It is the node that ends the link, once it has read the reason.
         let _ = timeout(HELLO_MAX, connection.link.closed()).await;

@@ -84,10 +84,11 @@ impl Master {
 
 /// Who was not let in since this was asked last.
 pub(super) fn refused_connections(refused: Refused) -> Option<Event> {
-    let Refused { handshake, no_member, unknown_token, wrong_proof, unsound } = refused;
+    let Refused { handshake, no_member, second_life, unknown_token, wrong_proof, unsound } = refused;
     let counts = [
         (Intruder::Handshake, handshake),
         (Intruder::NoMember, no_member),
+        (Intruder::SecondLife, second_life),
         (Intruder::UnknownToken, unknown_token),
         (Intruder::WrongProof, wrong_proof),
         (Intruder::Unsound, unsound),

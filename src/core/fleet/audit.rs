@@ -109,6 +109,8 @@ pub enum Intruder {
     Handshake,
     /// A good certificate of a node that does not belong to the fleet, or not any more.
     NoMember,
+    /// An earlier life of a node that is linked: its key was copied, or its process was started twice.
+    SecondLife,
     UnknownToken,
     /// A token that is open, and not its secret.
     WrongProof,
@@ -117,12 +119,14 @@ pub enum Intruder {
 }
 
 impl Intruder {
-    pub const ALL: [Intruder; 5] = [Intruder::Handshake, Intruder::NoMember, Intruder::UnknownToken, Intruder::WrongProof, Intruder::Unsound];
+    pub const ALL: [Intruder; 6] =
+        [Intruder::Handshake, Intruder::NoMember, Intruder::SecondLife, Intruder::UnknownToken, Intruder::WrongProof, Intruder::Unsound];
 
     pub const fn name(self) -> &'static str {
         match self {
             Intruder::Handshake => "handshake",
             Intruder::NoMember => "no-member",
+            Intruder::SecondLife => "second-life",
             Intruder::UnknownToken => "unknown-token",
             Intruder::WrongProof => "wrong-proof",
             Intruder::Unsound => "unsound",
