@@ -3,11 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 mod analyze;
+mod bridge;
 mod commands;
 mod dashboard;
 mod fleet;
 mod hostile;
 mod interrupted;
+mod kills;
+mod lan;
 mod liars;
 mod middle;
 mod nodes;

@@ -1,0 +1,69 @@
+//! Killed with -9 in the middle of a job, round after round: agents, the master, both. Each round ends with the report of
+//! one machine.
+
+use std::{collections::BTreeMap, process::Child};
+
+use serde_json::Value;
+
+use super::{
+    fleet::{Fleet, Process, grow, outcome, until},
+    support::rounds,
+};
+
+/// Who is killed, round by round.
+const VICTIMS: [&[&str]; 5] = [&["one"], &[MASTER], &["one", "two"], &["two", MASTER], &[MASTER, "one", "two"]];
+const MASTER: &str = "the master";
+
+type Agents = BTreeMap<&'static str, Process>;
+
+/// The jobs that were begun since there were so many; the last one is the one in question.
+fn job_after(fleet: &Fleet, earlier: usize) -> Option<Value> {
+    let jobs = fleet.jobs();
+    jobs.get(earlier..)?.last().cloned()
+}
+
+/// Has something of the job been done, and is each of the agents that are to be killed at work?
+fn is_under_way(fleet: &Fleet, earlier: usize, victims: &[&str]) -> bool {
+    let works = |name: &&str| **name == *MASTER || !fleet.node(name)["holds"].as_array().unwrap().is_empty();
+    job_after(fleet, earlier).is_some_and(|job| job["sparks_done"].as_u64() > Some(0)) && victims.iter().all(works)
+}
+
+/// An analysis of everything, and those who are killed in its middle.
+fn kill(fleet: &mut Fleet, agents: &mut Agents, victims: &[&'static str]) -> (usize, Child) {
+    let earlier = fleet.jobs().len();
+    let analysis = fleet.begin_with(&["--no-cache"]);
+    until(|| is_under_way(fleet, earlier, victims));
+    for victim in victims {
+        match *victim {
+            MASTER => fleet.master.take().unwrap().kill(),
+            agent => agents.remove(agent).unwrap().kill(),
+        }
+    }
+    let job = job_after(fleet, earlier).unwrap();
+    assert!(job["over_at"].is_null() && job["sparks_done"].as_u64() < job["sparks"].as_u64(), "{victims:?} were killed in the middle of it: {job}");
+    (earlier, analysis)
+}
+
+#[test]
+fn whoever_is_killed_in_the_middle_of_a_job_costs_nothing_but_time() {
+    let mut fleet = Fleet::new();
+    grow(&fleet.place);
+    let expected = fleet.local();
+    let mut agents: Agents = ["one", "two"].map(|name| (name, fleet.join(name))).into();
+    for (round, victims) in (0..rounds()).zip(VICTIMS.iter().cycle()) {
+        let (earlier, mut analysis) = kill(&mut fleet, &mut agents, victims);
+        for victim in *victims {
+            match *victim {
+                MASTER => fleet.serve(),
+                agent => drop(agents.insert(agent, fleet.restart(agent))),
+            }
+        }
+        if victims.contains(&MASTER) {
+            assert_ne!(analysis.wait().unwrap().code(), Some(0), "whoever waits for a master that dies is told");
+            until(|| job_after(&fleet, earlier).unwrap()["status"] == "completed");
+            assert_eq!(fleet.jobs().len(), earlier + 1, "the job goes on by itself, and is the same one");
+            analysis = fleet.begin();
+        }
+        assert_eq!(outcome(&analysis.wait_with_output().unwrap()), expected, "round {round}: {victims:?}");
+    }
+}
