@@ -1,6 +1,11 @@
 //! What must hold for any bytes that a peer sends. Shared by the fuzzer and by the agent's own tests.
 
-use bitacora_core::wire::{Envelope, FromAgent, ToAgent};
+use std::collections::BTreeMap;
+
+use bitacora_core::{
+    ids::{Attempt, Digest, Epoch, Incarnation, JobId, SparkId},
+    wire::{Envelope, FromAgent, ToAgent, message::Held, task::AttemptError},
+};
 use fleet_agent::{
     link::Greeting,
     net::{
@@ -8,6 +13,31 @@ use fleet_agent::{
         transfer::{Offered, Wanted},
     },
 };
+
+/// Frames as nodes send them, to begin with.
+pub fn seeds() -> Vec<Vec<u8>> {
+    let (spark, attempt) = (SparkId { job: JobId::default(), number: 3 }, Attempt(2));
+    let (epoch, incarnation) = (Epoch(1), Incarnation(7));
+    let from = |body: FromAgent| frame(Kind::FromAgent, &Envelope { epoch, incarnation, body });
+    let to = |body: ToAgent| frame(Kind::ToAgent, &Envelope { epoch, incarnation, body });
+    let failed = from(FromAgent::Failed { spark, attempt, error: AttemptError::Storage("the disk is full".into()) });
+    let cancel = to(ToAgent::CancelTask { spark, attempt });
+    vec![
+        frame(Kind::Hello, &BTreeMap::from([("version", "0.1.0")])),
+        [failed.clone(), cancel.clone()].concat(),
+        failed,
+        cancel,
+        to(ToAgent::SyncState),
+        frame(Kind::BlobWanted, &[vec![Digest([7; 32]); 3]]),
+        frame(Kind::Heartbeat, &[Held { spark, attempt }; 5]),
+    ]
+}
+
+fn frame<Body: serde::Serialize + ?Sized>(kind: Kind, body: &Body) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    codec::encode(kind, RequestId(9), body, &mut bytes).expect("it is small");
+    bytes
+}
 
 /// The first byte says into what pieces the rest is cut; how it is cut must make no difference.
 pub fn check(bytes: &[u8]) {

@@ -1,43 +1,10 @@
 //! What the fuzzer checks, over mutations of real frames that are the same in every run.
 
-use std::collections::BTreeMap;
-
-use bitacora_core::{
-    ids::{Attempt, Digest, Epoch, Incarnation, JobId, SparkId},
-    wire::{Envelope, FromAgent, ToAgent, message::Held, task::AttemptError},
-};
-use fleet_agent::net::codec::{self, Kind, RequestId};
-
 #[path = "../../fuzz/frames.rs"]
 mod checks;
 
 /// Mutations of each seed.
 const MUTATIONS: u64 = 20_000;
-
-/// Frames as nodes send them, behind the byte that says how they are cut.
-fn seeds() -> Vec<Vec<u8>> {
-    let (spark, attempt) = (SparkId { job: JobId::default(), number: 3 }, Attempt(2));
-    let (epoch, incarnation) = (Epoch(1), Incarnation(7));
-    let from = |body: FromAgent| frame(Kind::FromAgent, &Envelope { epoch, incarnation, body });
-    let to = |body: ToAgent| frame(Kind::ToAgent, &Envelope { epoch, incarnation, body });
-    let failed = from(FromAgent::Failed { spark, attempt, error: AttemptError::Storage("the disk is full".into()) });
-    let cancel = to(ToAgent::CancelTask { spark, attempt });
-    vec![
-        frame(Kind::Hello, &BTreeMap::from([("version", "0.1.0")])),
-        [failed.clone(), cancel.clone()].concat(),
-        failed,
-        cancel,
-        to(ToAgent::SyncState),
-        frame(Kind::BlobWanted, &[vec![Digest([7; 32]); 3]]),
-        frame(Kind::Heartbeat, &[Held { spark, attempt }; 5]),
-    ]
-}
-
-fn frame<Body: serde::Serialize + ?Sized>(kind: Kind, body: &Body) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    codec::encode(kind, RequestId(9), body, &mut bytes).unwrap();
-    bytes
-}
 
 /// xorshift64*: enough for this, and the same everywhere.
 struct Dice(u64);
@@ -69,7 +36,7 @@ fn mutate(bytes: &mut Vec<u8>, dice: &mut Dice) {
 #[test]
 fn mutated_frames_break_nothing() {
     let mut dice = Dice(0x0b17_ac0a);
-    for seed in seeds() {
+    for seed in checks::seeds() {
         checks::check(&[[1].as_slice(), &seed].concat());
         for _ in 0..MUTATIONS {
             let mut bytes = seed.clone();
