@@ -67,6 +67,8 @@ pub enum Request {
     },
     /// Have work done that is about no tree.
     Run(Commission),
+    /// Have nodes keep the records of a project's last result.
+    Warm(Warmth),
     Spark {
         spark: SparkId,
     },
@@ -148,6 +150,14 @@ pub struct Commission {
     pub command: Option<CommandSpec>,
 }
 
+/// Whose records are to be where, and how long that may take.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Warmth {
+    pub project: ProjectId,
+    pub nodes: NodeSelector,
+    pub timeout: Option<Span>,
+}
+
 /// What somebody wants analysed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wish {
@@ -227,6 +237,12 @@ pub enum Answer {
     Accepted {
         job: JobId,
         sparks: u32,
+    },
+    Warming {
+        /// One for each node.
+        jobs: Vec<JobId>,
+        /// Nodes that are meant and cannot be given anything now.
+        missed: Vec<String>,
     },
     Spark(Spark),
     Events(Vec<Happening>),
@@ -518,6 +534,8 @@ pub fn outcome(notices: &[Notice]) -> Answer {
         Some(Refusal::TooMuchAwaited) => Answer::Refused(format!("a job waits for {AFTER_MAX} others at most")),
         Some(Refusal::NoSuchWork(error)) => Answer::Refused(error.to_string()),
         Some(Refusal::TooManySparks { sparks, sparks_max }) => Answer::Refused(format!("{sparks} sparks are more than the {sparks_max} of one job")),
+        Some(Refusal::NoSuchNode) => Answer::Unknown("no node is one of those that were asked for; `bitacora node ls` lists them".into()),
+        Some(Refusal::TooManyPacks { packs, packs_max }) => Answer::Refused(format!("{packs} packs are more than the {packs_max} that can be brought at once")),
         Some(Refusal::SparkOver(spark)) => Answer::Refused(format!("spark {spark} is over")),
         Some(Refusal::TooManyLabels(node)) => Answer::Refused(format!("node {node} would have more than {LABELS_MAX} labels")),
         Some(Refusal::UnknownToken(_)) => Answer::Unknown("there is no such token, or not any more".into()),

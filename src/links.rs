@@ -589,7 +589,9 @@ async fn serve_transfer(mut transfer: Transfer, peer: Peer, shared: &Shared) -> 
             for name in wanted.names.into_iter().take(transfer::WANTED_MAX) {
                 let shelves = shared.published.borrow().shelves.clone();
                 let absent = if shelves.iter().any(|shelf| shelf.knows(name)) { Blob::Gone } else { Blob::Unknown };
-                let blob = blocking(move || shelves.iter().find_map(|shelf| shelf.read(name))).await;
+                let packs = shared.stores.packs.clone();
+                // Contents for whoever analyses, and packs for whoever is to have them; both are named by what is in them.
+                let blob = blocking(move || shelves.iter().find_map(|shelf| shelf.read(name)).or_else(|| packs.read(name).ok())).await;
                 transfer::send(&mut transfer, &blob.map_or(absent, Blob::Here)).await?;
             }
             Ok(transfer.tx.finish().await?)

@@ -7,6 +7,7 @@ mod nodes;
 mod perform;
 mod serve;
 mod snapshot;
+mod warming;
 
 use std::{
     collections::HashMap,
@@ -264,6 +265,7 @@ impl Master {
                 });
                 accepted.map_or_else(|| control::outcome(&notices), |job| Answer::Accepted { job, sparks })
             }
+            Request::Warm(warmth) => self.warm(by, warmth)?,
             Request::Spark { spark } => {
                 let known = self.ledger().spark(spark);
                 known.map_or_else(|| Answer::Unknown(format!("there is no spark {spark}")), |spark| Answer::Spark(Spark { files: Vec::new(), ..spark.clone() }))

@@ -72,6 +72,7 @@ fn in_words(fact: &Fact, ledger: &Ledger) -> Option<(&'static str, String, Strin
         Fact::ProjectAssigned { project, nodes } => ("project-assigned", project.to_string(), nodes.to_string()),
         Fact::ProjectRemoved { project } => ("project-removed", project.to_string(), nothing()),
         Fact::JobAccepted { job, spec, sparks, .. } => ("job-accepted", job.to_string(), format!("{}, {} sparks", spec.job_type.name(), sparks.len())),
+        Fact::WarmingAccepted { job, spec, packs, .. } => ("job-accepted", job.to_string(), format!("{}, {} sparks", spec.job_type.name(), packs.len())),
         Fact::AttemptFailed { spark, error, .. } => ("attempt-failed", spark.to_string(), error.describe()),
         Fact::CopyDropped { spark, error, .. } => ("copy-dropped", spark.to_string(), error.describe()),
         Fact::SparkSplit { spark } => ("spark-split", spark.to_string(), "it ends its process; halves of it go on".to_owned()),

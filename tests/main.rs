@@ -4,6 +4,7 @@
 
 mod analyze;
 mod bridge;
+mod cache;
 mod commands;
 mod dashboard;
 mod fleet;

@@ -1,6 +1,10 @@
 //! Finding a record again: by content and language, among the packs that this engine made.
 
-use std::{collections::HashMap, path::Path};
+use std::{
+    collections::HashMap,
+    path::Path,
+    sync::{PoisonError, RwLock},
+};
 
 use bitacora_core::{
     cache::RecordKey,
@@ -9,7 +13,7 @@ use bitacora_core::{
 };
 
 use crate::{
-    blobs::{BlobError, Blobs},
+    blobs::{self, BlobError, Blobs},
     pack::{self, NamesExtent, PackError, RecordBuffer, Records, Segment},
 };
 
@@ -26,25 +30,41 @@ pub enum CacheError {
     Blob(#[from] BlobError),
     #[error("pack {0} cannot be read")]
     Pack(Digest, #[source] PackError),
+    #[error("pack {0} is of another engine")]
+    Engine(Digest),
 }
 
-/// What was in the cache when it was looked through; does not change while sparks run.
+/// What is in the cache, as far as anybody here knows: what was there when it was looked through, and what came since.
 #[derive(Debug, Default)]
 pub struct CacheIndex {
-    records: HashMap<RecordKey, RecordRef>,
+    records: RwLock<HashMap<RecordKey, RecordRef>>,
 }
 
 impl CacheIndex {
     pub fn find(&self, key: &RecordKey) -> Option<RecordRef> {
-        self.records.get(key).copied()
+        // A map is whole between two insertions, whoever panicked elsewhere.
+        self.records.read().unwrap_or_else(PoisonError::into_inner).get(key).copied()
     }
 
     pub fn len(&self) -> usize {
-        self.records.len()
+        self.records.read().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.records.is_empty()
+        self.len() == 0
+    }
+
+    /// From now on the records of this pack are found, those of another engine aside.
+    fn learn(&self, name: Digest, pack: &Records, fingerprint: Digest) {
+        if pack.fingerprint() != fingerprint {
+            return;
+        }
+        let mut records = self.records.write().unwrap_or_else(PoisonError::into_inner);
+        for row in pack.index() {
+            let key = RecordKey::new(row.content, &row.language, fingerprint);
+            // The latest is the one that was just seen to be there.
+            records.insert(key, RecordRef { pack: name, entry: row.entry });
+        }
     }
 }
 
@@ -63,15 +83,41 @@ impl Cache {
 
     /// Reads every pack's index. A pack that is damaged or of another engine holds nothing for us; it costs a computation.
     pub fn index(&self) -> Result<CacheIndex, CacheError> {
-        let mut records = HashMap::new();
+        let known = CacheIndex::default();
         for (name, _) in self.packs.list()? {
-            let Ok(pack) = Records::open(&self.packs.path(name)) else { continue };
-            for row in pack.index().filter(|_| pack.fingerprint() == self.fingerprint) {
-                let key = RecordKey::new(row.content, &row.language, self.fingerprint);
-                records.entry(key).or_insert(RecordRef { pack: name, entry: row.entry });
+            self.learn(&known, name);
+        }
+        Ok(known)
+    }
+
+    /// A pack has come.
+    pub fn learn(&self, known: &CacheIndex, name: Digest) {
+        if let Ok(pack) = Records::open(&self.packs.path(name)) {
+            known.learn(name, &pack, self.fingerprint);
+        }
+    }
+
+    /// The record of a content that was analysed before, and what the master keeps of it. A pack that does not have it as it
+    /// was written is looked at as a whole: what is damaged is set aside, and what is lost is made again.
+    pub fn find(&self, known: &CacheIndex, content: Digest, language: &str) -> Option<(RecordRef, FileSummary)> {
+        let reference = known.find(&RecordKey::new(content, language, self.fingerprint))?;
+        match self.summary(reference) {
+            Ok(summary) => Some((reference, summary)),
+            Err(_) => {
+                let _ = self.packs.read(reference.pack);
+                None
             }
         }
-        Ok(CacheIndex { records })
+    }
+
+    /// Keeps a pack that comes from elsewhere: one that is whole, and of this engine.
+    pub fn keep(&self, bytes: &[u8]) -> Result<Digest, CacheError> {
+        let name = blobs::digest(bytes);
+        let fingerprint = pack::fingerprint_of(bytes).map_err(|error| CacheError::Pack(name, error))?;
+        if fingerprint != self.fingerprint {
+            return Err(CacheError::Engine(name));
+        }
+        Ok(self.packs.write(bytes)?)
     }
 
     /// A pack, to read records of it.

@@ -32,7 +32,7 @@ use crate::{
     command::Commands,
     isolation::{self, ChildCommand},
     sense::Sensing,
-    work::{Fetch, Worker, with_cause},
+    work::{self, Fetch, Worker, with_cause},
 };
 
 /// Messages that wait for an agent; its master blocks beyond that.
@@ -274,6 +274,10 @@ fn work(queue: &Receiver<(Task, Arc<AtomicBool>)>, inbox: &Sender<Input>, cache:
         let held = Held { spark: task.spark, attempt: task.attempt };
         let result = match task.work {
             Work::Nothing => Ok(SparkOutput::default()),
+            Work::Keep(packs) => {
+                let known = known.get_or_init(|| look_through(cache));
+                work::keep_packs(cache, known, &packs, config.fetch.as_ref(), &cancel)
+            }
             // The agent is stopping when nobody listens, and behind when there is no room.
             Work::Run(line) => config.commands.run(held, &line, &cancel, &mut |output| drop(inbox.try_send(Input::Event(Event::Written(output))))),
             Work::Analyse(analysis) if analysis.isolated => match &config.fetch {

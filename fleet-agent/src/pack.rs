@@ -272,6 +272,13 @@ pub fn check(bytes: &[u8]) -> u64 {
     mix(hash, 0)
 }
 
+/// The engine of a pack that comes from elsewhere, if it is one as far as its frame tells.
+pub fn fingerprint_of(bytes: &[u8]) -> Result<Digest, PackError> {
+    check_frame(bytes)?;
+    let fingerprint = bytes.get(MAGIC.len()..HEAD_BYTES).ok_or(PackError::Damaged)?;
+    Ok(Digest(fingerprint.try_into().expect("the head has 32 bytes more")))
+}
+
 /// Are these the bytes of a pack, as far as its frame tells? For one that comes from elsewhere.
 pub fn check_frame(bytes: &[u8]) -> Result<(), PackError> {
     let trailer = bytes.len().checked_sub(TRAILER_BYTES).filter(|_| bytes.starts_with(MAGIC)).ok_or(PackError::Damaged)?;

@@ -13,7 +13,6 @@ use std::{
 };
 
 use bitacora_core::{
-    cache::RecordKey,
     ids::Digest,
     paths::RelativePath,
     wire::{
@@ -91,6 +90,7 @@ impl<'a> Worker<'a> {
             return Ok(());
         }
         let name = self.cache.packs().write(&pack.finish()).map_err(|error| AttemptError::Storage(with_cause(&error)))?;
+        self.cache.learn(self.known, name);
         for outcome in &mut output.files {
             if let FileResult::Analysed { record, .. } = &mut outcome.result
                 && record.pack == THIS_PACK
@@ -198,10 +198,28 @@ impl<'a> Worker<'a> {
 
     /// The record of an earlier analysis; one that cannot be read is made again.
     fn find(&self, task: &Analysis, content: Digest, language: LanguageIndex) -> Option<(RecordRef, FileSummary)> {
-        let key = RecordKey::new(content, language.name(), self.cache.fingerprint());
-        let reference = task.use_cache.then(|| self.known.find(&key)).flatten()?;
-        Some((reference, self.cache.summary(reference).ok()?))
+        task.use_cache.then(|| self.cache.find(self.known, content, language.name())).flatten()
     }
+}
+
+/// Brings packs to this node's cache that are not there. One at a time: none but the last is in memory.
+pub fn keep_packs(cache: &Cache, known: &CacheIndex, names: &[Digest], fetch: Option<&Fetch>, cancel: &AtomicBool) -> Result<SparkOutput, AttemptError> {
+    // What nobody has any more the next attempt does not find either.
+    let gone = |name: Digest| AttemptError::Refused(format!("nobody has pack {name} any more"));
+    for &name in names.iter().filter(|name| cache.packs().read(**name).is_err()) {
+        if cancel.load(Ordering::Relaxed) {
+            return Err(AttemptError::Cancelled);
+        }
+        let fetched = fetch.ok_or_else(|| gone(name))?(&[name]);
+        let bytes = match fetched.map(|mut blobs| blobs.pop().flatten()) {
+            Ok(bytes) => bytes.ok_or_else(|| gone(name))?,
+            Err(TransferError::Unknown(_)) => return Err(gone(name)),
+            Err(error) => return Err(AttemptError::Unsupplied(with_cause(&error))),
+        };
+        let kept = cache.keep(&bytes).map_err(|error| AttemptError::Storage(with_cause(&error)))?;
+        cache.learn(known, kept);
+    }
+    Ok(SparkOutput::default())
 }
 
 /// Where the files of a task are.

@@ -47,7 +47,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// A job that takes longer than so many looks is explained once: two seconds.
 const LOOKS_BEFORE_REASONS: u32 = 40;
 /// A year.
-const TIMEOUT_SECONDS_MAX: u64 = 365 * 24 * 3600;
+pub(super) const TIMEOUT_SECONDS_MAX: u64 = 365 * 24 * 3600;
 /// Positions in a file have 32 bits, and a syntax tree takes some thirty times the file's size.
 const FILE_BYTES_MAX: u64 = 1 << 30;
 
@@ -220,6 +220,25 @@ struct Signals {
 }
 
 impl Analyze {
+    /// Fills the cache with what is not known of a tree, and reports nothing.
+    pub(super) fn warming(path: PathBuf, nodes: Option<NodeSelector>, timeout: Option<u64>) -> Analyze {
+        Analyze {
+            path,
+            job: Some(JobKind::CacheWarming),
+            only: Vec::new(),
+            partition: PartitionKind::Intelligent,
+            placement: PlacementKind::Intelligent,
+            nodes,
+            priority: PriorityKind::Normal,
+            threads: None,
+            max_file_bytes: FileLimits::default().bytes_max,
+            timeout,
+            no_cache: false,
+            output: None,
+            out: None,
+        }
+    }
+
     pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
         let job_type = self.job_type()?;
         // Opened first, so that hours of work do not end in a folder that is not there.
@@ -357,7 +376,7 @@ impl Analyze {
     }
 
     /// A folder, or the folder of a project of that name.
-    fn root(&self, ledger: &Ledger) -> anyhow::Result<PathBuf> {
+    pub(super) fn root(&self, ledger: &Ledger) -> anyhow::Result<PathBuf> {
         let name = self.path.to_string_lossy();
         let known = || find_project(ledger, Some(&name)).ok().map(|(_, project)| PathBuf::from(std::ffi::OsStr::from_bytes(&project.root)));
         let root = match self.path.exists() {
@@ -563,6 +582,7 @@ fn accepted(notice: &Notice) -> Option<JobId> {
         | Notice::NodeChanged(_)
         | Notice::AuditCut { .. }
         | Notice::ProjectAdded(_)
+        | Notice::NotWarmed(_)
         | Notice::JobChanged(_)
         | Notice::JobOver(_)
         | Notice::Refused(_) => None,

@@ -1,5 +1,7 @@
 //! `bitacora cache …`.
 
+mod warm;
+
 use std::collections::BTreeSet;
 
 use clap::Subcommand;
@@ -33,6 +35,7 @@ pub(super) enum CacheCommand {
         #[arg(long)]
         dry_run: bool,
     },
+    Warm(warm::Warm),
 }
 
 #[derive(Serialize)]
@@ -55,6 +58,7 @@ impl CacheCommand {
         match self {
             CacheCommand::Stats { output } => stats(context, output),
             CacheCommand::Gc { dry_run } => collect(context, dry_run),
+            CacheCommand::Warm(command) => command.run(context),
         }
     }
 }

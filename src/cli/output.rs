@@ -72,6 +72,7 @@ impl Streams {
             | Answer::Reasons(_)
             | Answer::Submitted(_)
             | Answer::Accepted { .. }
+            | Answer::Warming { .. }
             | Answer::Spark(_)
             | Answer::Events(_)
             | Answer::Progress(_)

@@ -25,6 +25,7 @@ mod scheduler;
 mod selector;
 mod settings;
 mod view;
+mod warming;
 
 use alloc::{
     collections::{BTreeMap, BTreeSet},
@@ -34,7 +35,7 @@ use alloc::{
 pub use audit::{Action, AuditRecord, Intruder, Outcome, Requester};
 pub use dependencies::AFTER_MAX;
 pub use effect::{Effect, Notice};
-pub use event::{Event, JobCommand, NodeCommand, Refusal, Submission};
+pub use event::{Event, JobCommand, NodeCommand, Refusal, Submission, Warming};
 pub use fact::Fact;
 use flights::{Flight, Flights};
 pub use ledger::{
@@ -229,6 +230,7 @@ impl Fleet {
             Event::ProjectRemoved { project } => self.on_project_removed(now, project, out),
             Event::JobSubmitted(submission) => self.on_job_submitted(now, submission, out),
             Event::WorkSubmitted { spec, sparks } => self.on_work_submitted(now, spec, sparks, out),
+            Event::WarmingAsked(warming) => self.on_warming_asked(now, warming, out),
             Event::SparkCancelled { spark } => self.on_spark_cancelled(now, spark, out),
             Event::JobCommanded { job, command } => self.on_job_commanded(now, job, command, out),
             Event::TreeNotListed { job, error } => self.on_tree_not_listed(now, job, error, out),

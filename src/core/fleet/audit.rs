@@ -185,6 +185,7 @@ fn asked(event: &Event) -> Option<Action> {
         | Event::ProjectAssigned { .. }
         | Event::JobSubmitted(_)
         | Event::WorkSubmitted { .. }
+        | Event::WarmingAsked(_)
         | Event::SparkCancelled { .. }
         | Event::JobCommanded { .. }
         | Event::TreeNotListed { .. }
@@ -240,6 +241,8 @@ impl Refusal {
             Refusal::NameTaken(_) => "name-taken",
             Refusal::TooManyLabels(_) => "too-many-labels",
             Refusal::NotNow { .. } => "not-now",
+            Refusal::NoSuchNode => "no-such-node",
+            Refusal::TooManyPacks { .. } => "too-many-packs",
         }
     }
 }

@@ -67,6 +67,8 @@ pub enum Notice {
         job: JobId,
         sparks_finished: u32,
     },
+    /// It was asked to have records, and cannot be given any now.
+    NotWarmed(NodeId),
     JobChanged(JobId),
     JobOver(JobId),
     /// A node was told of a record that the audit does not have: its end was cut off, or the node lies.

@@ -62,6 +62,8 @@ pub enum Event {
         spec: JobSpec,
         sparks: u32,
     },
+    /// A person wants nodes to have the records of a result, for analyses to come.
+    WarmingAsked(Warming),
     /// A person wants one spark to end, and the rest of its job to go on.
     SparkCancelled {
         spark: SparkId,
@@ -126,6 +128,17 @@ pub struct Submission {
     pub files: Vec<ListedFile>,
 }
 
+/// Records that nodes are to have.
+#[derive(Clone, Debug)]
+pub struct Warming {
+    pub packs: Vec<Digest>,
+    /// The engine that made them: to nodes with another one they are worth nothing.
+    pub fingerprint: Digest,
+    /// All of them if empty.
+    pub nodes: NodeSelector,
+    pub timeout: Option<Span>,
+}
+
 /// What a person can do to a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JobCommand {
@@ -181,6 +194,12 @@ pub enum Refusal {
     /// It would have more than are kept.
     TooManyLabels(NodeId),
     UnknownSpark(SparkId),
+    /// No node of the fleet is one that was asked for.
+    NoSuchNode,
+    TooManyPacks {
+        packs: usize,
+        packs_max: usize,
+    },
     /// It asks for something that cannot be run.
     NoSuchWork(LineError),
     TooManySparks {

@@ -9,7 +9,7 @@ use super::{
     ledger::{Availability, JobFailure, JobSpec, ListedFile, Priority, ResultSummary},
 };
 use crate::{
-    ids::{Attempt, Epoch, JobId, NodeId, ProjectId, SparkId},
+    ids::{Attempt, Digest, Epoch, JobId, NodeId, ProjectId, SparkId},
     time::Time,
     wire::{
         node::Labels,
@@ -83,6 +83,14 @@ pub enum Fact {
         at: Time,
         /// Jobs that are over and stay remembered.
         #[serde(default = "jobs_kept_first")]
+        jobs_kept: u32,
+    },
+    /// Packs that a node is to have: those of each spark.
+    WarmingAccepted {
+        job: JobId,
+        spec: JobSpec,
+        packs: Vec<Vec<Digest>>,
+        at: Time,
         jobs_kept: u32,
     },
     SparkStarted {
@@ -180,6 +188,7 @@ impl Fact {
             | Fact::NodeDrained { at, .. }
             | Fact::NodeStopped { at, .. }
             | Fact::JobAccepted { at, .. }
+            | Fact::WarmingAccepted { at, .. }
             | Fact::JobCancelled { at, .. }
             | Fact::JobRetried { at, .. }
             | Fact::JobDone { at, .. }

@@ -100,13 +100,20 @@ impl Fleet {
     }
 
     fn accept(&mut self, now: Time, spec: JobSpec, files: Vec<ListedFile>, sparks: Vec<Vec<u32>>, out: &mut Vec<Effect>) {
-        let job = JobId { epoch: self.ledger.epoch, counter: self.ledger.counter + 1 };
-        let ready = (0..sparks.len() as u32).collect();
+        let (job, count, jobs_kept) = (self.next_job(), sparks.len() as u32, self.settings.jobs_kept);
+        self.take_on(now, job, count, Fact::JobAccepted { job, spec, files, sparks, at: now, jobs_kept }, out);
+    }
+
+    pub(super) fn next_job(&self) -> JobId {
+        JobId { epoch: self.ledger.epoch, counter: self.ledger.counter + 1 }
+    }
+
+    /// The fact makes the job, with so many sparks.
+    pub(super) fn take_on(&mut self, now: Time, job: JobId, sparks: u32, accepted: Fact, out: &mut Vec<Effect>) {
         // It may wait for what has failed already.
         self.something_failed = true;
-        let jobs_kept = self.settings.jobs_kept;
-        self.record(Fact::JobAccepted { job, spec, files, sparks, at: now, jobs_kept }, out);
-        self.active.insert(job, Runnable { ready, ..Runnable::new(now, &self.ledger.jobs[&job], true) });
+        self.record(accepted, out);
+        self.active.insert(job, Runnable { ready: (0..sparks).collect(), ..Runnable::new(now, &self.ledger.jobs[&job], true) });
         out.push(Effect::Publish(Notice::JobAccepted(job)));
         self.settle(now, job, out);
     }
@@ -333,7 +340,7 @@ impl Fleet {
     }
 }
 
-fn refuse(refusal: Refusal, out: &mut Vec<Effect>) {
+pub(super) fn refuse(refusal: Refusal, out: &mut Vec<Effect>) {
     out.push(Effect::Publish(Notice::Refused(refusal)));
 }
 

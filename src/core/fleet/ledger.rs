@@ -13,7 +13,7 @@ use crate::{
     wire::{
         command::{CommandEnd, CommandLine},
         node::{Labels, Specialisation},
-        task::{AttemptError, FailReason, FileLimits, FileOutcome, FileResult},
+        task::{AttemptError, FailReason, FileLimits, FileOutcome, FileResult, SparkOutput},
     },
 };
 
@@ -315,6 +315,9 @@ pub struct Job {
     pub bytes_total: u64,
     pub sparks: Vec<Spark>,
     pub aggregate: Aggregate,
+    /// What each spark has its node keep, of a job that brings records to a node; given back once it is completed.
+    #[serde(default)]
+    pub packs: Vec<Vec<Digest>>,
 }
 
 /// What ended a job that failed.
@@ -465,10 +468,9 @@ impl Ledger {
                 self.projects.remove(project);
                 self.jobs.retain(|_, job| job.spec.project != Some(*project));
             }
-            Fact::JobAccepted { job, spec, files, sparks, at, jobs_kept } => {
-                self.forget_superseded(spec);
-                self.apply_accepted(*job, spec, files, sparks, *at);
-                self.forget_old_jobs(*jobs_kept as usize);
+            Fact::JobAccepted { job, spec, files, sparks, at, jobs_kept } => self.apply_accepted(*job, spec, (files, sparks, &[]), *at, *jobs_kept),
+            Fact::WarmingAccepted { job, spec, packs, at, jobs_kept } => {
+                self.apply_accepted(*job, spec, (&[], &alloc::vec![Vec::new(); packs.len()], packs), *at, *jobs_kept);
             }
             Fact::SparkStarted { spark, attempt, node } => {
                 self.job_mut(spark.job).status = JobStatus::Running;
@@ -477,13 +479,7 @@ impl Ledger {
                 spark.state = SparkState::Running { attempt: *attempt, node: *node };
             }
             Fact::CopyDropped { spark, attempt, node, .. } => self.spark_mut(*spark).state = SparkState::Running { attempt: *attempt, node: *node },
-            Fact::SparkFinished { spark, output } => {
-                let finished = self.spark_mut(*spark);
-                finished.state = SparkState::Completed;
-                finished.ended.clone_from(&output.ended);
-                let aggregate = &mut self.job_mut(spark.job).aggregate;
-                output.files.iter().for_each(|outcome| aggregate.absorb(outcome.clone()));
-            }
+            Fact::SparkFinished { spark, output } => self.apply_finished(*spark, output),
             Fact::AttemptFailed { spark, not_before, isolate, counts, .. } => {
                 let spark = self.spark_mut(*spark);
                 spark.state = SparkState::Queued { not_before: *not_before };
@@ -510,7 +506,16 @@ impl Ledger {
         }
     }
 
-    fn apply_accepted(&mut self, id: JobId, spec: &JobSpec, files: &[ListedFile], sparks: &[Vec<u32>], at: Time) {
+    fn apply_finished(&mut self, id: SparkId, output: &SparkOutput) {
+        let finished = self.spark_mut(id);
+        finished.state = SparkState::Completed;
+        finished.ended.clone_from(&output.ended);
+        let aggregate = &mut self.job_mut(id.job).aggregate;
+        output.files.iter().for_each(|outcome| aggregate.absorb(outcome.clone()));
+    }
+
+    fn apply_accepted(&mut self, id: JobId, spec: &JobSpec, (files, sparks, packs): (&[ListedFile], &[Vec<u32>], &[Vec<Digest>]), at: Time, jobs_kept: u32) {
+        self.forget_superseded(spec);
         self.counter = id.counter;
         let sparks = sparks.iter().map(|files| Spark::new(files.clone(), false)).collect();
         let job = Job {
@@ -525,8 +530,10 @@ impl Ledger {
             bytes_total: files.iter().map(|file| file.size).sum(),
             sparks,
             aggregate: Aggregate::default(),
+            packs: packs.to_vec(),
         };
         self.jobs.insert(id, job);
+        self.forget_old_jobs(jobs_kept as usize);
     }
 
     /// What only a retry would need: a job that has a successor is not retried.
@@ -599,6 +606,9 @@ impl Job {
     fn end(&mut self, status: JobStatus, at: Time) {
         self.status = status;
         self.over_at = Some(at);
+        if status == JobStatus::Completed {
+            self.packs = Vec::new();
+        }
         for spark in self.sparks.iter_mut().filter(|spark| !spark.state.is_over()) {
             spark.state = SparkState::Failed(AttemptError::Cancelled);
         }

@@ -6,7 +6,7 @@ use alloc::{
     vec::Vec,
 };
 
-use super::{Availability, Effect, Fact, Fleet, JobSpec, NodeCommand, Notice, Refusal, Settings};
+use super::{Availability, Effect, Fact, Fleet, JobSpec, JobType, NodeCommand, Notice, Refusal, Settings};
 use crate::{
     ids::{Digest, Incarnation, NodeId},
     time::{Span, Time},
@@ -96,7 +96,8 @@ impl Node {
     pub(super) fn can_do(&self, spec: &JobSpec) -> bool {
         match &spec.command {
             Some(command) => self.programs.contains(&command.line.program),
-            None => spec.project.is_none() || self.fingerprint == spec.fingerprint,
+            None if spec.job_type == JobType::NoOp => true,
+            None => self.fingerprint == spec.fingerprint,
         }
     }
 
@@ -169,6 +170,7 @@ impl Fleet {
             NodeCommand::Remove => {
                 self.record(Fact::NodeRemoved { node, at: now }, out);
                 self.lose(now, node, AttemptError::Interrupted, out);
+                self.end_warming_of(now, node, out);
                 self.records.remove(&node);
                 out.push(Effect::Disconnect { node });
             }

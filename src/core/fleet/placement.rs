@@ -58,6 +58,8 @@ pub(super) const AHEAD: Span = Span::from_millis(100);
 pub(super) const AHEAD_SPARKS_MAX: u32 = 512;
 /// A spark of a kind that nobody has done yet: long, so that few are sent ahead.
 const UNKNOWN: Span = Span::from_secs(1);
+/// A pack that is to be brought to a node, over a link that nobody knows yet.
+const UNKNOWN_PACK: Span = Span::from_millis(20);
 /// Microseconds for 1,024 bytes of a language that nobody has analysed yet: eight megabytes a second.
 const UNKNOWN_RATE: u64 = 128;
 /// What opening and keeping a file costs, in bytes, as the partitions count it.
@@ -126,6 +128,9 @@ impl Size {
 pub(super) fn size_of(job: &Job, number: u32) -> Size {
     if let Some(command) = &job.spec.command {
         return Size { kind: alloc::format!("run {}", command.line.program), units: 1024, unknown_rate: UNKNOWN.0 };
+    }
+    if let Some(packs) = job.packs.get(number as usize) {
+        return Size { kind: "keep records".to_string(), units: 1024 * packs.len() as u64, unknown_rate: UNKNOWN_PACK.0 };
     }
     if job.spec.project.is_none() {
         return Size { kind: "no-op".to_string(), units: 1024, unknown_rate: UNKNOWN.0 };

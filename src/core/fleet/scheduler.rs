@@ -113,7 +113,7 @@ impl Fleet {
         });
         let work = match (&job.spec.command, job.spec.project) {
             (Some(command), _) => Work::Run(command.line.clone()),
-            (None, None) => Work::Nothing,
+            (None, None) => job.packs.get(id.number as usize).map_or(Work::Nothing, |packs| Work::Keep(packs.clone())),
             (None, Some(project)) => Work::Analyse(Analysis {
                 root: self.ledger.projects[&project].root.clone(),
                 files: files.collect(),

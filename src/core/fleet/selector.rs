@@ -78,6 +78,19 @@ impl NodeSelector {
         self.labels.is_empty() && self.words.is_empty()
     }
 
+    /// This one node, whatever it is called.
+    pub(super) fn of_node(id: NodeId) -> NodeSelector {
+        NodeSelector { labels: Vec::new(), words: [id.to_string()].into() }
+    }
+
+    /// The node, where it is just one by its id.
+    pub fn one_node(&self) -> Option<NodeId> {
+        match self.words.as_slice() {
+            [word] if self.labels.is_empty() => word.parse().ok(),
+            _ => None,
+        }
+    }
+
     pub(super) fn matches(&self, id: NodeId, name: &str, labels: &Labels) -> bool {
         let is_called = |word: &String| *word == name || word.parse() == Ok(id);
         let labelled = self.labels.iter().all(|(key, value)| labels.get(key) == Some(value));

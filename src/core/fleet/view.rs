@@ -5,7 +5,7 @@ use alloc::{
     vec::Vec,
 };
 
-use super::{Awaited, Fleet, Health, Job, JobSpec, JobStatus, NodeRecord, SparkState};
+use super::{Awaited, Fleet, Health, Job, JobSpec, JobStatus, JobType, NodeRecord, SparkState};
 use crate::{
     ids::{JobId, NodeId},
     time::Time,
@@ -160,7 +160,7 @@ impl Fleet {
             let elapsed = (now - runnable.started_at).0.max(1);
             let done = view.bytes_done.saturating_sub(runnable.bytes_before);
             view.bytes_per_second = (u128::from(done) * 1_000_000 / u128::from(elapsed)) as u64;
-            view.stage = if runnable.storing.is_some() { Stage::ResultAggregation } else { Stage::Parsing };
+            view.stage = if runnable.storing.is_some() { Stage::ResultAggregation } else { job.work_stage() };
         }
         Some(view)
     }
@@ -224,6 +224,13 @@ struct SparkCounts {
 }
 
 impl Job {
+    const fn work_stage(&self) -> Stage {
+        match (self.spec.job_type, self.spec.project) {
+            (JobType::CacheWarming, None) => Stage::Caching,
+            _ => Stage::Parsing,
+        }
+    }
+
     /// What the ledger alone knows: nothing of attempts in flight.
     pub fn view(&self, id: JobId) -> JobView {
         let SparkCounts { done, bytes_done, partitions, attempts } = self.count();

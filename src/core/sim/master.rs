@@ -288,6 +288,7 @@ impl Simulation {
     fn on_fact(&mut self, fact: &Fact) {
         match fact {
             Fact::JobCompleted { job, result, .. } => self.on_job_completed(*job, result.manifest),
+            Fact::JobDone { job, .. } => self.check_warmed(*job),
             Fact::JobCancelled { .. } => self.tally.one(Count::JobCancelled),
             Fact::JobFailed { .. } => self.tally.one(Count::JobFailed),
             Fact::JobPaused { .. } => self.tally.one(Count::JobPaused),
@@ -323,11 +324,19 @@ impl Simulation {
             | Fact::ProjectRenamed { .. }
             | Fact::ProjectAssigned { .. }
             | Fact::JobAccepted { .. }
+            | Fact::WarmingAccepted { .. }
             | Fact::SparkFinished { .. }
             | Fact::AttemptFailed { .. }
-            | Fact::SparkFailed { .. }
-            | Fact::JobDone { .. } => {}
+            | Fact::SparkFailed { .. } => {}
         }
+    }
+
+    /// A node that was to have records has every one of them when that is said to be done.
+    fn check_warmed(&mut self, job: JobId) {
+        let done = &self.master.durable.jobs[&job];
+        let Some(node) = done.spec.nodes.one_node() else { return };
+        assert!(done.packs.iter().all(|packs| self.nodes[&node].keeps(packs)), "{job} is done and node {} has not what it was to have", node.0);
+        self.tally.one(Count::NodeWarmed);
     }
 
     /// What runs and is begun once more is an analysis that nobody suspects, on another node.

@@ -42,6 +42,8 @@ pub(super) struct Node {
     work: BTreeMap<Held, Running>,
     /// Done well in this life, and nobody said that the answer may be forgotten.
     answered: BTreeSet<Held>,
+    /// The packs on its disk.
+    kept: BTreeSet<Digest>,
 }
 
 struct Running {
@@ -65,6 +67,7 @@ impl Node {
             wake_at: None,
             work: BTreeMap::new(),
             answered: BTreeSet::new(),
+            kept: BTreeSet::new(),
         }
     }
 
@@ -78,6 +81,11 @@ impl Node {
 
     pub(super) fn incarnation(&self) -> Incarnation {
         self.incarnation
+    }
+
+    /// Has it all of them?
+    pub(super) fn keeps(&self, packs: &[Digest]) -> bool {
+        packs.iter().all(|pack| self.kept.contains(pack))
     }
 
     pub(super) fn is_retired(&self) -> bool {
@@ -284,7 +292,7 @@ impl Simulation {
         let token = self.token();
         let (files, isolated) = match &task.work {
             Work::Analyse(analysis) => (analysis.files.as_slice(), analysis.isolated),
-            Work::Run(_) | Work::Nothing => (&[][..], false),
+            Work::Run(_) | Work::Keep(_) | Work::Nothing => (&[][..], false),
         };
         let deadly = files.iter().find(|file| trees::is_deadly(file));
         let hung = deadly.is_none() && self.trouble(self.scenario.faults.hung);
@@ -307,19 +315,24 @@ impl Simulation {
             self.tally.one(Count::WorkNotStored);
             Err(AttemptError::Storage("no space left on device".into()))
         } else {
-            self.done(&task.work)
+            self.done(node, &task.work)
         };
         let progress = Progress { spark: task.spark, attempt: task.attempt, files: 1, bytes: 1_000 };
         self.after(Span(wait.0 / 2), Happening::WorkProgressed { node, token, progress });
         self.end_work_after(wait, node, token, held, result);
     }
 
-    fn done(&mut self, work: &Work) -> Result<SparkOutput, AttemptError> {
+    fn done(&mut self, node: NodeId, work: &Work) -> Result<SparkOutput, AttemptError> {
         match work {
             Work::Analyse(analysis) if analysis.isolated && self.has_plant(Plant::BlameNeighbour) && self.dice.chance(1_000) => {
                 Err(AttemptError::Crashed("signal 11".into()))
             }
             Work::Analyse(analysis) => Ok(trees::output(&analysis.root, &analysis.files)),
+            Work::Keep(packs) => {
+                let kept = if self.has_plant(Plant::KeepNothing) { &[] } else { packs.as_slice() };
+                self.node_mut(node).kept.extend(kept);
+                Ok(SparkOutput::default())
+            }
             Work::Nothing => Ok(SparkOutput::default()),
             Work::Run(_) => {
                 let failed = self.trouble(self.scenario.faults.command_failed);

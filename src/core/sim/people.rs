@@ -9,7 +9,7 @@ use super::{
 use crate::{
     fleet::{
         Availability, Awaited, CommandSpec, Event, Job, JobCommand, JobSpec, JobStatus, JobType, Ledger, NodeCommand, NodeSelector, PairedNode, Partitioning,
-        Pending, Placement, Priority, Submission,
+        Pending, Placement, Priority, Submission, Warming,
     },
     ids::{Digest, JobId, NodeId, ProjectId, SparkId},
     time::Span,
@@ -74,6 +74,7 @@ impl Simulation {
     fn act_on_a_mood(&mut self) {
         match self.dice.below(20) {
             0..=4 => self.submit(),
+            5 if self.dice.chance(4_000) => self.warm(),
             5 => self.submit_work(),
             6 if self.dice.chance(5_000) => self.cancel_spark(),
             6 => self.submit_work(),
@@ -135,6 +136,17 @@ impl Simulation {
         let sparks = 1 + self.dice.below(4) as u32;
         self.people.submitted += 1;
         self.tell_master(Event::WorkSubmitted { spec, sparks });
+    }
+
+    /// Somebody wants some records on some nodes.
+    fn warm(&mut self) {
+        if self.people.submitted >= self.scenario.jobs_max {
+            return;
+        }
+        self.people.submitted += 1;
+        let nodes = self.some_nodes();
+        let packs = (0..self.dice.below(20)).map(|_| Digest([self.dice.below(256) as u8; 32])).collect();
+        self.tell_master(Event::WarmingAsked(Warming { packs, fingerprint: ENGINE, nodes, timeout: None }));
     }
 
     /// Up to two things that exist.
@@ -231,6 +243,10 @@ impl Simulation {
         if self.master.fleet().is_none() {
             return;
         }
+        self.give_up_retired();
+        if self.master.fleet().is_none() {
+            return;
+        }
         let with = |ledger: &Ledger, status| ledger.jobs.iter().filter(|(_, job)| job.status == status).map(|(id, _)| *id).collect::<Vec<_>>();
         for (status, command) in [(JobStatus::Paused, JobCommand::Resume), (JobStatus::Failed, JobCommand::Retry)] {
             for job in with(self.ledger(), status) {
@@ -243,6 +259,18 @@ impl Simulation {
             // A job of a master that did not keep its listing goes on when the same is asked for again.
             let submission = Submission { spec: job.spec.clone(), files: job.files.clone() };
             self.tell_master(Event::JobSubmitted(submission));
+        }
+    }
+
+    /// Nobody waits for a node that is gone for good to have records.
+    fn give_up_retired(&mut self) {
+        let is_for = |job: &Job| job.spec.nodes.one_node().filter(|_| !job.packs.is_empty());
+        let is_void = |job: &Job| is_for(job).is_some_and(|node| self.nodes[&node].is_retired());
+        let void: Vec<JobId> = self.ledger().jobs.iter().filter(|(_, job)| !job.status.is_over() && is_void(job)).map(|(id, _)| *id).collect();
+        for job in void {
+            if self.master.fleet().is_some() {
+                self.tell_master(Event::JobCommanded { job, command: JobCommand::Cancel });
+            }
         }
     }
 

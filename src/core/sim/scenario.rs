@@ -85,7 +85,8 @@ impl Scenario {
             copies_per_hundred: 50,
             listings: self.listings,
             history_max: 50,
-            jobs_kept: 20,
+            // What was promised must not be forgotten: a request for records is a job for each node.
+            jobs_kept: 2_000,
             tokens_max: 64,
             token_span_max: Span::from_secs(3600),
             audit_repeat: Span::from_secs(600),
@@ -163,10 +164,12 @@ pub enum Plant {
     CountLoser,
     /// The journal does not say that a copy came to nothing.
     ForgetDropped,
+    /// A node says that it keeps what it was asked to keep, and does not.
+    KeepNothing,
 }
 
 impl Plant {
-    pub const ALL: [Plant; 12] = [
+    pub const ALL: [Plant; 13] = [
         Plant::LoseFact,
         Plant::RepeatFact,
         Plant::SendBeforeRecord,
@@ -179,6 +182,7 @@ impl Plant {
         Plant::ForgetAwaited,
         Plant::CountLoser,
         Plant::ForgetDropped,
+        Plant::KeepNothing,
     ];
 }
 
@@ -234,10 +238,12 @@ pub enum Count {
     CopyLost,
     /// The second run came to nothing and the first went on.
     CopyDropped,
+    /// A node has all the packs that it was asked to have.
+    NodeWarmed,
 }
 
 impl Count {
-    pub const ALL: [Count; 41] = [
+    pub const ALL: [Count; 42] = [
         Count::MessageLost,
         Count::MessageDuplicated,
         Count::MessageLate,
@@ -279,13 +285,14 @@ impl Count {
         Count::CopyWon,
         Count::CopyLost,
         Count::CopyDropped,
+        Count::NodeWarmed,
     ];
 
     /// Does it take more than a deadly file to bring this about?
     pub fn is_trouble(self) -> bool {
         use Count::{
             ChildPoisoned, CopyBegun, CopyDropped, CopyLost, CopyWon, DependantBegun, DisconnectReported, FileQuarantined, JobCancelled, JobCompleted,
-            ProcessPoisoned, SparkSplit, StaleMessage, WorkStopped,
+            NodeWarmed, ProcessPoisoned, SparkSplit, StaleMessage, WorkStopped,
         };
         // A later submission for the same tree cancels an unfinished earlier one and stops its work.
         !matches!(
@@ -298,6 +305,7 @@ impl Count {
                 | CopyWon
                 | CopyLost
                 | CopyDropped
+                | NodeWarmed
                 | ProcessPoisoned
                 | ChildPoisoned
                 | DisconnectReported

@@ -36,6 +36,8 @@ pub struct Task {
 pub enum Work {
     Analyse(Analysis),
     Run(CommandLine),
+    /// Have these packs of records, for analyses to come.
+    Keep(Vec<Digest>),
     /// Nothing at all: what a spark costs besides its work.
     Nothing,
 }

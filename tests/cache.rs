@@ -1,0 +1,81 @@
+//! Records in a fleet: what anybody has found is not looked for again, and nodes are given what they are to have.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use bitacora_core::ids::Digest;
+use fleet_agent::{analysis, cache::Cache};
+
+use super::{
+    fleet::{Fleet, outcome},
+    support::Place,
+};
+
+fn cache_of(folder: &Path) -> Cache {
+    Cache::open(folder, analysis::fingerprint()).unwrap()
+}
+
+/// The files that a data directory's cache answers for.
+fn records_in(folder: &Path) -> usize {
+    cache_of(folder).index().unwrap().len()
+}
+
+fn packs_in(folder: &Path) -> BTreeSet<Digest> {
+    cache_of(folder).packs().list().unwrap().into_iter().map(|(name, _)| name).collect()
+}
+
+fn warm(fleet: &Fleet, arguments: &[&str]) -> (Option<i32>, String) {
+    let tree = fleet.place.tree();
+    let output = fleet.place.run(&[&["cache", "warm", tree.to_str().unwrap()], arguments].concat());
+    assert!(output.stdout.is_empty(), "it reports nothing");
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+/// Files that the fleet's latest analysis gave to nodes.
+fn given_last(fleet: &Fleet) -> u64 {
+    let jobs = fleet.jobs();
+    let mut analyses = jobs.iter().filter(|job| job["type"] == "full-analysis");
+    analyses.next_back().unwrap()["files"].as_u64().unwrap()
+}
+
+#[test]
+fn a_node_that_was_warmed_parses_nothing() {
+    let mut fleet = Fleet::new();
+    fleet.place.fill(60);
+    let (_one, _two) = (fleet.join("one"), fleet.join("two"));
+    assert_eq!(warm(&fleet, &[]).0, Some(0));
+    let folders = ["one", "two", "three"].map(|name| fleet.folder(name));
+    assert_eq!([0, 1].map(|place| records_in(&folders[place])), [120, 120], "both have all of it, whoever parsed it");
+
+    let _three = fleet.join("three");
+    assert_eq!(fleet.place.run(&["node", "cordon", "two"]).status.code(), Some(0));
+    let (code, said) = warm(&fleet, &["--nodes", "three,two"]);
+    assert_eq!(code, Some(3), "{said}");
+    assert!(said.contains("two") && !said.contains("three"), "{said}");
+    assert_eq!(records_in(&folders[2]), 120, "it never parsed anything");
+    assert_eq!(warm(&fleet, &["--nodes", "nobody"]).0, Some(5));
+    assert_eq!(fleet.place.run(&["node", "uncordon", "two"]).status.code(), Some(0));
+
+    // A master that has lost every record has to ask the nodes again.
+    assert_eq!(fleet.master.take().unwrap().terminate(), Some(0));
+    fs::remove_dir_all(fleet.place.data().join("packs")).unwrap();
+    fleet.serve();
+    ["one", "two", "three"].iter().for_each(|name| fleet.wait_for(name, "healthy"));
+    let before = folders.each_ref().map(|folder| packs_in(folder));
+    // Cut otherwise, so that whoever parses makes a pack that nobody has.
+    let tree = fleet.place.tree();
+    let again = outcome(&fleet.place.run(&["analyze", tree.to_str().unwrap(), "--partition", "by-language", "-o", "json"]));
+    assert_eq!(given_last(&fleet), 120);
+    assert_eq!(folders.each_ref().map(|folder| packs_in(folder)), before, "nobody parsed anything");
+    assert_eq!(again, fleet.local());
+}
+
+#[test]
+fn without_a_fleet_the_records_stay_here() {
+    let place = Place::new();
+    place.fill(3);
+    let tree = place.tree();
+    let output = place.run(&["cache", "warm", tree.to_str().unwrap()]);
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(0), 0));
+    assert_eq!(records_in(&place.data()), 6);
+    assert_eq!(place.run(&["cache", "warm", tree.to_str().unwrap(), "--nodes", "one"]).status.code(), Some(2), "there is nobody");
+}
