@@ -1,7 +1,7 @@
 //! A tree as it is now, compared with its last result: what is known, what is to be done.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     path::Path,
     sync::atomic::{AtomicUsize, Ordering},
 };
@@ -18,6 +18,7 @@ use bitacora_core::{
 use fleet_agent::{
     analysis::{LanguageIndex, classify},
     blobs::{self, Blobs},
+    cache::{Cache, CacheIndex},
     listing::{self, ListingError, Verdict},
     root::Root,
     work,
@@ -160,10 +161,11 @@ impl Scan {
         Ok(writer.finish())
     }
 
-    /// Names what is to be done by its content, for nodes that do not read this disk. What cannot be read, or is decided
-    /// by its first line, is no work for anybody; answers with the rest.
-    pub fn name_contents(&mut self, root: &Root, work: Vec<ListedFile>, threads: usize, limits: &FileLimits) -> Vec<ListedFile> {
-        let named = in_parallel(&work, threads, |file| content_of(root, file, limits));
+    /// Names what is to be done by its content, for nodes that do not read this disk. What cannot be read, is decided by its
+    /// first line, or was analysed by anybody under whatever name, is no work for anybody; answers with the rest.
+    pub fn name_contents(&mut self, root: &Root, work: Vec<ListedFile>, threads: usize, limits: &FileLimits, found: &Found<'_>) -> Vec<ListedFile> {
+        let begun = found.begun.get(&self.listing);
+        let named = in_parallel(&work, threads, |file| content_of(root, file, limits, |content, language| found.outcome(begun, content, language)));
         let (mut rest, mut numbers) = (Vec::with_capacity(work.len()), Vec::with_capacity(work.len()));
         for (file, content) in work.into_iter().zip(named) {
             numbers.push(content.map(|content| {
@@ -179,7 +181,6 @@ impl Scan {
                 };
             }
         }
-        self.listing = listing_of(self.listing, &numbers);
         rest
     }
 
@@ -189,28 +190,40 @@ impl Scan {
     }
 }
 
-/// Files that were decided between two listings of the same state make other work of it: what is told apart by it is kept
-/// by this name.
-fn listing_of(listing: Digest, numbers: &[Result<u32, Box<FileResult>>]) -> Digest {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&listing.0);
-    for place in (0_u64..).zip(numbers).filter(|(_, number)| number.is_err()).map(|(place, _)| place) {
-        hasher.update(&place.to_le_bytes());
-    }
-    if numbers.iter().all(Result::is_ok) { listing } else { Digest(*hasher.finalize().as_bytes()) }
+/// Where the master finds what was analysed before: the packs of every node's results come here.
+pub struct Found<'a> {
+    pub cache: &'a Cache,
+    /// Empty for somebody who wants everything analysed again.
+    pub known: &'a CacheIndex,
+    /// Contents that an unfinished job has its sparks for, by its listing: asked for again, it is the same job with the same files.
+    pub begun: &'a HashMap<Digest, HashSet<Digest>>,
 }
 
-fn content_of(root: &Root, file: &ListedFile, limits: &FileLimits) -> Result<Digest, Box<FileResult>> {
+impl Found<'_> {
+    fn outcome(&self, begun: Option<&HashSet<Digest>>, content: Digest, language: &str) -> Option<FileResult> {
+        if begun.is_some_and(|begun| begun.contains(&content)) {
+            return None;
+        }
+        let (record, summary) = self.cache.find(self.known, content, language)?;
+        Some(FileResult::Analysed { content, language: language.to_owned(), record, summary })
+    }
+}
+
+fn content_of(root: &Root, file: &ListedFile, limits: &FileLimits, find: impl Fn(Digest, &str) -> Option<FileResult>) -> Result<Digest, Box<FileResult>> {
     let mut bytes = Vec::new();
     let stat = match work::read_settled(root, &file.path, &mut bytes, limits) {
         Ok(settled) => settled?,
         Err(error) => return Err(Box::new(work::unreadable(&error))),
     };
-    if stat.size <= limits.bytes_max {
-        return Ok(blobs::digest(&bytes));
+    let language = LanguageIndex::by_name(&file.language).or_else(|| classify::language_by_shebang(&bytes));
+    if stat.size > limits.bytes_max {
+        return Err(Box::new(FileResult::Skipped(if language.is_some() { SkipReason::Oversized } else { SkipReason::UnknownLanguage })));
     }
-    let known = LanguageIndex::by_name(&file.language).or_else(|| classify::language_by_shebang(&bytes)).is_some();
-    Err(Box::new(FileResult::Skipped(if known { SkipReason::Oversized } else { SkipReason::UnknownLanguage })))
+    let content = blobs::digest(&bytes);
+    match language.and_then(|language| find(content, language.name())) {
+        Some(result) => Err(Box::new(result)),
+        None => Ok(content),
+    }
 }
 
 /// In the order of `items`, each thread taking the next one that is left.

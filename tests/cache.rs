@@ -1,13 +1,18 @@
 //! Records in a fleet: what anybody has found is not looked for again, and nodes are given what they are to have.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use bitacora_core::ids::Digest;
 use fleet_agent::{analysis, cache::Cache};
 
 use super::{
     fleet::{Fleet, outcome},
-    support::Place,
+    support::{Place, report, timeless},
 };
 
 fn cache_of(folder: &Path) -> Cache {
@@ -70,6 +75,34 @@ fn a_node_that_was_warmed_parses_nothing() {
 }
 
 #[test]
+fn what_was_found_once_is_not_looked_for_again() {
+    let fleet = Fleet::new();
+    fleet.place.fill(10);
+    fleet.place.write("run", "#!/usr/bin/env python3\ndef f(): pass\n");
+    let one = fleet.join("one");
+    outcome(&fleet.begin().wait_with_output().unwrap());
+    assert_eq!(given_last(&fleet), 21);
+
+    // Another project that shares files with it.
+    let second = fleet.place.path("second");
+    copy(&fleet.place.tree(), &second);
+    fs::write(second.join("new.py"), "def added(): pass\n").unwrap();
+    let analysed = |tree: &PathBuf| outcome(&fleet.place.run(&["analyze", tree.to_str().unwrap(), "-o", "json"]));
+    assert_eq!(analysed(&second), alone(&fleet.place, &second));
+    assert_eq!(given_last(&fleet), 1, "what the first has no node is asked for");
+
+    // Whoever found it has lost it, and is gone.
+    one.kill();
+    fs::remove_dir_all(fleet.folder("one").join("packs")).unwrap();
+    for number in 0..10 {
+        let path = fleet.place.tree().join(format!("d{number}/f{number}.py"));
+        fs::rename(&path, fleet.place.tree().join(format!("other{number}.py"))).unwrap();
+    }
+    assert_eq!(analysed(&fleet.place.tree()), fleet.local());
+    assert_eq!(given_last(&fleet), 0, "no node is needed");
+}
+
+#[test]
 fn without_a_fleet_the_records_stay_here() {
     let place = Place::new();
     place.fill(3);
@@ -78,4 +111,14 @@ fn without_a_fleet_the_records_stay_here() {
     assert_eq!((output.status.code(), output.stdout.len()), (Some(0), 0));
     assert_eq!(records_in(&place.data()), 6);
     assert_eq!(place.run(&["cache", "warm", tree.to_str().unwrap(), "--nodes", "one"]).status.code(), Some(2), "there is nobody");
+}
+
+fn copy(from: &Path, to: &Path) {
+    assert!(Command::new("cp").arg("-r").arg(from).arg(to).status().unwrap().success());
+}
+
+fn alone(place: &Place, tree: &Path) -> serde_json::Value {
+    let data = place.path("alone-too");
+    let output = Command::new(env!("CARGO_BIN_EXE_bitacora")).arg("--data-dir").arg(data).arg("analyze").arg(tree).args(["-o", "json"]).output();
+    timeless(report(&output.unwrap(), 0))
 }

@@ -1,7 +1,7 @@
 //! A master that stays: nodes link with it, other processes ask it for analyses, and it ends when it is told to.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     net::SocketAddr,
     path::PathBuf,
     sync::Arc,
@@ -9,7 +9,7 @@ use std::{
 };
 
 use bitacora_core::{
-    fleet::{Event, JobSpec, ListedFile, Notice, Partitioning, Submission},
+    fleet::{Event, JobSpec, Ledger, ListedFile, Notice, Partitioning, Submission},
     ids::{Digest, JobId, ProjectId},
     paths::RelativePath,
 };
@@ -17,6 +17,7 @@ use crossbeam_channel::Sender;
 use fleet_agent::{
     analysis,
     blobs::Blobs,
+    cache::{Cache, CacheIndex},
     net::{
         discovery::{DiscoveryError, Found, State},
         join::Grant,
@@ -41,7 +42,7 @@ use crate::{
     manifest::Manifest,
     pairing::{Pairing, Wanted},
     result::read_manifest,
-    scan::{Earlier, Scan},
+    scan::{self, Earlier, Scan},
     selection::Selection,
     trust::{self, Trust},
 };
@@ -247,8 +248,9 @@ impl Master {
         }
         serving.listings += 1;
         let (data, outbox) = (self.data.clone(), self.outbox.clone());
+        let begun = begun(self.fleet.ledger(), project);
         std::thread::spawn(move || {
-            let listed = list(&data, &wish, base).map(|(scan, mut files, shelf)| {
+            let listed = list(&data, &wish, base, &begun).map(|(scan, mut files, shelf)| {
                 if wish.partitioning == Partitioning::ByDependencies {
                     dependencies::cluster(&data, &history, &mut files);
                 }
@@ -368,22 +370,33 @@ fn path_of(root: &[u8]) -> PathBuf {
     PathBuf::from(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(root))
 }
 
-fn list(data: &DataDirectory, wish: &Wish, base: Option<Digest>) -> Result<(Scan, Vec<ListedFile>, Shelf), String> {
+/// The contents that unfinished jobs of a project have sparks for, by what they were listed in.
+fn begun(ledger: &Ledger, project: ProjectId) -> HashMap<Digest, HashSet<Digest>> {
+    let mut begun: HashMap<Digest, HashSet<Digest>> = HashMap::new();
+    for job in ledger.jobs.values().filter(|job| !job.status.is_over() && job.spec.project == Some(project)) {
+        begun.entry(job.spec.listing).or_default().extend(job.files.iter().filter_map(|file| file.content));
+    }
+    begun
+}
+
+fn list(data: &DataDirectory, wish: &Wish, base: Option<Digest>, begun: &HashMap<Digest, HashSet<Digest>>) -> Result<(Scan, Vec<ListedFile>, Shelf), String> {
     let root = path_of(&wish.root);
     let say = |error: &dyn std::error::Error| with_cause(error);
     let selection = (!wish.selection.is_empty()).then(|| Selection::new(&root, &wish.selection)).transpose().map_err(|error| say(&error))?;
-    let packs = Blobs::open(&data.packs()).map_err(|error| say(&error))?;
+    let cache = Cache::open(data.root(), analysis::fingerprint()).map_err(|error| say(&error))?;
     let usable = base.filter(|_| wish.use_cache || selection.is_some());
     let base = usable.and_then(|name| read_manifest(data, name).ok().map(|manifest| (name, manifest)));
     let base = base.filter(|(_, manifest): &(Digest, Manifest)| manifest.fingerprint() == analysis::fingerprint());
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let earlier = Earlier { base, packs: &packs, trusted: wish.use_cache };
+    let earlier = Earlier { base, packs: cache.packs(), trusted: wish.use_cache };
     let (mut scan, files) = Scan::take(&root, threads, &wish.limits, earlier, selection.as_ref(), now()).map_err(|error| say(&error))?;
     if selection.as_ref().is_some_and(|selection| !scan.holds_any(selection)) {
         return Err("no file matches what --only names; hidden files and what .gitignore and .ignore name are left out".into());
     }
     let folder = Root::open(&root).map_err(|error| say(&error))?;
-    let files = scan.name_contents(&folder, files, threads, &wish.limits);
+    // Packs that nobody can look through answer for nothing, and cost a computation.
+    let known = if wish.use_cache && !files.is_empty() { cache.index().unwrap_or_default() } else { CacheIndex::default() };
+    let files = scan.name_contents(&folder, files, threads, &wish.limits, &scan::Found { cache: &cache, known: &known, begun });
     let mut paths: HashMap<Digest, Vec<RelativePath>> = HashMap::new();
     files.iter().filter_map(|file| Some((file.content?, &file.path))).for_each(|(name, path)| paths.entry(name).or_default().push(path.clone()));
     Ok((scan, files, Shelf::new(folder, paths)))
