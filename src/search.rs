@@ -7,6 +7,7 @@
 
 mod best;
 mod names_search;
+mod source;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -21,6 +22,7 @@ use fleet_agent::{
     pack::{Segment, SymbolRef},
 };
 use names_search::{Fuzzy, Literal, Search};
+pub use source::{Source, source};
 
 use crate::{
     names::{self, Names, NamesError},

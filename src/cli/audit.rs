@@ -28,6 +28,9 @@ use crate::{
 pub(super) enum AuditCommand {
     /// Lists the records, the oldest first
     Ls {
+        /// Only so many, the newest
+        #[arg(long, value_name = "N")]
+        last: Option<usize>,
         #[arg(short, long, value_name = "FORMAT")]
         output: Option<Format>,
     },
@@ -53,15 +56,16 @@ struct RecordItem {
 impl AuditCommand {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
         match self {
-            AuditCommand::Ls { output } => list(context, output),
+            AuditCommand::Ls { last, output } => list(context, last, output),
             AuditCommand::Verify => verify(context),
         }
     }
 }
 
-fn list(context: &Context, output: Option<Format>) -> anyhow::Result<Exit> {
+fn list(context: &Context, last: Option<usize>, output: Option<Format>) -> anyhow::Result<Exit> {
     let links = audit::read(&context.data.journal())?;
-    let items = links.iter().map(|link| link.record().map(|record| item(link, record))).collect::<Result<Vec<RecordItem>, _>>()?;
+    let shown = &links[links.len().saturating_sub(last.unwrap_or(usize::MAX))..];
+    let items = shown.iter().map(|link| link.record().map(|record| item(link, record))).collect::<Result<Vec<RecordItem>, _>>()?;
     let columns = [Column::Number("No."), Column::Text("At"), Column::Text("By"), Column::Text("Action"), Column::Text("Subject"), Column::Text("Outcome")];
     let rows = items.iter().map(|item| {
         let outcome = if item.reason.is_empty() { item.outcome.to_owned() } else { format!("{}: {}", item.outcome, item.reason) };

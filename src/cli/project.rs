@@ -1,5 +1,7 @@
 //! `bitacora project …`.
 
+mod summary;
+
 use std::io::Write;
 
 use anyhow::Context as _;
@@ -10,6 +12,7 @@ use bitacora_core::{
 use clap::Subcommand;
 use serde::Serialize;
 
+use self::summary::Summary;
 use super::{
     Context,
     output::{Sink, UsageError, write_items},
@@ -70,6 +73,9 @@ struct ProjectItem {
     /// Where its sparks run; empty for everywhere.
     nodes: String,
     results: Vec<ResultItem>,
+    /// Of the last result, where one project is shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    summary: Option<Summary>,
 }
 
 #[derive(Serialize)]
@@ -108,7 +114,7 @@ fn item((id, project): (ProjectId, &bitacora_core::fleet::Project)) -> ProjectIt
         failed: result.totals.failed,
     });
     let root = String::from_utf8_lossy(&project.root).into_owned();
-    ProjectItem { id: id.to_string(), name: project.name.clone(), root, nodes: project.nodes.to_string(), results: results.collect() }
+    ProjectItem { id: id.to_string(), name: project.name.clone(), root, nodes: project.nodes.to_string(), results: results.collect(), summary: None }
 }
 
 fn list(context: &Context, output: Option<Format>) -> anyhow::Result<Exit> {
@@ -130,7 +136,8 @@ fn list(context: &Context, output: Option<Format>) -> anyhow::Result<Exit> {
 fn show(context: &Context, wanted: Option<&str>, output: Option<Format>) -> anyhow::Result<Exit> {
     let ledger = Journal::read(&context.data.journal())?.unwrap_or_default();
     let found = find_project(&ledger, wanted)?;
-    let item = item(found);
+    let mut item = item(found);
+    let overview = StoredResult::last(&context.data, found.1).ok().map(|result| result.manifest.overview()).transpose()?;
     let format = Format::or_for(output, context.streams.stdout_is_terminal);
     let columns = [
         Column::Text("Job"),
@@ -147,11 +154,12 @@ fn show(context: &Context, wanted: Option<&str>, output: Option<Format>) -> anyh
         [result.job.clone(), result.at.clone()].into_iter().chain(numbers).collect()
     });
     let rows = rows.collect();
+    item.summary = overview.clone().map(Summary::of);
     if matches!(format, Format::Table | Format::Wide) {
         let mut out = Sink::open(None)?;
         writeln!(out, " {} ({}) in {}\n", harmless(&item.name), item.id, harmless(&item.root))?;
-        if let Ok(result) = StoredResult::last(&context.data, found.1) {
-            table::summary(&mut out, &result.manifest.overview()?, format == Format::Wide)?;
+        if let Some(overview) = &overview {
+            table::summary(&mut out, overview, format == Format::Wide)?;
         }
         writeln!(out, "\n History")?;
         out.close()?;

@@ -1,8 +1,9 @@
 //! `bitacora symbols QUERY`.
 
-use std::io::Write;
+use std::{ffi::OsStr, io::Write, os::unix::ffi::OsStrExt, path::Path};
 
 use clap::Args;
+use fleet_agent::root::Root;
 use serde::Serialize;
 
 use super::{Context, output::Sink};
@@ -17,7 +18,7 @@ use crate::{
         text,
     },
     result::{StoredResult, find_project},
-    search::{self, Found, Match},
+    search::{self, Found, Match, Source},
 };
 
 /// Finds symbols in the last result: the same name first, then prefixes, then names that hold it; fuzzily when none does.
@@ -29,6 +30,9 @@ pub(super) struct Symbols {
     /// A project's name or folder; needed when there are several
     #[arg(long, value_name = "PROJECT")]
     project: Option<String>,
+    /// The lines of each definition too, from the tree as it is now
+    #[arg(long)]
+    source: bool,
     #[arg(long, default_value_t = 50, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     limit: u32,
     #[arg(short, long, value_name = "FORMAT")]
@@ -48,10 +52,27 @@ struct SymbolMatch<'a> {
     container: Option<&'a str>,
     signature: &'a str,
     fit: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<SourceItem>,
 }
 
-impl<'a> From<&'a Match> for SymbolMatch<'a> {
-    fn from(found: &'a Match) -> SymbolMatch<'a> {
+#[derive(Serialize)]
+struct SourceItem {
+    text: String,
+    /// There is more of it.
+    cut: bool,
+    /// Otherwise the file has changed since, and the lines may be others.
+    as_analysed: bool,
+}
+
+impl From<Source> for SourceItem {
+    fn from(Source { text, cut, is_as_analysed }: Source) -> SourceItem {
+        SourceItem { text, cut, as_analysed: is_as_analysed }
+    }
+}
+
+impl<'a> SymbolMatch<'a> {
+    fn new(found: &'a Match, source: Option<Source>) -> SymbolMatch<'a> {
         let symbol = &found.symbol;
         SymbolMatch {
             path: PathText::new(&found.path),
@@ -64,6 +85,7 @@ impl<'a> From<&'a Match> for SymbolMatch<'a> {
             container: Some(symbol.container.as_str()).filter(|container| !container.is_empty()),
             signature: &symbol.signature,
             fit: found.fit.name(),
+            source: source.map(SourceItem::from),
         }
     }
 }
@@ -77,7 +99,8 @@ impl Symbols {
         let index = names::path(&context.data, id);
         let Found { matches, more, index_due } = search::symbols(&mut result, &index, &self.query, self.limit as usize, threads)?;
         let mut sink = Sink::open(None)?;
-        self.write(context, &mut sink, &matches)?;
+        let sources = if self.source { sources(&result, &project.root, &matches) } else { Vec::new() };
+        self.write(context, &mut sink, &matches, sources)?;
         sink.close()?;
         if more {
             context.streams.note(&format!("there are more; the best {} are shown, --limit shows others", matches.len()));
@@ -89,9 +112,11 @@ impl Symbols {
         Ok(if matches.is_empty() { Exit::NoMatch } else { Exit::Ok })
     }
 
-    fn write(&self, context: &Context, out: &mut Sink, matches: &[Match]) -> anyhow::Result<()> {
+    /// `sources` in the order of the matches, or none.
+    fn write(&self, context: &Context, out: &mut Sink, matches: &[Match], sources: Vec<Option<Source>>) -> anyhow::Result<()> {
         let format = Format::or_for(self.output, context.streams.stdout_is_terminal);
-        let items: Vec<SymbolMatch<'_>> = matches.iter().map(SymbolMatch::from).collect();
+        let sources = sources.into_iter().chain(std::iter::repeat(None));
+        let items: Vec<SymbolMatch<'_>> = matches.iter().zip(sources).map(|(found, source)| SymbolMatch::new(found, source)).collect();
         match format {
             Format::Json => {
                 let generated_at = text::timestamp(master::now());
@@ -106,6 +131,7 @@ impl Symbols {
                 }
             }
             Format::Name => items.iter().try_for_each(|item| writeln!(out, "{}", item.name))?,
+            Format::Table | Format::Wide | Format::Plain if self.source => items.iter().try_for_each(|item| definition(out, item))?,
             Format::Table | Format::Wide | Format::Plain => {
                 let columns = [Column::Text("Name"), Column::Text("Kind"), Column::Text("Where"), Column::Text("Definition")];
                 let rows = items.iter().map(|item| {
@@ -117,4 +143,30 @@ impl Symbols {
         }
         Ok(())
     }
+}
+
+/// Each definition's lines; `None` for one whose file is gone.
+fn sources(result: &StoredResult, root: &[u8], matches: &[Match]) -> Vec<Option<Source>> {
+    let Ok(folder) = Root::open(Path::new(OsStr::from_bytes(root))) else { return Vec::new() };
+    let lines = |found: &Match| {
+        let content = result.manifest.find(found.path.as_bytes(), 0)?.content();
+        search::source(&folder, &found.path, content, found.symbol.line, found.symbol.end_line)
+    };
+    matches.iter().map(lines).collect()
+}
+
+fn definition(out: &mut Sink, item: &SymbolMatch<'_>) -> anyhow::Result<()> {
+    writeln!(out, "{}:{}: {} {}", text::harmless(&item.path.path), item.line, item.kind, text::harmless(item.name))?;
+    match &item.source {
+        None => writeln!(out, "  the file is not there, or cannot be read")?,
+        Some(source) => {
+            if !source.as_analysed {
+                writeln!(out, "  the file has changed since it was analysed")?;
+            }
+            for line in source.text.lines() {
+                writeln!(out, "{}", text::harmless(&line.replace('\t', "    ")))?;
+            }
+        }
+    }
+    Ok(writeln!(out)?)
 }
