@@ -4,12 +4,13 @@
 //! whose data it is; whoever may write there may command.
 
 mod snapshot;
+pub mod watch;
 
 use std::{
     fs::File,
     io::{self, Read, Write},
     os::{
-        fd::AsRawFd,
+        fd::{AsFd, AsRawFd, BorrowedFd},
         unix::net::{UnixListener, UnixStream},
     },
     path::{Path, PathBuf},
@@ -33,6 +34,7 @@ use fleet_agent::net::pairing::PairingCode;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 pub use self::snapshot::{JOBS_MAX, JobState, ProjectState, ResultState, Snapshot};
+use self::watch::{News, Watch};
 use crate::timeline::Happening;
 
 /// Requests are small; an answer may list a thousand nodes, each with all the labels that it may have.
@@ -47,6 +49,8 @@ const PAIRING_MAX: Duration = Duration::from_secs(60);
 /// For the answers that are being written when the master ends, and how often they are looked at.
 const LAST_WORDS_MAX: Duration = Duration::from_secs(1);
 const LAST_WORDS_LOOK: Duration = Duration::from_millis(1);
+/// For as long a watcher may be left without news; then it asks again, and so finds out about a master that hangs.
+pub const WATCH_MAX: Duration = Duration::from_secs(25);
 /// Requests that are heard at the same time.
 const CONVERSATIONS_MAX: usize = 32;
 
@@ -85,6 +89,8 @@ pub enum Request {
     },
     /// Everything that a dashboard lists.
     Snapshot,
+    /// What is new. Answered when there is something, and after [`WATCH_MAX`] in any case.
+    Watch(Watch),
     Nodes,
     /// Everything that is known of one.
     NodeDetail {
@@ -118,6 +124,7 @@ impl Request {
         match self {
             Request::Analyse(_) => LISTING_MAX,
             Request::Pair { .. } => PAIRING_MAX,
+            Request::Watch(_) => WATCH_MAX + PATIENCE,
             _ => PATIENCE,
         }
     }
@@ -248,6 +255,7 @@ pub enum Answer {
     Events(Vec<Happening>),
     Progress(Progress),
     Snapshot(Box<Snapshot>),
+    News(Box<News>),
     Nodes(Vec<NodeState>),
     Node(Box<NodeDetail>),
     Token {
@@ -506,6 +514,27 @@ impl Reach {
 
 /// Asks the running master; `None` when there is none.
 pub fn ask(path: &Path, request: &Request) -> io::Result<Option<Answer>> {
+    begin(path, request)?.map(Asking::answer).transpose()
+}
+
+/// A question whose answer is on its way. Dropped, it is taken back.
+pub struct Asking(UnixStream);
+
+impl Asking {
+    /// Waits for the answer.
+    pub fn answer(mut self) -> io::Result<Answer> {
+        read(&mut self.0)
+    }
+}
+
+impl AsFd for Asking {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Asks without waiting for the answer.
+pub fn begin(path: &Path, request: &Request) -> io::Result<Option<Asking>> {
     let reach = match Reach::of(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         reach => reach?,
@@ -516,7 +545,7 @@ pub fn ask(path: &Path, request: &Request) -> io::Result<Option<Answer>> {
     };
     stream.set_read_timeout(Some(request.patience() + PATIENCE))?;
     write(&mut stream, request)?;
-    read(&mut stream).map(Some)
+    Ok(Some(Asking(stream)))
 }
 
 /// What came of a request, by what was published of it.

@@ -8,6 +8,7 @@ mod perform;
 mod serve;
 mod snapshot;
 mod warming;
+mod watching;
 
 use std::{
     collections::HashMap,
@@ -115,6 +116,7 @@ pub struct Master {
     outbox: SyncSender<Input>,
     _control: Option<ControlSocket>,
     timeline: Timeline,
+    watching: watching::Watching,
     uncommitted: perform::Uncommitted,
     /// The audit's end, when it has grown and nobody was told yet.
     audited: Option<AuditHead>,
@@ -150,6 +152,7 @@ impl Master {
             outbox,
             _control: None,
             timeline: Timeline::default(),
+            watching: watching::Watching::default(),
             uncommitted: perform::Uncommitted::default(),
             audited,
             recovery,
@@ -225,6 +228,7 @@ impl Master {
             events.push(Event::Woken);
             self.turn(events)?;
             asked.into_iter().try_for_each(|asked| self.answer(&asked))?;
+            self.tell_watchers();
             let view = self.fleet.job_view(now(), job);
             if view.is_some_and(|view| watch(&view)) {
                 self.turn([Event::Stopping])?;
@@ -252,6 +256,10 @@ impl Master {
     fn answer(&mut self, asked: &Asked) -> Result<(), MasterError> {
         let by = asked.by;
         let answer = match asked.request.clone() {
+            Request::Watch(watch) => {
+                self.watch(watch, asked.answer.clone());
+                return Ok(());
+            }
             Request::Analyse(_) => Answer::Busy,
             Request::Discovered => self.discovered(),
             Request::Pair { .. } => Answer::Refused("this bitacora serves one command and no fleet".into()),
@@ -292,7 +300,13 @@ impl Master {
 
     fn turn_for(&mut self, by: Requester, events: impl IntoIterator<Item = Event>) -> Result<Vec<Notice>, MasterError> {
         let mut effects = std::mem::take(&mut self.recovery);
+        let mut stirs = false;
+        // That time passes shows in what follows from it.
+        let events = events.into_iter().inspect(|event| stirs |= !matches!(event, Event::Woken));
         self.fleet.handle_turn(now(), by, events, &mut effects);
+        if stirs || !effects.is_empty() {
+            self.stir();
+        }
         self.perform(effects)
     }
 }

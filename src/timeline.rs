@@ -49,6 +49,11 @@ impl Timeline {
         }
     }
 
+    /// The number of the latest.
+    pub fn last(&self) -> u64 {
+        self.told
+    }
+
     /// What came after that number, the oldest first, as much as is told at once.
     pub fn after(&self, number: u64) -> Vec<Happening> {
         let known = self.latest.partition_point(|happening| happening.number <= number);

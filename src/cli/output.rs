@@ -77,6 +77,7 @@ impl Streams {
             | Answer::Events(_)
             | Answer::Progress(_)
             | Answer::Snapshot(_)
+            | Answer::News(_)
             | Answer::Nodes(_)
             | Answer::Node(_)
             | Answer::Token { .. }

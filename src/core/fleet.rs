@@ -48,7 +48,7 @@ pub use placement::Placement;
 pub use records::{HEARTBEATS_PER_SECOND_MAX, NodeRecord, NodeTally};
 pub use selector::{NoSelector, NodeSelector};
 pub use settings::{Listings, Settings};
-pub use view::{FleetView, JobView, NodeView, Pending, Stage};
+pub use view::{FleetView, FlightView, JobView, NodeView, Pending, Stage};
 
 use crate::{
     ids::{Epoch, JobId, NodeId, SparkId, TokenId},

@@ -1,7 +1,7 @@
 //! What is told of the nodes of the fleet, to whoever asks.
 
 use bitacora_core::{
-    fleet::{CordonCause, Health, NodeRecord, NodeView, PairedNode},
+    fleet::{CordonCause, Health, NodeRecord, PairedNode},
     ids::NodeId,
 };
 
@@ -11,19 +11,19 @@ use crate::control::{Answer, Cause, HeldSpark, NodeDetail, NodeState};
 impl Master {
     /// Every node that belongs to the fleet, linked or not.
     pub(super) fn nodes(&self) -> Vec<NodeState> {
-        let linked = self.fleet.view(now()).nodes;
-        let state =
-            |(id, paired): (&NodeId, &PairedNode)| self.state(*id, paired, linked.binary_search_by_key(id, |node| node.id).ok().map(|place| &linked[place]));
-        self.fleet.ledger().nodes.iter().map(state).collect()
+        self.node_states().map(|(_, state)| state).collect()
+    }
+
+    pub(super) fn node_states(&self) -> impl Iterator<Item = (NodeId, NodeState)> + '_ {
+        self.fleet.ledger().nodes.iter().map(move |(id, paired)| (*id, self.state(*id, paired)))
     }
 
     pub(super) fn node_detail(&self, id: NodeId) -> Answer {
         let Some(paired) = self.fleet.ledger().nodes.get(&id) else { return Answer::Unknown(format!("there is no node {id}; `bitacora node ls` lists them")) };
-        let linked = self.fleet.view(now()).nodes.into_iter().find(|node| node.id == id);
         let (known, record) = (self.fleet.record_of(id), self.fleet.record_of(id).cloned().unwrap_or_default());
         let NodeRecord { profile, load, tally, .. } = record;
         Answer::Node(Box::new(NodeDetail {
-            state: self.state(id, paired, linked.as_ref()),
+            state: self.state(id, paired),
             profile,
             load,
             health_since: known.map(|record| record.health_since),
@@ -40,14 +40,14 @@ impl Master {
     /// For those who watch the fleet: how a node is now.
     pub(super) fn note_node(&mut self, id: NodeId) {
         if let Some(paired) = self.fleet.ledger().nodes.get(&id) {
-            let linked = self.fleet.view(now()).nodes.into_iter().find(|node| node.id == id);
-            let state = self.state(id, paired, linked.as_ref());
+            let state = self.state(id, paired);
             let link = if state.linked { "" } else { ", no link" };
             self.timeline.add(now(), "node-changed", id.to_string(), format!("{} is {}, {}{link}", state.name, state.health, state.availability));
         }
     }
 
-    fn state(&self, id: NodeId, paired: &PairedNode, linked: Option<&NodeView>) -> NodeState {
+    fn state(&self, id: NodeId, paired: &PairedNode) -> NodeState {
+        let linked = self.fleet.node_view(id);
         let record = self.fleet.record_of(id);
         let (load, profile) = (record.map(|record| &record.load), record.map(|record| &record.profile));
         NodeState {
@@ -55,9 +55,9 @@ impl Master {
             name: paired.name.clone(),
             availability: paired.availability.name().to_owned(),
             cause: cause(paired),
-            health: linked.map_or(Health::Offline, |node| node.health).name().to_owned(),
-            linked: linked.is_some_and(|node| node.linked),
-            slots: linked.map_or(0, |node| node.slots),
+            health: linked.as_ref().map_or(Health::Offline, |node| node.health).name().to_owned(),
+            linked: linked.as_ref().is_some_and(|node| node.linked),
+            slots: linked.as_ref().map_or(0, |node| node.slots),
             sparks: linked.map_or(0, |node| node.held),
             cores: profile.map_or(0, |profile| profile.cores),
             cpu_permille: load.map_or(0, |load| load.cpu_permille),

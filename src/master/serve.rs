@@ -138,6 +138,7 @@ impl Master {
             drop(rooms);
             later.into_iter().try_for_each(|input| self.on_input(input))?;
             self.publish();
+            self.tell_watchers();
             self.renew_own(SystemTime::now())?;
         }
         self.turn([Event::Stopping]).map(drop)

@@ -7,7 +7,7 @@ use alloc::{
 
 use super::{Awaited, Fleet, Health, Job, JobSpec, JobStatus, JobType, NodeRecord, SparkState};
 use crate::{
-    ids::{JobId, NodeId},
+    ids::{JobId, NodeId, SparkId},
     time::Time,
     wire::message::Held,
 };
@@ -27,6 +27,16 @@ pub struct NodeView {
     pub linked: bool,
     pub slots: u32,
     pub held: u32,
+}
+
+/// An attempt that a node has, or is believed to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlightView {
+    pub node: NodeId,
+    pub begun_at: Time,
+    /// Done so far.
+    pub files: u32,
+    pub bytes: u64,
 }
 
 /// A job and how far it is.
@@ -135,9 +145,21 @@ pub enum Pending {
 
 impl Fleet {
     pub fn view(&self, now: Time) -> FleetView {
-        let nodes =
-            self.nodes.iter().map(|(id, node)| NodeView { id: *id, health: node.health, linked: node.linked, slots: node.slots, held: node.held.len() as u32 });
+        let nodes = self.nodes.keys().filter_map(|id| self.node_view(*id));
         FleetView { nodes: nodes.collect(), jobs: self.ledger.jobs.keys().filter_map(|id| self.job_view(now, *id)).collect() }
+    }
+
+    /// `None` for one that this master has not heard.
+    pub fn node_view(&self, id: NodeId) -> Option<NodeView> {
+        let node = self.nodes.get(&id)?;
+        Some(NodeView { id, health: node.health, linked: node.linked, slots: node.slots, held: node.held.len() as u32 })
+    }
+
+    /// The sparks of a job that are with a node, each with its present attempt.
+    pub fn flights_of(&self, job: JobId) -> impl Iterator<Item = (SparkId, FlightView)> + '_ {
+        self.flights
+            .of_job(job)
+            .map(|(spark, flight)| (spark, FlightView { node: flight.node, begun_at: flight.begun_at, files: flight.files, bytes: flight.bytes }))
     }
 
     /// What is known of a node that is or was connected to this master.
