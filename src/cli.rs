@@ -39,6 +39,8 @@ struct Arguments {
     /// Colours: auto, always or never; NO_COLOR and CLICOLOR_FORCE are honoured
     #[arg(long, global = true, default_value = "auto", value_name = "WHEN")]
     color: output::ColorWhen,
+    #[command(flatten)]
+    look: dashboard::Look,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -93,10 +95,13 @@ pub fn main() -> Exit {
     let streams = Streams::new();
     let data = || DataDirectory::open(arguments.data_dir.as_deref()).map_err(anyhow::Error::from);
     let result = match arguments.command {
+        Some(_) if arguments.look.is_given() => {
+            Err(output::UsageError("--theme, --plain and --read-only are for the dashboard, without a command".into()).into())
+        }
         // Needs no data, and so no disk.
         Some(Command::Schema(command)) => command.run(),
         Some(command) => data().and_then(|data| command.run(&Context { data, streams })),
-        None => data().and_then(|data| dashboard::run(&Context { data, streams })),
+        None => data().and_then(|data| dashboard::run(&Context { data, streams }, &arguments.look)),
     };
     result.unwrap_or_else(|error| streams.fail(&error))
 }

@@ -5,6 +5,7 @@
 //! does, nothing is drawn. What changes the fleet is a command line of this very program, run beside the dashboard: see [`actions`].
 
 pub mod actions;
+pub mod asked;
 mod clean;
 pub mod editor;
 mod errands;
@@ -13,9 +14,13 @@ pub mod filter;
 pub mod history;
 pub mod keymap;
 pub mod layout;
+pub mod list;
 pub mod log;
+pub mod palette;
 pub mod screens;
 pub mod state;
+pub mod subject;
+pub mod suggest;
 mod terminal;
 pub mod theme;
 pub mod update;
@@ -36,13 +41,14 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use fleet_agent::clock;
 
 use self::{
+    asked::{Query, Reply},
     errands::Errands,
     feed::Feed,
     keymap::Key,
-    state::State,
+    state::{Options, State},
     terminal::{Happened, Screen},
     theme::Theme,
-    update::{Action, Cmd, Report},
+    update::{Action, Cmd, Heard},
 };
 
 /// What happens waits here while a frame is drawn; whoever brings more waits with it.
@@ -58,6 +64,7 @@ pub struct Setting {
     pub program: PathBuf,
     pub arguments: Vec<std::ffi::OsString>,
     pub theme: Theme,
+    pub options: Options,
 }
 
 /// How it ended.
@@ -84,10 +91,14 @@ pub enum TuiError {
 /// Everything that reaches the loop.
 enum Happening {
     Terminal(Happened),
-    Heard(Box<Report>),
+    Heard(Heard),
     Ran {
         number: u32,
         outcome: log::Outcome,
+    },
+    Answered {
+        query: Query,
+        reply: Reply,
     },
     /// A thread panicked.
     Broken,
@@ -119,11 +130,20 @@ fn start(name: &str, tx: &Sender<Happening>, run: impl FnOnce() + Send + 'static
 pub fn run(setting: Setting) -> Result<Ended, TuiError> {
     let (tx, rx) = crossbeam_channel::bounded(INBOX_MAX);
     let screen = Screen::open().map_err(TuiError::Terminal)?;
-    let state = State::new(screen.size().map_err(TuiError::Terminal)?, clock::now());
+    let state = State { options: setting.options, ..State::new(screen.size().map_err(TuiError::Terminal)?, clock::now()) };
     terminal::listen(&tx).map_err(TuiError::Thread)?;
     let feed = Feed::start(setting.control, &tx).map_err(TuiError::Thread)?;
     let errands = Errands::new(setting.program, setting.arguments, tx.clone());
-    Dashboard { screen, state, feed, errands, theme: setting.theme, next_frame: Instant::now() }.run(&rx)
+    let dashboard = Dashboard { screen, state, feed, errands, theme: setting.theme, next_frame: Instant::now() };
+    match dashboard.run(&rx) {
+        Err(TuiError::Terminal(error)) if is_gone(&error) => Ok(Ended::Alone),
+        ended => ended,
+    }
+}
+
+/// Is there no terminal any more? A write may find that out before whoever waits for keys.
+fn is_gone(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) || error.kind() == io::ErrorKind::BrokenPipe
 }
 
 struct Dashboard {
@@ -142,6 +162,9 @@ impl Dashboard {
                 self.draw()?;
             }
             self.feed.look_at(self.state.focus());
+            if let Some(query) = self.state.next_query() {
+                self.errands.ask(query);
+            }
             let happening = match self.patience() {
                 Some(patience) => rx.recv_timeout(patience),
                 None => rx.recv().map_err(|_| RecvTimeoutError::Disconnected),
@@ -170,9 +193,8 @@ impl Dashboard {
         if size != self.state.size {
             self.update(Cmd::Resized(size))?;
         }
-        let drawn = self.screen.draw(&self.state, self.theme).map_err(TuiError::Terminal)?;
-        // One that changed its size in between is drawn again.
-        self.state.dirty = !drawn;
+        self.screen.draw(&self.state, self.theme).map_err(TuiError::Terminal)?;
+        self.state.dirty = false;
         self.next_frame = Instant::now() + FRAME_EVERY;
         Ok(())
     }
@@ -181,18 +203,22 @@ impl Dashboard {
         let cmd = match happening {
             Happening::Terminal(Happened::Key(key)) => return self.on_key(key),
             Happening::Terminal(Happened::Pasted(text)) => Cmd::Paste(text),
-            Happening::Terminal(Happened::Resized) => Cmd::Resized(self.screen.size().map_err(TuiError::Terminal)?),
+            Happening::Terminal(Happened::Tapped(at)) => Cmd::Tapped(at),
+            Happening::Terminal(Happened::Wheeled { up }) => Cmd::Wheeled { up },
+            Happening::Terminal(Happened::Resized) => {
+                self.screen.forget();
+                Cmd::Resized(self.screen.size().map_err(TuiError::Terminal)?)
+            }
             Happening::Terminal(Happened::Stopped) => Cmd::Suspend,
             Happening::Terminal(Happened::Continued) => return self.enter_again(),
             Happening::Terminal(Happened::Told(signal)) => return Ok(Some(Ended::Signalled(signal))),
             Happening::Terminal(Happened::Gone) => return Ok(Some(Ended::Alone)),
-            Happening::Heard(report) => Cmd::Heard(report),
+            Happening::Heard(heard) => Cmd::Heard(heard),
             Happening::Ran { number, outcome } => {
                 self.errands.forget(number);
-                // What it did is looked at at once.
-                self.feed.ring();
                 Cmd::Ran { number, outcome }
             }
+            Happening::Answered { query, reply } => Cmd::Answered { query, reply },
             Happening::Broken => return Err(TuiError::Broken),
         };
         self.update(cmd)
@@ -210,7 +236,8 @@ impl Dashboard {
                 self.screen.suspend().map_err(TuiError::Terminal)?;
                 return self.enter_again();
             }
-            Some(Action::Run { number, words }) => self.errands.begin(number, &words),
+            Some(Action::Run(errands)) => errands.into_iter().for_each(|errand| self.errands.begin(errand)),
+            Some(Action::Copy(text)) => self.screen.copy(&text).map_err(TuiError::Terminal)?,
             Some(Action::Stop { number }) => self.errands.end(number),
         }
         Ok(None)

@@ -1,7 +1,7 @@
 //! The other commands, and how the program behaves towards shells and people.
 
 use std::{
-    io::Read,
+    io::{Read, Write},
     path::{Path, PathBuf},
     process::Stdio,
 };
@@ -234,4 +234,74 @@ fn the_link_is_measured_over_each_carrier() {
     let measured = report(&place.run(&["bench", "link", "--megabytes", "2", "--requests", "200", "--connects", "2", "-o", "json"]), 0);
     let carriers: Vec<&str> = measured["items"].as_array().unwrap().iter().map(|item| item["carrier"].as_str().unwrap()).collect();
     assert_eq!(carriers, ["quic", "websocket"]);
+}
+
+#[test]
+fn a_definition_is_shown_with_its_source() {
+    let place = Place::new();
+    place.fill(2);
+    place.analyse(0);
+    let found = report(&place.run(&["symbols", "Class1", "--source", "-o", "json"]), 0);
+    let source = &found["items"][0]["source"];
+    assert_eq!(source["text"], "class Class1:\n    def method(self):\n        return 1\n");
+    assert_eq!((&source["as_analysed"], &source["cut"]), (&true.into(), &false.into()));
+    let schema = report(&place.run(&["schema", "symbols"]), 0);
+    assert!(jsonschema::validator_for(&schema).unwrap().is_valid(&found), "{found}");
+    let text = String::from_utf8(place.run(&["symbols", "Class1", "--source"]).stdout).unwrap();
+    assert!(text.contains("f1.py:5: class Class1\nclass Class1:\n    def method(self):\n"), "{text}");
+    place.write("d1/f1.py", "# moved\n\n\n\n\nclass Class1:\n    pass\n");
+    let found = report(&place.run(&["symbols", "Class1", "--source", "-o", "json"]), 0);
+    assert_eq!(found["items"][0]["source"]["as_analysed"], false);
+    std::fs::remove_file(place.tree().join("d1/f1.py")).unwrap();
+    let found = report(&place.run(&["symbols", "Class1", "--source", "-o", "json"]), 0);
+    assert!(found["items"][0].get("source").is_none(), "{found}");
+}
+
+#[test]
+fn a_project_is_shown_with_what_its_result_comes_to() {
+    let place = Place::new();
+    place.fill(2);
+    place.analyse(0);
+    let shown = report(&place.run(&["project", "show", "-o", "json"]), 0);
+    let summary = &shown["items"][0]["summary"];
+    let languages: Vec<&str> = summary["languages"].as_array().unwrap().iter().map(|language| language["language"].as_str().unwrap()).collect();
+    assert_eq!(languages.len(), 2);
+    assert!(languages.contains(&"python") && languages.contains(&"c"), "{languages:?}");
+    assert!(summary["worst"][0]["cyclomatic"].as_u64().unwrap() > 1, "{summary}");
+    let listed = report(&place.run(&["project", "ls", "-o", "json"]), 0);
+    assert!(listed["items"][0].get("summary").is_none(), "a list is read often");
+}
+
+#[test]
+fn the_newest_records_of_the_audit_can_be_had_alone() {
+    let place = Place::new();
+    place.fill(1);
+    place.analyse(0);
+    let job = report(&place.run(&["job", "ls", "-o", "json"]), 0)["items"][0]["id"].as_str().unwrap().to_owned();
+    (0..3).for_each(|_| assert_eq!(place.run(&["job", "cancel", &job]).status.code(), Some(9)));
+    let all = report(&place.run(&["audit", "ls", "-o", "json"]), 0)["items"].as_array().unwrap().clone();
+    let last = report(&place.run(&["audit", "ls", "--last", "2", "-o", "json"]), 0)["items"].as_array().unwrap().clone();
+    assert_eq!((all.len() > 2, last.as_slice()), (true, &all[all.len() - 2..]));
+}
+
+#[test]
+fn who_has_it_read_aloud_types_command_lines() {
+    let place = Place::new();
+    place.fill(1);
+    place.analyse(0);
+    let run = |arguments: &[&str], typed: &str| {
+        let mut child = place.bitacora(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(typed.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let (code, said, notes) = run(&["--plain"], "project ls\nnonsense\nproject 'rm\n\nquit\nproject ls\n");
+    assert_eq!(code, Some(0));
+    assert_eq!(said.matches("tree").count(), 2, "the name and the folder, once: {said}");
+    assert!(notes.contains("done") && notes.contains("exit code 2") && notes.contains("a quote is not ended"), "{notes}");
+    let (code, _, notes) = run(&["--plain", "--read-only"], "project rm tree --yes\n");
+    assert_eq!((code, notes.contains("this dashboard is read-only")), (Some(0), true));
+    assert_eq!(place.run(&["project", "show"]).status.code(), Some(0), "it is still there");
+    assert_eq!(place.run(&["--plain", "project", "ls"]).status.code(), Some(2), "that is about the dashboard");
 }

@@ -1,7 +1,8 @@
 //! The dashboard as a person has it: the real program on a real terminal, its keys, its ends, and what it leaves behind.
 
 use std::{
-    fs::File,
+    ffi::OsString,
+    fs::{self, File},
     io::{Read, Write},
     os::fd::{AsFd, OwnedFd},
     process::{Command, Output, Stdio},
@@ -19,24 +20,35 @@ use rustix::{
 };
 
 use super::{
-    fleet::{Fleet, Process, until},
+    fleet::{Fleet, Process, agent_program, until},
     support::{Place, skip},
 };
 
 /// A terminal with a program on it.
 struct Terminal {
-    /// The side of the person.
-    person: File,
+    /// The side of the person; gone when the terminal is.
+    person: Option<File>,
     /// Kept, so that the terminal's settings can be read after the program's end.
     line: OwnedFd,
     program: Process,
     screen: Arc<Mutex<vt100::Parser>>,
     hung_up: Arc<AtomicBool>,
+    reader: Option<thread::JoinHandle<()>>,
 }
 
 impl Terminal {
     /// Starts the dashboard of a place on a new terminal; `None` where there is no program to make it the terminal's own.
-    fn open(place: &Place, (columns, rows): (u16, u16), environment: &[(&str, &str)]) -> Option<Terminal> {
+    fn open(place: &Place, size: (u16, u16), environment: &[(&str, &str)]) -> Option<Terminal> {
+        Terminal::open_with(place, size, environment, &[])
+    }
+
+    fn open_with(place: &Place, size: (u16, u16), environment: &[(&str, &str)], arguments: &[&str]) -> Option<Terminal> {
+        let mut command = vec![OsString::from(env!("CARGO_BIN_EXE_bitacora")), "--data-dir".into(), place.data().into()];
+        command.extend(arguments.iter().map(OsString::from));
+        Terminal::run(&command, size, environment)
+    }
+
+    fn run(program: &[OsString], (columns, rows): (u16, u16), environment: &[(&str, &str)]) -> Option<Terminal> {
         if Command::new("setsid").arg("--version").stdout(Stdio::null()).status().is_err() {
             skip("setsid");
             return None;
@@ -48,14 +60,16 @@ impl Terminal {
         tcsetwinsize(&person, size(columns, rows)).unwrap();
         let stream = || Stdio::from(line.try_clone().unwrap());
         let mut command = Command::new("setsid");
-        command.arg("--ctty").arg(env!("CARGO_BIN_EXE_bitacora")).arg("--data-dir").arg(place.data());
+        command.arg("--ctty").args(program);
         command.env("TERM", "xterm-256color").env("LC_ALL", "C.UTF-8").env_remove("NO_COLOR").envs(environment.iter().copied());
         let program = Process(command.stdin(stream()).stdout(stream()).stderr(stream()).spawn().unwrap());
-        let screen = Arc::new(Mutex::new(vt100::Parser::new(rows, columns, 0)));
+        // One that does not tell its size is taken for one of the usual size.
+        let (shown_rows, shown_columns) = if rows == 0 { (24, 80) } else { (rows, columns) };
+        let screen = Arc::new(Mutex::new(vt100::Parser::new(shown_rows, shown_columns, 0)));
         let person = File::from(person);
         let hung_up = Arc::new(AtomicBool::new(false));
         let (mut output, shown, hung) = (person.try_clone().unwrap(), Arc::clone(&screen), Arc::clone(&hung_up));
-        thread::spawn(move || {
+        let reader = thread::spawn(move || {
             let mut bytes = [0; 4096];
             while !hung.load(Ordering::Relaxed) {
                 let patience = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
@@ -66,11 +80,11 @@ impl Terminal {
                 }
             }
         });
-        Some(Terminal { person, line, program, screen, hung_up })
+        Some(Terminal { person: Some(person), line, program, screen, hung_up, reader: Some(reader) })
     }
 
     fn press(&mut self, keys: &str) {
-        self.person.write_all(keys.as_bytes()).unwrap();
+        self.person.as_mut().unwrap().write_all(keys.as_bytes()).unwrap();
     }
 
     fn text(&self) -> String {
@@ -84,7 +98,23 @@ impl Terminal {
 
     fn resize(&self, columns: u16, rows: u16) {
         self.screen.lock().unwrap().screen_mut().set_size(rows, columns);
-        tcsetwinsize(&self.person, size(columns, rows)).unwrap();
+        tcsetwinsize(self.person.as_ref().unwrap(), size(columns, rows)).unwrap();
+    }
+
+    /// Closes the person's side for good.
+    fn hang_up(&mut self) {
+        self.hung_up.store(true, Ordering::Relaxed);
+        self.reader.take().unwrap().join().unwrap();
+        self.person = None;
+    }
+
+    /// Touches the first cell of a text.
+    fn tap(&mut self, wanted: &str) {
+        self.see(wanted);
+        let text = self.text();
+        let (row, line) = text.lines().enumerate().find(|(_, line)| line.contains(wanted)).unwrap();
+        let column = line[..line.find(wanted).unwrap()].chars().count();
+        self.press(&format!("\x1b[<0;{0};{1}M\x1b[<0;{0};{1}m", column + 1, row + 1));
     }
 
     fn signal(&self, name: &str) {
@@ -216,7 +246,7 @@ fn it_stops_and_goes_on_as_a_shell_expects() {
     terminal.see("bitacora serve");
     terminal.press("\x1a");
     let stat = format!("/proc/{}/stat", terminal.program.0.id());
-    until(|| std::fs::read_to_string(&stat).unwrap().contains(") T "));
+    until(|| fs::read_to_string(&stat).unwrap().contains(") T "));
     until(|| terminal.is_as_before());
     terminal.signal("CONT");
     terminal.see("bitacora serve");
@@ -239,6 +269,138 @@ fn a_storm_of_sizes_is_survived() {
     // Another frame than those of the storm, at the last size.
     terminal.press("?");
     terminal.see("cordon");
+    terminal.press("q");
+    assert_eq!(terminal.end().0, Some(0));
+}
+
+#[test]
+fn a_terminal_that_is_gone_ends_it_in_order() {
+    let fleet = Fleet::new();
+    for keys in ["", "?", ":node", "5"] {
+        let Some(mut terminal) = Terminal::open(&fleet.place, (80, 24), &[]) else { return };
+        terminal.see("No node yet");
+        terminal.press(keys);
+        terminal.hang_up();
+        let mut ended = None;
+        until(|| {
+            ended = terminal.program.0.try_wait().unwrap();
+            ended.is_some()
+        });
+        assert_eq!(ended.unwrap().code(), Some(143), "after {keys:?}");
+    }
+}
+
+#[test]
+fn terminals_of_no_size_and_of_next_to_none_are_used() {
+    let fleet = Fleet::new();
+    let _agent = fleet.join("anvil");
+    for (columns, rows, wanted) in [(0, 0, "healthy"), (80, 0, "healthy"), (20, 3, "all is well"), (12, 1, "live"), (1, 1, "")] {
+        let Some(mut terminal) = Terminal::open(&fleet.place, (columns, rows), &[]) else { return };
+        terminal.see(wanted);
+        until(|| !terminal.is_as_before());
+        terminal.press("?jjGhdnVPzzzz\r2s3567q");
+        assert_eq!(terminal.end().0, Some(0), "{columns}x{rows}");
+    }
+}
+
+#[test]
+fn fingers_do_what_keys_do() {
+    let fleet = Fleet::new();
+    let _agent = fleet.join("anvil");
+    let Some(mut terminal) = Terminal::open(&fleet.place, (80, 24), &[]) else { return };
+    terminal.tap("events");
+    terminal.see("node-paired");
+    terminal.tap("fleet");
+    terminal.see("healthy");
+    terminal.tap("cordon");
+    terminal.see("anvil cordoned");
+    assert_eq!(fleet.node("anvil")["availability"], "cordoned");
+    terminal.press("q");
+    assert_eq!(terminal.end().0, Some(0));
+}
+
+#[test]
+fn from_a_read_only_dashboard_nothing_is_changed() {
+    let fleet = Fleet::new();
+    let _agent = fleet.join("anvil");
+    let Some(mut terminal) = Terminal::open_with(&fleet.place, (80, 24), &[], &["--read-only"]) else { return };
+    terminal.see("healthy");
+    terminal.press("c");
+    terminal.see("this dashboard is read-only");
+    terminal.press("h");
+    until(|| !terminal.text().contains("this dashboard"));
+    terminal.press(":node cordon anvil\r");
+    terminal.see("this dashboard is read-only");
+    terminal.press(":node ls\r");
+    terminal.see("exit code 0");
+    assert_eq!(fleet.node("anvil")["availability"], "active");
+    terminal.press("q");
+    assert_eq!(terminal.end().0, Some(0));
+}
+
+/// What a new user does, by keys only, on the terminal of a phone; in a network of its own, which has nothing but `lo`.
+#[test]
+fn a_new_user_gets_from_an_empty_fleet_to_the_source_of_a_symbol() {
+    let place = Place::new();
+    place.fill(4);
+    let work = place.path("work");
+    fs::create_dir_all(work.join("m")).unwrap();
+    let script = r#"
+        ip link set lo up
+        trap 'kill $(jobs -p) 2>/dev/null' EXIT
+        "$1" --data-dir "$3/m" serve --listen 127.0.0.1:7555 </dev/null 2>"$3/m.log" &
+        "$2" --data-dir "$3/a" --name ada --cores 1 </dev/null >/dev/null 2>"$3/a.log" &
+        until [ -S "$3/m/control" ]; do sleep 0.05; done
+        "$1" --data-dir "$3/m"
+    "#;
+    let namespaces = Command::new("unshare").args(["-Urn", "true"]).stderr(Stdio::null()).status();
+    if !namespaces.is_ok_and(|status| status.success()) {
+        return skip("network namespaces");
+    }
+    let mut command: Vec<OsString> = ["timeout", "--foreground", "240", "unshare", "-Urn", "bash", "-c", script, "bash"].map(OsString::from).into();
+    command.extend([env!("CARGO_BIN_EXE_bitacora").into(), agent_program().into(), work.clone().into()]);
+    let Some(mut terminal) = Terminal::run(&command, (45, 20), &[]) else { return };
+    terminal.see("No node yet");
+    terminal.press("4");
+    terminal.see("unpaired");
+    terminal.press("p");
+    terminal.see("code that the node shows");
+    let log = || fs::read_to_string(work.join("a.log")).unwrap_or_default();
+    let shown = || log().lines().rev().find_map(|line| Some(line.strip_prefix("pairing code ")?.split(',').next()?.to_owned()));
+    until(|| shown().is_some());
+    terminal.press(&format!("{}\r", shown().unwrap()));
+    terminal.see("ada belongs to the fleet");
+    terminal.press("1");
+    terminal.see("healthy");
+    terminal.press("3n");
+    terminal.see("folder, then enter");
+    terminal.press(&format!("{}\r", place.tree().display()));
+    // What the analysis said.
+    terminal.see("output");
+    terminal.press("h");
+    terminal.see("8 files");
+    terminal.press("\r");
+    terminal.see("languages");
+    // Not esc: with a letter right after it, it is taken for another key.
+    terminal.press("hA");
+    terminal.see("nodes by name");
+    terminal.press("ada\r");
+    terminal.see("tree assigned");
+    terminal.press("s");
+    terminal.see("symbol, then enter");
+    terminal.press("Class1\r");
+    terminal.see("class");
+    terminal.press("\r");
+    terminal.see("exact match");
+    terminal.see("class Class1");
+    terminal.press("2");
+    terminal.see("completed");
+    terminal.press("5");
+    terminal.see("job-completed");
+    terminal.press("\r");
+    terminal.see("the fleet then");
+    terminal.press("6");
+    terminal.see("node-joined");
     terminal.press("q");
     assert_eq!(terminal.end().0, Some(0));
 }

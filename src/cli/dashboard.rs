@@ -1,11 +1,14 @@
 //! `bitacora` alone: the dashboard on a terminal, the fleet's status once where there is none.
 
+mod plain;
+
 use std::{env, io::IsTerminal};
 
 use anyhow::Context as _;
 use bitacora_core::time::Time;
+use clap::{Args, CommandFactory, ValueEnum};
 
-use super::{Context, output::Sink};
+use super::{Arguments, Context, output::Sink};
 use crate::{
     control::{self, Answer, JobState, NodeState, ProjectState, Request, Snapshot},
     exit::Exit,
@@ -15,20 +18,56 @@ use crate::{
     },
     tui::{
         self, Ended, Setting,
-        theme::{ASCII, Theme, UNICODE},
+        state::Options,
+        theme::{ASCII, Palette, Theme, UNICODE},
     },
 };
 
-pub(super) fn run(context: &Context) -> anyhow::Result<Exit> {
+// Not a doc comment: clap would take it for what the whole program does.
+#[derive(Args, Default)]
+pub(super) struct Look {
+    /// Of the dashboard; as the terminal says if not given
+    #[arg(long, value_name = "THEME")]
+    theme: Option<ThemeKind>,
+    /// Instead of a dashboard: lines to be read aloud, and command lines typed one after the other
+    #[arg(long)]
+    plain: bool,
+    /// A dashboard from which nothing can be changed
+    #[arg(long)]
+    read_only: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ThemeKind {
+    Dark,
+    Light,
+    HighContrast,
+    Mono,
+}
+
+impl Look {
+    /// It is about the dashboard and nothing else.
+    pub(super) fn is_given(&self) -> bool {
+        self.theme.is_some() || self.plain || self.read_only
+    }
+}
+
+pub(super) fn run(context: &Context, look: &Look) -> anyhow::Result<Exit> {
+    let program = env::current_exe().context("cannot find this program on disk")?;
+    if look.plain {
+        status(context)?;
+        return plain::run(context, program, look.read_only);
+    }
     let is_dumb = env::var_os("TERM").is_none_or(|term| term == "dumb");
     if !context.streams.stdout_is_terminal || !std::io::stdin().is_terminal() || is_dumb {
         return status(context);
     }
     let setting = Setting {
         control: context.data.control(),
-        program: env::current_exe().context("cannot find this program on disk")?,
+        program,
         arguments: vec!["--data-dir".into(), context.data.root().into()],
-        theme: theme(),
+        theme: theme(look.theme),
+        options: Options { read_only: look.read_only, motion: env::var_os("NO_MOTION").is_none_or(|value| value.is_empty()), commands: commands() },
     };
     Ok(match tui::run(setting)? {
         Ended::Quit => Exit::Ok,
@@ -37,16 +76,40 @@ pub(super) fn run(context: &Context) -> anyhow::Result<Exit> {
     })
 }
 
-/// As the person's environment asks for, and `--color`.
-fn theme() -> Theme {
-    let colours = match anstream::ColorChoice::global() {
+/// The beginnings of all command lines.
+fn commands() -> Vec<String> {
+    let mut lines = Vec::new();
+    for command in Arguments::command().get_subcommands().filter(|command| !command.is_hide_set()) {
+        lines.push(command.get_name().to_owned());
+        lines.extend(command.get_subcommands().map(|inner| format!("{} {}", command.get_name(), inner.get_name())));
+    }
+    lines
+}
+
+/// As the person asks for, or the environment, or `--color`.
+fn theme(wanted: Option<ThemeKind>) -> Theme {
+    let has_colours = match anstream::ColorChoice::global() {
         anstream::ColorChoice::Never => false,
         anstream::ColorChoice::Always | anstream::ColorChoice::AlwaysAnsi => true,
         anstream::ColorChoice::Auto => env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
     };
+    let palette = match wanted {
+        _ if !has_colours => Palette::Mono,
+        Some(ThemeKind::Dark) => Palette::Dark,
+        Some(ThemeKind::Light) => Palette::Light,
+        Some(ThemeKind::HighContrast) => Palette::HighContrast,
+        Some(ThemeKind::Mono) => Palette::Mono,
+        None if env::var("COLORFGBG").is_ok_and(|colours| is_light(&colours)) => Palette::Light,
+        None => Palette::Dark,
+    };
     let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(|name| env::var(name).ok()).find(|value| !value.is_empty());
     let is_utf8 = locale.is_some_and(|locale| locale.to_ascii_lowercase().replace('-', "").contains("utf8"));
-    Theme { colours, signs: if is_utf8 { UNICODE } else { ASCII } }
+    Theme { palette, signs: if is_utf8 { UNICODE } else { ASCII } }
+}
+
+/// `15;0`: the numbers of the colours of text and of what is behind it, as some terminals say.
+fn is_light(colours: &str) -> bool {
+    matches!(colours.rsplit(';').next(), Some("7" | "9" | "10" | "11" | "12" | "13" | "14" | "15"))
 }
 
 /// One line for each thing that there is: the master, its nodes, the jobs that are not over, the projects.

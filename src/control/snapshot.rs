@@ -53,6 +53,9 @@ pub struct ProjectState {
     pub name: String,
     /// Its folder on the master, with what is no UTF-8 replaced.
     pub root: String,
+    /// Where its sparks run; empty for everywhere.
+    #[serde(default)]
+    pub nodes: String,
     /// Of its last results, the newest last.
     pub results: Vec<ResultState>,
 }
@@ -102,6 +105,12 @@ impl ProjectState {
             skipped: result.totals.skipped,
             failed: result.totals.failed,
         });
-        ProjectState { id, name: project.name.clone(), root: String::from_utf8_lossy(&project.root).into_owned(), results: results.collect() }
+        ProjectState {
+            id,
+            name: project.name.clone(),
+            root: String::from_utf8_lossy(&project.root).into_owned(),
+            nodes: project.nodes.to_string(),
+            results: results.collect(),
+        }
     }
 }

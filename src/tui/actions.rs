@@ -4,7 +4,7 @@
 
 use bitacora_core::fleet::{JobStatus, Priority};
 
-use super::{keymap::Key, state::Subject};
+use super::{keymap::Key, subject::Subject, words};
 
 /// One of the actions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,11 +22,19 @@ pub enum ActionId {
     Fleet,
     Jobs,
     Projects,
+    Nearby,
+    Events,
+    Audit,
     Log,
+    Sparks,
     Filter,
     Line,
+    Palette,
     Help,
     Undo,
+    Mark,
+    MarkAll,
+    Copy,
     Quit,
     Cordon,
     Uncordon,
@@ -40,7 +48,20 @@ pub enum ActionId {
     Raise,
     Lower,
     Explain,
+    CancelSpark,
+    Output,
     Analyse,
+    AnalyseTree,
+    Search,
+    SearchAgain,
+    Assign,
+    Rename,
+    Forget,
+    Label,
+    Pair,
+    Play,
+    Refresh,
+    Verify,
     Stop,
 }
 
@@ -64,14 +85,20 @@ pub enum Scope {
     Anywhere,
     Fleet,
     Jobs,
+    Sparks,
     Projects,
+    Symbols,
+    Nearby,
+    Events,
+    Audit,
     Log,
     /// Something is read in full: help, a command's output.
     Reading,
 }
 
 impl Scope {
-    pub const PLACES: [Scope; 5] = [Scope::Fleet, Scope::Jobs, Scope::Projects, Scope::Log, Scope::Reading];
+    pub const PLACES: [Scope; 10] =
+        [Scope::Fleet, Scope::Jobs, Scope::Sparks, Scope::Projects, Scope::Symbols, Scope::Nearby, Scope::Events, Scope::Audit, Scope::Log, Scope::Reading];
 
     /// Does an action of this scope apply where a person is?
     pub fn reaches(self, place: Scope) -> bool {
@@ -83,18 +110,32 @@ impl Scope {
 pub enum Does {
     /// Something inside the dashboard.
     Here,
+    /// The same, once it was told what is asked for.
+    Told(&'static str),
     Command(Command),
 }
 
 /// A command line, with places for what is selected.
 pub struct Command {
-    /// `{node}`, `{job}`, `{project}`, `{root}`, `{higher}` and `{lower}` stand for one word each.
+    /// `{node}`, `{job}`, `{spark}`, `{project}`, `{root}`, `{key}`, `{higher}` and `{lower}` stand for one word each; `{typed}` for what
+    /// was typed, `{closed}` for what makes a node as closed as it is.
     pub line: &'static str,
+    pub typed: Typed,
     pub danger: Danger,
     /// Said when it is done.
     pub done: &'static str,
     /// Is there anything to be done to what is selected?
     pub fits: fn(&Subject) -> bool,
+}
+
+/// What a person has to type before a command is whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Typed {
+    Nothing,
+    /// Words of its line; with the question.
+    Words(&'static str),
+    /// Something that is not for the command line, where others would see it: it is read from stdin.
+    Secret(&'static str),
 }
 
 /// How an action is asked for.
@@ -119,6 +160,10 @@ const fn command(id: Id, (name, scope): (&'static str, Scope), keys: &'static [K
     Row { id, name, keys, scope, hint, title, does: Does::Command(command) }
 }
 
+const fn scoped(id: Id, name: &'static str, scope: Scope, keys: &'static [Key], hint: &'static str, title: &'static str) -> Row {
+    Row { id, name, keys, scope, hint, title, does: Does::Here }
+}
+
 /// The table. What stands first is hinted at first.
 pub const ACTIONS: &[Row] = &[
     command(
@@ -126,14 +171,26 @@ pub const ACTIONS: &[Row] = &[
         ("cordon", Scope::Fleet),
         &[Key::Char('c')],
         ("cordon", "gives the node no more work; it finishes what it has"),
-        Command { line: "node cordon {node}", danger: Reversible { undo: Some("node uncordon {node}") }, done: "cordoned", fits: is_active },
+        Command {
+            typed: Typed::Nothing,
+            line: "node cordon {node}",
+            danger: Reversible { undo: Some("node uncordon {node}") },
+            done: "cordoned",
+            fits: is_active,
+        },
     ),
     command(
         Id::Uncordon,
         ("uncordon", Scope::Fleet),
         &[Key::Char('o')],
         ("uncordon", "gives the node work again"),
-        Command { line: "node uncordon {node}", danger: Reversible { undo: Some("node cordon {node}") }, done: "uncordoned", fits: is_closed },
+        Command {
+            typed: Typed::Nothing,
+            line: "node uncordon {node}",
+            danger: Reversible { undo: Some("node {closed}") },
+            done: "uncordoned",
+            fits: is_closed,
+        },
     ),
     command(
         Id::Drain,
@@ -141,6 +198,7 @@ pub const ACTIONS: &[Row] = &[
         &[Key::Char('d')],
         ("drain", "empties the node: it finishes what it has, or that is moved after ten minutes"),
         Command {
+            typed: Typed::Nothing,
             line: "node drain {node} --detach",
             danger: Disruptive { plan: "It is given nothing more. What it still has after ten minutes is moved to other nodes." },
             done: "draining",
@@ -153,6 +211,7 @@ pub const ACTIONS: &[Row] = &[
         &[Key::Char('S')],
         ("stop", "stops all work on the node at once, for an emergency"),
         Command {
+            typed: Typed::Nothing,
             line: "node shutdown {node} --yes",
             danger: Final { plan: "What it runs is ended at once and given to others. It gets no work until it is uncordoned." },
             done: "stopped",
@@ -165,9 +224,23 @@ pub const ACTIONS: &[Row] = &[
         &[Key::Char('R')],
         ("remove", "removes the node from the fleet; its link is closed at once"),
         Command {
+            typed: Typed::Nothing,
             line: "node rm {node} --yes",
             danger: Final { plan: "Its link is closed at once. It must be joined again to come back." },
             done: "removed",
+            fits: is_node,
+        },
+    ),
+    command(
+        Id::Label,
+        ("label", Scope::Fleet),
+        &[Key::Char('L')],
+        ("label", "gives the node labels, KEY=VALUE, or takes them away, KEY-"),
+        Command {
+            typed: Typed::Words("labels: KEY=VALUE, or KEY- to take one away"),
+            line: "node label {node} {typed}",
+            danger: Reversible { undo: None },
+            done: "labelled",
             fits: is_node,
         },
     ),
@@ -176,14 +249,14 @@ pub const ACTIONS: &[Row] = &[
         ("pause", Scope::Jobs),
         &[Key::Char('p')],
         ("pause", "starts no more sparks of the job"),
-        Command { line: "job pause {job}", danger: Reversible { undo: Some("job resume {job}") }, done: "paused", fits: is_going },
+        Command { typed: Typed::Nothing, line: "job pause {job}", danger: Reversible { undo: Some("job resume {job}") }, done: "paused", fits: is_going },
     ),
     command(
         Id::Resume,
         ("resume", Scope::Jobs),
         &[Key::Char('r')],
         ("resume", "goes on with a paused job"),
-        Command { line: "job resume {job}", danger: Reversible { undo: Some("job pause {job}") }, done: "resumed", fits: is_paused },
+        Command { typed: Typed::Nothing, line: "job resume {job}", danger: Reversible { undo: Some("job pause {job}") }, done: "resumed", fits: is_paused },
     ),
     command(
         Id::Cancel,
@@ -191,6 +264,7 @@ pub const ACTIONS: &[Row] = &[
         &[Key::Char('x')],
         ("cancel", "ends the job; what it finished stays in the cache"),
         Command {
+            typed: Typed::Nothing,
             line: "job cancel {job}",
             danger: Disruptive { plan: "What it runs is called back. What it finished stays in the cache." },
             done: "cancelled",
@@ -202,57 +276,175 @@ pub const ACTIONS: &[Row] = &[
         ("retry", Scope::Jobs),
         &[Key::Char('t')],
         ("retry", "gives the failed sparks of a failed or cancelled job another chance"),
-        Command { line: "job retry {job}", danger: Reversible { undo: None }, done: "tried again", fits: has_failed },
+        Command { typed: Typed::Nothing, line: "job retry {job}", danger: Reversible { undo: None }, done: "tried again", fits: has_failed },
     ),
     command(
         Id::Raise,
         ("raise", Scope::Jobs),
-        &[Key::Char('+')],
+        &[Key::Char('+'), Key::Char('i')],
         ("raise", "makes the job more urgent by one step"),
-        Command { line: "job priority {job} {higher}", danger: Reversible { undo: Some("job priority {job} {priority}") }, done: "raised", fits: can_rise },
+        Command {
+            typed: Typed::Nothing,
+            line: "job priority {job} {higher}",
+            danger: Reversible { undo: Some("job priority {job} {priority}") },
+            done: "raised",
+            fits: can_rise,
+        },
     ),
     command(
         Id::Lower,
         ("lower", Scope::Jobs),
-        &[Key::Char('-')],
+        &[Key::Char('-'), Key::Char('I')],
         ("lower", "makes the job less urgent by one step"),
-        Command { line: "job priority {job} {lower}", danger: Reversible { undo: Some("job priority {job} {priority}") }, done: "lowered", fits: can_fall },
+        Command {
+            typed: Typed::Nothing,
+            line: "job priority {job} {lower}",
+            danger: Reversible { undo: Some("job priority {job} {priority}") },
+            done: "lowered",
+            fits: can_fall,
+        },
     ),
     command(
         Id::Explain,
         ("explain", Scope::Jobs),
         &[Key::Char('w')],
         ("why", "says why the job does not run, or is not finished"),
-        Command { line: "job explain {job}", danger: Reversible { undo: None }, done: "", fits: is_job },
+        Command { typed: Typed::Nothing, line: "job explain {job}", danger: Reversible { undo: None }, done: "", fits: is_job },
     ),
+    scoped(Id::Sparks, "sparks", Scope::Jobs, &[Key::Char('s')], "sparks", "lists the sparks of the job"),
+    command(
+        Id::CancelSpark,
+        ("cancel-spark", Scope::Sparks),
+        &[Key::Char('x')],
+        ("cancel", "ends the spark; the rest of its job goes on"),
+        Command {
+            typed: Typed::Nothing,
+            line: "spark cancel {spark}",
+            danger: Disruptive { plan: "What it runs is called back. The rest of its job goes on." },
+            done: "cancelled",
+            fits: is_open_spark,
+        },
+    ),
+    command(
+        Id::Output,
+        ("output", Scope::Sparks),
+        &[Key::Char('o')],
+        ("output", "shows what the spark's command wrote"),
+        Command { typed: Typed::Nothing, line: "spark logs {spark}", danger: Reversible { undo: None }, done: "", fits: is_command_spark },
+    ),
+    Row {
+        id: Id::Search,
+        name: "search",
+        keys: &[Key::Char('s')],
+        scope: Scope::Projects,
+        hint: "symbols",
+        title: "finds symbols in the project's last result, with their source",
+        does: Does::Told("symbol"),
+    },
     command(
         Id::Analyse,
         ("analyze", Scope::Projects),
         &[Key::Char('a')],
         ("analyse", "analyses the project again, on the fleet"),
-        Command { line: "analyze -- {root}", danger: Reversible { undo: None }, done: "", fits: is_project },
+        Command { typed: Typed::Nothing, line: "analyze -- {root}", danger: Reversible { undo: None }, done: "", fits: is_project },
+    ),
+    command(
+        Id::AnalyseTree,
+        ("analyze-tree", Scope::Projects),
+        &[Key::Char('n')],
+        ("new", "analyses another tree, which becomes a project"),
+        Command { typed: Typed::Words("folder"), line: "analyze -- {typed}", danger: Reversible { undo: None }, done: "", fits: |_| true },
+    ),
+    command(
+        Id::Assign,
+        ("assign", Scope::Projects),
+        &[Key::Char('A')],
+        ("assign", "says on which nodes the project's sparks run from now on"),
+        Command {
+            typed: Typed::Words("nodes by name, or labels KEY=VALUE; nothing for all"),
+            line: "project assign {project} {typed}",
+            danger: Reversible { undo: None },
+            done: "assigned",
+            fits: is_project,
+        },
+    ),
+    command(
+        Id::Rename,
+        ("rename", Scope::Projects),
+        &[Key::Char('E')],
+        ("rename", "gives the project another name"),
+        Command {
+            typed: Typed::Words("new name"),
+            line: "project rename {project} {typed}",
+            danger: Reversible { undo: Some("project rename {project} {name}") },
+            done: "renamed",
+            fits: is_project,
+        },
+    ),
+    command(
+        Id::Forget,
+        ("forget", Scope::Projects),
+        &[Key::Char('R')],
+        ("forget", "forgets the project and its results; its folder is not touched"),
+        Command {
+            typed: Typed::Nothing,
+            line: "project rm {project} --yes",
+            danger: Final { plan: "It and its results are forgotten. Its folder stays as it is." },
+            done: "forgotten",
+            fits: is_project,
+        },
     ),
     Row {
-        id: Id::Stop,
-        name: "stop",
-        keys: &[Key::Char('x')],
-        scope: Scope::Log,
-        hint: "stop",
-        title: "ends the selected command, if it still runs",
-        does: Does::Here,
+        id: Id::SearchAgain,
+        name: "search-again",
+        keys: &[Key::Char('s')],
+        scope: Scope::Symbols,
+        hint: "search",
+        title: "finds other symbols in the same project",
+        does: Does::Told("symbol"),
     },
+    command(
+        Id::Pair,
+        ("pair", Scope::Nearby),
+        &[Key::Char('p')],
+        ("pair", "takes the node into the fleet, by the code that it shows"),
+        Command {
+            typed: Typed::Secret("code that the node shows"),
+            line: "node pair {key}",
+            danger: Reversible { undo: None },
+            done: "belongs to the fleet",
+            fits: is_unpaired,
+        },
+    ),
+    scoped(Id::Play, "play", Scope::Events, &[Key::Char('p')], "play", "plays what has happened, from here on; again, it stops"),
+    command(
+        Id::Verify,
+        ("verify", Scope::Audit),
+        &[Key::Char('c')],
+        ("check", "checks that no record was changed, moved or removed"),
+        Command { typed: Typed::Nothing, line: "audit verify", danger: Reversible { undo: None }, done: "", fits: |_| true },
+    ),
+    scoped(Id::Refresh, "refresh", Scope::Audit, &[Key::Char('r')], "refresh", "reads the audit again"),
+    scoped(Id::Stop, "stop", Scope::Log, &[Key::Char('x')], "stop", "ends the selected command, if it still runs"),
     here(Id::Open, "open", &[Key::Enter, Key::Right, Key::Char('l')], "open", "shows what is selected in full"),
     here(Id::Filter, "filter", &[Key::Char('/')], "filter", "keeps the lines that match an expression; ! in front keeps the others"),
-    here(Id::Line, "command", &[Key::Char(':')], "command", "runs a command line, in the same words as in a shell"),
-    here(Id::Help, "help", &[Key::Char('?')], "help", "says what every key does"),
+    here(Id::Line, "command", &[Key::Char(':'), Key::Char('e')], "command", "runs a command line, in the same words as in a shell"),
+    here(Id::Palette, "palette", &[Key::Char('P')], "all", "lists everything that can be done here, by name"),
+    here(Id::Help, "help", &[Key::Char('?'), Key::Char('H')], "help", "says what every key does"),
     here(Id::Back, "back", &[Key::Esc, Key::Left, Key::Char('h'), Key::Backspace], "back", "goes back; ends a filter"),
     here(Id::Undo, "undo", &[Key::Char('u')], "undo", "takes back what was done last, for ten seconds"),
+    here(Id::Mark, "mark", &[Key::Char('v')], "mark", "marks the entry, or no longer: actions are then for all that are marked"),
+    here(Id::MarkAll, "mark-all", &[Key::Char('V')], "mark all", "marks everything that is listed, or nothing any more"),
+    here(Id::Copy, "copy", &[Key::Char('y')], "copy", "copies what is selected, or the text that is read, to the clipboard of the terminal"),
     here(Id::Fleet, "fleet", &[Key::Char('1')], "fleet", "the nodes"),
     here(Id::Jobs, "jobs", &[Key::Char('2')], "jobs", "the jobs"),
-    here(Id::Projects, "projects", &[Key::Char('3')], "projects", "the projects"),
-    here(Id::Log, "log", &[Key::Char('4')], "log", "the commands that were run from here, and what they said"),
+    here(Id::Projects, "projects", &[Key::Char('3')], "projects", "the projects, and what their results come to"),
+    here(Id::Nearby, "nearby", &[Key::Char('4')], "nearby", "the nodes that announce themselves on the local network"),
+    here(Id::Events, "events", &[Key::Char('5')], "events", "what has happened, and how the fleet was then"),
+    here(Id::Audit, "audit", &[Key::Char('6')], "audit", "what was done that concerns the fleet's safety, and by whom"),
+    here(Id::Log, "log", &[Key::Char('7')], "log", "the commands that were run from here, and what they said"),
     here(Id::NextScreen, "next", &[Key::Tab], "next", "the next screen"),
-    here(Id::EarlierScreen, "earlier", &[Key::BackTab, Key::Char('`')], "earlier", "the screen before"),
+    here(Id::EarlierScreen, "earlier", &[Key::BackTab, Key::Char('`'), Key::Char('B')], "earlier", "the screen before"),
     here(Id::Up, "up", &[Key::Up, Key::Char('k')], "up", "one up"),
     here(Id::Down, "down", &[Key::Down, Key::Char('j')], "down", "one down"),
     here(Id::PageUp, "page-up", &[Key::PageUp, Key::Char('b'), Key::Ctrl('b')], "page up", "a page up"),
@@ -272,19 +464,65 @@ pub fn named(name: &str, place: Scope) -> Option<&'static Row> {
     ACTIONS.iter().find(|row| row.name == name && row.scope.reaches(place))
 }
 
+/// Command lines that change nothing, by how they begin.
+const READING: [&str; 22] = [
+    "symbols",
+    "metrics",
+    "events",
+    "schema",
+    "wait",
+    "help",
+    "--help",
+    "--version",
+    "node ls",
+    "node show",
+    "node discover",
+    "project ls",
+    "project show",
+    "job ls",
+    "job show",
+    "job explain",
+    "spark ls",
+    "spark show",
+    "spark logs",
+    "audit ls",
+    "audit verify",
+    "cache stats",
+];
+
+/// Does a command line only read?
+pub fn only_reads(words: &[String]) -> bool {
+    let begins = |known: &&str| known.split(' ').zip(words.iter().map(String::as_str).chain(std::iter::repeat(""))).all(|(known, word)| known == word);
+    READING.iter().any(begins)
+}
+
 impl Row {
     /// Can it be done to what is selected?
     pub fn fits(&self, subject: &Subject) -> bool {
         match &self.does {
-            Does::Here => true,
+            Does::Here | Does::Told(_) => true,
             Does::Command(command) => (command.fits)(subject),
         }
     }
+
+    /// Does it change something outside of the dashboard?
+    pub fn changes(&self) -> bool {
+        matches!(&self.does, Does::Command(command) if !only_reads(&command.line.split(' ').map(str::to_owned).collect::<Vec<_>>()))
+    }
 }
 
-/// The words of a command line for what is selected; `None` where that has no such part.
-pub fn words(line: &str, subject: &Subject) -> Option<Vec<String>> {
-    line.split(' ').map(|word| if word.starts_with('{') { part(word, subject) } else { Some(word.to_owned()) }).collect()
+/// The words of a command line for what is selected, and what was typed; `None` where there is no such part, or a quote is not ended.
+pub fn words(line: &str, subject: &Subject, typed: &str) -> Option<Vec<String>> {
+    let mut all = Vec::new();
+    for word in line.split(' ') {
+        match word {
+            "{typed}" => all.extend(words::split(typed)?),
+            "{closed}" => all.extend(closed(subject)?),
+            part if part.starts_with('{') => all.push(self::part(part, subject)?),
+            word => all.push(word.to_owned()),
+        }
+    }
+    Some(all)
 }
 
 fn part(word: &str, subject: &Subject) -> Option<String> {
@@ -294,9 +532,23 @@ fn part(word: &str, subject: &Subject) -> Option<String> {
         ("{priority}", Subject::Job(job)) => job.priority.name().to_owned(),
         ("{higher}", Subject::Job(job)) => PRIORITIES[place_of(job.priority).checked_sub(1)?].name().to_owned(),
         ("{lower}", Subject::Job(job)) => PRIORITIES.get(place_of(job.priority) + 1)?.name().to_owned(),
+        ("{spark}", Subject::Spark(spark)) => spark.id.to_string(),
         ("{project}", Subject::Project(project)) => project.id.to_string(),
         ("{root}", Subject::Project(project)) => project.root.clone(),
+        ("{name}", Subject::Project(project)) => project.name.clone(),
+        ("{key}", Subject::Seen(seen)) => seen.key.clone(),
         _ => return None,
+    })
+}
+
+/// What makes a node as closed as it is: a drain goes on for as long as it would have.
+fn closed(subject: &Subject) -> Option<Vec<String>> {
+    let Subject::Node(node) = subject else { return None };
+    let seconds = node.drains_for.map(|span| span.0.div_ceil(1_000_000).max(1));
+    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+    Some(match seconds {
+        Some(seconds) => words(&["drain", &node.handle, "--deadline", &format!("{seconds}s"), "--detach"]),
+        None => words(&["cordon", &node.handle]),
     })
 }
 
@@ -322,6 +574,18 @@ fn is_project(subject: &Subject) -> bool {
     matches!(subject, Subject::Project(_))
 }
 
+fn is_unpaired(subject: &Subject) -> bool {
+    matches!(subject, Subject::Seen(seen) if !seen.paired)
+}
+
+fn is_open_spark(subject: &Subject) -> bool {
+    matches!(subject, Subject::Spark(spark) if !spark.is_over)
+}
+
+fn is_command_spark(subject: &Subject) -> bool {
+    matches!(subject, Subject::Spark(spark) if spark.is_command)
+}
+
 fn is_job(subject: &Subject) -> bool {
     matches!(subject, Subject::Job(_))
 }
@@ -343,9 +607,9 @@ fn has_failed(subject: &Subject) -> bool {
 }
 
 fn can_rise(subject: &Subject) -> bool {
-    is_unfinished(subject) && words("{higher}", subject).is_some()
+    is_unfinished(subject) && words("{higher}", subject, "").is_some()
 }
 
 fn can_fall(subject: &Subject) -> bool {
-    is_unfinished(subject) && words("{lower}", subject).is_some()
+    is_unfinished(subject) && words("{lower}", subject, "").is_some()
 }

@@ -1,35 +1,68 @@
 //! Text from nodes, trees and commands, before it is kept: without what would steer a terminal. Nothing else makes text that is shown.
 
 use crate::{
-    control::{Cause, JobState, NodeDetail, NodeState, ProjectState, Snapshot},
+    control::{
+        Cause, JobState, NodeDetail, NodeSeen, NodeState, ProjectState,
+        watch::{Change, Focused, JobDetail, Nearby, News},
+    },
     report::text::harmless,
+    timeline::Happening,
 };
 
 /// A command that says more is cut: it is shown to a person.
 pub const OUTPUT_BYTES_MAX: usize = 256 << 10;
 
-fn mend(text: &mut String) {
+pub fn mend(text: &mut String) {
     *text = harmless(text);
 }
 
-pub fn snapshot(mut fleet: Snapshot) -> Snapshot {
-    fleet.nodes.iter_mut().for_each(node);
-    fleet.jobs.iter_mut().for_each(job);
-    fleet.projects.iter_mut().for_each(project);
-    fleet
+pub fn news(mut news: News) -> News {
+    for change in &mut news.changes {
+        match change {
+            Change::Node(state) => node(state),
+            Change::Job(state) => job(state),
+            Change::Project(state) => project(state),
+            Change::Gone(_) => {}
+        }
+    }
+    news.events.iter_mut().for_each(event);
+    news.focused = news.focused.map(|focused| Box::new(self::focused(*focused)));
+    news
 }
 
-pub fn detail(mut detail: NodeDetail) -> NodeDetail {
+fn focused(mut focused: Focused) -> Focused {
+    focused.node.iter_mut().for_each(|node| detail(node));
+    focused.job.iter_mut().for_each(|job| job_detail(job));
+    match &mut focused.nearby {
+        None => {}
+        Some(Nearby::Unknown(reason)) => mend(reason),
+        Some(Nearby::Seen(nodes)) => nodes.iter_mut().for_each(seen),
+    }
+    focused
+}
+
+fn detail(detail: &mut NodeDetail) {
     node(&mut detail.state);
     let profile = &mut detail.profile;
     [&mut profile.host, &mut profile.os, &mut profile.arch, &mut profile.version, &mut profile.build].into_iter().for_each(mend);
     profile.specialisations.iter_mut().for_each(mend);
-    detail
 }
 
-pub fn reasons(mut reasons: Vec<String>) -> Vec<String> {
-    reasons.iter_mut().for_each(mend);
-    reasons
+fn job_detail(detail: &mut JobDetail) {
+    detail.reasons.iter_mut().for_each(mend);
+    for spark in &mut detail.sparks {
+        spark.node.iter_mut().for_each(mend);
+        mend(&mut spark.what);
+    }
+}
+
+fn event(event: &mut Happening) {
+    [&mut event.kind, &mut event.subject, &mut event.text].into_iter().for_each(mend);
+}
+
+fn seen(node: &mut NodeSeen) {
+    [&mut node.name, &mut node.key, &mut node.protocol].into_iter().for_each(mend);
+    node.addresses.iter_mut().for_each(mend);
 }
 
 /// What a command wrote: its lines and tabs stay.
@@ -55,4 +88,5 @@ fn job(job: &mut JobState) {
 fn project(project: &mut ProjectState) {
     mend(&mut project.name);
     mend(&mut project.root);
+    mend(&mut project.nodes);
 }

@@ -32,6 +32,10 @@ impl Editor {
         self.text.is_empty()
     }
 
+    pub fn is_at_end(&self) -> bool {
+        self.at == self.text.len()
+    }
+
     pub fn insert(&mut self, text: &str) {
         for letter in text.chars().filter(|c| !c.is_control()).take(CHARS_MAX - self.text.len()) {
             self.text.insert(self.at, letter);

@@ -1,9 +1,9 @@
 //! Command lines of this program, run beside the dashboard: no shell, no terminal, and what they write is kept up to a limit.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     ffi::OsString,
-    io::{self, Read},
+    io::{self, Read, Write},
     os::unix::process::CommandExt,
     path::PathBuf,
     process::{Child, Command, Stdio},
@@ -12,46 +12,84 @@ use std::{
 
 use crossbeam_channel::Sender;
 
-use super::{Happening, clean, log::Outcome};
+use super::{
+    Happening,
+    asked::{Query, Reply},
+    clean,
+    log::Outcome,
+    update::Errand,
+};
 
-/// That run at the same time: a person does not start more, a key that is stuck does.
+/// That run at the same time; others wait for their turn.
 const ERRANDS_MAX: usize = 8;
+/// That wait: a person does not start more, a key that is stuck does.
+const WAITING_MAX: usize = 200;
+/// What a query may answer: some hundred definitions with their lines.
+const ANSWER_BYTES_MAX: u64 = 16 << 20;
+/// Of what it says when it fails; the last line is shown.
+const TROUBLE_BYTES_MAX: u64 = 64 << 10;
 
 pub struct Errands {
     program: PathBuf,
     arguments: Vec<OsString>,
     tx: Sender<Happening>,
     running: BTreeMap<u32, Arc<Mutex<Child>>>,
+    waiting: VecDeque<Errand>,
 }
 
 impl Errands {
     pub fn new(program: PathBuf, arguments: Vec<OsString>, tx: Sender<Happening>) -> Errands {
-        Errands { program, arguments, tx, running: BTreeMap::new() }
+        Errands { program, arguments, tx, running: BTreeMap::new(), waiting: VecDeque::new() }
     }
 
-    /// Runs a command line; what comes of it arrives as a happening, also when it cannot be begun.
-    pub fn begin(&mut self, number: u32, words: &[String]) {
+    /// Runs a command line, as soon as it is its turn; what comes of it arrives as a happening, also when it cannot be begun.
+    pub fn begin(&mut self, errand: Errand) {
         #[cfg(debug_assertions)]
-        assert!(words != ["panic"], "asked to panic, to see what becomes of the terminal");
-        if let Err(error) = self.spawn(number, words) {
-            let outcome = Outcome { code: None, text: error.to_string() };
-            let tx = self.tx.clone();
-            // From a thread of its own: the loop must not wait for itself when its inbox is full.
-            let _ = super::start("errand", &self.tx, move || drop(tx.send(Happening::Ran { number, outcome })));
+        assert!(errand.words != ["panic"], "asked to panic, to see what becomes of the terminal");
+        if self.running.len() < ERRANDS_MAX {
+            self.begin_now(&errand);
+        } else if self.waiting.len() < WAITING_MAX {
+            self.waiting.push_back(errand);
+        } else {
+            self.fail(errand.number, format!("{WAITING_MAX} commands wait already; x in the log ends one"));
         }
     }
 
-    fn spawn(&mut self, number: u32, words: &[String]) -> io::Result<()> {
-        if self.running.len() >= ERRANDS_MAX {
-            return Err(io::Error::other(format!("{ERRANDS_MAX} commands run already; x in the log ends one")));
+    fn begin_now(&mut self, errand: &Errand) {
+        if let Err(error) = self.spawn(errand) {
+            self.fail(errand.number, error.to_string());
         }
-        let (output, input) = io::pipe()?;
+    }
+
+    fn fail(&self, number: u32, text: String) {
+        let (outcome, tx) = (Outcome { code: None, text }, self.tx.clone());
+        // From a thread of its own: the loop must not wait for itself when its inbox is full.
+        let _ = super::start("errand", &self.tx, move || drop(tx.send(Happening::Ran { number, outcome })));
+    }
+
+    fn command(&self, words: &[String]) -> Command {
         let mut command = Command::new(&self.program);
-        command.args(&self.arguments).args(words).stdin(Stdio::null()).stdout(input.try_clone()?).stderr(input);
+        command.args(&self.arguments).args(words).stdin(Stdio::null());
         // Not in the terminal's foreground: what is typed here is for the dashboard.
-        let child = Arc::new(Mutex::new(command.process_group(0).spawn()?));
+        command.process_group(0);
+        command
+    }
+
+    fn spawn(&mut self, errand: &Errand) -> io::Result<()> {
+        let (number, (output, input)) = (errand.number, io::pipe()?);
+        let mut command = self.command(&errand.words);
+        command.stdout(input.try_clone()?).stderr(input);
+        if errand.input.is_some() {
+            command.stdin(Stdio::piped());
+        }
+        let mut child = command.spawn()?;
         // Its ends of the pipe; otherwise the output never ends.
         drop(command);
+        if let (Some(mut stdin), Some(secret)) = (child.stdin.take(), &errand.input) {
+            // A few letters fit into any pipe; one that does not read them has failed and says why.
+            let _ = stdin.write_all(secret.0.as_bytes());
+        }
+        let child = Arc::new(Mutex::new(child));
         self.running.insert(number, Arc::clone(&child));
         let tx = self.tx.clone();
         super::start("errand", &self.tx, move || {
@@ -64,15 +102,37 @@ impl Errands {
         })
     }
 
+    /// Reads something by a command; the answer arrives as a happening.
+    pub fn ask(&self, query: Query) {
+        let (mut command, tx) = (self.command(&query.words()), self.tx.clone());
+        let asking = move || {
+            let reply = answer(&mut command, &query).unwrap_or_else(|error| Reply::Failed(error.to_string())).cleaned();
+            // Nobody is told when the dashboard is over.
+            let _ = tx.send(Happening::Answered { query, reply });
+        };
+        // Without a thread there is no answer, and nobody waits for one but this dashboard.
+        let _ = super::start("query", &self.tx, asking);
+    }
+
     pub fn end(&mut self, number: u32) {
+        if let Some(place) = self.waiting.iter().position(|errand| errand.number == number) {
+            self.waiting.remove(place);
+            self.fail(number, "it was not begun".into());
+        }
         if let Some(child) = self.running.get(&number) {
             // It may have ended by itself.
             let _ = child.lock().unwrap_or_else(PoisonError::into_inner).kill();
         }
     }
 
+    /// One has ended: it is another's turn.
     pub fn forget(&mut self, number: u32) {
         self.running.remove(&number);
+        if self.running.len() < ERRANDS_MAX
+            && let Some(next) = self.waiting.pop_front()
+        {
+            self.begin_now(&next);
+        }
     }
 }
 
@@ -82,6 +142,24 @@ impl Drop for Errands {
         let numbers: Vec<u32> = self.running.keys().copied().collect();
         numbers.into_iter().for_each(|number| self.end(number));
     }
+}
+
+/// What a command answers on stdout counts, whatever its exit code: that nothing was found is an answer.
+fn answer(command: &mut Command, query: &Query) -> io::Result<Reply> {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let (mut json, mut trouble) = (Vec::new(), Vec::new());
+    if let Some(stdout) = child.stdout.take() {
+        stdout.take(ANSWER_BYTES_MAX).read_to_end(&mut json)?;
+    }
+    if let Some(stderr) = child.stderr.take() {
+        stderr.take(TROUBLE_BYTES_MAX).read_to_end(&mut trouble)?;
+    }
+    child.wait()?;
+    Ok(query.parse(&json).unwrap_or_else(|error| {
+        let said = clean::output(&trouble);
+        let last = said.lines().rev().find(|line| !line.trim().is_empty());
+        Reply::Failed(last.map_or_else(|| format!("the answer cannot be read: {error}"), str::to_owned))
+    }))
 }
 
 /// Up to the limit; the rest is read and dropped, so that the writer does not wait for ever.

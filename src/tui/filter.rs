@@ -1,4 +1,4 @@
-//! Which entries of a list are shown: a regular expression, or with `!` in front all that it does not match.
+//! Which entries of a list are shown: a regular expression, or with `!` in front all that it does not match. `field:expression` looks at one field.
 
 use regex::{Regex, RegexBuilder};
 
@@ -8,6 +8,8 @@ const PROGRAM_BYTES_MAX: usize = 256 << 10;
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
     text: String,
+    /// The name before a colon, and the expression after it; and the whole as an expression.
+    field: Option<(String, Regex)>,
     pattern: Option<Regex>,
     inverse: bool,
 }
@@ -16,9 +18,9 @@ impl Filter {
     /// What is no expression yet, because it is still being typed, is looked for as it stands.
     pub fn new(text: &str) -> Filter {
         let (inverse, wanted) = text.strip_prefix('!').map_or((false, text), |rest| (true, rest));
-        let build = |pattern: &str| RegexBuilder::new(pattern).case_insensitive(true).size_limit(PROGRAM_BYTES_MAX).build().ok();
-        let pattern = (!wanted.is_empty()).then(|| build(wanted).or_else(|| build(&regex::escape(wanted)))).flatten();
-        Filter { text: text.to_owned(), pattern, inverse }
+        let named = wanted.split_once(':').filter(|(name, _)| !name.is_empty() && name.chars().all(|letter| letter.is_ascii_lowercase()));
+        let field = named.and_then(|(name, wanted)| Some((name.to_owned(), pattern(wanted)?)));
+        Filter { text: text.to_owned(), field, pattern: if wanted.is_empty() { None } else { pattern(wanted) }, inverse }
     }
 
     pub fn text(&self) -> &str {
@@ -29,9 +31,21 @@ impl Filter {
         self.text.is_empty()
     }
 
-    pub fn passes(&self, text: impl FnOnce() -> String) -> bool {
-        self.pattern.as_ref().is_none_or(|pattern| pattern.is_match(&text()) != self.inverse)
+    pub fn passes(&self, fields: impl FnOnce() -> Vec<(&'static str, String)>) -> bool {
+        let Some(pattern) = &self.pattern else { return true };
+        let fields = fields();
+        let named = self.field.as_ref().and_then(|(wanted, pattern)| Some((fields.iter().find(|(name, _)| name == wanted)?, pattern)));
+        let matches = match named {
+            Some(((_, value), pattern)) => pattern.is_match(value),
+            None => pattern.is_match(&fields.iter().map(|(_, value)| value.as_str()).collect::<Vec<_>>().join(" ")),
+        };
+        matches != self.inverse
     }
+}
+
+fn pattern(wanted: &str) -> Option<Regex> {
+    let build = |pattern: &str| RegexBuilder::new(pattern).case_insensitive(true).size_limit(PROGRAM_BYTES_MAX).build().ok();
+    build(wanted).or_else(|| build(&regex::escape(wanted)))
 }
 
 #[cfg(test)]
@@ -40,10 +54,13 @@ mod tests {
 
     #[test]
     fn filters_match_invert_and_never_fail() {
-        let passes = |filter: &str, text: &str| Filter::new(filter).passes(|| text.to_owned());
-        assert!(passes("", "anything") && passes("!", "anything"));
-        assert!(passes("ANV|bel", "anvil healthy") && !passes("^bel", "anvil"));
-        assert!(passes("!offline", "anvil healthy") && !passes("!healthy", "anvil healthy"));
-        assert!(passes("a(", "a(b") && !passes("a(", "ab"), "half an expression is plain text");
+        let passes = |filter: &str, name: &str, health: &str| Filter::new(filter).passes(|| vec![("name", name.to_owned()), ("health", health.to_owned())]);
+        assert!(passes("", "anvil", "healthy") && passes("!", "anvil", "healthy"));
+        assert!(passes("ANV|bel", "anvil", "healthy") && !passes("^bel", "anvil", "healthy"));
+        assert!(passes("!offline", "anvil", "healthy") && !passes("!healthy", "anvil", "healthy"));
+        assert!(passes("a(", "a(b", "") && !passes("a(", "ab", ""), "half an expression is plain text");
+        assert!(passes("health:^off", "healthy", "offline") && !passes("health:^health", "healthy", "offline"), "one field alone");
+        assert!(passes("!health:offline", "a", "healthy") && !passes("!health:offline", "a", "offline"));
+        assert!(passes("c:d", "c:d", "") && passes("health:", "a", "b"), "what names no field is text");
     }
 }

@@ -59,7 +59,7 @@ pub fn meaning(state: &State, key: Key) -> Option<Cmd> {
         (_, Key::Ctrl('c')) => Some(Cmd::Quit),
         (_, Key::Ctrl('z')) => Some(Cmd::Suspend),
         (Mode::Browse | Mode::Help | Mode::Reading(_), key) => bound(state.scope(), key).map(|row| Cmd::Do(row.id)),
-        (Mode::Line(_) | Mode::Filter(_), key) => Some(Cmd::Edit(key)),
+        (Mode::Line(_) | Mode::Filter(_) | Mode::Palette(_) | Mode::Prompt(_), key) => Some(Cmd::Edit(key)),
         (Mode::Confirm(question), key) if question.expected.is_some() => Some(Cmd::Edit(key)),
         (Mode::Confirm(_), Key::Char('y')) => Some(Cmd::Agree),
         // Whatever else is pressed is not a yes.
@@ -75,6 +75,7 @@ pub fn bound(scope: Scope, key: Key) -> Option<&'static Row> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tui::actions::Does;
 
     #[test]
     fn no_key_means_two_things_in_one_place() {
@@ -100,7 +101,49 @@ mod tests {
 
     #[test]
     fn every_action_has_a_key_that_every_keyboard_has() {
-        let plain = |key: &Key| matches!(key, Key::Char(_) | Key::Enter | Key::Esc | Key::Tab | Key::Up | Key::Down | Key::Left | Key::Right);
-        assert!(ACTIONS.iter().all(|row| row.keys.iter().any(plain)));
+        // A phone's keyboard has letters, digits and / at hand; Alt, F-keys and Ctrl it may not have at all.
+        let plain = |key: &Key| match key {
+            Key::Char(letter) => letter.is_ascii_alphanumeric() || [' ', '/'].contains(letter),
+            Key::Enter | Key::Esc | Key::Tab | Key::Up | Key::Down | Key::Left | Key::Right => true,
+            Key::Ctrl(_) | Key::BackTab | Key::Backspace | Key::Delete | Key::Home | Key::End | Key::PageUp | Key::PageDown => false,
+        };
+        for row in ACTIONS {
+            assert!(row.keys.iter().any(plain), "{}", row.name);
+        }
+    }
+
+    /// The keys page of the docs, made of the table.
+    fn page() -> String {
+        let mut page = String::from(
+            "# Keys\n\nMade of the table of actions in `src/tui/actions.rs`; a test holds this page to it. A name works after `:` as well, and `P` finds an action \
+             by a few letters of it.\n",
+        );
+        for scope in std::iter::once(Scope::Anywhere).chain(Scope::PLACES) {
+            let rows: Vec<&Row> = ACTIONS.iter().filter(|row| row.scope == scope).collect();
+            if rows.is_empty() {
+                continue;
+            }
+            page.push_str(&format!("\n## {scope:?}\n\n| keys | name | does | command |\n|---|---|---|---|\n"));
+            for row in rows {
+                let keys: Vec<String> = row.keys.iter().map(|key| format!("`{}`", key.name().replace('`', "grave"))).collect();
+                let command = match &row.does {
+                    Does::Command(command) => format!("`{}`", command.line),
+                    Does::Here | Does::Told(_) => String::new(),
+                };
+                page.push_str(&format!("| {} | {} | {} | {command} |\n", keys.join(" "), row.name, row.title));
+            }
+        }
+        page
+    }
+
+    #[test]
+    fn the_docs_name_every_key() {
+        let page = page();
+        let there = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/keys.md")).unwrap_or_default();
+        if page != there {
+            let made = std::env::temp_dir().join("keys.md");
+            std::fs::write(&made, &page).unwrap();
+            panic!("docs/keys.md is not what the table says; {} is", made.display());
+        }
     }
 }

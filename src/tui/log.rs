@@ -31,10 +31,12 @@ pub struct Entry {
 /// What is done when a command is over.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct After {
-    /// Said when it went well; without it, what it wrote is shown.
-    pub done: Option<String>,
+    /// What it was about, and what is said of that when it went well; without it, what the command wrote is shown.
+    pub done: Option<(String, &'static str)>,
     /// The command line that takes it back.
     pub undo: Option<Vec<String>>,
+    /// The first one of those that were asked for at once.
+    pub batch: Option<u32>,
 }
 
 /// What came of it.
@@ -73,6 +75,16 @@ impl Log {
         let entry = self.entries.iter_mut().find(|entry| entry.number == number)?;
         entry.outcome = Some(outcome);
         Some(entry)
+    }
+
+    /// The number of the next one.
+    pub fn next_number(&self) -> u32 {
+        self.last + 1
+    }
+
+    /// Those that were asked for at once and are remembered, in their order.
+    pub fn batch(&self, batch: u32) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().rev().filter(move |entry| entry.after.batch == Some(batch))
     }
 
     pub fn entry(&self, number: u32) -> Option<&Entry> {

@@ -1,21 +1,29 @@
 //! The screens: functions of the state to cells, one file each. They change nothing and ask nobody.
 
+mod audit;
 mod bar;
 mod dialog;
+mod events;
 mod fleet;
 mod foot;
 mod guide;
 mod help;
 mod jobs;
 mod log;
+mod nearby;
 mod node;
 mod output;
+mod palette;
 mod projects;
 mod sentence;
+mod sparks;
+mod symbols;
+mod touch;
 
 use bitacora_core::time::Span;
 use ratatui::{buffer::Buffer, layout::Rect};
 
+pub use self::touch::{Touched, touched};
 use super::{
     layout::{Areas, Tier},
     state::{Mode, Screen, State},
@@ -30,7 +38,7 @@ use super::{
 pub fn draw(state: &State, theme: Theme, buffer: &mut Buffer) {
     let areas = state.areas();
     if state.tier == Tier::Sentence {
-        let read = reading(state);
+        let read = front(state, theme, usize::from(areas.list.width));
         let skipped = if read.is_some() { state.scroll } else { 0 };
         paint::lines(buffer, areas.list, &read.unwrap_or_else(|| sentence::lines(state, theme)), skipped, theme);
     } else {
@@ -38,58 +46,79 @@ pub fn draw(state: &State, theme: Theme, buffer: &mut Buffer) {
         body(state, theme, buffer, &areas);
     }
     foot::draw(state, theme, buffer, areas.foot);
-    if let Mode::Confirm(question) = &state.mode {
-        dialog::draw(question, theme, buffer);
+    match &state.mode {
+        Mode::Confirm(question) => dialog::question(question, theme, buffer),
+        Mode::Prompt(prompt) => dialog::prompt(prompt, theme, buffer),
+        Mode::Palette(palette) => palette::draw(state, palette, theme, buffer),
+        Mode::Browse | Mode::Help | Mode::Reading(_) | Mode::Line(_) | Mode::Filter(_) => {}
     }
 }
 
-/// Lines of the text that is read now.
-pub fn reading_lines(state: &State) -> usize {
-    reading(state).map_or(0, |lines| lines.len())
+/// Lines of the text that has all of the room, and how many of them are shown at once.
+pub fn reading(state: &State) -> (usize, usize) {
+    let areas = state.areas();
+    let area = if state.tier == Tier::Sentence { areas.list } else { areas.detail };
+    // Which theme it is makes no difference to the number of lines.
+    let lines = front(state, Theme::PLAINEST, usize::from(area.width));
+    (lines.map_or(0, |lines| lines.len()), usize::from(area.height).max(1))
 }
 
-/// The text that has all of the room, if one has.
-fn reading(state: &State) -> Option<Vec<Line>> {
+/// The text that has all of the room, if one has: what is read, or what was opened.
+fn front(state: &State, theme: Theme, width: usize) -> Option<Vec<Line>> {
     match &state.mode {
         Mode::Help => Some(help::lines(state)),
-        Mode::Reading(number) => Some(output::lines(state, *number, usize::from(state.size.width))),
-        Mode::Browse | Mode::Line(_) | Mode::Filter(_) | Mode::Confirm(_) => None,
+        Mode::Reading(number) => Some(output::lines(state, *number, width)),
+        _ if state.opened && !state.shown.is_empty() => Some(details(state, theme, width)),
+        _ => None,
     }
 }
 
 fn body(state: &State, theme: Theme, buffer: &mut Buffer, areas: &Areas) {
-    if let Some(lines) = reading(state) {
+    if let Some(lines) = front(state, theme, usize::from(areas.detail.width)) {
         let room = usize::from(areas.detail.height);
         let skipped = state.scroll.min(lines.len().saturating_sub(room));
-        return paint::lines(buffer, areas.detail, &lines, skipped, theme);
+        return scrolled(buffer, areas.detail, &lines, skipped, theme);
     }
-    let shown = state.shown();
-    let guide = if shown.is_empty() { guide::lines(state, theme, usize::from(areas.list.width)) } else { Vec::new() };
+    let guide = if state.shown.is_empty() { guide::lines(state, theme, usize::from(areas.list.width)) } else { Vec::new() };
     if guide.is_empty() {
-        list(state, &shown, theme, buffer, areas);
+        list(state, theme, buffer, areas);
     } else {
         paint::lines(buffer, areas.list, &guide, 0, theme);
     }
-    detail(state, theme, buffer, areas.detail);
+    if !areas.detail.is_empty() {
+        let inside = if state.tier == Tier::Drawer { below(buffer, areas.detail, theme) } else { beside(buffer, areas.detail, theme) };
+        paint::lines(buffer, inside, &details(state, theme, usize::from(inside.width)), 0, theme);
+    }
     if !areas.log.is_empty() {
         let inside = beside(buffer, areas.log, theme);
-        paint::lines(buffer, inside, &log::recent(state), 0, theme);
+        paint::lines(buffer, inside, &events::recent(state, usize::from(inside.width)), 0, theme);
     }
 }
 
-fn list(state: &State, shown: &[usize], theme: Theme, buffer: &mut Buffer, areas: &Areas) {
-    let on_screen = shown.iter().skip(state.list().top);
+/// A text of which not all fits says so at its end.
+fn scrolled(buffer: &mut Buffer, area: Rect, lines: &[Line], skipped: usize, theme: Theme) {
+    paint::lines(buffer, area, lines, skipped, theme);
+    let hidden = lines.len().saturating_sub(skipped + usize::from(area.height));
+    if hidden > 0 && area.height > 1 {
+        let last = Rect { y: area.bottom() - 1, height: 1, ..area };
+        paint::line_at_end(buffer, last, &paint::plain(format!(" {hidden} more "), Tone::Accent), theme);
+    }
+}
+
+fn list(state: &State, theme: Theme, buffer: &mut Buffer, areas: &Areas) {
+    let on_screen = state.shown.iter().skip(state.list().top);
     if state.tier > Tier::Phone {
-        let frame = table::Frame { titles: areas.titles, rows: areas.list, selected: state.list().at - state.list().top };
-        return table::draw(buffer, frame, columns(state.screen), on_screen.map(|place| cells(state, *place, theme)), theme);
+        let frame = table::Frame { titles: areas.titles, rows: areas.list, selected: state.list().at.saturating_sub(state.list().top) };
+        let rows = on_screen.map(|place| (is_marked(state, *place), cells(state, *place, theme)));
+        return table::draw(buffer, frame, columns(state.screen), rows, theme);
     }
     let lines = state.tier.lines_per_entry(state.size);
     for (nth, place) in (0..areas.list.height / lines).zip(on_screen) {
         let area = Rect { y: areas.list.y + nth * lines, height: lines, ..areas.list };
         let is_selected = state.list().top + usize::from(nth) == state.list().at;
-        let mark = if is_selected { theme.signs.selected } else { " " };
+        let mark = theme.mark(is_selected, is_marked(state, *place));
         let mut card = card(state, *place, theme);
-        card.iter_mut().enumerate().for_each(|(row, line)| line.insert(0, (format!("{} ", if row == 0 { mark } else { " " }), Tone::Text)));
+        card.iter_mut().enumerate().for_each(|(row, line)| line.insert(0, (if row == 0 { mark.clone() } else { "  ".into() }, Tone::Accent)));
         paint::lines(buffer, area, &card, 0, theme);
         if is_selected {
             paint::highlight(buffer, Rect { height: 1, ..area }, theme);
@@ -97,12 +126,22 @@ fn list(state: &State, shown: &[usize], theme: Theme, buffer: &mut Buffer, areas
     }
 }
 
+fn is_marked(state: &State, place: usize) -> bool {
+    let marked = &state.list().marked;
+    !marked.is_empty() && marked.contains(&state.key_of(place))
+}
+
 fn columns(screen: Screen) -> &'static [Column] {
     match screen {
         Screen::Fleet => &fleet::COLUMNS,
         Screen::Jobs => &jobs::COLUMNS,
         Screen::Projects => &projects::COLUMNS,
+        Screen::Nearby => &nearby::COLUMNS,
+        Screen::Events => &events::COLUMNS,
+        Screen::Audit => &audit::COLUMNS,
         Screen::Log => &log::COLUMNS,
+        Screen::Sparks => &sparks::COLUMNS,
+        Screen::Symbols => &symbols::COLUMNS,
     }
 }
 
@@ -111,7 +150,12 @@ fn cells(state: &State, place: usize, theme: Theme) -> Vec<Piece> {
         Screen::Fleet => fleet::cells(state, place, theme),
         Screen::Jobs => jobs::cells(state, place, theme),
         Screen::Projects => projects::cells(state, place),
+        Screen::Nearby => nearby::cells(state, place, theme),
+        Screen::Events => events::cells(state, place),
+        Screen::Audit => audit::cells(state, place),
         Screen::Log => log::cells(state, place),
+        Screen::Sparks => sparks::cells(state, place, theme),
+        Screen::Symbols => symbols::cells(state, place),
     }
 }
 
@@ -120,44 +164,54 @@ fn card(state: &State, place: usize, theme: Theme) -> [Line; 2] {
         Screen::Fleet => fleet::card(state, place, theme),
         Screen::Jobs => jobs::card(state, place, theme),
         Screen::Projects => projects::card(state, place),
+        Screen::Nearby => nearby::card(state, place, theme),
+        Screen::Events => events::card(state, place),
+        Screen::Audit => audit::card(state, place),
         Screen::Log => log::card(state, place),
+        Screen::Sparks => sparks::card(state, place, theme),
+        Screen::Symbols => symbols::card(state, place),
     }
 }
 
-/// What is selected, beside the list or in all of the room.
-fn detail(state: &State, theme: Theme, buffer: &mut Buffer, area: Rect) {
-    if area.is_empty() {
-        return;
-    }
-    let area = match (state.opened, state.tier) {
-        (false, Tier::Drawer) => below(buffer, area, theme),
-        (false, _) => beside(buffer, area, theme),
-        (true, _) => area,
-    };
-    let width = usize::from(area.width);
+/// What is selected, in full; no line is longer than there is room.
+fn details(state: &State, theme: Theme, width: usize) -> Vec<Line> {
     let lines = match state.screen {
         Screen::Fleet => node::lines(state, theme, width),
-        Screen::Jobs => jobs::detail(state, theme, width),
-        Screen::Projects => projects::detail(state, width),
+        Screen::Jobs => jobs::detail(state, theme),
+        Screen::Projects => projects::detail(state, theme),
+        Screen::Nearby => nearby::detail(state, theme),
+        Screen::Events => events::detail(state, theme),
+        Screen::Audit => audit::detail(state),
         Screen::Log => log::detail(state, width),
+        Screen::Sparks => sparks::detail(state, theme),
+        Screen::Symbols => symbols::detail(state),
     };
-    paint::lines(buffer, area, &lines, 0, theme);
+    lines.iter().flat_map(|line| paint::folded(line, width)).collect()
 }
 
-/// The area without a rule on its left.
+/// The area without a rule on its left, which stands apart from what is left of it.
 fn beside(buffer: &mut Buffer, area: Rect, theme: Theme) -> Rect {
+    const MARGIN: u16 = 3;
+    if area.width <= MARGIN {
+        return Rect { width: 0, ..area };
+    }
     let rule = if theme.signs.rule == "-" { "|" } else { "│" };
     for y in area.y..area.bottom() {
-        buffer.set_stringn(area.x, y, rule, 1, theme.style(Tone::Dim));
+        buffer.set_stringn(area.x + 1, y, rule, 1, theme.style(Tone::Dim));
     }
-    Rect { x: (area.x + 2).min(area.right()), width: area.width.saturating_sub(2), ..area }
+    Rect { x: area.x + MARGIN, width: area.width - MARGIN, ..area }
 }
 
 /// The area without a rule above it.
 fn below(buffer: &mut Buffer, area: Rect, theme: Theme) -> Rect {
-    let rule = theme.signs.rule.repeat(usize::from(area.width));
-    buffer.set_stringn(area.x, area.y, rule, usize::from(area.width), theme.style(Tone::Dim));
+    rule(buffer, area, theme, Tone::Dim);
     Rect { y: area.y + 1, height: area.height - 1, ..area }
+}
+
+/// Along the top of an area.
+fn rule(buffer: &mut Buffer, area: Rect, theme: Theme, tone: Tone) {
+    let width = usize::from(area.width);
+    paint::line(buffer, area, &paint::plain(theme.signs.rule.repeat(width), tone), theme);
 }
 
 /// `12 s`, `3 min`, `2 h`, `4 d`.

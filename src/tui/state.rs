@@ -1,9 +1,8 @@
 //! What the dashboard knows and where the person is. Plain data: it asks nobody, and nothing in it is drawn yet.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use bitacora_core::{
-    fleet::{JobStatus, Priority},
     ids::{JobId, NodeId, ProjectId},
     time::{Span, Time},
 };
@@ -11,38 +10,83 @@ use ratatui::layout::Size;
 
 use super::{
     actions::{ActionId, Scope},
+    asked::{Asked, Definition, Query, Record},
     editor::Editor,
-    filter::Filter,
     history::History,
     layout::{self, Areas, Tier, Wanted},
+    list::List,
     log::Log,
+    subject::Subject,
 };
-use crate::control::{JobState, NodeDetail, NodeState, ProjectState, Snapshot};
+use crate::{
+    control::{
+        JobState, NodeSeen, NodeState, ProjectState, Snapshot,
+        watch::{Focus, Focused, JobDetail, Nearby, SparkRow},
+    },
+    timeline::Happening,
+};
 
 /// How long something that was said stays, and can be taken back.
 pub const FLASH_SPAN: Span = Span::from_secs(10);
+/// What changes by itself changes once a second.
+pub const TICK: Span = Span::from_secs(1);
 
 pub struct State {
     /// On this process's clock, as of what happened last.
     pub now: Time,
     pub size: Size,
     pub tier: Tier,
+    pub options: Options,
     pub feed: Feed,
     pub fleet: Snapshot,
+    /// The oldest first.
+    pub events: VecDeque<Happening>,
     /// The load of each node, by its id.
     pub history: BTreeMap<String, History>,
-    pub watched: Watched,
+    pub watched: Focused,
+    pub asked: Asked,
     pub screen: Screen,
     /// What is selected has all of the room.
     pub opened: bool,
-    lists: [List; Screen::ALL.len()],
+    pub lists: [List; Screen::ALL.len()],
+    /// The entries of the present list that pass its filter, by their places.
+    pub shown: Vec<usize>,
     pub mode: Mode,
     /// The first line shown of what is read.
     pub scroll: usize,
     pub flash: Option<Flash>,
     pub log: Log,
+    pub pace: Pace,
     /// Something changed since the last frame.
     pub dirty: bool,
+}
+
+/// What the person wants of this dashboard.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Nothing that changes anything is done from here.
+    pub read_only: bool,
+    /// Does anything move by itself?
+    pub motion: bool,
+    /// The beginnings of command lines, for suggestions.
+    pub commands: Vec<String>,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { read_only: false, motion: true, commands: Vec::new() }
+    }
+}
+
+/// What changes with time alone.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Pace {
+    /// Until then some chart moves.
+    pub moves_until: Time,
+    /// When it was last looked at what time has changed.
+    pub ticked: Time,
+    /// The timeline plays, and goes on at this moment.
+    pub plays_at: Option<Time>,
 }
 
 /// What is heard of the master.
@@ -60,38 +104,39 @@ pub enum Feed {
     },
 }
 
-/// What is asked for about one thing alone: the selected one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Focus {
-    pub node: Option<NodeId>,
-    pub job: Option<JobId>,
-}
-
-/// The answers to it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Watched {
-    pub node: Option<Box<NodeDetail>>,
-    pub reasons: Option<(JobId, Vec<String>)>,
-}
-
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Screen {
     #[default]
     Fleet,
     Jobs,
     Projects,
+    Nearby,
+    Events,
+    Audit,
     Log,
+    /// Of one job.
+    Sparks,
+    /// That were found in a project.
+    Symbols,
 }
 
 impl Screen {
-    pub const ALL: [Screen; 4] = [Screen::Fleet, Screen::Jobs, Screen::Projects, Screen::Log];
+    pub const ALL: [Screen; 9] =
+        [Screen::Fleet, Screen::Jobs, Screen::Projects, Screen::Nearby, Screen::Events, Screen::Audit, Screen::Log, Screen::Sparks, Screen::Symbols];
+    /// Those that stand side by side; the others are inside one of them.
+    pub const TABS: [Screen; 7] = [Screen::Fleet, Screen::Jobs, Screen::Projects, Screen::Nearby, Screen::Events, Screen::Audit, Screen::Log];
 
     pub const fn name(self) -> &'static str {
         match self {
             Screen::Fleet => "fleet",
             Screen::Jobs => "jobs",
             Screen::Projects => "projects",
+            Screen::Nearby => "nearby",
+            Screen::Events => "events",
+            Screen::Audit => "audit",
             Screen::Log => "log",
+            Screen::Sparks => "sparks",
+            Screen::Symbols => "symbols",
         }
     }
 
@@ -100,7 +145,21 @@ impl Screen {
             Screen::Fleet => Scope::Fleet,
             Screen::Jobs => Scope::Jobs,
             Screen::Projects => Scope::Projects,
+            Screen::Nearby => Scope::Nearby,
+            Screen::Events => Scope::Events,
+            Screen::Audit => Scope::Audit,
             Screen::Log => Scope::Log,
+            Screen::Sparks => Scope::Sparks,
+            Screen::Symbols => Scope::Symbols,
+        }
+    }
+
+    /// The tab that it is, or is inside of.
+    pub const fn tab(self) -> Screen {
+        match self {
+            Screen::Sparks => Screen::Jobs,
+            Screen::Symbols => Screen::Projects,
+            tab => tab,
         }
     }
 }
@@ -115,19 +174,48 @@ pub enum Mode {
     Reading(u32),
     Line(Editor),
     Filter(Editor),
+    Palette(Palette),
     Confirm(Box<Question>),
+    /// An action wants to be told something.
+    Prompt(Box<Prompt>),
 }
 
 /// Something that is not done without a second word.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question {
     pub action: ActionId,
-    pub words: Vec<String>,
+    pub deeds: Vec<Deed>,
     pub title: String,
     pub plan: String,
     /// What is to be typed; otherwise `y` is enough.
     pub expected: Option<String>,
     pub typed: Editor,
+}
+
+/// One thing to be done, and what it is done to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deed {
+    pub name: String,
+    pub words: Vec<String>,
+    /// The command line that takes it back.
+    pub undo: Option<Vec<String>>,
+}
+
+/// What an action wants to be told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prompt {
+    pub action: ActionId,
+    /// What it is about, as of when it was asked.
+    pub subjects: Vec<Subject>,
+    pub title: &'static str,
+    pub typed: Editor,
+}
+
+/// All actions that can be done here, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Palette {
+    pub typed: Editor,
+    pub at: usize,
 }
 
 /// Something that was said, for a while.
@@ -136,53 +224,8 @@ pub struct Flash {
     pub text: String,
     pub is_trouble: bool,
     pub until: Time,
-    /// The command line that takes it back.
-    pub undo: Option<Vec<String>>,
-}
-
-/// A person's place in a list. The entry is remembered and not its number: what is selected stays when others come and go.
-#[derive(Clone, Debug, Default)]
-pub struct List {
-    pub selected: Option<String>,
-    /// The place of the selected entry among those shown.
-    pub at: usize,
-    /// The first entry on the screen.
-    pub top: usize,
-    pub filter: Filter,
-}
-
-/// What is selected, as far as an action needs it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Subject {
-    Nothing,
-    Node(NodeSubject),
-    Job(JobSubject),
-    Project(ProjectSubject),
-    Logged(u32),
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NodeSubject {
-    pub id: String,
-    pub name: String,
-    /// By what a command line names it: its name, or its id where that could be taken for something else.
-    pub handle: String,
-    pub is_active: bool,
-    pub sparks: u32,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct JobSubject {
-    pub id: JobId,
-    pub status: JobStatus,
-    pub priority: Priority,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProjectSubject {
-    pub id: ProjectId,
-    pub name: String,
-    pub root: String,
+    /// The command lines that take it back.
+    pub undo: Vec<Vec<String>>,
 }
 
 impl State {
@@ -191,17 +234,22 @@ impl State {
             now,
             size,
             tier: Tier::of(size, None),
+            options: Options::default(),
             feed: Feed::default(),
             fleet: Snapshot::default(),
+            events: VecDeque::new(),
             history: BTreeMap::new(),
-            watched: Watched::default(),
+            watched: Focused::default(),
+            asked: Asked::default(),
             screen: Screen::default(),
             opened: false,
             lists: Default::default(),
+            shown: Vec::new(),
             mode: Mode::default(),
             scroll: 0,
             flash: None,
             log: Log::default(),
+            pace: Pace::default(),
             dirty: true,
         }
     }
@@ -219,97 +267,111 @@ impl State {
         if matches!(self.mode, Mode::Help | Mode::Reading(_)) { Scope::Reading } else { self.screen.scope() }
     }
 
-    /// The places in the snapshot's list, or the log, of what passes the filter.
-    pub fn shown(&self) -> Vec<usize> {
-        let filter = &self.list().filter;
-        let passing = |count: usize, text: &dyn Fn(usize) -> String| (0..count).filter(|place| filter.passes(|| text(*place))).collect();
-        match self.screen {
-            Screen::Fleet => passing(self.fleet.nodes.len(), &|place| node_text(&self.fleet.nodes[place])),
-            Screen::Jobs => passing(self.fleet.jobs.len(), &|place| job_text(&self.fleet.jobs[place])),
-            Screen::Projects => passing(self.fleet.projects.len(), &|place| project_text(&self.fleet.projects[place])),
-            Screen::Log => passing(self.log.entries().len(), &|place| self.log.entries()[place].line.clone()),
-        }
-    }
-
-    /// By what an entry of the present list is remembered.
-    pub fn key_of(&self, place: usize) -> String {
-        match self.screen {
-            Screen::Fleet => self.fleet.nodes[place].id.clone(),
-            Screen::Jobs => self.fleet.jobs[place].id.to_string(),
-            Screen::Projects => self.fleet.projects[place].id.to_string(),
-            Screen::Log => self.log.entries()[place].number.to_string(),
-        }
+    fn chosen(&self, screen: Screen) -> Option<&str> {
+        self.lists[screen as usize].selected.as_deref()
     }
 
     pub fn selected_node(&self) -> Option<&NodeState> {
-        let wanted = self.lists[Screen::Fleet as usize].selected.as_ref()?;
-        self.fleet.nodes.iter().find(|node| node.id == *wanted)
+        let wanted = self.chosen(Screen::Fleet)?;
+        self.fleet
+            .nodes
+            .get(self.lists[Screen::Fleet as usize].place)
+            .filter(|node| node.id == wanted)
+            .or_else(|| self.fleet.nodes.iter().find(|node| node.id == wanted))
     }
 
     pub fn selected_job(&self) -> Option<&JobState> {
-        let wanted: JobId = self.lists[Screen::Jobs as usize].selected.as_ref()?.parse().ok()?;
+        let wanted: JobId = self.chosen(Screen::Jobs)?.parse().ok()?;
         self.fleet.jobs.iter().find(|job| job.id == wanted)
     }
 
     pub fn selected_project(&self) -> Option<&ProjectState> {
-        let wanted: ProjectId = self.lists[Screen::Projects as usize].selected.as_ref()?.parse().ok()?;
+        let wanted: ProjectId = self.chosen(Screen::Projects)?.parse().ok()?;
         self.fleet.projects.iter().find(|project| project.id == wanted)
     }
 
-    pub fn subject(&self) -> Subject {
-        let found = match self.screen {
-            Screen::Fleet => self.selected_node().map(|node| Subject::Node(self.node_subject(node))),
-            Screen::Jobs => self.selected_job().map(|job| Subject::Job(JobSubject { id: job.id, status: job.status, priority: job.priority })),
-            Screen::Projects => self
-                .selected_project()
-                .map(|project| Subject::Project(ProjectSubject { id: project.id, name: project.name.clone(), root: project.root.clone() })),
-            Screen::Log => self.list().selected.as_ref().and_then(|number| number.parse().ok()).map(Subject::Logged),
-        };
-        found.unwrap_or(Subject::Nothing)
+    /// The job that is looked at in full, if it is the selected one.
+    pub fn job_detail(&self) -> Option<&JobDetail> {
+        let job = self.selected_job()?.id;
+        self.watched.job.as_deref().filter(|detail| detail.id == job)
     }
 
-    fn node_subject(&self, node: &NodeState) -> NodeSubject {
-        let plain = node.name.starts_with(char::is_alphanumeric) && node.name.chars().all(|c| c.is_alphanumeric() || "-_.".contains(c));
-        let alone = self.fleet.nodes.iter().filter(|other| other.name == node.name || other.id == node.name).count() == 1;
-        NodeSubject {
-            id: node.id.clone(),
-            name: node.name.clone(),
-            handle: if plain && alone { node.name.clone() } else { node.id.clone() },
-            is_active: node.availability == "active",
-            sparks: node.sparks,
+    pub fn sparks(&self) -> &[SparkRow] {
+        self.job_detail().map_or(&[], |detail| &detail.sparks)
+    }
+
+    pub fn nearby(&self) -> &[NodeSeen] {
+        match &self.watched.nearby {
+            Some(Nearby::Seen(seen)) => seen,
+            _ => &[],
         }
     }
 
-    /// What is to be asked about one thing alone.
+    pub fn selected_spark(&self) -> Option<&SparkRow> {
+        let wanted = self.chosen(Screen::Sparks)?.parse().ok()?;
+        self.sparks().iter().find(|spark| spark.id == wanted)
+    }
+
+    pub fn selected_seen(&self) -> Option<&NodeSeen> {
+        let wanted = self.chosen(Screen::Nearby)?;
+        self.nearby().iter().find(|seen| seen.key == wanted)
+    }
+
+    pub fn selected_event(&self) -> Option<&Happening> {
+        let wanted: u64 = self.chosen(Screen::Events)?.parse().ok()?;
+        let place = self.events.binary_search_by_key(&wanted, |event| event.number).ok()?;
+        self.events.get(place)
+    }
+
+    pub fn selected_record(&self) -> Option<&Record> {
+        let wanted: u64 = self.chosen(Screen::Audit)?.parse().ok()?;
+        self.asked.audit.iter().find(|record| record.number == wanted)
+    }
+
+    pub fn selected_definition(&self) -> Option<&Definition> {
+        let place: usize = self.chosen(Screen::Symbols)?.parse().ok()?;
+        self.asked.found().get(place)
+    }
+
+    /// What is to be asked about one thing alone: only what can be seen.
     pub fn focus(&self) -> Focus {
+        let is_seen = self.opened || !self.areas().detail.is_empty();
         match self.screen {
-            Screen::Fleet => Focus { node: self.selected_node().and_then(|node| node.id.parse().ok()), job: None },
-            Screen::Jobs => Focus { node: None, job: self.selected_job().map(|job| job.id) },
-            Screen::Projects | Screen::Log => Focus::default(),
+            Screen::Fleet if is_seen => Focus { node: self.selected_node().and_then(number_of), ..Focus::default() },
+            Screen::Jobs if is_seen => Focus { job: self.selected_job().map(|job| job.id), ..Focus::default() },
+            Screen::Sparks => Focus { job: self.selected_job().map(|job| job.id), ..Focus::default() },
+            Screen::Nearby => Focus { nearby: true, ..Focus::default() },
+            _ => Focus::default(),
         }
+    }
+
+    /// What is to be read by a command now.
+    pub fn next_query(&mut self) -> Option<Query> {
+        let is_seen = self.opened || !self.areas().detail.is_empty();
+        let project = if self.screen == Screen::Projects && is_seen { self.selected_project() } else { None };
+        let result = project.and_then(|project| Some((project.id, project.results.last()?.job)));
+        self.asked.next(result, self.screen == Screen::Audit)
     }
 
     pub fn areas(&self) -> Areas {
         let foot = self.flash.is_some() || matches!(self.mode, Mode::Line(_) | Mode::Filter(_));
-        let detail = self.subject() != Subject::Nothing;
+        let detail = !self.shown.is_empty();
         layout::areas(self.size, self.tier, Wanted { opened: self.opened && detail || self.scope() == Scope::Reading, detail, foot })
     }
 
-    /// When something that is shown is over.
+    /// Does something that is shown change with time alone?
+    pub fn ticks(&self) -> bool {
+        let moves = self.options.motion && self.screen == Screen::Fleet && self.now < self.pace.moves_until;
+        matches!(self.feed, Feed::Lost { .. }) || moves
+    }
+
+    /// When something that is shown is over, or moves on.
     pub fn next_deadline(&self) -> Option<Time> {
-        self.flash.as_ref().map(|flash| flash.until)
+        let tick = self.ticks().then_some(self.pace.ticked + TICK);
+        [self.flash.as_ref().map(|flash| flash.until), tick, self.pace.plays_at].into_iter().flatten().min()
     }
 }
 
-fn node_text(node: &NodeState) -> String {
-    let labels: String = node.labels.iter().map(|(key, value)| format!(" {key}={value}")).collect();
-    format!("{} {} {} {}{labels}", node.name, node.id, node.health, node.availability)
-}
-
-fn job_text(job: &JobState) -> String {
-    format!("{} {} {} {} {}", job.id, job.project.as_deref().unwrap_or_default(), job.job_type.name(), job.status.name(), job.priority.name())
-}
-
-fn project_text(project: &ProjectState) -> String {
-    format!("{} {} {}", project.name, project.id, project.root)
+fn number_of(node: &NodeState) -> Option<NodeId> {
+    node.id.parse().ok()
 }

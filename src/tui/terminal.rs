@@ -6,15 +6,17 @@ use std::{
     time::Duration,
 };
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use crossbeam_channel::Sender;
 use crossterm::{
     cursor, event, execute, queue,
-    terminal::{self as device, BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen},
+    style::Print,
+    terminal::{self as device, BeginSynchronizedUpdate, Clear, ClearType, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen},
 };
 use ratatui::{
-    Terminal,
-    backend::CrosstermBackend,
-    layout::{Rect, Size},
+    backend::{Backend, CrosstermBackend},
+    buffer::Buffer,
+    layout::{Position, Rect, Size},
 };
 use rustix::event::{PollFd, PollFlags};
 use signal_hook::{
@@ -27,6 +29,13 @@ use super::{Happening, keymap::Key, screens, state::State, theme::Theme};
 
 /// A frame leaves in one piece.
 const FRAME_BYTES: usize = 64 << 10;
+/// A terminal that does not know its size: a serial line, or a program that plays one.
+const UNKNOWN: Size = Size { width: 80, height: 24 };
+/// Presses and wheels, in figures of any size; not every move, which would wake this program for nothing.
+const MOUSE_ON: &str = "\x1b[?1000h\x1b[?1006h";
+const MOUSE_OFF: &str = "\x1b[?1006l\x1b[?1000l";
+/// Terminals refuse more, or drop it without a word.
+const COPY_BYTES_MAX: usize = 64 << 10;
 
 /// Is the terminal ours now? For everybody who may have to give it back.
 static TAKEN: AtomicBool = AtomicBool::new(false);
@@ -35,6 +44,10 @@ static TAKEN: AtomicBool = AtomicBool::new(false);
 pub enum Happened {
     Key(Key),
     Pasted(String),
+    Tapped(Position),
+    Wheeled {
+        up: bool,
+    },
     Resized,
     /// Told to stop, as by Ctrl-Z.
     Stopped,
@@ -44,8 +57,13 @@ pub enum Happened {
     Gone,
 }
 
+/// Cells are compared here with those of the frame before. Ratatui's own terminal is not used: it speaks when it is dropped, and that ends
+/// in a panic where nobody listens any more.
 pub struct Screen {
-    terminal: Terminal<CrosstermBackend<BufWriter<Stdout>>>,
+    out: CrosstermBackend<BufWriter<Stdout>>,
+    shown: Buffer,
+    /// What is on the terminal is not what was drawn.
+    is_foreign: bool,
     _given_back: GiveBack,
 }
 
@@ -68,27 +86,42 @@ impl Screen {
         }));
         let given_back = GiveBack;
         take()?;
-        let terminal = Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(FRAME_BYTES, stdout())))?;
-        Ok(Screen { terminal, _given_back: given_back })
+        let out = CrosstermBackend::new(BufWriter::with_capacity(FRAME_BYTES, stdout()));
+        Ok(Screen { out, shown: Buffer::default(), is_foreign: true, _given_back: given_back })
     }
 
+    /// Never without cells.
     pub fn size(&self) -> io::Result<Size> {
-        self.terminal.size()
+        let (width, height) = device::size()?;
+        Ok(if width == 0 || height == 0 { UNKNOWN } else { Size { width, height } })
     }
 
-    /// Answers with whether the state was drawn: not when the terminal has another size by now.
-    pub fn draw(&mut self, state: &State, theme: Theme) -> io::Result<bool> {
-        queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
-        let mut fits = false;
-        self.terminal.draw(|frame| {
-            fits = frame.area().as_size() == state.size;
-            if fits {
-                screens::draw(state, theme, frame.buffer_mut());
-            }
-        })?;
-        queue!(self.terminal.backend_mut(), EndSynchronizedUpdate)?;
-        Write::flush(self.terminal.backend_mut())?;
-        Ok(fits)
+    /// What is on the terminal counts for nothing: it has another size, or was somebody else's.
+    pub fn forget(&mut self) {
+        self.is_foreign = true;
+    }
+
+    pub fn draw(&mut self, state: &State, theme: Theme) -> io::Result<()> {
+        let area = Rect::from((Position::ORIGIN, state.size));
+        queue!(self.out, BeginSynchronizedUpdate)?;
+        if self.is_foreign || self.shown.area != area {
+            queue!(self.out, Clear(ClearType::All))?;
+            self.shown = Buffer::empty(area);
+        }
+        let mut next = Buffer::empty(area);
+        screens::draw(state, theme, &mut next);
+        self.out.draw(self.shown.diff(&next).into_iter())?;
+        queue!(self.out, EndSynchronizedUpdate)?;
+        Write::flush(&mut self.out)?;
+        (self.shown, self.is_foreign) = (next, false);
+        Ok(())
+    }
+
+    /// To the clipboard of the terminal, wherever that is (OSC 52).
+    pub fn copy(&mut self, text: &str) -> io::Result<()> {
+        let end = text.floor_char_boundary(COPY_BYTES_MAX);
+        queue!(self.out, Print(format!("\x1b]52;c;{}\x07", BASE64_STANDARD.encode(&text[..end]))))?;
+        Write::flush(&mut self.out)
     }
 
     /// Gives the terminal back and stops until somebody continues this process.
@@ -100,17 +133,15 @@ impl Screen {
     /// The terminal may have been anybody's meanwhile.
     pub fn enter_again(&mut self) -> io::Result<()> {
         give_back();
-        take()?;
-        // Not `clear`, which asks the terminal where its cursor is, and would wait for an answer among the keys.
-        let size = self.terminal.size()?;
-        self.terminal.resize(Rect::new(0, 0, size.width, size.height))
+        self.is_foreign = true;
+        take()
     }
 }
 
 fn take() -> io::Result<()> {
     TAKEN.store(true, Ordering::SeqCst);
     device::enable_raw_mode()?;
-    execute!(stdout(), EnterAlternateScreen, event::EnableBracketedPaste, cursor::Hide)
+    execute!(stdout(), EnterAlternateScreen, event::EnableBracketedPaste, Print(MOUSE_ON), cursor::Hide)
 }
 
 /// May be called by anybody, and as often as they like.
@@ -118,7 +149,7 @@ fn give_back() {
     if TAKEN.swap(false, Ordering::SeqCst) {
         let mut out = stdout();
         // A terminal that is gone needs nothing back.
-        let _ = execute!(out, EndSynchronizedUpdate, event::DisableBracketedPaste, LeaveAlternateScreen, cursor::Show);
+        let _ = execute!(out, EndSynchronizedUpdate, Print(MOUSE_OFF), event::DisableBracketedPaste, LeaveAlternateScreen, cursor::Show);
         let _ = out.flush();
         let _ = device::disable_raw_mode();
     }
@@ -176,8 +207,14 @@ fn happened(event: event::Event) -> Option<Happened> {
     Some(match event {
         event::Event::Key(key) if key.kind != event::KeyEventKind::Release => Happened::Key(key_of(key)?),
         event::Event::Paste(text) => Happened::Pasted(text),
+        event::Event::Mouse(mouse) => match mouse.kind {
+            event::MouseEventKind::Down(event::MouseButton::Left) => Happened::Tapped(Position::new(mouse.column, mouse.row)),
+            event::MouseEventKind::ScrollUp => Happened::Wheeled { up: true },
+            event::MouseEventKind::ScrollDown => Happened::Wheeled { up: false },
+            _ => return None,
+        },
         // Sizes come with their signal.
-        event::Event::Key(_) | event::Event::Resize(..) | event::Event::FocusGained | event::Event::FocusLost | event::Event::Mouse(_) => return None,
+        event::Event::Key(_) | event::Event::Resize(..) | event::Event::FocusGained | event::Event::FocusLost => return None,
     })
 }
 

@@ -1,39 +1,97 @@
-//! What is asked before something is done that cannot simply be taken back. Nothing but the word asked for is a yes.
+//! What is asked before something is done that cannot simply be taken back, or that wants a word. Nothing but the word asked for is a yes.
 
-use ratatui::{buffer::Buffer, layout::Rect};
+use ratatui::{
+    buffer::Buffer,
+    layout::{Position, Rect},
+};
 
-use super::{Line, foot, paint};
+use super::{Line, Touched, foot, paint, rule};
 use crate::tui::{
+    actions::{self, Does},
+    editor::Editor,
     layout,
-    state::Question,
+    state::{Prompt, Question},
     theme::{Theme, Tone},
     widgets::paint::wrapped,
     words,
 };
 
-pub(super) fn draw(question: &Question, theme: Theme, buffer: &mut Buffer) {
-    let all = buffer.area;
-    let lines = lines(question, all);
-    let (_, area) = layout::cut_below(all, u16::try_from(lines.len() + 1).unwrap_or(u16::MAX));
+const CANCEL: &str = " [ cancel ] ";
+/// Where in a line what is typed will stand.
+const PLACE: &str = "TYPED";
+const AGREE: &str = " y does it ";
+/// Commands that are named in a question; the rest is counted.
+const COMMANDS_MAX: usize = 3;
+
+pub(super) fn question(question: &Question, theme: Theme, buffer: &mut Buffer) {
+    let lines = lines(question, buffer.area);
+    show(&lines, theme, buffer);
+}
+
+pub(super) fn prompt(prompt: &Prompt, theme: Theme, buffer: &mut Buffer) {
+    let row = actions::row(prompt.action);
+    let whom = match prompt.subjects.as_slice() {
+        [one] => one.name(),
+        several => several.len().to_string(),
+    };
+    let mut lines = vec![paint::plain(format!(" {} {whom}", row.name), Tone::Title)];
+    // A secret is no part of the line.
+    if let (Does::Command(command), Some(subject)) = (&row.does, prompt.subjects.first())
+        && let Some(line) = actions::words(command.line, subject, PLACE)
+    {
+        lines.push(paint::plain(format!(" bitacora {}", words::join(&line).replace(PLACE, prompt.typed.text().trim())), Tone::Dim));
+    }
+    lines.push(paint::plain(format!(" {}, then enter; esc leaves it", prompt.title), Tone::Accent));
+    lines.push(foot::typed(" > ", &prompt.typed, buffer.area));
+    show(&lines, theme, buffer);
+}
+
+/// At the bottom, over all of the width.
+fn show(lines: &[Line], theme: Theme, buffer: &mut Buffer) {
+    let width = usize::from(buffer.area.width);
+    let last = lines.len().saturating_sub(1);
+    // What is typed keeps its end in sight by itself.
+    let folded: Vec<Line> = lines[..last].iter().flat_map(|line| paint::folded(line, width)).chain(lines.last().cloned()).collect();
+    let (_, area) = layout::cut_below(buffer.area, u16::try_from(folded.len() + 1).unwrap_or(u16::MAX));
     paint::clear(buffer, area);
-    buffer.set_stringn(area.x, area.y, theme.signs.rule.repeat(usize::from(area.width)), usize::from(area.width), theme.style(Tone::Warning));
+    rule(buffer, area, theme, Tone::Warning);
     // The answer is what must be seen: where there is no room, the beginning goes.
     let (_, inside) = layout::cut_below(area, area.height.saturating_sub(1));
-    paint::lines(buffer, inside, &lines, lines.len().saturating_sub(usize::from(inside.height)), theme);
+    paint::lines(buffer, inside, &folded, folded.len().saturating_sub(usize::from(inside.height)), theme);
 }
 
 fn lines(question: &Question, all: Rect) -> Vec<Line> {
     let width = usize::from(all.width).saturating_sub(2);
     let mut lines = vec![paint::plain(format!(" {}", question.title), Tone::Title)];
     lines.extend(wrapped(&question.plan, width).into_iter().map(|text| paint::plain(format!(" {text}"), Tone::Text)));
-    let command = format!("bitacora {}", words::join(&question.words));
-    lines.extend(wrapped(&command, width).into_iter().map(|text| paint::plain(format!(" {text}"), Tone::Dim)));
+    for deed in question.deeds.iter().take(COMMANDS_MAX) {
+        let command = format!("bitacora {}", words::join(&deed.words));
+        lines.extend(wrapped(&command, width).into_iter().map(|text| paint::plain(format!(" {text}"), Tone::Dim)));
+    }
+    if question.deeds.len() > COMMANDS_MAX {
+        lines.push(paint::plain(format!(" and {} more", question.deeds.len() - COMMANDS_MAX), Tone::Dim));
+    }
     match &question.expected {
-        None => lines.push(vec![(" ".into(), Tone::Text), ("[ cancel ]".into(), Tone::Selected), ("  y does it".into(), Tone::Accent)]),
+        None => lines.push(vec![(CANCEL.into(), Tone::Selected), (AGREE.into(), Tone::Accent)]),
         Some(expected) => {
             lines.push(paint::plain(format!(" type {expected} and enter, or esc"), Tone::Accent));
-            lines.push(foot::typed(" > ", &question.typed, all));
+            lines.push(typed(&question.typed, all));
         }
     }
     lines
+}
+
+fn typed(editor: &Editor, all: Rect) -> Line {
+    foot::typed(" > ", editor, all)
+}
+
+/// The answers stand in the last row.
+pub(super) fn touched(question: &Question, all: Rect, at: Position) -> Option<Touched> {
+    let is_answer = at.y + 1 == all.bottom() && question.expected.is_none();
+    let (cancel, both) = (CANCEL.len(), CANCEL.len() + AGREE.len());
+    match usize::from(at.x) {
+        x if is_answer && x < cancel => Some(Touched::Dismiss),
+        x if is_answer && x < both => Some(Touched::Agree),
+        _ => None,
+    }
 }

@@ -41,7 +41,7 @@ pub(super) fn load(node: &NodeState) -> String {
 }
 
 pub(super) fn history(state: &State, node: &NodeState, cells: usize, theme: Theme) -> String {
-    state.history.get(&node.id).map_or_else(|| " ".repeat(cells), |history| spark::line(history.newest(cells), cells, theme.signs))
+    state.history.get(&node.id).map_or_else(|| " ".repeat(cells), |history| spark::line(history.newest(cells, state.now.0 / 1_000_000), cells, theme.signs))
 }
 
 pub(super) fn labels(node: &NodeState) -> String {

@@ -1,12 +1,16 @@
 //! The last row: what is typed, what was said, or which keys do something now.
 
-use ratatui::{buffer::Buffer, layout::Rect};
+use ratatui::{
+    buffer::Buffer,
+    layout::{Position, Rect},
+};
 
-use super::paint;
+use super::{Touched, paint};
 use crate::tui::{
-    actions::{ACTIONS, ActionId, Does},
+    actions::{ACTIONS, ActionId, Does, Row},
     editor::Editor,
     state::{Mode, Screen, State},
+    suggest,
     theme::{Theme, Tone},
     widgets::paint::Line,
 };
@@ -16,10 +20,19 @@ const HINTS_MAX: usize = 10;
 
 pub(super) fn draw(state: &State, theme: Theme, buffer: &mut Buffer, area: Rect) {
     let line = match (&state.mode, &state.flash) {
-        (Mode::Line(editor), _) => typed(":", editor, area),
+        (Mode::Line(editor), _) => {
+            let mut line = typed(":", editor, area);
+            // The first letter of what may follow stands under the cursor.
+            if let Some(rest) = suggest::rest(state, &editor.text()).filter(|_| editor.is_at_end()) {
+                let mut letters = rest.chars();
+                line[2].0 = letters.next().unwrap_or(' ').to_string();
+                line.push((letters.collect(), Tone::Dim));
+            }
+            line
+        }
         (Mode::Filter(editor), _) => typed("/", editor, area),
         (_, Some(flash)) => paint::plain(format!(" {}", flash.text), if flash.is_trouble { Tone::Bad } else { Tone::Accent }),
-        (Mode::Browse | Mode::Help | Mode::Reading(_) | Mode::Confirm(_), None) => hints(state, usize::from(area.width)),
+        (_, None) => hints(state, usize::from(area.width)).into_iter().flat_map(|(_, pieces)| pieces).collect(),
     };
     paint::line(buffer, area, &line, theme);
 }
@@ -35,34 +48,54 @@ pub(super) fn typed(prompt: &str, editor: &Editor, area: Rect) -> Line {
 }
 
 /// What can be done to what is selected, then how to get on.
-fn hints(state: &State, width: usize) -> Line {
+fn hints(state: &State, width: usize) -> Vec<(ActionId, Line)> {
     let subject = state.subject();
-    let is_command = |does: &Does| matches!(does, Does::Command(_));
-    let fits = |row: &&crate::tui::actions::Row| row.scope.reaches(state.scope()) && row.fits(&subject) && is_useful(state, row.id, is_command(&row.does));
-    let mut line = Line::new();
+    let allowed = |row: &Row| !(state.options.read_only && row.changes());
+    let fits = |row: &&Row| row.scope.reaches(state.scope()) && row.fits(&subject) && allowed(row) && is_useful(state, row);
     // Help is always among them: it names the rest.
-    let help = |line: &mut Line| line.extend([(" ?".to_owned(), Tone::Accent), (" help ".to_owned(), Tone::Dim)]);
+    let help = hint("?", "help");
+    let (mut hints, mut room) = (Vec::new(), width.saturating_sub(paint::width(&help)));
     for row in ACTIONS.iter().filter(fits).take(HINTS_MAX) {
-        let pieces = [(format!(" {}", row.keys[0].name()), Tone::Accent), (format!(" {} ", row.hint), Tone::Dim)];
-        let needed: usize = pieces.iter().map(|(text, _)| text.len()).sum();
-        if paint::width(&line) + needed + " ? help ".len() > width {
-            break;
-        }
-        line.extend(pieces);
+        let pieces = hint(&row.keys[0].name(), row.hint);
+        let Some(left) = room.checked_sub(paint::width(&pieces)) else { break };
+        room = left;
+        hints.push((row.id, pieces));
     }
-    help(&mut line);
-    line
+    hints.push((ActionId::Help, help));
+    hints
+}
+
+fn hint(key: &str, word: &str) -> Line {
+    vec![(format!(" {key}"), Tone::Accent), (format!(" {word} "), Tone::Dim)]
 }
 
 /// Movement is known, and what leads nowhere is no hint.
-fn is_useful(state: &State, id: ActionId, is_command: bool) -> bool {
-    match id {
-        ActionId::Open => !state.opened && state.list().selected.is_some() && state.mode == Mode::Browse,
-        ActionId::Back => state.opened || state.mode != Mode::Browse || !state.list().filter.is_empty(),
-        ActionId::Undo => state.flash.as_ref().is_some_and(|flash| flash.undo.is_some()),
-        ActionId::Filter => !state.opened && state.mode == Mode::Browse,
+fn is_useful(state: &State, row: &Row) -> bool {
+    let is_browsing = state.mode == Mode::Browse;
+    match row.id {
+        ActionId::Open => !state.opened && state.list().selected.is_some() && is_browsing,
+        ActionId::Back => state.opened || !is_browsing || !state.list().filter.is_empty() || state.screen != state.screen.tab(),
+        ActionId::Undo => state.flash.as_ref().is_some_and(|flash| !flash.undo.is_empty()),
+        ActionId::Filter => !state.opened && is_browsing && !state.shown.is_empty(),
         ActionId::Stop => state.screen == Screen::Log && state.log.entries().get(state.list().at).is_some_and(|entry| entry.outcome.is_none()),
-        ActionId::Line | ActionId::NextScreen | ActionId::Quit => true,
-        _ => is_command,
+        ActionId::Sparks | ActionId::Play => !state.shown.is_empty(),
+        ActionId::Search => state.selected_project().is_some_and(|project| !project.results.is_empty()),
+        ActionId::Refresh | ActionId::SearchAgain | ActionId::Line | ActionId::NextScreen | ActionId::Quit => true,
+        _ => matches!(row.does, Does::Command(_)),
     }
+}
+
+/// A hint does what it says.
+pub(super) fn touched(state: &State, area: Rect, at: Position) -> Option<Touched> {
+    if let Some(flash) = &state.flash {
+        return (!flash.undo.is_empty()).then_some(Touched::Action(ActionId::Undo));
+    }
+    let mut x = usize::from(area.x);
+    for (id, line) in hints(state, usize::from(area.width)) {
+        x += paint::width(&line);
+        if usize::from(at.x) < x {
+            return Some(Touched::Action(id));
+        }
+    }
+    None
 }

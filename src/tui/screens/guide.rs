@@ -1,14 +1,19 @@
 //! What to do where there is nothing to show yet. Names only what can be done.
 
 use super::{Line, paint};
-use crate::tui::{
-    state::{Feed, Screen, State},
-    theme::{Theme, Tone},
+use crate::{
+    control::watch::Nearby,
+    tui::{
+        state::{Feed, Screen, State},
+        theme::{Theme, Tone},
+    },
 };
 
 pub(super) fn lines(state: &State, theme: Theme, width: usize) -> Vec<Line> {
     let text: &[(&str, Tone)] = match (&state.feed, state.screen) {
         (_, Screen::Log) => &[("Nothing was run from here yet.", Tone::Text), (": runs a command.", Tone::Dim)],
+        (_, Screen::Symbols) => return found(state, width),
+        (_, Screen::Audit) => return audit(state, width),
         (_, _) if !state.list().filter.is_empty() => &[("Nothing matches the filter.", Tone::Text), ("esc ends it.", Tone::Dim)],
         (Feed::Waiting, _) => &[("Asking the master of this data directory.", Tone::Text)],
         (Feed::NoMaster, _) => &[
@@ -23,6 +28,12 @@ pub(super) fn lines(state: &State, theme: Theme, width: usize) -> Vec<Line> {
             ("", Tone::Text),
             (": runs a command, ? says what keys do, q leaves.", Tone::Dim),
         ],
+        (Feed::Live | Feed::Lost { .. }, Screen::Nearby) => return nearby(state, width),
+        (Feed::Live | Feed::Lost { .. }, Screen::Events) => &[("Nothing has happened since this master began.", Tone::Text)],
+        (Feed::Live | Feed::Lost { .. }, Screen::Sparks) if state.job_detail().is_none() => &[("The sparks are being asked for.", Tone::Text)],
+        (Feed::Live | Feed::Lost { .. }, Screen::Sparks) => {
+            &[("The job has no sparks.", Tone::Title), ("All of it was known, or it is to be listed again.", Tone::Text)]
+        }
         (Feed::Live | Feed::Lost { .. }, Screen::Fleet) if state.fleet.listens.is_none() => &[
             ("This bitacora runs one command, on this machine.", Tone::Title),
             ("2 shows its job.", Tone::Text),
@@ -31,12 +42,12 @@ pub(super) fn lines(state: &State, theme: Theme, width: usize) -> Vec<Line> {
         ],
         (Feed::Live | Feed::Lost { .. }, Screen::Fleet) => return first_node(state, theme, width),
         (Feed::Live | Feed::Lost { .. }, Screen::Jobs) => {
-            &[("No job yet.", Tone::Title), (": and this begins one:", Tone::Text), ("  analyze PATH", Tone::Accent)]
+            &[("No job yet.", Tone::Title), ("3 and then n analyses a tree; or : and", Tone::Text), ("  analyze PATH", Tone::Accent)]
         }
         (Feed::Live | Feed::Lost { .. }, Screen::Projects) => &[
             ("No project yet.", Tone::Title),
-            ("A tree becomes one when it is analysed:", Tone::Text),
-            (": and", Tone::Text),
+            ("A tree becomes one when it is analysed.", Tone::Text),
+            ("n asks for its folder; or : and", Tone::Text),
             ("  analyze PATH", Tone::Accent),
         ],
     };
@@ -49,7 +60,8 @@ fn first_node(state: &State, theme: Theme, width: usize) -> Vec<Line> {
     let text = [
         ("No node yet.".to_owned(), Tone::Title),
         (String::new(), Tone::Text),
-        ("Here, make a token for one of them:".into(), Tone::Text),
+        ("One that shows a code is paired with under 4, nearby.".into(), Tone::Text),
+        ("Or make a token for it here:".into(), Tone::Text),
         ("  bitacora node token NAME > token".into(), Tone::Accent),
         ("There, let it join with it:".into(), Tone::Text),
         ("  fleet-agent --peer HOST:PORT --join-file token".into(), Tone::Accent),
@@ -57,6 +69,59 @@ fn first_node(state: &State, theme: Theme, width: usize) -> Vec<Line> {
         (format!("Nodes link at {address} {dot} a token is good once"), Tone::Dim),
     ];
     indented(text.into_iter(), width)
+}
+
+fn said(text: Vec<(String, Tone)>, width: usize) -> Vec<Line> {
+    indented(text.into_iter(), width)
+}
+
+fn found(state: &State, width: usize) -> Vec<Line> {
+    let search = state.asked.search.as_ref();
+    let text = search.map(|search| search.text.as_str()).unwrap_or_default();
+    said(
+        match search.and_then(|search| search.found.as_ref()) {
+            None => vec![(format!("Looking for {text}."), Tone::Text)],
+            Some(Err(why)) => vec![(format!("It cannot be looked for: {why}"), Tone::Bad)],
+            Some(Ok(found)) if found.is_empty() => {
+                vec![(format!("No symbol is called {text}."), Tone::Title), ("s looks for another one.".into(), Tone::Dim)]
+            }
+            Some(Ok(_)) => vec![("Nothing matches the filter.".into(), Tone::Text), ("esc ends it.".into(), Tone::Dim)],
+        },
+        width,
+    )
+}
+
+fn audit(state: &State, width: usize) -> Vec<Line> {
+    said(
+        match &state.asked.audit_trouble {
+            Some(why) => vec![("The audit cannot be read.".into(), Tone::Title), (why.clone(), Tone::Bad)],
+            None if state.asked.is_waiting() || state.asked.audit_is_due => vec![("The audit is being read.".into(), Tone::Text)],
+            None if state.asked.audit.is_empty() => vec![("Nothing is in the audit yet.".into(), Tone::Text)],
+            None => vec![("Nothing matches the filter.".into(), Tone::Text), ("esc ends it.".into(), Tone::Dim)],
+        },
+        width,
+    )
+}
+
+fn nearby(state: &State, width: usize) -> Vec<Line> {
+    said(
+        match &state.watched.nearby {
+            None => vec![("Listening.".into(), Tone::Text)],
+            Some(Nearby::Unknown(why)) => vec![
+                ("Nobody listens to who is nearby.".into(), Tone::Title),
+                (why.clone(), Tone::Text),
+                (": and this pairs with one by its address:".into(), Tone::Text),
+                ("  node pair ADDR:PORT".into(), Tone::Accent),
+            ],
+            Some(Nearby::Seen(_)) => vec![
+                ("No node announces itself on this network.".into(), Tone::Title),
+                ("One that was started without a token does:".into(), Tone::Text),
+                ("  fleet-agent".into(), Tone::Accent),
+                ("It shows a code. p here, and the code, pairs with it.".into(), Tone::Text),
+            ],
+        },
+        width,
+    )
 }
 
 fn indented(text: impl Iterator<Item = (String, Tone)>, width: usize) -> Vec<Line> {

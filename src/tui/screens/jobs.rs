@@ -22,6 +22,8 @@ pub(super) const COLUMNS: [Column; 8] = [
     Column::new("TYPE", 12, 7).up_to(20),
 ];
 
+/// Sparks that are listed with their job; all of them are a list of their own.
+const RUNNING_MAX: usize = 8;
 /// Cells of a job's bar in a list.
 const BAR: usize = 12;
 
@@ -69,7 +71,7 @@ pub(super) fn card(state: &State, place: usize, theme: Theme) -> [Line; 2] {
     [first, paint::plain(second, Tone::Dim)]
 }
 
-pub(super) fn detail(state: &State, theme: Theme, width: usize) -> Vec<Line> {
+pub(super) fn detail(state: &State, theme: Theme) -> Vec<Line> {
     let Some(job) = state.selected_job() else { return Vec::new() };
     let (status, tone) = status(job, theme);
     let progress = &job.progress;
@@ -81,23 +83,23 @@ pub(super) fn detail(state: &State, theme: Theme, width: usize) -> Vec<Line> {
     if !job.status.is_over() {
         lines.push(paint::field("stage", format!("{}, {}/s", progress.stage, bytes(progress.bytes_per_second))));
     }
-    why(&mut lines, state, job, width);
+    let known = state.job_detail();
+    let reasons = known.map(|detail| detail.reasons.as_slice()).unwrap_or_default();
+    lines.extend(reasons.iter().enumerate().map(|(nth, reason)| paint::field(if nth == 0 { "why" } else { "" }, reason.as_str())));
     lines.push(paint::field("files", format!("{} of {}", grouped(progress.files_done), grouped(progress.files))));
     lines.push(paint::field("bytes", format!("{} of {}", bytes(progress.bytes_done), bytes(progress.bytes))));
     lines.push(paint::field("sparks", format!("{} of {}, {} attempts", job.sparks_done, job.sparks, job.attempts)));
+    lines.extend(known.filter(|detail| !detail.counts.is_empty()).map(|detail| {
+        let counts: Vec<String> = detail.counts.iter().map(|(status, count)| format!("{count} {status}")).collect();
+        paint::field("", counts.join(", "))
+    }));
     lines.push(paint::field("priority", job.priority.name()));
     lines.push(paint::field("accepted", timestamp(job.accepted_at)));
     lines.extend(job.over_at.map(|at| paint::field("over", format!("{}, after {}", timestamp(at), short(at - job.accepted_at)))));
+    let running = known.into_iter().flat_map(|detail| &detail.sparks).filter(|spark| spark.status == "running").take(RUNNING_MAX);
+    lines.extend(running.enumerate().map(|(nth, spark)| {
+        let node = spark.node.as_deref().unwrap_or("-");
+        paint::field(if nth == 0 { "runs" } else { "" }, format!("{} on {node}, {} of {} files", spark.id, spark.files_done, spark.files))
+    }));
     lines
-}
-
-/// What the master says of it.
-fn why(lines: &mut Vec<Line>, state: &State, job: &JobState, width: usize) {
-    let asked = state.watched.reasons.as_ref().filter(|(about, _)| *about == job.id);
-    let reasons = asked.map(|(_, reasons)| reasons.as_slice()).unwrap_or_default();
-    for reason in reasons {
-        for (nth, text) in paint::wrapped(reason, width.saturating_sub(12)).into_iter().enumerate() {
-            lines.push(paint::field(if nth == 0 { "why" } else { "" }, text));
-        }
-    }
 }

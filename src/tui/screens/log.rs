@@ -9,9 +9,6 @@ use crate::{
 pub(super) const COLUMNS: [Column; 4] =
     [Column::new("CODE", 7, 1).right(), Column::new("COMMAND", 20, 0).up_to(60), Column::new("IT SAID", 16, 2).up_to(60), Column::new("AT", 20, 3)];
 
-/// In a column beside other things.
-const RECENT_MAX: usize = 50;
-
 fn code(entry: &Entry) -> Piece {
     match &entry.outcome {
         None => ("runs".into(), Tone::Accent),
@@ -39,14 +36,4 @@ pub(super) fn card(state: &State, place: usize) -> [Line; 2] {
 pub(super) fn detail(state: &State, width: usize) -> Vec<Line> {
     let number = state.list().selected.as_ref().and_then(|number| number.parse().ok());
     number.map_or_else(Vec::new, |number| output::lines(state, number, width))
-}
-
-/// The newest, for the third column.
-pub(super) fn recent(state: &State) -> Vec<Line> {
-    let title = paint::plain("run from here", Tone::Dim);
-    let lines = state.log.entries().iter().take(RECENT_MAX).map(|entry| {
-        let (code, tone) = code(entry);
-        vec![(format!("{code:>5} "), tone), (entry.line.clone(), Tone::Text)]
-    });
-    std::iter::once(title).chain(lines).collect()
 }

@@ -28,7 +28,7 @@ pub(super) fn lines(state: &State, theme: Theme, width: usize) -> Vec<Line> {
     lines.extend(cause(node).map(|cause| paint::field("why", cause)));
     // What is known of another one is not shown under this one's name.
     match state.watched.node.as_ref().filter(|detail| detail.state.id == node.id) {
-        Some(detail) => known(&mut lines, state, detail, theme),
+        Some(detail) => known(&mut lines, detail, theme),
         None => lines.push(memory(node, theme)),
     }
     lines
@@ -52,14 +52,14 @@ fn memory(node: &NodeState, theme: Theme) -> Line {
     gauge("memory", node.memory_bytes.saturating_sub(node.memory_available_bytes), node.memory_bytes, theme)
 }
 
-fn known(lines: &mut Vec<Line>, state: &State, detail: &NodeDetail, theme: Theme) {
+fn known(lines: &mut Vec<Line>, detail: &NodeDetail, theme: Theme) {
     let (load, profile) = (&detail.load, &detail.profile);
     let cores = spark::line(load.cores_permille.iter().copied(), load.cores_permille.len().min(60), theme.signs);
     lines.push(vec![(format!("{:<11} ", "cores"), Tone::Dim), (cores, Tone::Accent), (format!(" {}", profile.cores), Tone::Text)]);
     lines.push(memory(&detail.state, theme));
     lines.push(gauge("disk", load.disk_bytes.saturating_sub(load.disk_free_bytes), load.disk_bytes, theme));
     let held = detail.holds.iter().take(HELD_MAX);
-    lines.extend(held.map(|held| paint::field("runs", format!("{} for {}", held.spark, short(state.fleet.at - held.since)))));
+    lines.extend(held.map(|held| paint::field("runs", format!("{} since {}", held.spark, timestamp(held.since)))));
     if detail.holds.len() > HELD_MAX {
         lines.push(paint::field("", format!("and {} more", detail.holds.len() - HELD_MAX)));
     }
@@ -71,7 +71,7 @@ fn known(lines: &mut Vec<Line>, state: &State, detail: &NodeDetail, theme: Theme
     lines.push(paint::field("work", failed));
     lines.push(paint::field("machine", format!("{}, {} {}", profile.host, profile.os, profile.arch)));
     lines.push(paint::field("agent", format!("{}, up {}", profile.version, short(load.running))));
-    let since = detail.health_since.map(|since| paint::field("health", format!("{} for {}", detail.state.health, short(state.fleet.at - since))));
+    let since = detail.health_since.map(|since| paint::field("health", format!("{} since {}", detail.state.health, timestamp(since))));
     lines.extend(since);
     lines.push(paint::field("labels", fleet::labels(&detail.state)));
     lines.push(paint::field("for", if profile.specialisations.is_empty() { "everything".into() } else { profile.specialisations.join(", ") }));

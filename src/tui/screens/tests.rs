@@ -2,19 +2,19 @@
 
 use ratatui::{
     buffer::Buffer,
-    layout::{Rect, Size},
+    layout::{Position, Rect, Size},
 };
 
 use super::*;
 use crate::tui::{
     keymap::{self, Key},
-    samples::{self, NOW, hear, person},
-    theme::{ASCII, UNICODE},
-    update::{Cmd, Heard, Report, update},
+    samples::{self, NOW, answer, hear, person},
+    theme::{Palette, UNICODE},
+    update::{Action, Cmd, Heard, update},
 };
 
-const DARK: Theme = Theme { colours: true, signs: UNICODE };
-const PLAIN: Theme = Theme { colours: false, signs: ASCII };
+const DARK: Theme = Theme { palette: Palette::Dark, signs: UNICODE };
+const PLAIN: Theme = Theme::PLAINEST;
 
 fn drawn(state: &State, theme: Theme) -> Buffer {
     let mut buffer = Buffer::empty(Rect::new(0, 0, state.size.width, state.size.height));
@@ -51,13 +51,16 @@ fn press(state: &mut State, keys: &str) {
         if let Some(cmd) = keymap::meaning(state, key) {
             update(state, cmd);
         }
+        answer(state);
     }
 }
 
 #[test]
 fn the_screens_at_the_sizes_that_people_have() {
     for (width, height) in [(45, 10), (45, 20), (60, 20), (80, 24), (120, 40), (160, 48)] {
-        for (name, keys) in [("fleet", ""), ("jobs", "2"), ("projects", "3")] {
+        for (name, keys) in
+            [("fleet", ""), ("jobs", "2"), ("projects", "3"), ("nearby", "4"), ("events", "5"), ("audit", "6"), ("sparks", "2s"), ("symbols", "3ssched\n")]
+        {
             let mut state = person(width, height);
             press(&mut state, keys);
             insta::assert_snapshot!(format!("{name}-{width}x{height}"), text(&drawn(&state, DARK)));
@@ -67,9 +70,29 @@ fn the_screens_at_the_sizes_that_people_have() {
 
 #[test]
 fn the_rest_on_a_phone_and_on_a_terminal() {
+    let all = [
+        ("node", "\n"),
+        ("job", "2\n"),
+        ("project", "3\n"),
+        ("definition", "3ssched\n\n"),
+        ("gone", "3ssched\nj\n"),
+        ("moment", "5gjj\n"),
+        ("record", "6\n"),
+        ("pair", "4p1234"),
+        ("label", "Lzone=e"),
+        ("drain", "d"),
+        ("marked", "vv"),
+        ("drain-marked", "Vd"),
+        ("shutdown", "San"),
+        ("help", "?"),
+        ("palette", "Pdra"),
+        ("line", ":node l"),
+        ("filter", "/!heal"),
+    ];
     for (width, height) in [(45, 20), (80, 24)] {
-        for (name, keys) in [("node", "\n"), ("job", "2\n"), ("drain", "d"), ("shutdown", "San"), ("help", "?"), ("line", ":node l"), ("filter", "/!heal")] {
+        for (name, keys) in all {
             let mut state = person(width, height);
+            state.options.commands = ["node", "node ls", "node label"].map(str::to_owned).into();
             press(&mut state, keys);
             insta::assert_snapshot!(format!("{name}-{width}x{height}"), text(&drawn(&state, DARK)));
         }
@@ -85,7 +108,7 @@ fn with_no_room_there_is_a_sentence_and_what_is_wrong() {
 fn who_begins_is_told_what_to_do() {
     for (width, height) in [(45, 20), (80, 24)] {
         let mut state = State::new(Size::new(width, height), NOW);
-        update(&mut state, Cmd::Heard(Box::new(Report { fleet: Heard::NoMaster, node: None, reasons: None })));
+        update(&mut state, Cmd::Heard(Heard::NoMaster));
         insta::assert_snapshot!(format!("no-master-{width}x{height}"), text(&drawn(&state, DARK)));
         hear(&mut state, crate::control::Snapshot { nodes: Vec::new(), ..samples::fleet() });
         insta::assert_snapshot!(format!("no-node-{width}x{height}"), text(&drawn(&state, DARK)));
@@ -107,13 +130,69 @@ fn without_colours_and_signs_everything_is_still_said() {
 
 #[test]
 fn every_size_is_drawn() {
-    for (width, height) in (1..=240).step_by(7).flat_map(|width| (1..=70).step_by(3).map(move |height| (width, height))) {
-        for keys in ["", "\n", "2", "3\n", "?", "d", "Sx", ":abc", "/a"] {
+    for (width, height) in (1..=240).step_by(17).flat_map(|width| (1..=70).step_by(5).map(move |height| (width, height))) {
+        for keys in ["", "\n", "2", "2s\n", "3\n", "3ss\n\n", "4p", "5\n", "6", "?", "d", "Sx", ":abc", "/a", "Pa"] {
             let mut state = person(width, height);
             press(&mut state, keys);
             drawn(&state, DARK);
         }
     }
+    let mut state = person(80, 24);
+    update(&mut state, Cmd::Resized(Size::new(0, 0)));
+    for keys in ["", "\n", "?", "d", "Sx", ":abc", "P"] {
+        press(&mut state, keys);
+        drawn(&state, DARK);
+    }
+}
+
+/// Where a text stands on the screen.
+fn place_of(buffer: &Buffer, wanted: &str) -> Position {
+    let rows: Vec<String> = text(buffer).lines().map(str::to_owned).collect();
+    let found = rows.iter().enumerate().find_map(|(y, row)| Some((y, row[..row.find(wanted)?].chars().count())));
+    let (y, x) = found.unwrap_or_else(|| panic!("{wanted:?} is nowhere:\n{}", rows.join("\n")));
+    Position::new(x as u16, y as u16)
+}
+
+fn tap(state: &mut State, wanted: &str) -> Option<Action> {
+    let at = place_of(&drawn(state, DARK), wanted);
+    let action = update(state, Cmd::Tapped(at));
+    answer(state);
+    action
+}
+
+#[test]
+fn what_is_shown_can_be_touched() {
+    for (width, height) in [(45, 20), (80, 24), (160, 48)] {
+        let mut state = person(width, height);
+        tap(&mut state, "bellows");
+        assert_eq!(state.selected_node().map(|node| node.name.as_str()), Some("bellows"));
+        tap(&mut state, "uncordon").expect("a hint does what it says");
+        tap(&mut state, "anvil");
+        tap(&mut state, "d drain");
+        assert_eq!(tap(&mut state, "cancel"), None);
+        tap(&mut state, "d drain");
+        assert!(matches!(tap(&mut state, "y does it"), Some(Action::Run(_))));
+        tap(&mut state, "anvil");
+        assert!(state.opened, "the second tap opens");
+    }
+    let mut state = person(80, 24);
+    tap(&mut state, "events");
+    assert_eq!(state.screen, Screen::Events);
+    press(&mut state, "1Pjobs");
+    assert_eq!(tap(&mut state, "the jobs"), None);
+    assert_eq!(state.screen, Screen::Jobs);
+}
+
+#[test]
+fn a_text_that_does_not_fit_is_scrolled_to_its_end() {
+    let mut state = person(45, 20);
+    press(&mut state, "3\n");
+    assert!(!text(&drawn(&state, DARK)).contains("\nresults"), "the history stands last");
+    press(&mut state, "G");
+    let last = text(&drawn(&state, DARK));
+    assert!(last.contains("functions") && last.contains("results"), "{last}");
+    press(&mut state, "jjj");
+    assert_eq!(text(&drawn(&state, DARK)), last, "there is nothing after the end");
 }
 
 #[test]
@@ -123,8 +202,10 @@ fn text_from_elsewhere_steers_no_terminal() {
     hostile.jobs[0].project = Some("\u{9b}31m\t".into());
     hostile.projects[0].root = "/\u{1b}]52;c;AAAA\u{7}".into();
     let mut state = person(120, 40);
-    hear(&mut state, crate::tui::clean::snapshot(hostile));
-    for keys in ["1", "2", "3"] {
+    let mut told = samples::news(hostile);
+    told.events[0].text = "\u{1b}[31m".into();
+    update(&mut state, Cmd::Heard(Heard::News(Box::new(crate::tui::clean::news(told)))));
+    for keys in ["1", "2", "3", "4", "5g"] {
         press(&mut state, keys);
         let shown = text(&drawn(&state, DARK));
         assert!(!shown.chars().any(|c| c != '\n' && (c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c))), "{shown}");
@@ -140,4 +221,16 @@ fn ten_thousand_nodes_are_drawn_one_screen_at_a_time() {
     press(&mut state, "G");
     assert!(text(&drawn(&state, DARK)).contains("node9999"));
     assert_eq!(state.selected_node().map(|node| node.name.as_str()), Some("node9999"));
+    press(&mut state, "/name:node77.9\n");
+    assert_eq!(state.shown.len(), 10);
+}
+
+#[test]
+fn every_theme_says_the_same_in_its_own_way() {
+    let themes = [Palette::Dark, Palette::Light, Palette::HighContrast, Palette::Mono].map(|palette| Theme { palette, signs: UNICODE });
+    let screens = themes.map(|theme| drawn(&person(80, 24), theme));
+    assert!(screens.iter().all(|screen| text(screen) == text(&screens[0])));
+    for (palette, screen) in ["light", "high-contrast", "mono"].iter().zip(&screens[1..]) {
+        insta::assert_snapshot!(format!("fleet-80x24-styles-{palette}"), styles(screen));
+    }
 }

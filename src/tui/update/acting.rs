@@ -1,63 +1,68 @@
 //! What a person asks for.
 
-use super::{Action, Step, show, travel};
+use super::{
+    Action, Errand, Secret,
+    moving::{Step, travel, turn},
+    show,
+};
 use crate::tui::{
-    actions::{self, ActionId, Command, Danger, Does},
+    actions::{self, ActionId, Command, Danger, Does, Typed},
+    asked::Search,
     editor::Editor,
     log::After,
-    state::{FLASH_SPAN, Flash, Mode, Question, Screen, State, Subject},
+    state::{Deed, FLASH_SPAN, Flash, Mode, Palette, Prompt, Question, Screen, State},
+    subject::Subject,
     words,
 };
 
+/// More at once are asked about first, and their number is typed.
+const UNASKED_MAX: usize = 5;
+/// A person who wants more uses a script.
+const DEEDS_MAX: usize = 100;
+pub(super) const READ_ONLY: &str = "this dashboard is read-only";
+
 pub(super) fn act(state: &mut State, id: ActionId) -> Option<Action> {
-    let row = actions::row(id);
-    if let Does::Command(command) = &row.does {
-        return ask_or_begin(state, id, command);
+    match &actions::row(id).does {
+        Does::Command(command) => ask_or_begin(state, id, command),
+        Does::Told(title) => prompt(state, id, title, vec![state.subject()]),
+        Does::Here => act_here(state, id),
     }
+}
+
+fn act_here(state: &mut State, id: ActionId) -> Option<Action> {
     match id {
         ActionId::Open => open(state),
         ActionId::Back => back(state),
         ActionId::Filter => set_mode(state, Mode::Filter(Editor::holding(state.list().filter.text()))),
         ActionId::Line => set_mode(state, Mode::Line(Editor::default())),
+        ActionId::Palette => set_mode(state, Mode::Palette(Palette::default())),
         ActionId::Help => set_mode(state, if state.mode == Mode::Help { Mode::Browse } else { Mode::Help }),
         ActionId::Undo => undo(state),
         ActionId::Stop => stop(state),
         ActionId::Quit => Some(Action::Quit),
+        ActionId::Mark => mark(state),
+        ActionId::MarkAll => mark_all(state),
+        ActionId::Copy => copy(state),
+        ActionId::Play => play(state),
+        ActionId::Refresh => show(state, Screen::Audit),
+        ActionId::Sparks => sparks(state),
         ActionId::Fleet => show(state, Screen::Fleet),
         ActionId::Jobs => show(state, Screen::Jobs),
         ActionId::Projects => show(state, Screen::Projects),
+        ActionId::Nearby => show(state, Screen::Nearby),
+        ActionId::Events => show(state, Screen::Events),
+        ActionId::Audit => show(state, Screen::Audit),
         ActionId::Log => show(state, Screen::Log),
         ActionId::NextScreen => turn(state, 1),
-        ActionId::EarlierScreen => turn(state, Screen::ALL.len() - 1),
-        ActionId::Up => go(state, Step::Up),
-        ActionId::Down => go(state, Step::Down),
-        ActionId::PageUp => go(state, Step::PageUp),
-        ActionId::PageDown => go(state, Step::PageDown),
-        ActionId::First => go(state, Step::First),
-        ActionId::Last => go(state, Step::Last),
-        ActionId::Cordon
-        | ActionId::Uncordon
-        | ActionId::Drain
-        | ActionId::Shutdown
-        | ActionId::Remove
-        | ActionId::Pause
-        | ActionId::Resume
-        | ActionId::Retry
-        | ActionId::Cancel
-        | ActionId::Raise
-        | ActionId::Lower
-        | ActionId::Explain
-        | ActionId::Analyse => unreachable!("its row is a command"),
+        ActionId::EarlierScreen => turn(state, Screen::TABS.len() - 1),
+        ActionId::Up => travel(state, Step::Up),
+        ActionId::Down => travel(state, Step::Down),
+        ActionId::PageUp => travel(state, Step::PageUp),
+        ActionId::PageDown => travel(state, Step::PageDown),
+        ActionId::First => travel(state, Step::First),
+        ActionId::Last => travel(state, Step::Last),
+        other => unreachable!("{other:?} is a command, or is told something first"),
     }
-}
-
-fn go(state: &mut State, step: Step) -> Option<Action> {
-    travel(state, step);
-    None
-}
-
-fn turn(state: &mut State, by: usize) -> Option<Action> {
-    show(state, Screen::ALL[(state.screen as usize + by) % Screen::ALL.len()])
 }
 
 fn set_mode(state: &mut State, mode: Mode) -> Option<Action> {
@@ -67,31 +72,98 @@ fn set_mode(state: &mut State, mode: Mode) -> Option<Action> {
 
 fn open(state: &mut State) -> Option<Action> {
     match state.subject() {
-        Subject::Logged(number) => return set_mode(state, Mode::Reading(number)),
-        Subject::Nothing => {}
-        Subject::Node(_) | Subject::Job(_) | Subject::Project(_) => state.opened = true,
+        Subject::Nothing => None,
+        Subject::Logged(number) => set_mode(state, Mode::Reading(number)),
+        _ => {
+            (state.opened, state.scroll) = (true, 0);
+            None
+        }
     }
-    None
 }
 
-/// One thing at a time: a text, what is opened, what was said, the filter.
+/// One thing at a time: a text, what is opened, what was said, the filter, the marks, a list inside another.
 fn back(state: &mut State) -> Option<Action> {
     if state.mode != Mode::Browse {
         return set_mode(state, Mode::Browse);
     }
+    state.pace.plays_at = None;
     if state.opened {
-        state.opened = false;
-    } else if state.flash.take().is_none() {
+        (state.opened, state.scroll) = (false, 0);
+    } else if state.flash.take().is_some() {
+    } else if !state.list().filter.is_empty() {
         state.list_mut().filter = Default::default();
+    } else if !state.list().marked.is_empty() {
+        state.list_mut().marked.clear();
+    } else if state.screen != state.screen.tab() {
+        return show(state, state.screen.tab());
     }
     None
 }
 
-fn undo(state: &mut State) -> Option<Action> {
-    match state.flash.take().and_then(|flash| flash.undo) {
-        Some(command) => begin(state, command, After { done: Some("taken back".into()), undo: None }),
-        None => say(state, "there is nothing to take back".into(), false),
+fn mark(state: &mut State) -> Option<Action> {
+    if let Some(key) = state.list().selected.clone() {
+        let marked = &mut state.list_mut().marked;
+        if !marked.remove(&key) {
+            marked.insert(key);
+        }
+        return travel(state, Step::Down);
     }
+    None
+}
+
+fn mark_all(state: &mut State) -> Option<Action> {
+    let all = state.shown.iter().map(|place| state.key_of(*place)).collect();
+    let marked = &mut state.list_mut().marked;
+    *marked = if marked.is_empty() { all } else { Default::default() };
+    None
+}
+
+/// What is read, or what is selected as a person calls it.
+fn copy(state: &mut State) -> Option<Action> {
+    let read = match state.mode {
+        Mode::Reading(number) => state.log.entry(number).and_then(|entry| entry.outcome.as_ref()).map(|outcome| outcome.text.clone()),
+        _ if state.opened && state.screen == Screen::Symbols => state.selected_definition().and_then(|found| Some(found.source.as_ref()?.text.clone())),
+        _ => None,
+    };
+    let text = read.unwrap_or_else(|| state.subjects().iter().map(Subject::name).collect::<Vec<_>>().join("\n"));
+    if text.is_empty() {
+        return say(state, "there is nothing to copy".into(), true);
+    }
+    let what = if text.lines().count() == 1 { text.clone() } else { format!("{} lines", text.lines().count()) };
+    // A terminal never says whether it did.
+    say(state, format!("to the terminal's clipboard: {what}"), false);
+    Some(Action::Copy(text))
+}
+
+fn play(state: &mut State) -> Option<Action> {
+    if !state.options.motion {
+        return say(state, "nothing moves by itself here: NO_MOTION is set".into(), true);
+    }
+    if state.pace.plays_at.take().is_none() {
+        state.pace.plays_at = Some(state.now);
+        if state.list().at + 1 >= state.shown.len() {
+            super::moving::step(state, Step::First);
+        }
+        state.list_mut().follows = false;
+    }
+    None
+}
+
+fn sparks(state: &mut State) -> Option<Action> {
+    if state.selected_job().is_none() {
+        return say(state, "no job is selected".into(), true);
+    }
+    state.lists[Screen::Sparks as usize] = Default::default();
+    show(state, Screen::Sparks)
+}
+
+fn undo(state: &mut State) -> Option<Action> {
+    let commands = state.flash.take().map(|flash| flash.undo).unwrap_or_default();
+    if commands.is_empty() {
+        return say(state, "there is nothing to take back".into(), false);
+    }
+    let deeds = commands.into_iter().map(|words| Deed { name: "that".into(), words, undo: None }).collect();
+    run(state, deeds, "was taken back", None)
 }
 
 fn stop(state: &mut State) -> Option<Action> {
@@ -103,90 +175,137 @@ fn stop(state: &mut State) -> Option<Action> {
 
 /// Says why it cannot be done, asks, or does it.
 fn ask_or_begin(state: &mut State, id: ActionId, command: &Command) -> Option<Action> {
-    let (row, subject) = (actions::row(id), state.subject());
-    if !(command.fits)(&subject) {
-        return say(state, format!("{}: {}", row.name, misfit(&subject)), true);
+    let row = actions::row(id);
+    if state.options.read_only && row.changes() {
+        return say(state, READ_ONLY.into(), true);
     }
-    let words = actions::words(command.line, &subject)?;
-    let name = name_of(&subject);
-    match command.danger {
-        Danger::Reversible { undo } => {
-            let after = After { done: done(command, &name), undo: undo.and_then(|line| actions::words(line, &subject)) };
-            begin(state, words, after)
-        }
-        Danger::Disruptive { plan } => ask(state, Question { action: id, words, title: title(row.name, &name), plan: planned(plan, &subject), ..empty() }),
-        Danger::Final { plan } => {
-            let expected = Some(name.clone());
-            ask(state, Question { action: id, words, title: title(row.name, &name), plan: planned(plan, &subject), expected, ..empty() })
-        }
+    let (fitting, others): (Vec<Subject>, Vec<Subject>) = state.subjects().into_iter().partition(|subject| (command.fits)(subject));
+    if fitting.is_empty() {
+        let why = others.first().unwrap_or(&Subject::Nothing).misfit();
+        return say(state, format!("{}: {why}", row.name), true);
     }
-}
-
-fn misfit(subject: &Subject) -> String {
-    match subject {
-        Subject::Nothing => "nothing is selected".into(),
-        Subject::Node(node) => format!("{} is {}", node.name, if node.is_active { "active" } else { "closed already" }),
-        Subject::Job(job) => format!("{} is {}, with priority {}", job.id, job.status.name(), job.priority.name()),
-        Subject::Project(project) => project.name.clone(),
-        Subject::Logged(_) => "it was run already".into(),
+    if fitting.len() > DEEDS_MAX {
+        return say(state, format!("{} are more than the {DEEDS_MAX} that are done at once from here", fitting.len()), true);
+    }
+    match command.typed {
+        Typed::Nothing => carry_out(state, id, command, &fitting, ""),
+        Typed::Words(title) => prompt(state, id, title, fitting),
+        Typed::Secret(_) if fitting.len() > 1 => say(state, format!("{}: one at a time", row.name), true),
+        Typed::Secret(title) => prompt(state, id, title, fitting),
     }
 }
 
-fn title(verb: &str, name: &str) -> String {
-    format!("{verb} {name}?")
+fn prompt(state: &mut State, action: ActionId, title: &'static str, subjects: Vec<Subject>) -> Option<Action> {
+    state.mode = Mode::Prompt(Box::new(Prompt { action, subjects, title, typed: Editor::default() }));
+    None
 }
 
-fn done(command: &Command, name: &str) -> Option<String> {
-    (!command.done.is_empty()).then(|| format!("{name} {}", command.done))
+/// What an action wanted to know was typed.
+pub(super) fn told(state: &mut State, prompt: Prompt) -> Option<Action> {
+    let typed = prompt.typed.text();
+    match &actions::row(prompt.action).does {
+        Does::Told(_) => search(state, typed.trim()),
+        Does::Here => None,
+        Does::Command(command) => match command.typed {
+            Typed::Secret(_) => {
+                let deeds = deeds(command, &prompt.subjects, "")?;
+                run(state, deeds, command.done, Some(Secret(typed + "\n")))
+            }
+            Typed::Words(_) | Typed::Nothing => carry_out(state, prompt.action, command, &prompt.subjects, &typed),
+        },
+    }
 }
 
-fn empty() -> Question {
-    Question { action: ActionId::Back, words: Vec::new(), title: String::new(), plan: String::new(), expected: None, typed: Editor::default() }
+fn search(state: &mut State, text: &str) -> Option<Action> {
+    let within = state.asked.search.as_ref().map(|search| search.project);
+    let project = if state.screen == Screen::Symbols { within } else { state.selected_project().map(|project| project.id) };
+    let Some(project) = project else { return say(state, "no project is selected".into(), true) };
+    if text.is_empty() {
+        return None;
+    }
+    state.asked.search = Some(Search { project, text: text.to_owned(), found: None });
+    state.lists[Screen::Symbols as usize] = Default::default();
+    show(state, Screen::Symbols)
+}
+
+fn deeds(command: &Command, subjects: &[Subject], typed: &str) -> Option<Vec<Deed>> {
+    let undo = match command.danger {
+        Danger::Reversible { undo } => undo,
+        Danger::Disruptive { .. } | Danger::Final { .. } => None,
+    };
+    let deed = |subject: &Subject| {
+        let words = actions::words(command.line, subject, typed)?;
+        let undo = undo.and_then(|line| actions::words(line, subject, typed));
+        Some(Deed { name: subject.name(), words, undo })
+    };
+    subjects.iter().map(deed).collect()
+}
+
+fn carry_out(state: &mut State, id: ActionId, command: &Command, subjects: &[Subject], typed: &str) -> Option<Action> {
+    let Some(deeds) = deeds(command, subjects, typed) else { return say(state, "a quote is not ended".into(), true) };
+    let (count, name) = (deeds.len(), deeds.first().map(|deed| deed.name.clone()).unwrap_or_default());
+    let whom = if count == 1 { name.clone() } else { count.to_string() };
+    let number = (count > UNASKED_MAX).then(|| count.to_string());
+    let (plan, expected) = match command.danger {
+        Danger::Reversible { .. } if number.is_none() => return run(state, deeds, command.done, None),
+        Danger::Reversible { .. } => ("That is done to all of them.", number),
+        Danger::Disruptive { plan } => (plan, number),
+        Danger::Final { plan } => (plan, Some(whom.clone())),
+    };
+    let title = format!("{} {whom}{}?", actions::row(id).name, if count == 1 { "" } else { " at once" });
+    let question = Question { action: id, deeds, title, plan: planned(plan, subjects), expected, typed: Editor::default() };
+    state.mode = Mode::Confirm(Box::new(question));
+    None
 }
 
 /// What it means, with what is known of whom it concerns.
-fn planned(plan: &str, subject: &Subject) -> String {
-    match subject {
-        Subject::Node(node) if node.sparks == 1 => format!("It holds 1 spark. {plan}"),
-        Subject::Node(node) => format!("It holds {} sparks. {plan}", node.sparks),
-        _ => plan.to_owned(),
+fn planned(plan: &str, subjects: &[Subject]) -> String {
+    let sparks = |subject: &Subject| match subject {
+        Subject::Node(node) => Some(node.sparks),
+        _ => None,
+    };
+    let whose = if subjects.len() == 1 { "It holds" } else { "They hold" };
+    match subjects.iter().map(sparks).sum::<Option<u32>>() {
+        Some(1) => format!("{whose} 1 spark. {plan}"),
+        Some(count) => format!("{whose} {count} sparks. {plan}"),
+        None => plan.to_owned(),
     }
-}
-
-fn name_of(subject: &Subject) -> String {
-    match subject {
-        Subject::Nothing => String::new(),
-        Subject::Node(node) => node.handle.clone(),
-        Subject::Job(job) => job.id.to_string(),
-        Subject::Project(project) => project.name.clone(),
-        Subject::Logged(number) => number.to_string(),
-    }
-}
-
-fn ask(state: &mut State, question: Question) -> Option<Action> {
-    state.mode = Mode::Confirm(Box::new(question));
-    None
 }
 
 pub(super) fn agree(state: &mut State) -> Option<Action> {
     let Mode::Confirm(question) = std::mem::take(&mut state.mode) else { return None };
     let Does::Command(command) = &actions::row(question.action).does else { return None };
-    let name = question.title.trim_end_matches('?').rsplit(' ').next().unwrap_or_default().to_owned();
-    begin(state, question.words, After { done: done(command, &name), undo: None })
+    run(state, question.deeds, command.done, None)
 }
 
-pub(super) fn begin(state: &mut State, words: Vec<String>, after: After) -> Option<Action> {
-    let number = state.log.begin(state.now, &words, after);
-    Some(Action::Run { number, words })
+fn run(state: &mut State, deeds: Vec<Deed>, done: &'static str, input: Option<Secret>) -> Option<Action> {
+    let batch = (deeds.len() > 1).then(|| state.log.next_number());
+    let begin = |deed: Deed| {
+        let after = After { done: (!done.is_empty()).then_some((deed.name, done)), undo: deed.undo, batch };
+        let number = state.log.begin(state.now, &deed.words, after);
+        Errand { number, words: deed.words, input: input.clone() }
+    };
+    let errands = deeds.into_iter().map(begin).collect();
+    state.list_mut().marked.clear();
+    Some(Action::Run(errands))
+}
+
+/// Runs a command line as it was typed.
+pub(super) fn begin(state: &mut State, words: Vec<String>) -> Option<Action> {
+    run(state, vec![Deed { name: String::new(), words, undo: None }], "", None)
 }
 
 pub(super) fn say(state: &mut State, text: String, is_trouble: bool) -> Option<Action> {
-    state.flash = Some(Flash { text, is_trouble, until: state.now + FLASH_SPAN, undo: None });
+    state.flash = Some(Flash { text, is_trouble, until: state.now + FLASH_SPAN, undo: Vec::new() });
     None
 }
 
 /// What was done, and how it is taken back.
-pub(super) fn offer(state: &mut State, text: String, undo: Option<Vec<String>>) {
-    let text = undo.as_ref().map_or_else(|| text.clone(), |undo| format!("{text} · u: {}", words::join(undo)));
+pub(super) fn offer(state: &mut State, text: String, undo: Vec<Vec<String>>) {
+    let text = match undo.as_slice() {
+        [] => text,
+        [one] => format!("{text} · u: {}", words::join(one)),
+        several => format!("{text} · u takes back {}", several.len()),
+    };
     state.flash = Some(Flash { text, is_trouble: false, until: state.now + FLASH_SPAN, undo });
 }

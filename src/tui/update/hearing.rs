@@ -1,46 +1,59 @@
-//! What is heard from outside: the master's snapshots, and what commands came to.
+//! What is heard from outside: the master's news, and what commands came to.
 
-use std::collections::BTreeMap;
+use bitacora_core::time::Span;
 
-use super::{Action, Heard, Report, acting};
+use super::{Action, Heard, acting};
 use crate::{
-    control::Snapshot,
+    control::watch::{Change, Gone, News},
     tui::{
+        asked::{Query, Reply},
         log::Outcome,
         state::{Feed, Mode, State},
     },
 };
 
-/// A report that changes nothing that is shown makes no frame.
-pub(super) fn on_report(state: &mut State, report: Report) -> Option<Action> {
-    match report.fleet {
-        Heard::Snapshot(fleet) => on_snapshot(state, *fleet),
+/// Events that are remembered; the master remembers more.
+const EVENTS_MAX: usize = 4096;
+/// For as long a chart shows a change.
+const CHART_SPAN: Span = Span::from_secs(60);
+
+/// News that change nothing that is shown make no frame.
+pub(super) fn on_heard(state: &mut State, heard: Heard) -> Option<Action> {
+    match heard {
+        Heard::News(news) => on_news(state, *news),
         Heard::NoMaster if state.feed == Feed::Live => lose(state, "the master has ended"),
-        Heard::NoMaster if matches!(state.feed, Feed::Lost { .. }) => state.dirty = true,
+        Heard::NoMaster if matches!(state.feed, Feed::Lost { .. }) => {}
         Heard::NoMaster => hear(state, Feed::NoMaster),
         Heard::Failed(why) => lose(state, &why),
-    }
-    if state.feed == Feed::Live && (state.watched.node != report.node || state.watched.reasons != report.reasons) {
-        (state.watched.node, state.watched.reasons) = (report.node, report.reasons);
-        state.dirty = true;
     }
     None
 }
 
-fn on_snapshot(state: &mut State, fleet: Snapshot) {
-    let mut known = std::mem::take(&mut state.history);
-    let mut history = BTreeMap::new();
-    for node in &fleet.nodes {
-        let mut samples = known.remove(&node.id).unwrap_or_default();
-        samples.push(node.cpu_permille);
-        history.insert(node.id.clone(), samples);
+fn on_news(state: &mut State, news: News) {
+    state.dirty |= !news.is_empty();
+    if news.from_nothing {
+        state.history.clear();
+        state.events.clear();
     }
-    state.history = history;
-    // Work that is under way has figures that depend on the moment.
-    let moves = fleet.nodes.iter().any(|node| node.sparks > 0) || state.history.values().any(|samples| !samples.is_flat());
-    let same = Snapshot { at: state.fleet.at, ..fleet.clone() } == state.fleet;
-    state.dirty |= moves || !same;
-    state.fleet = fleet;
+    news.apply(&mut state.fleet);
+    let second = state.now.0 / 1_000_000;
+    for change in &news.changes {
+        match change {
+            Change::Node(node) => {
+                let history = state.history.entry(node.id.clone()).or_default();
+                history.push(second, node.cpu_permille);
+                state.pace.moves_until = state.now + CHART_SPAN;
+            }
+            Change::Gone(Gone::Node(id)) => drop(state.history.remove(id)),
+            Change::Job(_) | Change::Project(_) | Change::Gone(_) => {}
+        }
+    }
+    state.events.extend(news.events);
+    let surplus = state.events.len().saturating_sub(EVENTS_MAX);
+    state.events.drain(..surplus);
+    if let Some(focused) = news.focused {
+        state.watched = *focused;
+    }
     hear(state, Feed::Live);
 }
 
@@ -59,16 +72,49 @@ fn lose(state: &mut State, why: &str) {
     state.dirty = true;
 }
 
+pub(super) fn on_answer(state: &mut State, query: &Query, reply: Reply) -> Option<Action> {
+    state.asked.take(query, reply);
+    None
+}
+
 pub(super) fn on_ran(state: &mut State, number: u32, outcome: Outcome) -> Option<Action> {
     let (went_well, lines, last) = (outcome.went_well(), outcome.text.lines().count(), outcome.last_line().to_owned());
     let entry = state.log.end(number, outcome)?;
     let (line, after) = (entry.line.clone(), entry.after.clone());
+    // Most of what is done from here is audited.
+    state.asked.audit_is_due = true;
+    if let Some(batch) = after.batch {
+        return on_batch(state, batch);
+    }
     match after.done {
-        Some(done) if went_well => acting::offer(state, done, after.undo),
+        Some((name, done)) if went_well => acting::offer(state, format!("{name} {done}"), after.undo.into_iter().collect()),
         Some(_) => return acting::say(state, format!("{line}: {last}"), true),
         // Nobody is torn from what they are doing.
         None if lines > 1 && state.mode == Mode::Browse => (state.mode, state.scroll) = (Mode::Reading(number), 0),
         None => return acting::say(state, last, !went_well),
+    }
+    None
+}
+
+/// Said once, when all that was asked for at once is over.
+fn on_batch(state: &mut State, batch: u32) -> Option<Action> {
+    let (mut well, mut badly, mut undo, mut word) = (0, 0, Vec::new(), "done");
+    for entry in state.log.batch(batch) {
+        match &entry.outcome {
+            None => return None,
+            Some(outcome) if outcome.went_well() => {
+                well += 1;
+                undo.extend(entry.after.undo.clone());
+                word = entry.after.done.as_ref().map_or(word, |(_, done)| done);
+            }
+            Some(_) => badly += 1,
+        }
+    }
+    if badly > 0 {
+        acting::say(state, format!("{well} {word}, {badly} failed: 7 shows why"), true);
+        state.flash.iter_mut().for_each(|flash| flash.undo.clone_from(&undo));
+    } else {
+        acting::offer(state, format!("{well} {word}"), undo);
     }
     None
 }

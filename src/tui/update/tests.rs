@@ -4,27 +4,39 @@ use bitacora_core::{fleet::JobStatus, time::Span};
 
 use super::*;
 use crate::tui::{
-    actions::{ACTIONS, Does},
+    actions::{self, ACTIONS, Does},
     keymap,
-    samples::{self, NOW, fleet, hear, person},
+    samples::{self, NOW, answer, fleet, hear, person},
     state::Feed,
+    words,
 };
 
 /// Presses keys; answers with what was to be done.
 fn press(state: &mut State, keys: impl IntoIterator<Item = Key>) -> Vec<Action> {
-    keys.into_iter().filter_map(|key| keymap::meaning(state, key).and_then(|cmd| update(state, cmd))).collect()
+    let mut actions = Vec::new();
+    for key in keys {
+        actions.extend(keymap::meaning(state, key).and_then(|cmd| update(state, cmd)));
+        answer(state);
+    }
+    actions
 }
 
 fn typed(text: &str) -> Vec<Key> {
-    text.chars().map(|letter| if letter == '\n' { Key::Enter } else { Key::Char(letter) }).collect()
+    let key = |letter| match letter {
+        '\n' => Key::Enter,
+        '\t' => Key::Tab,
+        '\u{1b}' => Key::Esc,
+        letter => Key::Char(letter),
+    };
+    text.chars().map(key).collect()
 }
 
 fn lines(actions: &[Action]) -> Vec<String> {
-    let line = |action: &Action| match action {
-        Action::Run { words, .. } => words::join(words),
-        other => format!("{other:?}"),
+    let lines = |action: &Action| match action {
+        Action::Run(errands) => errands.iter().map(|errand| words::join(&errand.words)).collect(),
+        other => vec![format!("{other:?}")],
     };
-    actions.iter().map(line).collect()
+    actions.iter().flat_map(lines).collect()
 }
 
 fn ran(state: &mut State, number: u32, code: i32, text: &str) {
@@ -55,6 +67,29 @@ fn keys_run_the_commands_that_a_shell_would() {
         (":job ls -o json\n", vec!["job ls -o json"]),
         (":cordon\n", vec!["node cordon anvil"]),
         (":a 'b\n", vec![]),
+        ("Lzone=us 'rack=a b'\n", vec!["node label anvil zone=us 'rack=a b'"]),
+        ("L'\n", vec![]),
+        ("vvd", vec![]),
+        ("vvvc", vec!["node cordon anvil", "node cordon crucible"]),
+        ("Vdy", vec!["node drain anvil --detach", "node drain crucible --detach"]),
+        ("VSanvil\n", vec![]),
+        ("VS3\n", vec!["node shutdown anvil --yes", "node shutdown bellows --yes", "node shutdown crucible --yes"]),
+        ("2sxy", vec!["spark cancel j1.9/3"]),
+        ("2sGx", vec![]),
+        ("2so", vec![]),
+        ("3n/src/other\n", vec!["analyze -- /src/other"]),
+        ("3Aanvil zone=eu\n", vec!["project assign p1.4 anvil zone=eu"]),
+        ("3A\n", vec!["project assign p1.4"]),
+        ("3Ekernel\n", vec!["project rename p1.4 kernel"]),
+        ("3Rlinux\n", vec!["project rm p1.4 --yes"]),
+        ("3ssched\n:job ls\n", vec!["job ls"]),
+        ("3ssched\ny", vec!["Copy(\"kernel/sched/core.c:6321\")"]),
+        ("4p1234-5678\n", vec!["node pair k4b1d2"]),
+        ("4jp", vec![]),
+        ("6c", vec!["audit verify"]),
+        ("Pdrain\ny", vec!["node drain anvil --detach"]),
+        ("P\t\u{1b}", vec![]),
+        ("y", vec!["Copy(\"anvil\")"]),
         ("q", vec!["Quit"]),
         ("?q", vec!["Quit"]),
     ] {
@@ -84,7 +119,7 @@ fn a_command_that_fails_says_why_and_offers_nothing() {
     press(&mut state, typed("c"));
     ran(&mut state, 1, 5, "no node is called anvil");
     let flash = state.flash.clone().expect("it is said");
-    assert_eq!((flash.text.as_str(), flash.is_trouble, flash.undo), ("node cordon anvil: no node is called anvil", true, None));
+    assert_eq!((flash.text.as_str(), flash.is_trouble, flash.undo), ("node cordon anvil: no node is called anvil", true, Vec::new()));
 }
 
 #[test]
@@ -126,10 +161,10 @@ fn a_question_is_about_what_was_selected_when_it_was_asked() {
 fn filters_narrow_the_list_and_esc_ends_them() {
     let mut state = person(80, 24);
     press(&mut state, typed("/!healthy\n"));
-    assert_eq!(state.shown().len(), 2, "degraded and offline");
+    assert_eq!(state.shown.len(), 2, "degraded and offline");
     assert_eq!(state.selected_node().map(|node| node.name.as_str()), Some("bellows"));
     press(&mut state, [Key::Esc]);
-    assert_eq!(state.shown().len(), 3);
+    assert_eq!(state.shown.len(), 3);
 }
 
 #[test]
@@ -144,27 +179,113 @@ fn a_name_that_could_be_taken_for_something_else_is_not_put_on_a_command_line() 
 }
 
 #[test]
-fn nothing_new_makes_no_frame() {
-    let mut quiet = fleet();
-    quiet.nodes.iter_mut().for_each(|node| node.sparks = 0);
+fn what_a_node_drained_by_is_what_takes_an_uncordon_back() {
     let mut state = person(80, 24);
-    hear(&mut state, quiet.clone());
+    press(&mut state, typed("jo"));
+    ran(&mut state, 1, 0, "");
+    // Of the 300 s that it had, 20 are gone on the master's clock.
+    assert_eq!(lines(&press(&mut state, typed("u"))), ["node drain bellows --deadline 280s --detach"]);
+}
+
+#[test]
+fn what_was_done_to_several_is_said_and_taken_back_at_once() {
+    let mut state = person(80, 24);
+    press(&mut state, typed("vvvc"));
+    ran(&mut state, 1, 0, "");
+    assert_eq!(state.flash, None, "one is still at it");
+    ran(&mut state, 2, 0, "");
+    assert_eq!(state.flash.as_ref().map(|flash| flash.text.as_str()), Some("2 cordoned · u takes back 2"));
+    assert_eq!(lines(&press(&mut state, typed("u"))), ["node uncordon anvil", "node uncordon crucible"]);
+    press(&mut state, typed("gvjvc"));
+    ran(&mut state, 5, 0, "");
+    ran(&mut state, 6, 5, "no node is called crucible");
+    assert!(state.flash.as_ref().is_some_and(|flash| flash.is_trouble && flash.undo.len() == 1), "{:?}", state.flash);
+}
+
+#[test]
+fn a_code_is_told_to_nobody_but_the_command() {
+    let mut state = person(80, 24);
+    let actions = press(&mut state, typed("4p1234-5678\n"));
+    assert!(!format!("{actions:?}").contains("1234"));
+    let Some(Action::Run(errands)) = actions.first() else { panic!("it is run") };
+    assert_eq!(errands[0].input, Some(Secret("1234-5678\n".into())));
+    assert_eq!(state.log.entries()[0].line, "node pair k4b1d2");
+}
+
+#[test]
+fn a_read_only_dashboard_changes_nothing() {
+    let changing: Vec<Key> = ACTIONS.iter().filter(|row| row.changes()).flat_map(|row| row.keys).copied().collect();
+    for tab in "1234567".chars() {
+        let mut state = person(80, 24);
+        state.options.read_only = true;
+        press(&mut state, [Key::Char(tab)]);
+        for key in &changing {
+            let actions = press(&mut state, [*key]);
+            let run = actions.iter().flat_map(|action| if let Action::Run(errands) = action { errands.clone() } else { Vec::new() });
+            assert!(run.into_iter().all(|errand| actions::only_reads(&errand.words)), "{key:?}");
+            press(&mut state, [Key::Esc]);
+        }
+        assert_eq!(press(&mut state, typed(":node rm anvil --yes\n")), []);
+        assert_eq!(lines(&press(&mut state, typed(":node ls\n"))), ["node ls"]);
+    }
+}
+
+#[test]
+fn the_end_of_the_timeline_is_followed_until_it_is_left() {
+    let mut state = person(80, 24);
+    press(&mut state, typed("5"));
+    assert_eq!(state.selected_event().map(|event| event.number), Some(5));
+    let mut more = samples::news(fleet());
+    more.events.push(crate::timeline::Happening { number: 6, at: NOW, kind: "tick".into(), subject: String::new(), text: String::new() });
+    update(&mut state, Cmd::Heard(Heard::News(Box::new(more.clone()))));
+    assert_eq!(state.selected_event().map(|event| event.number), Some(6));
+    press(&mut state, typed("kk"));
+    more.events.push(crate::timeline::Happening { number: 7, at: NOW, kind: "tick".into(), subject: String::new(), text: String::new() });
+    update(&mut state, Cmd::Heard(Heard::News(Box::new(more))));
+    assert_eq!(state.selected_event().map(|event| event.number), Some(4), "who reads is not moved");
+}
+
+#[test]
+fn a_timeline_plays_to_its_end() {
+    let mut state = person(80, 24);
+    press(&mut state, typed("5gp"));
+    let mut seen = Vec::new();
+    while let Some(due) = state.pace.plays_at {
+        state.now = due;
+        update(&mut state, Cmd::Woken);
+        seen.push(state.selected_event().map(|event| event.number).unwrap());
+    }
+    assert_eq!(seen, [2, 3, 4, 5, 5]);
+    press(&mut state, typed("p"));
+    assert!(state.pace.plays_at.is_some(), "from the beginning");
+    press(&mut state, typed("j"));
+    assert_eq!(state.pace.plays_at, None, "whoever moves stops it");
+}
+
+#[test]
+fn nothing_new_makes_no_frame_and_no_deadline() {
+    let mut state = person(80, 24);
+    state.now = NOW + Span::from_secs(100);
+    update(&mut state, Cmd::Woken);
     state.dirty = false;
-    quiet.at += Span::from_secs(1);
-    hear(&mut state, quiet.clone());
+    let quiet = News { at: NOW, ..Default::default() };
+    update(&mut state, Cmd::Heard(Heard::News(Box::new(quiet))));
     assert!(!state.dirty);
-    quiet.nodes[0].cpu_permille = 10;
-    hear(&mut state, quiet);
-    assert!(state.dirty);
+    assert_eq!(state.next_deadline(), None, "an idle dashboard sleeps");
+    let mut moved = samples::news(fleet());
+    moved.from_nothing = false;
+    update(&mut state, Cmd::Heard(Heard::News(Box::new(moved))));
+    assert!(state.dirty && state.next_deadline().is_some(), "a chart moves");
 }
 
 #[test]
 fn a_master_that_ends_leaves_what_was_seen_and_its_age() {
     let mut state = person(80, 24);
-    let gone = || Cmd::Heard(Box::new(Report { fleet: Heard::NoMaster, node: None, reasons: None }));
-    update(&mut state, gone());
+    update(&mut state, Cmd::Heard(Heard::NoMaster));
+    state.dirty = false;
     state.now = NOW + Span::from_secs(5);
-    update(&mut state, gone());
+    update(&mut state, Cmd::Woken);
+    assert!(state.dirty, "it grows older");
     assert_eq!(state.feed, Feed::Lost { since: NOW, why: "the master has ended".into() });
     assert_eq!(state.fleet.nodes.len(), 3);
     hear(&mut state, fleet());
@@ -192,7 +313,7 @@ fn dice(seed: u64) -> impl FnMut(usize) -> usize {
 
 #[test]
 fn no_sequence_of_what_can_happen_loses_the_place_or_runs_what_was_not_asked() {
-    let keys: Vec<Key> = ACTIONS.iter().flat_map(|row| row.keys).copied().chain(typed("yn \nanvil:q")).chain([Key::Delete]).collect();
+    let keys: Vec<Key> = ACTIONS.iter().flat_map(|row| row.keys).copied().chain(typed("yn \nanvil:q3")).chain([Key::Delete]).collect();
     for seed in 0..200 {
         let (mut roll, mut state) = (dice(seed), person(80, 24));
         for _ in 0..300 {
@@ -213,29 +334,66 @@ fn no_sequence_of_what_can_happen_loses_the_place_or_runs_what_was_not_asked() {
                 _ => {
                     let before = state.mode.clone();
                     let actions = press(&mut state, [keys[roll(keys.len())]]);
-                    let is_final = |line: &String| line.ends_with("--yes") && !matches!(before, Mode::Confirm(_) | Mode::Line(_));
+                    let is_final = |line: &String| line.ends_with("--yes") && !matches!(before, Mode::Confirm(_) | Mode::Line(_) | Mode::Prompt(_));
                     assert!(!lines(&actions).iter().any(is_final), "seed {seed}: {before:?} {actions:?}");
                 }
             }
-            let (shown, list) = (state.shown(), state.list());
+            let (shown, list) = (state.passing(), state.list());
             let selected = shown.get(list.at).map(|place| state.key_of(*place));
             assert_eq!(list.selected, selected, "seed {seed}");
             assert!(list.top <= list.at, "seed {seed}");
             let mut buffer = ratatui::buffer::Buffer::empty(ratatui::layout::Rect::new(0, 0, state.size.width, state.size.height));
-            crate::tui::screens::draw(&state, crate::tui::theme::Theme { colours: true, signs: crate::tui::theme::UNICODE }, &mut buffer);
+            screens::draw(&state, crate::tui::theme::Theme::PLAINEST, &mut buffer);
         }
     }
 }
 
+/// The registry is walked: whatever a key does to the fleet, its command line does, and the other way round.
 #[test]
-fn every_command_of_the_table_names_what_it_is_about() {
+fn what_a_key_does_and_what_its_command_does_are_the_same() {
     for row in ACTIONS {
-        if let Does::Command(command) = &row.does {
+        let Does::Command(command) = &row.does else { continue };
+        let screen = Screen::ALL.into_iter().find(|screen| screen.scope() == row.scope).expect("a command has a screen");
+        let fitting = |state: &mut State| {
+            let screens = if screen == screen.tab() { vec![screen] } else { vec![screen.tab(), screen] };
+            for screen in screens {
+                state.screen = screen;
+                update(state, Cmd::Resized(state.size));
+                answer(state);
+            }
+            for _ in 0..4 {
+                if (command.fits)(&state.subject()) {
+                    return true;
+                }
+                update(state, Cmd::Do(ActionId::Down));
+            }
+            false
+        };
+        let run = |keys: Vec<Key>| {
             let mut state = person(80, 24);
-            state.screen = Screen::ALL.into_iter().find(|screen| screen.scope() == row.scope).expect("a command has a screen");
-            update(&mut state, Cmd::Woken);
-            let words = crate::tui::actions::words(command.line, &state.subject()).expect("the parts are there");
-            assert!(words.iter().all(|word| !word.contains('{')), "{words:?}");
+            if row.id == ActionId::Resume {
+                let mut paused = fleet();
+                paused.jobs[0].status = JobStatus::Paused;
+                hear(&mut state, paused);
+            }
+            let fits = fitting(&mut state) || row.id == ActionId::Output;
+            assert!(fits, "nothing in the sample fits {}", row.name);
+            let name = state.subject().name();
+            let mut actions = press(&mut state, keys);
+            if let Mode::Prompt(_) = state.mode {
+                actions.extend(press(&mut state, typed("a=b\n")));
+            }
+            if let Mode::Confirm(question) = &state.mode {
+                let word = question.expected.clone().map_or("y".into(), |_| format!("{name}\n"));
+                actions.extend(press(&mut state, typed(&word)));
+            }
+            lines(&actions)
+        };
+        let by_line = run(typed(&format!(":{}\n", row.name)));
+        assert!(row.id == ActionId::Output || by_line.len() == 1, "{}: {by_line:?}", row.name);
+        assert!(by_line.iter().all(|line| !line.contains('{')), "{by_line:?}");
+        for key in row.keys {
+            assert_eq!(run(vec![*key]), by_line, "{} and {}", key.name(), row.name);
         }
     }
 }

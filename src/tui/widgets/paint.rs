@@ -66,6 +66,59 @@ pub fn clear(buffer: &mut Buffer, area: Rect) {
     buffer.set_style(area, Style::reset());
 }
 
+/// Cells of a field's name.
+const FIELD: usize = 12;
+/// Narrower than this, what goes on begins at the left again.
+const INDENTED_MIN: usize = 30;
+
+/// A line as the lines that it takes in a width: what is not shown is not known. What goes on of a field stands under its value.
+pub fn folded(line: &Line, cells: usize) -> Vec<Line> {
+    let cells = cells.max(1);
+    if width(line) <= cells {
+        return vec![line.clone()];
+    }
+    let is_field = line.first().is_some_and(|(text, tone)| *tone == Tone::Dim && text.width() == FIELD);
+    let indent = if is_field && cells >= INDENTED_MIN { FIELD } else { 0 };
+    let (mut lines, mut here): (Vec<Line>, Line) = (Vec::new(), Line::new());
+    for (text, tone) in line {
+        let mut rest = text.as_str();
+        while !rest.is_empty() {
+            let room = cells.saturating_sub(width(&here));
+            let end = end_within(rest, room, width(&here) <= indent);
+            let (now, later) = rest.split_at(end);
+            let later = if later.is_empty() { later } else { later.trim_start() };
+            here.push((if later.is_empty() { now } else { now.trim_end() }.to_owned(), *tone));
+            rest = later;
+            if !rest.is_empty() {
+                lines.push(std::mem::take(&mut here));
+                here.extend((indent > 0).then(|| (" ".repeat(indent), Tone::Dim)));
+            }
+        }
+    }
+    lines.push(here);
+    lines
+}
+
+/// How much of a text fits: up to a space if there is one, and a piece in any case where the line is empty.
+fn end_within(text: &str, room: usize, is_empty: bool) -> usize {
+    let (mut used, mut fits, mut space) = (0, 0, None);
+    for (at, letter) in text.char_indices() {
+        used += letter.width().unwrap_or(0);
+        if used > room && letter == ' ' && fits > 0 {
+            return fits;
+        }
+        if used > room {
+            let whole = space.unwrap_or(if is_empty { fits } else { 0 });
+            return if whole == 0 && is_empty { fits.max(letter.len_utf8()) } else { whole };
+        }
+        fits = at + letter.len_utf8();
+        if letter == ' ' {
+            space = Some(fits);
+        }
+    }
+    text.len()
+}
+
 /// Breaks text at spaces so that no line has more than `cells`; a longer word is cut in pieces.
 pub fn wrapped(text: &str, cells: usize) -> Vec<String> {
     let cells = cells.max(1);
@@ -97,6 +150,20 @@ pub fn wrapped(text: &str, cells: usize) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_is_folded_and_nothing_of_it_is_lost() {
+        let texts =
+            |line: &Line, cells| folded(line, cells).iter().map(|line| line.iter().map(|(text, _)| text.as_str()).collect::<String>()).collect::<Vec<_>>();
+        assert_eq!(texts(&plain("one two three", Tone::Text), 7), ["one two", "three"]);
+        assert_eq!(texts(&plain("abcdefgh", Tone::Text), 3), ["abc", "def", "gh"]);
+        assert_eq!(texts(&plain("字字", Tone::Text), 1), ["字", "字"]);
+        assert_eq!(
+            texts(&field("why", "no node is there to run the whole of it"), 30),
+            ["why         no node is there", "            to run the whole", "            of it"]
+        );
+        assert_eq!(texts(&vec![("a b".into(), Tone::Text), ("cdef".into(), Tone::Dim)], 5), ["a b", "cdef"]);
+    }
 
     #[test]
     fn text_is_wrapped_and_nothing_of_it_is_lost() {

@@ -63,14 +63,14 @@ pub struct Frame {
     pub selected: usize,
 }
 
-pub fn draw(buffer: &mut Buffer, frame: Frame, columns: &[Column], rows: impl Iterator<Item = Vec<Piece>>, theme: Theme) {
+pub fn draw(buffer: &mut Buffer, frame: Frame, columns: &[Column], rows: impl Iterator<Item = (bool, Vec<Piece>)>, theme: Theme) {
     let fitting = fitting(columns, frame.rows.width);
     let titles: Vec<Piece> = columns.iter().map(|column| (column.title.to_owned(), Tone::Dim)).collect();
     paint::line(buffer, frame.titles, &row("  ", &titles, columns, &fitting), theme);
-    for (y, (place, cells)) in (frame.rows.y..frame.rows.bottom()).zip(rows.enumerate()) {
+    for (y, (place, (is_marked, cells))) in (frame.rows.y..frame.rows.bottom()).zip(rows.enumerate()) {
         let area = Rect { y, height: 1, ..frame.rows };
         let is_selected = place == frame.selected;
-        let mark = if is_selected { format!("{} ", theme.signs.selected) } else { "  ".into() };
+        let mark = theme.mark(is_selected, is_marked);
         paint::line(buffer, area, &row(&mark, &cells, columns, &fitting), theme);
         if is_selected {
             paint::highlight(buffer, area, theme);

@@ -1,0 +1,51 @@
+//! The dashboard for who has it read aloud: no screen that is drawn over, but lines that stay, and command lines in the same words as in a shell.
+
+use std::{
+    io::{self, BufRead, Write},
+    path::PathBuf,
+    process::Command,
+};
+
+use super::Context;
+use crate::{
+    exit::Exit,
+    tui::{actions, words},
+};
+
+/// Reads command lines and runs each, until there are no more or the person leaves.
+pub(super) fn run(context: &Context, program: PathBuf, read_only: bool) -> anyhow::Result<Exit> {
+    context.streams.note("type a command, help, or quit; events tells what has happened");
+    let stdin = io::stdin();
+    loop {
+        if context.streams.stdout_is_terminal {
+            print(b"bitacora> ");
+        }
+        let mut line = String::new();
+        if stdin.lock().read_line(&mut line)? == 0 {
+            return Ok(Exit::Ok);
+        }
+        let Some(words) = words::split(&line) else {
+            context.streams.note("a quote is not ended");
+            continue;
+        };
+        match words.first().map(String::as_str) {
+            None => {}
+            Some("quit" | "exit" | "q") => return Ok(Exit::Ok),
+            Some(_) if read_only && !actions::only_reads(&words) => context.streams.note("this dashboard is read-only"),
+            Some(_) => {
+                let status = Command::new(&program).arg("--data-dir").arg(context.data.root()).args(&words).status()?;
+                context.streams.note(&match status.code() {
+                    Some(0) => "done".to_owned(),
+                    Some(code) => format!("exit code {code}"),
+                    None => "ended".to_owned(),
+                });
+            }
+        }
+    }
+}
+
+/// A closed stdout is nobody reading.
+fn print(text: &[u8]) {
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(text).and_then(|()| out.flush());
+}
