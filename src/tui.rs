@@ -12,6 +12,7 @@ mod errands;
 mod feed;
 pub mod filter;
 pub mod history;
+mod input;
 pub mod keymap;
 pub mod layout;
 pub mod list;
@@ -44,6 +45,7 @@ use self::{
     asked::{Query, Reply},
     errands::Errands,
     feed::Feed,
+    input::Typed,
     keymap::Key,
     state::{Options, State},
     terminal::{Happened, Screen},
@@ -201,10 +203,10 @@ impl Dashboard {
 
     fn on_happening(&mut self, happening: Happening) -> Result<Option<Ended>, TuiError> {
         let cmd = match happening {
-            Happening::Terminal(Happened::Key(key)) => return self.on_key(key),
-            Happening::Terminal(Happened::Pasted(text)) => Cmd::Paste(text),
-            Happening::Terminal(Happened::Tapped(at)) => Cmd::Tapped(at),
-            Happening::Terminal(Happened::Wheeled { up }) => Cmd::Wheeled { up },
+            Happening::Terminal(Happened::Typed(Typed::Key(key))) => return self.on_key(key),
+            Happening::Terminal(Happened::Typed(Typed::Pasted(text))) => Cmd::Paste(text),
+            Happening::Terminal(Happened::Typed(Typed::Tapped(at))) => Cmd::Tapped(at),
+            Happening::Terminal(Happened::Typed(Typed::Wheeled { up })) => Cmd::Wheeled { up },
             Happening::Terminal(Happened::Resized) => {
                 self.screen.forget();
                 Cmd::Resized(self.screen.size().map_err(TuiError::Terminal)?)

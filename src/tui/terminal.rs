@@ -3,7 +3,6 @@
 use std::{
     io::{self, BufWriter, Stdout, Write, stdin, stdout},
     sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
 };
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -18,14 +17,20 @@ use ratatui::{
     buffer::Buffer,
     layout::{Position, Rect, Size},
 };
-use rustix::event::{PollFd, PollFlags};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::{
     consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGWINCH},
     iterator::Signals,
     low_level::emulate_default_handler,
 };
 
-use super::{Happening, keymap::Key, screens, state::State, theme::Theme};
+use super::{
+    Happening,
+    input::{ESCAPE_MAX, Input, Typed},
+    screens,
+    state::State,
+    theme::Theme,
+};
 
 /// A frame leaves in one piece.
 const FRAME_BYTES: usize = 64 << 10;
@@ -34,6 +39,8 @@ const UNKNOWN: Size = Size { width: 80, height: 24 };
 /// Presses and wheels, in figures of any size; not every move, which would wake this program for nothing.
 const MOUSE_ON: &str = "\x1b[?1000h\x1b[?1006h";
 const MOUSE_OFF: &str = "\x1b[?1006l\x1b[?1000l";
+/// A paste comes in pieces of this.
+const READ_BYTES: usize = 4096;
 /// Terminals refuse more, or drop it without a word.
 const COPY_BYTES_MAX: usize = 64 << 10;
 
@@ -42,12 +49,7 @@ static TAKEN: AtomicBool = AtomicBool::new(false);
 
 /// What comes from the terminal, and from whoever owns it.
 pub enum Happened {
-    Key(Key),
-    Pasted(String),
-    Tapped(Position),
-    Wheeled {
-        up: bool,
-    },
+    Typed(Typed),
     Resized,
     /// Told to stop, as by Ctrl-Z.
     Stopped,
@@ -179,65 +181,28 @@ fn meaning(signal: i32) -> Happened {
     }
 }
 
-/// Until the terminal is gone, or nobody listens. It is waited for here and not in crossterm, which spins on a terminal that
-/// has hung up (its issue 793).
+/// Until the terminal is gone, or nobody listens.
 fn read_keys(tx: &Sender<Happening>) {
+    let (terminal, mut input, mut bytes) = (stdin(), Input::default(), [0; READ_BYTES]);
     loop {
-        let input = stdin();
-        let mut waited = [PollFd::new(&input, PollFlags::IN)];
-        match rustix::event::poll(&mut waited, None) {
+        let patience = input.is_begun().then_some(Timespec { tv_sec: 0, tv_nsec: ESCAPE_MAX.subsec_nanos().into() });
+        let mut waited = [PollFd::new(&terminal, PollFlags::IN)];
+        let typed = match poll(&mut waited, patience.as_ref()) {
             Err(rustix::io::Errno::INTR) => continue,
             Err(_) => return,
-            Ok(_) => {}
-        }
-        if waited[0].revents().intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL) {
-            return;
-        }
-        while matches!(event::poll(Duration::ZERO), Ok(true)) {
-            let Ok(event) = event::read() else { return };
-            let Some(happened) = happened(event) else { continue };
-            if tx.send(Happening::Terminal(happened)).is_err() {
+            Ok(0) => input.end().into_iter().collect(),
+            // What was typed before is for nobody.
+            Ok(_) if waited[0].revents().intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL) => return,
+            Ok(_) => match rustix::io::read(&terminal, &mut bytes) {
+                Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => continue,
+                Ok(0) | Err(_) => return,
+                Ok(count) => input.take(&bytes[..count]),
+            },
+        };
+        for typed in typed {
+            if tx.send(Happening::Terminal(Happened::Typed(typed))).is_err() {
                 return;
             }
         }
     }
-}
-
-fn happened(event: event::Event) -> Option<Happened> {
-    Some(match event {
-        event::Event::Key(key) if key.kind != event::KeyEventKind::Release => Happened::Key(key_of(key)?),
-        event::Event::Paste(text) => Happened::Pasted(text),
-        event::Event::Mouse(mouse) => match mouse.kind {
-            event::MouseEventKind::Down(event::MouseButton::Left) => Happened::Tapped(Position::new(mouse.column, mouse.row)),
-            event::MouseEventKind::ScrollUp => Happened::Wheeled { up: true },
-            event::MouseEventKind::ScrollDown => Happened::Wheeled { up: false },
-            _ => return None,
-        },
-        // Sizes come with their signal.
-        event::Event::Key(_) | event::Event::Resize(..) | event::Event::FocusGained | event::Event::FocusLost => return None,
-    })
-}
-
-fn key_of(key: event::KeyEvent) -> Option<Key> {
-    use event::{KeyCode, KeyModifiers};
-    Some(match key.code {
-        KeyCode::Char(letter) if key.modifiers.contains(KeyModifiers::CONTROL) => Key::Ctrl(letter.to_ascii_lowercase()),
-        KeyCode::Char(_) if key.modifiers.contains(KeyModifiers::ALT) => return None,
-        KeyCode::Char(letter) => Key::Char(letter),
-        KeyCode::Enter => Key::Enter,
-        KeyCode::Esc => Key::Esc,
-        KeyCode::Tab => Key::Tab,
-        KeyCode::BackTab => Key::BackTab,
-        KeyCode::Backspace => Key::Backspace,
-        KeyCode::Delete => Key::Delete,
-        KeyCode::Up => Key::Up,
-        KeyCode::Down => Key::Down,
-        KeyCode::Left => Key::Left,
-        KeyCode::Right => Key::Right,
-        KeyCode::Home => Key::Home,
-        KeyCode::End => Key::End,
-        KeyCode::PageUp => Key::PageUp,
-        KeyCode::PageDown => Key::PageDown,
-        _ => return None,
-    })
 }
