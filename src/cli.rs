@@ -3,6 +3,7 @@
 
 mod analyze;
 mod audit;
+mod authority;
 mod bench;
 mod cache;
 mod dashboard;
@@ -14,6 +15,7 @@ mod job;
 mod metrics;
 mod node;
 mod output;
+mod passphrase;
 mod project;
 mod schema;
 mod serve;
@@ -67,6 +69,8 @@ enum Command {
     Wait(wait::Wait),
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    #[command(subcommand)]
+    Authority(authority::AuthorityCommand),
     Export(export::Export),
     Import(import::Import),
     Schema(schema::Schema),
@@ -122,6 +126,7 @@ impl Command {
             Command::Events(command) => command.run(context),
             Command::Wait(command) => command.run(context),
             Command::Audit(command) => command.run(context),
+            Command::Authority(command) => command.run(context),
             Command::Export(command) => command.run(context),
             Command::Import(command) => command.run(context),
             Command::Schema(command) => command.run(),

@@ -9,7 +9,7 @@ use std::{
 use etcetera::BaseStrategy;
 use fleet_agent::blobs::BlobError;
 
-use crate::logs::Logs;
+use crate::{logs::Logs, trust::Safe};
 
 /// A data directory; [`DataDirectory::lock`] makes this process its master.
 #[derive(Clone, Debug)]
@@ -72,6 +72,17 @@ impl DataDirectory {
     /// Keys and certificates.
     pub fn trust(&self) -> PathBuf {
         self.root.join("trust")
+    }
+
+    /// Where what opens the fleet's authority is kept: apart from all data directories, so that a copy of one is of no use alone.
+    pub fn keys() -> Result<PathBuf, DataError> {
+        let base = etcetera::choose_base_strategy().map_err(|_| DataError::NoHome)?;
+        Ok(base.state_dir().unwrap_or_else(|| base.config_dir()).join("bitacora").join("keys"))
+    }
+
+    /// The fleet's authority.
+    pub fn safe(&self) -> Result<Safe, DataError> {
+        Ok(Safe::new(self.trust(), DataDirectory::keys()?))
     }
 
     /// The same folder as the cache's: see [`fleet_agent::cache::Cache`].

@@ -27,6 +27,8 @@ pub enum JournalError {
     Damaged { path: std::path::PathBuf, sequence: u64, reason: String },
     #[error("another master has written to the journal {path}: expected record {expected} to be the last, found {found}")]
     Overtaken { path: std::path::PathBuf, expected: u64, found: u64 },
+    #[error("the journal {0} has an audit of its own, and no other can take its place")]
+    Audited(std::path::PathBuf),
 }
 
 /// A journal as it was found.

@@ -42,6 +42,7 @@ use crate::{
     logs::Logs,
     scan::Scan,
     timeline::Timeline,
+    trust::TrustError,
 };
 pub use fleet_agent::clock::now;
 
@@ -65,7 +66,7 @@ pub enum MasterError {
     #[error("cannot listen on the socket in the data directory")]
     Socket(#[source] std::io::Error),
     #[error("the fleet's keys cannot be used")]
-    Trust(#[from] fleet_agent::net::tls::TlsError),
+    Trust(#[from] TrustError),
     #[error(transparent)]
     Links(#[from] LinksError),
     #[error("the agent inside this process has ended")]

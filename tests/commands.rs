@@ -105,7 +105,7 @@ fn a_report_whose_pack_is_damaged_names_what_is_lost() {
 fn a_qualified_name_is_found_among_many_that_merely_hold_it() {
     let place = Place::new();
     for number in 0..400 {
-        place.write(format!("m{number}.py"), &format!("def read_{number}(): pass\nclass Other{number}:\n    def read(self): pass\n"));
+        place.write(&format!("m{number}.py"), format!("def read_{number}(): pass\nclass Other{number}:\n    def read(self): pass\n"));
     }
     place.write("z.py", "class Path:\n    def read(self): pass\n    def readlink(self): pass\n");
     place.analyse(0);

@@ -45,7 +45,9 @@ impl Terminal {
     fn open_with(place: &Place, size: (u16, u16), environment: &[(&str, &str)], arguments: &[&str]) -> Option<Terminal> {
         let mut command = vec![OsString::from(env!("CARGO_BIN_EXE_bitacora")), "--data-dir".into(), place.data().into()];
         command.extend(arguments.iter().map(OsString::from));
-        Terminal::run(&command, size, environment)
+        let state = place.state();
+        let environment: Vec<(&str, &str)> = environment.iter().copied().chain([("XDG_STATE_HOME", state.to_str().unwrap())]).collect();
+        Terminal::run(&command, size, &environment)
     }
 
     fn run(program: &[OsString], (columns, rows): (u16, u16), environment: &[(&str, &str)]) -> Option<Terminal> {

@@ -63,13 +63,17 @@ impl Fleet {
 
     /// Starts the master, on the port that it had before. The port after a free one may be another test's.
     pub(super) fn serve(&mut self) {
-        let started = (0..TRIES_MAX).find_map(|_| self.try_to_serve());
+        self.serve_with(&[]);
+    }
+
+    pub(super) fn serve_with(&mut self, arguments: &[&str]) {
+        let started = (0..TRIES_MAX).find_map(|_| self.try_to_serve(arguments));
         let (address, master) = started.expect("two ports that follow one another are free");
         (self.address, self.master) = (address, Some(master));
     }
 
-    fn try_to_serve(&self) -> Option<(String, Process)> {
-        let mut child = self.place.bitacora(&["serve", "--no-discovery", "--listen", &self.address]).stderr(Stdio::piped()).spawn().unwrap();
+    fn try_to_serve(&self, arguments: &[&str]) -> Option<(String, Process)> {
+        let mut child = self.place.bitacora(&["serve", "--no-discovery", "--listen", &self.address]).args(arguments).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let master = Process(child);
         let line = lines.next()?.unwrap();
@@ -335,6 +339,7 @@ fn analyse_under(place: &Place, rules: &str) -> Option<Faults> {
     let work = place.path("work");
     fs::create_dir_all(work.join("m")).unwrap();
     let mut command = Command::new("unshare");
+    command.env("XDG_STATE_HOME", place.state());
     command.args(["-Urn", "bash", "-c", script, "bash", env!("CARGO_BIN_EXE_bitacora")]).arg(agent_program()).arg(&work).arg(place.tree()).arg(rules);
     let output = command.stdin(Stdio::null()).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
@@ -471,6 +476,7 @@ fn a_node_is_found_by_its_name_and_paired() {
     let work = place.path("work");
     fs::create_dir_all(work.join("m")).unwrap();
     let mut command = Command::new("timeout");
+    command.env("XDG_STATE_HOME", place.state());
     command.args(["120", "unshare", "-Urn", "bash", "-c", script, "bash", env!("CARGO_BIN_EXE_bitacora")]).arg(agent_program()).arg(&work).arg(place.tree());
     let output = command.stdin(Stdio::null()).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
@@ -522,6 +528,7 @@ fn a_node_on_a_bare_wire_is_found_and_paired() {
     let work = place.path("work");
     fs::create_dir_all(work.join("m")).unwrap();
     let mut command = Command::new("timeout");
+    command.env("XDG_STATE_HOME", place.state());
     command.args(["120", "unshare", "-Urn", "bash", "-c", script, "bash", env!("CARGO_BIN_EXE_bitacora")]).arg(agent_program()).arg(&work);
     let output = command.stdin(Stdio::null()).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);

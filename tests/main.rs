@@ -5,6 +5,7 @@
 mod analyze;
 mod bridge;
 mod cache;
+mod authority;
 mod commands;
 mod dashboard;
 mod fleet;

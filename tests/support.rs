@@ -30,6 +30,11 @@ impl Place {
         self.folder.path().join("data")
     }
 
+    /// Apart from the data: what opens the authority lies here, and not with the person who runs the tests.
+    pub fn state(&self) -> PathBuf {
+        self.folder.path().join("state")
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -52,6 +57,7 @@ impl Place {
     pub fn bitacora(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bitacora"));
         command.arg("--data-dir").arg(self.data()).args(arguments).stdin(Stdio::null());
+        command.env("XDG_STATE_HOME", self.state());
         command
     }
 

@@ -106,8 +106,8 @@ fn verify(context: &Context) -> anyhow::Result<Exit> {
         }
     };
     let strangers = cut_ends(context, &links)?;
-    strangers.iter().for_each(|said| context.streams.note(said));
-    if !strangers.is_empty() {
+    strangers.iter().for_each(|stranger| context.streams.note(&stranger.said));
+    if strangers.iter().any(|stranger| !stranger.is_explained) {
         return Ok(Exit::Failure);
     }
     let mut out = Sink::open(None)?;
@@ -119,20 +119,29 @@ fn verify(context: &Context) -> anyhow::Result<Exit> {
     Ok(Exit::Ok)
 }
 
-/// What nodes know better, in words.
-fn cut_ends(context: &Context, links: &[Link]) -> anyhow::Result<Vec<String>> {
+/// What a node knows better.
+struct Stranger {
+    said: String,
+    /// The fleet was restored from an archive that ended before the record that the node knows of.
+    is_explained: bool,
+}
+
+fn cut_ends(context: &Context, links: &[Link]) -> anyhow::Result<Vec<Stranger>> {
     let ledger = Journal::read(&context.data.journal())?.unwrap_or_default();
-    let mut said = Vec::new();
+    let (mut strangers, mut restored) = (Vec::new(), None);
     for link in links {
         let record = link.record()?;
+        if let Action::FleetRestored { records } = record.action {
+            restored = Some(records);
+        }
         if let Action::HeadUnknown { node, head } = record.action {
             let name = ledger.nodes.get(&node).map_or_else(|| "removed since".to_owned(), |node| harmless(&node.name));
             let (number, at) = (head.number, timestamp(record.at));
-            said.push(format!(
-                "node {name} ({node}) knows of a record {number} that is not here, as it said at {at}: the audit's end was cut off before record {}",
-                link.number
-            ));
+            let is_explained = restored.is_some_and(|records| number > records);
+            let why = if is_explained { "the fleet was restored from an archive that ended before it" } else { "the audit's end was cut off" };
+            let said = format!("node {name} ({node}) knows of a record {number} that is not here, as it said at {at}: {why}, before record {}", link.number);
+            strangers.push(Stranger { said, is_explained });
         }
     }
-    Ok(said)
+    Ok(strangers)
 }

@@ -2,16 +2,20 @@
 
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use clap::Args;
+use fleet_agent::net::tls::Authority;
 
 use super::{
     Context,
     output::{Sink, UsageError},
+    passphrase::PassphraseSource,
 };
 use crate::{
-    archive,
+    archive::{self, Leaving},
     exit::Exit,
     report::text::{bytes, grouped},
+    trust::Passphrase,
 };
 
 /// Writes projects, jobs and last results to one file, for a backup or another device.
@@ -25,6 +29,13 @@ pub(super) struct Export {
     /// Leaves out the records of files: smaller, but symbols and full reports need a new analysis
     #[arg(long)]
     no_packs: bool,
+    /// With the fleet's authority, sealed with a passphrase: with it the fleet goes on from another device
+    ///
+    /// Where `serve` takes a passphrase it is that one, and a new one otherwise.
+    #[arg(long)]
+    with_authority: bool,
+    #[command(flatten)]
+    passphrase: PassphraseSource,
 }
 
 impl Export {
@@ -32,11 +43,23 @@ impl Export {
         if self.out.is_none() && context.streams.stdout_is_terminal {
             return Err(UsageError("an archive is not for a terminal; name a file with --out, or redirect".to_owned()).into());
         }
+        if self.passphrase.is_given() && !self.with_authority {
+            return Err(UsageError("a passphrase is of use with --with-authority only".to_owned()).into());
+        }
+        let leaving = self.with_authority.then(|| self.authority(context)).transpose()?;
+        let leaving = leaving.as_ref().map(|(authority, passphrase)| Leaving { authority, passphrase });
         let mut sink = Sink::open(self.out.as_deref())?;
-        let contents = archive::export(&context.data, !self.no_packs, &mut sink)?;
+        let contents = archive::export(&context.data, !self.no_packs, leaving, &mut sink)?;
         sink.close()?;
         let (projects, blobs) = (grouped(contents.projects as u64), grouped(contents.results + contents.packs));
         context.streams.note(&format!("exported {projects} projects, {blobs} blobs, {}", bytes(contents.bytes)));
         Ok(Exit::Ok)
+    }
+
+    fn authority(&self, context: &Context) -> anyhow::Result<(Authority, Passphrase)> {
+        let safe = context.data.safe()?;
+        let passphrase = if safe.is_protected()? { self.passphrase.known()? } else { self.passphrase.chosen()? };
+        let authority = safe.open(Some(&passphrase))?.context("there is no authority to export yet; the first `bitacora serve` makes one")?;
+        Ok((authority, passphrase))
     }
 }

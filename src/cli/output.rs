@@ -12,7 +12,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 use tempfile::NamedTempFile;
 
-use super::Context;
+use super::{Context, passphrase::PassphraseError};
 use crate::{
     control::{Answer, PairFailure},
     exit::Exit,
@@ -25,6 +25,7 @@ use crate::{
         text::{harmless, timestamp},
     },
     result::{ResultError, StoredResult},
+    trust::TrustError,
 };
 
 /// Fewer, larger writes: a report has many small pieces.
@@ -118,9 +119,17 @@ impl Streams {
         match error.downcast_ref::<ResultError>() {
             Some(ResultError::Nothing | ResultError::NoProject(_) | ResultError::SeveralProjects(_) | ResultError::None(..)) => Exit::NoMatch,
             _ if error.is::<UsageError>() => Exit::Usage,
-            _ => Exit::Failure,
+            _ => secret_exit(error).unwrap_or(Exit::Failure),
         }
     }
+}
+
+/// Of a failure that has to do with a passphrase or with the fleet's authority.
+fn secret_exit(error: &anyhow::Error) -> Option<Exit> {
+    error.chain().find_map(|cause| {
+        let passphrase = cause.downcast_ref::<PassphraseError>().map(PassphraseError::exit);
+        passphrase.or_else(|| cause.downcast_ref::<TrustError>().filter(|error| error.is_secret_wrong()).map(|_| Exit::Authentication))
+    })
 }
 
 /// A list in any format: every listing command ends here.

@@ -13,8 +13,8 @@ use bitacora_core::fleet::{Notice, Settings};
 use clap::{Args, ValueEnum};
 use fleet_agent::{net::quic::UdpBuffers, work::with_cause};
 
-use super::Context;
-use crate::{exit::Exit, master::Master};
+use super::{Context, passphrase::PassphraseSource};
+use crate::{exit::Exit, master::Master, trust::Protection};
 
 /// Stays and commands the fleet: nodes link with it, and `analyze` hands its work over to it.
 #[derive(Args)]
@@ -25,6 +25,8 @@ pub(super) struct Serve {
     /// What this process does
     #[arg(long, default_value = "master", value_name = "ROLE")]
     role: Role,
+    #[command(flatten)]
+    passphrase: PassphraseSource,
     /// Does not listen to nodes that announce themselves on the local network
     #[arg(long)]
     no_discovery: bool,
@@ -39,6 +41,15 @@ enum Role {
 impl Serve {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
         let Role::Master = self.role;
+        let passphrase = match (context.data.safe()?.protection()?, self.passphrase.is_given()) {
+            (Some(Protection::Key), true) => {
+                context.streams.note("refused: the fleet's authority is sealed without a passphrase; `bitacora authority protect` seals it with one");
+                return Ok(Exit::Refused);
+            }
+            (Some(Protection::Passphrase), _) => Some(self.passphrase.known()?),
+            (None, true) => Some(self.passphrase.chosen()?),
+            (Some(Protection::Key) | None, false) => None,
+        };
         let mut master = Master::open(&context.data, Settings::for_serving(), |holder| {
             context.streams.note(&format!("waiting for another bitacora (process {holder}) on {} to end", context.data.root().display()));
         })?;
@@ -48,7 +59,7 @@ impl Serve {
             signal_hook::flag::register_conditional_default(number, Arc::clone(&stop)).context("cannot watch for signals")?;
             signal_hook::flag::register(number, Arc::clone(&stop)).context("cannot watch for signals")?;
         }
-        let address = master.open_links(self.listen)?;
+        let address = master.open_links(self.listen, passphrase.as_ref())?;
         context.streams.note(&format!("listening on {address} for nodes; `bitacora node discover` and `bitacora node token NAME` let more join"));
         if let Some(shortage) = master.udp_buffers().and_then(UdpBuffers::shortage) {
             let advice = "raise net.core.rmem_max and net.core.wmem_max, or large transfers lose packets";

@@ -11,6 +11,7 @@ use std::path::Path;
 
 use bitacora_core::{fleet::AuditRecord, ids::Digest, wire::message::AuditHead};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use serde::{Deserialize, Serialize};
 
 use super::{JournalError, RECORD_VERSION, embedded::error};
 
@@ -25,7 +26,7 @@ const LINKS: &str = "SELECT number, CAST(body AS BLOB), CAST(hash AS BLOB) FROM 
 const CONTEXT: &str = "bitacora 2026-11-21 audit record";
 
 /// A record as it lies in the chain.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Link {
     pub number: u64,
     pub body: Vec<u8>,
@@ -100,6 +101,12 @@ pub(super) fn has(store: &Connection, head: AuditHead) -> rusqlite::Result<bool>
     let Ok(number) = i64::try_from(head.number) else { return Ok(false) };
     let found = store.query_row(&format!("{LINKS} WHERE number = ?1"), [number], link).optional()?;
     Ok(found.is_some_and(|link| link.hash == head.hash))
+}
+
+/// Puts a whole chain from elsewhere where there is none.
+pub(super) fn adopt(transaction: &Transaction<'_>, links: &[Link]) -> rusqlite::Result<()> {
+    let mut insert = transaction.prepare("INSERT INTO audit VALUES (?1, ?2, ?3, ?4)")?;
+    links.iter().try_for_each(|link| insert.execute(params![link.number, RECORD_VERSION, link.body, link.hash.0]).map(drop))
 }
 
 /// Appends behind `head`; answers with the new one.

@@ -88,6 +88,22 @@ impl Journal {
         audit::has(&self.store, head).map_err(error("read", &self.path))
     }
 
+    /// Takes the audit of a fleet that goes on here. One that is there already must be the same, or begin like it: an import that
+    /// was interrupted is done again.
+    pub fn adopt_audit(&mut self, links: &[audit::Link]) -> Result<(), JournalError> {
+        let head = links.last().map(audit::Link::head);
+        if self.audit_head.is_some() {
+            let is_same = head.map(|head| self.has_audited(head)).transpose()?.unwrap_or(true);
+            return if is_same { Ok(()) } else { Err(JournalError::Audited(self.path.clone())) };
+        }
+        let path = self.path.clone();
+        let transaction = self.store.transaction().map_err(error("write", &path))?;
+        audit::adopt(&transaction, links).map_err(error("write", &path))?;
+        transaction.commit().map_err(error("write", &path))?;
+        self.audit_head = head;
+        Ok(())
+    }
+
     /// Commits a batch and what the audit has to tell of it, synced, or nothing of either. Answers with the audit's last record.
     pub fn append(&mut self, epoch: u32, facts: &[Fact], records: &[AuditRecord]) -> Result<Option<AuditHead>, JournalError> {
         let path = self.path.clone();

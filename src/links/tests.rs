@@ -16,7 +16,7 @@ use bitacora_core::{
 use fleet_agent::net::{carrier::Carrier, tls::NodeKey};
 
 use super::*;
-use crate::trust::{self, Trust};
+use crate::trust::{self, Safe, Trust};
 
 const NODE: NodeId = NodeId(7);
 /// Pairs of ports that are tried: the one after a free one may be taken.
@@ -33,7 +33,7 @@ struct Master {
 impl Master {
     fn new() -> Master {
         let folder = tempfile::tempdir().unwrap();
-        let trust = Trust::load_or_create(&folder.path().join("trust"), SystemTime::now()).unwrap();
+        let trust = Trust::load_or_create(&Safe::new(folder.path().join("trust"), folder.path().join("keys")), SystemTime::now(), None).unwrap();
         let (links, events) = (0..TRIES_MAX).find_map(|_| open(&folder, &trust)).expect("two ports that follow one another are free");
         links.admit([NODE].into_iter());
         Master { links, events, trust, folder }

@@ -74,7 +74,7 @@ impl Master {
     pub(super) fn renew_own(&mut self, now: SystemTime) -> Result<(), MasterError> {
         match &mut self.serving {
             Some(serving) if serving.links.identity().peer().is_due(now) => {
-                let identity = trust::master_identity(&serving.authority, now)?;
+                let identity = trust::master_identity(&serving.authority, now).map_err(trust::TrustError::from)?;
                 serving.links.renew(identity).map_err(|error| MasterError::Links(error.into()))
             }
             Some(_) | None => Ok(()),

@@ -44,7 +44,7 @@ use crate::{
     result::read_manifest,
     scan::{self, Earlier, Scan},
     selection::Selection,
-    trust::{self, Trust},
+    trust::{self, Passphrase, Trust},
 };
 
 /// Trees that are listed at the same time; whoever asks for more is told to ask again.
@@ -86,9 +86,9 @@ impl Asker {
 }
 
 impl Master {
-    /// Listens for nodes; answers with the address.
-    pub fn open_links(&mut self, address: SocketAddr) -> Result<SocketAddr, MasterError> {
-        let Trust { authority, identity, keys, is_new } = Trust::load_or_create(&self.data.trust(), SystemTime::now())?;
+    /// Listens for nodes; answers with the address. The passphrase opens the authority that is sealed with one, or seals a new one.
+    pub fn open_links(&mut self, address: SocketAddr, passphrase: Option<&Passphrase>) -> Result<SocketAddr, MasterError> {
+        let Trust { authority, identity, keys, is_new } = Trust::load_or_create(&self.data.safe()?, SystemTime::now(), passphrase)?;
         if is_new {
             self.request(Event::AuthorityMade { fingerprint: Digest(authority.fingerprint().0) })?;
         }

@@ -82,6 +82,10 @@ pub enum Action {
     JobCancelled {
         job: JobId,
     },
+    /// The fleet goes on from an archive whose audit had so many records; what came after them is not here.
+    FleetRestored {
+        records: u64,
+    },
     /// Nobody that was let in, counted since the last such record.
     ConnectionsRefused {
         counts: BTreeMap<Intruder, u64>,
@@ -146,6 +150,7 @@ impl Action {
             Action::CommandSubmitted { .. } => "command-submitted",
             Action::ProjectRemoved { .. } => "project-removed",
             Action::JobCancelled { .. } => "job-cancelled",
+            Action::FleetRestored { .. } => "fleet-restored",
             Action::ConnectionsRefused { .. } => "connections-refused",
             Action::HeadUnknown { .. } => "head-unknown",
         }
@@ -340,6 +345,7 @@ impl AuditRecord {
     pub fn subject(&self) -> String {
         match &self.action {
             Action::AuthorityMade { fingerprint } => fingerprint.to_hex(),
+            Action::FleetRestored { records } => alloc::format!("from {records} records"),
             Action::TokenMade { token, name, .. } => alloc::format!("{token} {name}"),
             Action::TokenExpired { token } => token.to_string(),
             Action::NodeJoined { node: Some(node), name, .. } => alloc::format!("{node} {name}"),

@@ -34,6 +34,15 @@ pub fn read(folder: &Path, name: &str) -> Result<Vec<u8>, TlsError> {
     Ok(bytes)
 }
 
+/// Removes one if it is there; after a power cut it does not come back.
+pub fn remove(folder: &Path, name: &str) -> Result<(), TlsError> {
+    let place = folder.join(name);
+    match fs::remove_file(&place) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed.and_then(|()| File::open(folder)?.sync_all()).map_err(io_error("remove", &place)),
+    }
+}
+
 fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     // One that a crash left behind may have another mode, so it is not reused.
     match fs::remove_file(path) {
