@@ -173,7 +173,7 @@ impl Master {
             incarnation: Incarnation(u64::from(self.fleet.epoch().0)),
             data: self.data.root().to_owned(),
             child: ChildCommand { program, arguments },
-            fetch: None,
+            supply: None,
             epoch: (Epoch(0), None),
             audit_head: None,
             // Commands are for nodes that were configured to run them.

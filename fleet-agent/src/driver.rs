@@ -32,7 +32,7 @@ use crate::{
     command::Commands,
     isolation::{self, ChildCommand},
     sense::Sensing,
-    work::{self, Fetch, Worker, with_cause},
+    work::{self, Supply, Worker, with_cause},
 };
 
 /// Messages that wait for an agent; its master blocks beyond that.
@@ -45,8 +45,8 @@ pub struct Config {
     pub incarnation: Incarnation,
     pub data: PathBuf,
     pub child: ChildCommand,
-    /// Where contents come from that are not on this machine.
-    pub fetch: Option<Fetch>,
+    /// Where contents come from; `None` for an agent that reads its master's disk as the master itself.
+    pub supply: Option<Supply>,
     /// The highest epoch that was seen, and the file that keeps it; an agent inside a master's process needs none.
     pub epoch: (Epoch, Option<PathBuf>),
     /// The file that keeps the end of the audit; none likewise.
@@ -54,7 +54,7 @@ pub struct Config {
     pub commands: Commands,
     /// What the agent says of itself.
     pub profile: NodeProfile,
-    /// Takes what the master wants said here.
+    /// Takes what people are told here.
     pub tell: fn(&str),
 }
 
@@ -203,7 +203,11 @@ impl<Say: FnMut(Envelope<FromAgent>)> Driver<Say> {
                 let _ = self.audit_file.as_ref().map(|file| replace(file, &format!("{} {}", head.number, head.hash)));
             }
             Effect::Send(message) => (self.say)(message),
-            Effect::Tell(reason) => (self.tell)(&reason),
+            Effect::Tell(reason) => {
+                // What came over the network must not steer a terminal.
+                let harmless: String = reason.chars().filter(|c| !c.is_control()).collect();
+                (self.tell)(&format!("the master stopped all work here: {harmless}"));
+            }
             Effect::End => self.over = true,
             Effect::Start(task) => {
                 let cancel = Arc::new(AtomicBool::new(false));
@@ -276,16 +280,16 @@ fn work(queue: &Receiver<(Task, Arc<AtomicBool>)>, inbox: &Sender<Input>, cache:
             Work::Nothing => Ok(SparkOutput::default()),
             Work::Keep(packs) => {
                 let known = known.get_or_init(|| look_through(cache));
-                work::keep_packs(cache, known, &packs, config.fetch.as_ref(), &cancel)
+                work::keep_packs(cache, known, &packs, config.supply.as_ref().map(|supply| &supply.fetch), &cancel)
             }
             // The agent is stopping when nobody listens, and behind when there is no room.
             Work::Run(line) => config.commands.run(held, &line, &cancel, &mut |output| drop(inbox.try_send(Input::Event(Event::Written(output))))),
-            Work::Analyse(analysis) if analysis.isolated => match &config.fetch {
-                Some(fetch) => isolation::run_elsewhere(&config.child, held, &analysis, fetch, config.commands.place(), &cancel),
+            Work::Analyse(analysis) if analysis.isolated => match &config.supply {
+                Some(supply) => isolation::run_elsewhere(&config.child, held, &analysis, &supply.fetch, config.commands.place(), &cancel),
                 None => isolation::run(&config.child, held, analysis, &cancel),
             },
             Work::Analyse(analysis) => {
-                let worker = worker.get_or_insert_with(|| Worker::new(cache, known.get_or_init(|| look_through(cache)), config.fetch.clone()));
+                let worker = worker.get_or_insert_with(|| Worker::new(cache, known.get_or_init(|| look_through(cache)), config.supply.clone()));
                 run_guarded(worker, held, &analysis, &cancel, inbox)
             }
         };

@@ -18,6 +18,7 @@ use fleet_agent::{
         pairing::{MASTERS_MAX, PairError, PairListener, PairingCode, Rules, Trouble, masters},
         tls::{Identity, NodeKey, TlsError, private_file},
     },
+    sense,
     work::with_cause,
 };
 
@@ -29,8 +30,6 @@ const TOKEN_BYTES_MAX: u64 = 4096;
 const PAIRING_PORT: u16 = 7413;
 const CODE_FILE: &str = "pairing-code";
 const MASTERS_FILE: &str = "master";
-/// Of a machine without a name.
-const NAMELESS: &str = "node";
 
 /// What makes this node one of a fleet.
 pub struct Membership {
@@ -174,8 +173,7 @@ fn say_unannounced(error: &DiscoveryError) {
 
 /// As given, or the machine's.
 fn name(arguments: &Arguments) -> String {
-    let machine = || clean_name(&rustix::system::uname().nodename().to_string_lossy());
-    arguments.name.clone().or_else(machine).unwrap_or_else(|| NAMELESS.into())
+    arguments.name.clone().unwrap_or_else(sense::machine_name)
 }
 
 /// For `--name`.

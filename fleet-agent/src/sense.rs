@@ -20,11 +20,14 @@ use crossbeam_channel::{RecvTimeoutError, Sender};
 use sysinfo::{Components, Networks, System};
 
 use self::cgroup::Limits;
+use crate::net::discovery::clean_name;
 
 /// Between two readings: rare enough to cost nothing, often enough for a person who looks.
 const SENSE_EVERY: Duration = Duration::from_secs(2);
 /// To the first one: a load is a difference of two counters.
 const SENSE_FIRST: Duration = Duration::from_millis(300);
+/// Of a machine without a name.
+const NAMELESS: &str = "node";
 /// Every so many readings the thermometers are read too: there may be dozens, and some are slow.
 const THERMOMETERS_EVERY: u32 = 5;
 /// What a working thermometer can show, in degrees; some show nonsense.
@@ -45,6 +48,11 @@ pub fn profile() -> NodeProfile {
         build: crate::BUILD.to_owned(),
         ..NodeProfile::default()
     }
+}
+
+/// What this machine is called where nobody has given it a name.
+pub fn machine_name() -> String {
+    clean_name(&rustix::system::uname().nodename().to_string_lossy()).unwrap_or_else(|| NAMELESS.to_owned())
 }
 
 fn cores(limits: &Limits) -> u32 {

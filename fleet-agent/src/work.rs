@@ -43,19 +43,27 @@ const FETCH_BYTES: u64 = 8 << 20;
 /// Brings contents that are not on this machine, in the order of their names. Blocks.
 pub type Fetch = Arc<dyn Fn(&[Digest]) -> Result<Vec<Option<Vec<u8>>>, TransferError> + Send + Sync>;
 
+/// Where contents come from that a task names.
+#[derive(Clone)]
+pub struct Supply {
+    pub fetch: Fetch,
+    /// The master's disk is this machine's: what lies there as it was listed need not be brought.
+    pub sees_sources: bool,
+}
+
 /// Runs sparks on one thread.
 pub struct Worker<'a> {
     pub engine: Engine,
     cache: &'a Cache,
     known: &'a CacheIndex,
-    /// Where contents come from that a task names; `None` where the tree is on this machine's disk.
-    fetch: Option<Fetch>,
+    /// `None` where the tree is this process's own to read.
+    supply: Option<Supply>,
     buffer: Vec<u8>,
 }
 
 impl<'a> Worker<'a> {
-    pub fn new(cache: &'a Cache, known: &'a CacheIndex, fetch: Option<Fetch>) -> Worker<'a> {
-        Worker { engine: Engine::default(), cache, known, fetch, buffer: Vec::new() }
+    pub fn new(cache: &'a Cache, known: &'a CacheIndex, supply: Option<Supply>) -> Worker<'a> {
+        Worker { engine: Engine::default(), cache, known, supply, buffer: Vec::new() }
     }
 
     /// Runs a task to its end, or until `cancel` is set.
@@ -64,9 +72,14 @@ impl<'a> Worker<'a> {
         let mut output = SparkOutput::default();
         let mut bytes = 0;
         let mut reported = 0;
-        let mut source = match &self.fetch {
-            Some(fetch) => Source::Elsewhere { fetch: Arc::clone(fetch), ahead: VecDeque::new() },
-            None => Source::Here(Root::open(Path::new(std::ffi::OsStr::from_bytes(&task.root)))),
+        let root = || Root::open(Path::new(std::ffi::OsStr::from_bytes(&task.root)));
+        let mut source = match &self.supply {
+            Some(Supply { fetch, sees_sources }) => {
+                // A folder that cannot be opened holds nothing that could be read there.
+                let seen = sees_sources.then(root).and_then(Result::ok);
+                Source::Elsewhere { seen, fetch: Arc::clone(fetch), ahead: VecDeque::new() }
+            }
+            None => Source::Here(root()),
         };
         for (files, file) in (1..).zip(&task.files) {
             if cancel.load(Ordering::Relaxed) {
@@ -174,8 +187,11 @@ impl<'a> Worker<'a> {
                 Ok(Err(reason)) => Loaded::Nothing(reason),
                 Err(error) => Loaded::Nothing(unreadable(&error)),
             }),
-            Source::Elsewhere { fetch, ahead } => {
+            Source::Elsewhere { seen, fetch, ahead } => {
                 let Some(wanted) = file.content else { return Ok(Loaded::Nothing(FileResult::Failed(FailReason::Vanished))) };
+                if seen.as_ref().is_some_and(|root| self.reads_as_listed(root, &file.path, wanted, &task.limits)) {
+                    return Ok(Loaded::Content);
+                }
                 // What was fetched for files that the cache answered for meanwhile.
                 while ahead.front().is_some_and(|(name, _)| *name != wanted) {
                     ahead.pop_front();
@@ -194,6 +210,13 @@ impl<'a> Worker<'a> {
                 }
             }
         }
+    }
+
+    /// Does the disk have it still? What it does not have is asked for: the same content may lie in another place, and it is for
+    /// the master to say that it is gone.
+    fn reads_as_listed(&mut self, root: &Root, path: &RelativePath, wanted: Digest, limits: &FileLimits) -> bool {
+        let read = read_settled(root, path, &mut self.buffer, limits);
+        matches!(read, Ok(Ok(_))) && blobs::digest(&self.buffer) == wanted
     }
 
     /// The record of an earlier analysis; one that cannot be read is made again.
@@ -226,8 +249,8 @@ pub fn keep_packs(cache: &Cache, known: &CacheIndex, names: &[Digest], fetch: Op
 enum Source {
     /// In a folder on this machine.
     Here(io::Result<Root>),
-    /// With the master, by content; some of it fetched ahead.
-    Elsewhere { fetch: Fetch, ahead: VecDeque<Content> },
+    /// With the master, by content; some of it seen on this disk, some of it fetched ahead.
+    Elsewhere { seen: Option<Root>, fetch: Fetch, ahead: VecDeque<Content> },
 }
 
 /// A name and its bytes, where they are still to be had.
@@ -302,4 +325,51 @@ pub fn with_cause(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, sync::Mutex};
+
+    use bitacora_core::ids::{Attempt, JobId, SparkId};
+
+    use super::*;
+
+    const HELD: Held = Held { spark: SparkId { job: JobId { epoch: bitacora_core::ids::Epoch(1), counter: 1 }, number: 0 }, attempt: Attempt(1) };
+
+    #[test]
+    fn what_lies_on_this_disk_as_it_was_listed_is_not_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let (tree, same, listed) = (folder.path().join("tree"), b"def same(): pass\n".as_slice(), b"def listed(): pass\n".as_slice());
+        fs::create_dir(&tree).unwrap();
+        fs::write(tree.join("same.py"), same).unwrap();
+        fs::write(tree.join("changed.py"), b"def changed(): pass\n").unwrap();
+        let file = |index: u32, name: &str, bytes: &[u8]| TaskFile {
+            index,
+            path: RelativePath::new(name.into()).unwrap(),
+            language: "python".into(),
+            size: bytes.len() as u64,
+            content: Some(blobs::digest(bytes)),
+        };
+        let files = vec![file(0, "same.py", same), file(1, "changed.py", listed), file(2, "gone.py", listed)];
+        let task = Analysis { root: tree.as_os_str().as_bytes().to_vec(), files, ..Analysis::default() };
+        let run = |sees_sources: bool| {
+            let asked = Arc::new(Mutex::new(Vec::new()));
+            let heard = Arc::clone(&asked);
+            let fetch: Fetch = Arc::new(move |names: &[Digest]| {
+                heard.lock().unwrap().extend(names.iter().copied());
+                Ok(names.iter().map(|name| [same, listed].into_iter().find(|bytes| blobs::digest(bytes) == *name).map(<[u8]>::to_vec)).collect())
+            });
+            let cache = Cache::open(folder.path(), crate::analysis::fingerprint()).unwrap();
+            let (known, supply) = (CacheIndex::default(), Supply { fetch, sees_sources });
+            let output = Worker::new(&cache, &known, Some(supply)).run(HELD, &task, &AtomicBool::new(false), &mut |_| {}).unwrap();
+            let asked = asked.lock().unwrap().clone();
+            (output, asked)
+        };
+        let (seen, brought) = (run(true), run(false));
+        let (same, listed) = (blobs::digest(same), blobs::digest(listed));
+        assert_eq!((seen.1, brought.1), (vec![listed, listed], vec![same, listed, listed]));
+        assert_eq!(seen.0, brought.0, "and it makes no difference");
+        assert!(seen.0.files.iter().all(|outcome| matches!(outcome.result, FileResult::Analysed { .. })));
+    }
 }

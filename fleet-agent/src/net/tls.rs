@@ -71,6 +71,8 @@ pub enum TlsError {
     Pem(PathBuf),
     #[error("the text is not in PEM, or not the key and certificate of an authority")]
     AuthorityPem,
+    #[error("the text is not in PEM, or not the key and certificates of a node")]
+    IdentityPem,
     #[error("{path} can be read by others: its mode is {mode:o} and not 600")]
     Exposed { path: PathBuf, mode: u32 },
     #[error("cannot {operation} {path}")]

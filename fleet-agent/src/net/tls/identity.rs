@@ -1,7 +1,7 @@
 //! What a node is: its private key, its certificate, and the authority it trusts, kept in one file.
 //!
 //! One file, because a key and a certificate that were renewed must change together or not at all. The key is made here
-//! and never leaves the node.
+//! and never leaves the machine.
 
 use std::path::Path;
 
@@ -147,22 +147,34 @@ impl Identity {
 
     /// Writes the file as a whole: after a power cut it is the old one or the new one.
     pub fn save(&self, folder: &Path) -> Result<(), TlsError> {
+        private_file::write(folder, FILE_NAME, self.to_pem().as_bytes())
+    }
+
+    /// With the key in the clear: whoever is given it is this node.
+    pub fn to_pem(&self) -> String {
         let parts = [
             pem::Pem::new(KEY_TAG, self.private_key.secret_pkcs8_der()),
             pem::Pem::new(CERTIFICATE_TAG, self.certificate.as_ref()),
             pem::Pem::new(CERTIFICATE_TAG, self.authority.as_ref()),
         ];
-        private_file::write(folder, FILE_NAME, pem::encode_many(&parts).as_bytes())
+        pem::encode_many(&parts)
     }
 
     /// Reads what [`Identity::save`] wrote. A file that others can read is refused: its key may be known.
     pub fn load(folder: &Path) -> Result<Identity, TlsError> {
-        let path = folder.join(FILE_NAME);
-        let text = private_file::read(folder, FILE_NAME)?;
-        let parts = pem::parse_many(&text).map_err(|_| TlsError::Pem(path.clone()))?;
-        let [key, certificate, authority] = <[pem::Pem; 3]>::try_from(parts).map_err(|_| TlsError::Pem(path.clone()))?;
+        Identity::read(&private_file::read(folder, FILE_NAME)?, || TlsError::Pem(folder.join(FILE_NAME)))
+    }
+
+    /// Reads what [`Identity::to_pem`] wrote.
+    pub fn from_pem(text: &[u8]) -> Result<Identity, TlsError> {
+        Identity::read(text, || TlsError::IdentityPem)
+    }
+
+    fn read(text: &[u8], unsound: impl Fn() -> TlsError) -> Result<Identity, TlsError> {
+        let parts = pem::parse_many(text).map_err(|_| unsound())?;
+        let [key, certificate, authority] = <[pem::Pem; 3]>::try_from(parts).map_err(|_| unsound())?;
         if [key.tag(), certificate.tag(), authority.tag()] != [KEY_TAG, CERTIFICATE_TAG, CERTIFICATE_TAG] {
-            return Err(TlsError::Pem(path));
+            return Err(unsound());
         }
         let key = KeyPair::from_pkcs8_der_and_sign_algo(&key.contents().into(), &PKCS_ECDSA_P256_SHA256).map_err(TlsError::Key)?;
         Identity::checked(&key, certificate.into_contents().into(), authority.into_contents().into())

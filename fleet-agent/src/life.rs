@@ -1,0 +1,196 @@
+//! A node's life as a process: its folder, its agent and its link, until it is told to end or its master refuses it for good.
+//!
+//! How it came to belong to a fleet, and what its owner configured it by, is not known here.
+
+use std::{
+    collections::BTreeSet,
+    fs, io,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use bitacora_core::{
+    ids::{Epoch, Incarnation},
+    time::Span,
+    wire::node::NodeProfile,
+};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::{
+    analysis,
+    cache::{Cache, CacheError},
+    clock,
+    command::Commands,
+    driver::{AgentThread, Config},
+    isolation::ChildCommand,
+    link::{self, Choice, Dialler, LinkError, News, Session, Uplink},
+    net::{
+        carrier::{CarrierError, Endpoint},
+        quic::{ListenerKeys, Settings},
+        renewal::Credentials,
+        tls::{Identity, TlsError},
+    },
+    work::{Supply, with_cause},
+};
+
+/// What a node lives by. The program is started again for single sparks, as `run-spark` and `run-command`.
+pub struct Life {
+    /// Its own folder: the number of its life, its certificate, folders of its sparks. One process at a time lives there.
+    pub home: PathBuf,
+    /// Where its packs lie: at home, or with the master on the same machine.
+    pub data: PathBuf,
+    pub identity: Identity,
+    /// Where the master may be, HOST:PORT.
+    pub masters: Vec<String>,
+    pub carrier: Choice,
+    /// Sparks that run at the same time.
+    pub slots: u32,
+    /// That commands may run.
+    pub programs: BTreeSet<String>,
+    pub profile: NodeProfile,
+    /// Is the master's disk this machine's?
+    pub sees_sources: bool,
+    /// How long it may finish what it runs when it is told to end.
+    pub leave_max: Span,
+    /// Takes what people are told.
+    pub tell: fn(&str),
+}
+
+/// Why a life did not begin, or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum LifeError {
+    #[error("the cache cannot be opened")]
+    Cache(#[from] CacheError),
+    #[error("cannot {operation} {path}")]
+    Io { operation: &'static str, path: PathBuf, source: io::Error },
+    #[error("cannot find this program's own file")]
+    Program(#[source] io::Error),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error("cannot prepare to dial")]
+    Carrier(#[from] CarrierError),
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    #[error("the agent's threads did not end well")]
+    Threads(#[from] tokio::task::JoinError),
+}
+
+impl Life {
+    /// Until it was told to end and has handed over what it had.
+    pub async fn run(self, stop: &mut Stop) -> Result<(), LifeError> {
+        let (uplink, session, config) = self.prepare()?;
+        let say = uplink.clone();
+        let mut agent = AgentThread::start(config, clock::now, move |message| say.say(message))?;
+        let over = agent.ended();
+        let agent = Arc::new(agent);
+        let endpoint = self.endpoint()?;
+        (self.tell)(&format!("node {} dials {}", self.identity.peer().node, self.masters.join(" ")));
+        let Life { identity, masters, home, carrier, leave_max, tell, .. } = self;
+        let dialler = Dialler::new(endpoint.clone(), masters, carrier);
+        let ended = tokio::select! {
+            error = session.run(dialler, Credentials::new(identity, &home), &agent, |news| say_news(tell, news)) => Err(error.into()),
+            () = leave(stop, &agent, &uplink, over, leave_max) => Ok(()),
+        };
+        endpoint.close_cleanly().await;
+        // Joins the threads: what runs is cancelled, and the master gives it to others.
+        tokio::task::spawn_blocking(move || drop(agent)).await?;
+        ended
+    }
+
+    fn prepare(&self) -> Result<(Uplink, Session, Config), LifeError> {
+        let cache = Cache::open(&self.data, analysis::fingerprint())?;
+        let (child, supervisor) = self.children()?;
+        let sparks = self.home.join("sparks");
+        let commands = Commands::open(self.programs.clone(), sparks.clone(), supervisor).map_err(error("prepare", &sparks))?;
+        let (uplink, session) = link::uplink(cache.packs().clone(), commands.clone());
+        let epoch = self.home.join("epoch");
+        let config = Config {
+            slots: self.slots,
+            incarnation: self.incarnation()?,
+            data: self.data.clone(),
+            child,
+            supply: Some(Supply { fetch: uplink.fetch(), sees_sources: self.sees_sources }),
+            epoch: (Epoch(number_in(&epoch).unwrap_or(0) as u32), Some(epoch)),
+            audit_head: Some(self.home.join("audit-head")),
+            commands,
+            profile: self.profile.clone(),
+            tell: self.tell,
+        };
+        Ok((uplink, session, config))
+    }
+
+    /// How a spark is run in a process of its own, and how a command is.
+    fn children(&self) -> Result<(ChildCommand, ChildCommand), LifeError> {
+        let program = std::env::current_exe().map_err(LifeError::Program)?;
+        let child = ChildCommand { program: program.clone(), arguments: vec!["--data-dir".into(), self.data.clone().into(), "run-spark".into()] };
+        Ok((child, ChildCommand { program, arguments: vec!["run-command".into()] }))
+    }
+
+    /// This life's number: higher than every earlier one's, whatever became of the clock.
+    fn incarnation(&self) -> Result<Incarnation, LifeError> {
+        let place = self.home.join("incarnation");
+        let number = clock::now().0.max(number_in(&place).unwrap_or(0) + 1);
+        fs::write(&place, number.to_string()).map_err(error("write", &place))?;
+        Ok(Incarnation(number))
+    }
+
+    /// For both families of addresses, or for the older one where the system has no other.
+    fn endpoint(&self) -> Result<Endpoint, LifeError> {
+        let keys = ListenerKeys::load_or_create(&self.home)?;
+        let open = |any: SocketAddr| Endpoint::dialling(any, &self.identity, &keys, Settings::default());
+        let endpoint = open((Ipv6Addr::UNSPECIFIED, 0).into()).or_else(|_| open((Ipv4Addr::UNSPECIFIED, 0).into()))?;
+        if let Some(shortage) = endpoint.udp_buffers().shortage() {
+            (self.tell)(&format!("{shortage}; raise net.core.rmem_max and net.core.wmem_max, or large transfers lose packets"));
+        }
+        Ok(endpoint)
+    }
+}
+
+fn error(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> LifeError {
+    move |source| LifeError::Io { operation, path: path.to_owned(), source }
+}
+
+fn number_in(place: &Path) -> Option<u64> {
+    fs::read_to_string(place).ok()?.trim().parse().ok()
+}
+
+fn say_news(tell: fn(&str), news: News<'_>) {
+    match news {
+        News::Linked(carrier) => tell(&format!("linked with the master over {}", carrier.name())),
+        News::Unlinked(error) => tell(&format!("no link to the master: {}; dialling again", with_cause(error))),
+    }
+}
+
+/// At a signal: hands back what waits, finishes what runs if it can, and tells the master. A second signal ends it at once.
+async fn leave(stop: &mut Stop, agent: &AgentThread, uplink: &Uplink, over: impl Future<Output = ()>, within: Span) {
+    stop.came().await;
+    if !uplink.is_linked() {
+        return;
+    }
+    agent.leave(clock::now() + within);
+    tokio::select! {
+        () = over => {}
+        () = stop.came() => {}
+    }
+}
+
+/// Being told to end. Watched from the start: what comes before it is waited for is not lost.
+pub struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    /// To be called inside a tokio runtime.
+    pub fn watch() -> io::Result<Stop> {
+        Ok(Stop { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    pub async fn came(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
