@@ -47,6 +47,7 @@ use fleet_agent::{
         tls::NodeKey,
     },
     sense,
+    work::Supply,
 };
 
 type Failure = Box<dyn Error + Send + Sync>;
@@ -128,7 +129,7 @@ impl Serving {
         let thread = thread::spawn(move || {
             let serve = || -> Result<(), Failure> {
                 let mut master = Master::open(&data, Settings::for_serving(), |_| {})?;
-                tell.send(Ok(master.open_links(LOOPBACK.parse()?)?))?;
+                tell.send(Ok(master.open_links(LOOPBACK.parse()?, None)?))?;
                 Ok(master.serve(|| is_over.load(Ordering::Relaxed), |_| {})?)
             };
             if let Err(error) = serve() {
@@ -163,7 +164,7 @@ async fn agent(folder: PathBuf, master: SocketAddr, token: JoinToken) -> Result<
         incarnation: Incarnation(clock::now().0),
         data: folder.clone(),
         child: ChildCommand { program: "fleet-agent".into(), arguments: vec!["run-spark".into()] },
-        fetch: Some(uplink.fetch()),
+        supply: Some(Supply { fetch: uplink.fetch(), sees_sources: false }),
         epoch: (Epoch(0), None),
         audit_head: None,
         commands: Commands::none(),

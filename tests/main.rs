@@ -3,9 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 mod analyze;
+mod authority;
 mod bridge;
 mod cache;
-mod authority;
 mod commands;
 mod dashboard;
 mod fleet;
