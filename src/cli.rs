@@ -77,6 +77,12 @@ enum Command {
     /// One spark for a parent process
     #[command(hide = true)]
     RunSpark,
+    /// The agent of the machine that serves
+    #[command(hide = true)]
+    RunAgent,
+    /// Stands over one command
+    #[command(hide = true, name = "run-command")]
+    Supervise,
 }
 
 /// What a command is given besides its own arguments.
@@ -104,6 +110,7 @@ pub fn main() -> Exit {
         }
         // Needs no data, and so no disk.
         Some(Command::Schema(command)) => command.run(),
+        Some(Command::Supervise) => supervise(),
         Some(command) => data().and_then(|data| command.run(&Context { data, streams })),
         None => data().and_then(|data| dashboard::run(&Context { data, streams }, &arguments.look)),
     };
@@ -130,7 +137,17 @@ impl Command {
             Command::Export(command) => command.run(context),
             Command::Import(command) => command.run(context),
             Command::Schema(command) => command.run(),
+            Command::Supervise => supervise(),
+            Command::RunAgent => {
+                let tell = |text: &str| Streams::new().note(&format!("the agent of this machine: {text}"));
+                Ok(fleet_agent::resident::child_main(context.data.root(), tell).map(|()| Exit::Ok)?)
+            }
             Command::RunSpark => Ok(fleet_agent::driver::child_main(context.data.root()).map(|()| Exit::Ok)?),
         }
     }
+}
+
+/// Needs no data either.
+fn supervise() -> anyhow::Result<Exit> {
+    Ok(fleet_agent::command::supervise().map(|()| Exit::Ok)?)
 }

@@ -19,8 +19,8 @@ use std::{
 
 use bitacora_core::{
     fleet::{
-        AFTER_MAX, Awaited, CommandSpec, Event, JobCommand, JobType, JobView, NodeCommand, NodeSelector, Notice, Partitioning, Pending, Placement, Priority,
-        Refusal, Requester, Spark,
+        AFTER_MAX, Awaited, CommandSpec, Event, JobCommand, JobType, JobView, NodeCommand, NodeSelector, Notice, OwnRole, Partitioning, Pending, Placement,
+        Priority, Refusal, Requester, Spark,
     },
     ids::{JobId, NodeId, ProjectId, SparkId},
     time::{Span, Time},
@@ -99,6 +99,11 @@ pub enum Request {
     Node {
         node: NodeId,
         command: NodeWish,
+    },
+    /// What the master's own machine, which is called so, does from now on.
+    Role {
+        name: String,
+        role: OwnRole,
     },
     /// A token for a node of this name to join with.
     Token {
@@ -346,6 +351,8 @@ impl Progress {
 pub struct NodeState {
     pub id: String,
     pub name: String,
+    /// `worker`, or `hybrid` of the master's own machine.
+    pub role: String,
     pub availability: String,
     /// Why it is given nothing, where that has a reason.
     pub cause: Option<Cause>,

@@ -54,7 +54,7 @@ fn replay(mut ledger: Ledger, batches: impl Iterator<Item = Result<Vec<Fact>, Jo
 mod tests {
     use bitacora_core::{
         aggregate::Totals,
-        fleet::{Availability, JobFailure, JobSpec, JobType, ListedFile, NodeSelector, Partitioning, Placement, Priority, ResultSummary},
+        fleet::{Availability, JobFailure, JobSpec, JobType, ListedFile, NodeSelector, OwnRole, Partitioning, Placement, Priority, ResultSummary},
         ids::{Attempt, Digest, Epoch, JobId, NodeId, ProjectId, SparkId},
         paths::RelativePath,
         time::{Span, Time},
@@ -147,6 +147,13 @@ mod tests {
         let spark = SparkId { job: JobId { epoch: Epoch(7), counter: 2 }, number: 0 };
         let dropped = Fact::CopyDropped { spark, error: AttemptError::Crashed("signal 6".into()), attempt: Attempt(1), node: NodeId(0) };
         are_read_and_written_alike(include_str!("../tests/golden/facts-1-copies.hex"), &[dropped]);
+    }
+
+    #[test]
+    fn facts_about_the_masters_own_role_are_read_and_written_alike_for_ever() {
+        let taken = |role, node, at| Fact::RoleTaken { role, node, at: Time(at) };
+        let facts = [taken(OwnRole::Hybrid, Some(NodeId::counted(Epoch(7), 1)), 1), taken(OwnRole::Master, None, 2)];
+        are_read_and_written_alike(include_str!("../tests/golden/facts-1-roles.hex"), &facts);
     }
 
     fn are_read_and_written_alike(golden: &str, facts: &[Fact]) {

@@ -5,6 +5,7 @@
 mod joining;
 mod nodes;
 mod perform;
+mod resident;
 mod serve;
 mod snapshot;
 mod warming;
@@ -34,6 +35,7 @@ use fleet_agent::{
     sense,
 };
 
+pub use self::{resident::Lodging, serve::Served};
 use crate::{
     control::{self, Answer, Asked, Commission, ControlSocket, Request},
     data::{DataDirectory, DataError, Lock},
@@ -286,6 +288,7 @@ impl Master {
             Request::Nodes => Answer::Nodes(self.nodes()),
             Request::NodeDetail { node } => self.node_detail(node),
             Request::Token { name, span } => self.issue_token(by, name, span)?,
+            Request::Role { name, role } => self.choose_role(by, &name, role)?,
             Request::Node { node, command } => control::outcome(&self.turn_for(by, [Event::NodeCommanded { node, command: command.into() }])?),
             Request::Explain { job } => Answer::Reasons(self.fleet.explain(job).iter().map(control::describe).collect()),
             Request::Command { job, command } => control::outcome(&self.turn_for(by, [Event::JobCommanded { job, command: command.into() }])?),

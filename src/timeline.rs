@@ -72,6 +72,7 @@ fn in_words(fact: &Fact, ledger: &Ledger) -> Option<(&'static str, String, Strin
         Fact::NodeDrained { node, .. } => ("node-drained", node.to_string(), nothing()),
         Fact::NodeStopped { node, reason, .. } => ("node-stopped", node.to_string(), reason.clone()),
         Fact::NodeRemoved { node, .. } => ("node-removed", node.to_string(), nothing()),
+        Fact::RoleTaken { role, node, .. } => ("role-taken", node.map(|node| node.to_string()).unwrap_or_default(), role.name().to_owned()),
         Fact::ProjectAdded { project, name, .. } => ("project-added", project.to_string(), name.clone()),
         Fact::ProjectRenamed { project, name } => ("project-renamed", project.to_string(), name.clone()),
         Fact::ProjectAssigned { project, nodes } => ("project-assigned", project.to_string(), nodes.to_string()),

@@ -211,8 +211,17 @@ impl Trust {
 
 /// A new key and certificate for this master; they are in no file.
 pub fn master_identity(authority: &Authority, now: SystemTime) -> Result<Identity, TlsError> {
+    identity(authority, NodeId::HERE, Role::Master, now)
+}
+
+/// The same for the agent of this machine, which is given them by its master.
+pub fn resident_identity(authority: &Authority, node: NodeId, now: SystemTime) -> Result<Identity, TlsError> {
+    identity(authority, node, Role::Worker, now)
+}
+
+fn identity(authority: &Authority, node: NodeId, role: Role, now: SystemTime) -> Result<Identity, TlsError> {
     let key = NodeKey::generate()?;
-    let certificate = authority.sign(&key.request()?, NodeId::HERE, Roles::from(Role::Master), certificate_validity(now))?;
+    let certificate = authority.sign(&key.request()?, node, Roles::from(role), certificate_validity(now))?;
     Identity::new(key, certificate, authority.certificate().clone())
 }
 

@@ -47,18 +47,28 @@ pub(super) struct Fleet {
     pub(super) place: Place,
     pub(super) address: String,
     pub(super) master: Option<Process>,
+    /// Further arguments of the master, and what is in its environment.
+    arguments: Vec<String>,
+    environment: Vec<(&'static str, String)>,
 }
 
 impl Fleet {
     pub(super) fn new() -> Fleet {
-        let mut fleet = Fleet::of(Place::new(), "127.0.0.1:0".into(), None);
+        Fleet::with(&[], &[])
+    }
+
+    /// With a master that is given these arguments and finds this in its environment.
+    pub(super) fn with(arguments: &[&str], environment: &[(&'static str, &str)]) -> Fleet {
+        let arguments = arguments.iter().map(ToString::to_string).collect();
+        let environment = environment.iter().map(|(name, value)| (*name, value.to_string())).collect();
+        let mut fleet = Fleet { place: Place::new(), address: "127.0.0.1:0".into(), master: None, arguments, environment };
         fleet.serve();
         fleet
     }
 
     /// Of a master that was started elsewhere, if it was.
     pub(super) fn of(place: Place, address: String, master: Option<Process>) -> Fleet {
-        Fleet { place, address, master }
+        Fleet { place, address, master, arguments: Vec::new(), environment: Vec::new() }
     }
 
     /// Starts the master, on the port that it had before. The port after a free one may be another test's.
@@ -73,7 +83,9 @@ impl Fleet {
     }
 
     fn try_to_serve(&self, arguments: &[&str]) -> Option<(String, Process)> {
-        let mut child = self.place.bitacora(&["serve", "--no-discovery", "--listen", &self.address]).args(arguments).stderr(Stdio::piped()).spawn().unwrap();
+        let mut command = self.place.bitacora(&["serve", "--no-discovery", "--listen", &self.address]);
+        command.args(&self.arguments).args(arguments).envs(self.environment.iter().cloned());
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let master = Process(child);
         let line = lines.next()?.unwrap();

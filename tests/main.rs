@@ -10,6 +10,7 @@ mod commands;
 mod dashboard;
 mod fleet;
 mod hostile;
+mod hybrid;
 mod interrupted;
 mod kills;
 mod lan;

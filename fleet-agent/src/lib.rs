@@ -5,7 +5,7 @@
 //! - [`blobs`] keeps bytes by their hash; [`pack`] lays records and their symbols into one blob; [`cache`] finds a record again.
 //! - [`root`] opens files of a project and none outside of it.
 //! - [`net`] is how nodes find, trust and reach one another.
-//! - [`link`] is an agent's life with a master over the network, [`life`] the process around it.
+//! - [`link`] is an agent's life with a master over the network, [`life`] the process around it, [`resident`] the one on the master's own machine.
 //! - [`doctor`] looks whether the machine lets an agent work.
 //! - [`sense`] reads how loaded the machine is.
 //! - [`work`] runs one spark; [`isolation`] runs it in a child process; [`driver`] is the loop that does both for a master.
@@ -28,6 +28,7 @@ pub mod link;
 pub mod listing;
 pub mod net;
 pub mod pack;
+pub mod resident;
 pub mod root;
 pub mod sense;
 pub mod work;

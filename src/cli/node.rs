@@ -7,6 +7,7 @@ mod label;
 mod ls;
 mod pair;
 mod rm;
+mod role;
 mod show;
 mod shutdown;
 mod token;
@@ -37,6 +38,7 @@ pub(super) enum NodeCommand {
     Uncordon(cordon::Uncordon),
     Drain(drain::Drain),
     Label(label::Label),
+    Role(role::ChangeRole),
     Shutdown(shutdown::Shutdown),
     Rm(rm::Rm),
 }
@@ -53,6 +55,7 @@ impl NodeCommand {
             NodeCommand::Uncordon(command) => command.run(context),
             NodeCommand::Drain(command) => command.run(context),
             NodeCommand::Label(command) => command.run(context),
+            NodeCommand::Role(command) => command.run(context),
             NodeCommand::Shutdown(command) => command.run(context),
             NodeCommand::Rm(command) => command.run(context),
         }

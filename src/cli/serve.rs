@@ -6,15 +6,23 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use anyhow::Context as _;
-use bitacora_core::fleet::{Notice, Settings};
+use bitacora_core::{
+    fleet::{Notice, OwnRole, Settings},
+    time::Span,
+};
 use clap::{Args, ValueEnum};
 use fleet_agent::{net::quic::UdpBuffers, work::with_cause};
 
-use super::{Context, passphrase::PassphraseSource};
-use crate::{exit::Exit, master::Master, trust::Protection};
+use super::{Context, duration, passphrase::PassphraseSource};
+use crate::{
+    exit::Exit,
+    master::{Lodging, Master, Served},
+    trust::{Passphrase, Protection},
+};
 
 /// Stays and commands the fleet: nodes link with it, and `analyze` hands its work over to it.
 #[derive(Args)]
@@ -22,25 +30,51 @@ pub(super) struct Serve {
     /// Where nodes link; those that join use the port after it
     #[arg(long, default_value = "0.0.0.0:7411", value_name = "ADDR")]
     listen: SocketAddr,
-    /// What this process does
-    #[arg(long, default_value = "master", value_name = "ROLE")]
-    role: Role,
+    /// What this machine does; as it was the last time if not given, and master at first. `bitacora node role` changes it
+    #[arg(long, value_name = "ROLE")]
+    role: Option<Role>,
+    /// Of a hybrid: sparks that run at the same time; as many as there are cores if not given
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    cores: Option<u32>,
+    /// Of a hybrid: a program that commands may run here, by its name or absolute path; none if not given. May be repeated
+    #[arg(long = "program", value_name = "PROGRAM")]
+    programs: Vec<String>,
+    /// Ends when for so long no job ran, no other node was linked or awaited, and nobody asked for anything; as 10m
+    #[arg(long, value_name = "DURATION", value_parser = duration::span)]
+    idle_exit: Option<Span>,
     #[command(flatten)]
     passphrase: PassphraseSource,
     /// Does not listen to nodes that announce themselves on the local network
     #[arg(long)]
     no_discovery: bool,
+    /// Leaves the terminal that it was started on
+    #[arg(long, hide = true)]
+    detached: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum Role {
+pub(super) enum Role {
     /// Commands only; nodes run the work
     Master,
+    /// Commands, and runs work as one of the nodes
+    Hybrid,
+}
+
+impl From<Role> for OwnRole {
+    fn from(role: Role) -> OwnRole {
+        match role {
+            Role::Master => OwnRole::Master,
+            Role::Hybrid => OwnRole::Hybrid,
+        }
+    }
 }
 
 impl Serve {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
-        let Role::Master = self.role;
+        if self.detached {
+            // Whoever leads a session already has left.
+            let _ = rustix::process::setsid();
+        }
         let passphrase = match (context.data.safe()?.protection()?, self.passphrase.is_given()) {
             (Some(Protection::Key), true) => {
                 context.streams.note("refused: the fleet's authority is sealed without a passphrase; `bitacora authority protect` seals it with one");
@@ -59,24 +93,40 @@ impl Serve {
             signal_hook::flag::register_conditional_default(number, Arc::clone(&stop)).context("cannot watch for signals")?;
             signal_hook::flag::register(number, Arc::clone(&stop)).context("cannot watch for signals")?;
         }
-        let address = master.open_links(self.listen, passphrase.as_ref())?;
-        context.streams.note(&format!("listening on {address} for nodes; `bitacora node discover` and `bitacora node token NAME` let more join"));
-        if let Some(shortage) = master.udp_buffers().and_then(UdpBuffers::shortage) {
-            let advice = "raise net.core.rmem_max and net.core.wmem_max, or large transfers lose packets";
-            context.streams.note(&format!("{shortage}; {advice}"));
-        }
-        if !self.no_discovery
-            && let Err(error) = master.watch_network()
-        {
-            context.streams.note(&format!("nodes are not discovered: {}; they can be paired by their address", with_cause(&error)));
-        }
+        self.open(context, &mut master, passphrase.as_ref())?;
         let hear = |notice: &Notice| {
             if let Notice::AuditCut { node, head } = notice {
                 let number = head.number;
                 context.streams.note(&format!("WARNING: node {node} knows of a record {number} that the audit does not have; see `bitacora audit verify`"));
             }
         };
-        master.serve(|| stop.load(Ordering::Relaxed), hear)?;
+        let rest_max = self.idle_exit.map(|span| Duration::from_micros(span.0));
+        if master.serve(rest_max, || stop.load(Ordering::Relaxed), hear)? == Served::AtRest {
+            context.streams.note("ends: there was nothing to stay for");
+        }
         Ok(Exit::Ok)
+    }
+
+    fn open(&self, context: &Context, master: &mut Master, passphrase: Option<&Passphrase>) -> anyhow::Result<()> {
+        let address = master.open_links(self.listen, passphrase)?;
+        context.streams.note(&format!("listening on {address} for nodes; `bitacora node discover` and `bitacora node token NAME` let more join"));
+        if let Some(shortage) = master.udp_buffers().and_then(UdpBuffers::shortage) {
+            let advice = "raise net.core.rmem_max and net.core.wmem_max, or large transfers lose packets";
+            context.streams.note(&format!("{shortage}; {advice}"));
+        }
+        master.lodge(Lodging {
+            program: std::env::current_exe().context("cannot find this program's own file")?,
+            slots: self.cores.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32)),
+            programs: self.programs.iter().cloned().collect(),
+        });
+        if let Some(role) = self.role {
+            master.take_role(role.into())?;
+        }
+        if !self.no_discovery
+            && let Err(error) = master.watch_network()
+        {
+            context.streams.note(&format!("nodes are not discovered: {}; they can be paired by their address", with_cause(&error)));
+        }
+        Ok(())
     }
 }

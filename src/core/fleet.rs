@@ -21,6 +21,7 @@ pub mod partition;
 mod placement;
 mod records;
 mod retreat;
+mod roles;
 mod scheduler;
 mod selector;
 mod settings;
@@ -39,7 +40,7 @@ pub use event::{Event, JobCommand, NodeCommand, Refusal, Submission, Warming};
 pub use fact::Fact;
 use flights::{Flight, Flights};
 pub use ledger::{
-    Availability, Awaited, CommandSpec, CordonCause, Job, JobFailure, JobSpec, JobStatus, JobType, Ledger, ListedFile, PairedNode, Priority, Project,
+    Availability, Awaited, CommandSpec, CordonCause, Job, JobFailure, JobSpec, JobStatus, JobType, Ledger, ListedFile, OwnRole, PairedNode, Priority, Project,
     ResultSummary, Spark, SparkState,
 };
 pub use membership::{Health, Node};
@@ -220,6 +221,7 @@ impl Fleet {
         match event {
             Event::Woken => {}
             Event::NodeJoined { name } => self.on_node_joined(now, name, out),
+            Event::RoleChosen { role, name } => self.on_role_chosen(now, role, name, out),
             Event::TokenMade { token, name, span } => self.on_token_made(now, token, name, span, out),
             Event::TokenProved { token } => self.on_token_proved(now, token, out),
             Event::NodeCommanded { node, command } => self.on_node_commanded(now, node, command, out),

@@ -1,7 +1,7 @@
 //! What is told of the nodes of the fleet, to whoever asks.
 
 use bitacora_core::{
-    fleet::{CordonCause, Health, NodeRecord, PairedNode},
+    fleet::{CordonCause, Health, NodeRecord, OwnRole, PairedNode},
     ids::NodeId,
 };
 
@@ -9,13 +9,13 @@ use super::{Master, now};
 use crate::control::{Answer, Cause, HeldSpark, NodeDetail, NodeState};
 
 impl Master {
-    /// Every node that belongs to the fleet, linked or not.
+    /// Every node that belongs to the fleet and may run work, linked or not.
     pub(super) fn nodes(&self) -> Vec<NodeState> {
         self.node_states().map(|(_, state)| state).collect()
     }
 
     pub(super) fn node_states(&self) -> impl Iterator<Item = (NodeId, NodeState)> + '_ {
-        self.fleet.ledger().nodes.iter().map(move |(id, paired)| (*id, self.state(*id, paired)))
+        self.fleet.ledger().nodes.iter().filter(|(id, _)| !self.fleet.is_retired(**id)).map(move |(id, paired)| (*id, self.state(*id, paired)))
     }
 
     pub(super) fn node_detail(&self, id: NodeId) -> Answer {
@@ -53,6 +53,7 @@ impl Master {
         NodeState {
             id: id.to_string(),
             name: paired.name.clone(),
+            role: if self.fleet.resident() == Some(id) { OwnRole::Hybrid.name() } else { "worker" }.to_owned(),
             availability: paired.availability.name().to_owned(),
             cause: cause(paired),
             health: linked.as_ref().map_or(Health::Offline, |node| node.health).name().to_owned(),

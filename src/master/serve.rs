@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     path::PathBuf,
     sync::Arc,
-    time::SystemTime,
+    time::{Duration, Instant, SystemTime},
 };
 
 use bitacora_core::{
@@ -33,6 +33,7 @@ use super::{
     Input, Master, MasterError,
     joining::{TokenKeys, refused_connections},
     now,
+    resident::Resident,
 };
 use crate::{
     control::{self, Answer, Asked, ControlSocket, NodeSeen, PairFailure, Progress, Request, Submitted, Wish},
@@ -52,12 +53,22 @@ const LISTINGS_MAX: usize = 4;
 
 /// What a serving master has besides.
 pub(super) struct Serving {
+    /// Where this machine can run work. Ended before the links, so that it does not complain of their end.
+    pub(super) resident: Option<Resident>,
     pub(super) links: Links,
     pairing: Pairing,
     pub(super) authority: Arc<Authority>,
     pub(super) token_keys: TokenKeys,
     shelves: BTreeMap<Digest, Arc<Shelf>>,
     listings: usize,
+}
+
+/// Why a master that stayed has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Served {
+    Stopped,
+    /// There was nothing to stay for.
+    AtRest,
 }
 
 /// A tree that was listed for somebody, on a thread of its own.
@@ -99,7 +110,7 @@ impl Master {
         links.admit(self.fleet.ledger().nodes.keys().copied());
         let address = links.address();
         let pairing = Pairing::new(authority.clone(), address, deliver);
-        self.serving = Some(Serving { links, pairing, authority, token_keys: TokenKeys::new(), shelves: BTreeMap::new(), listings: 0 });
+        self.serving = Some(Serving { links, pairing, authority, token_keys: TokenKeys::new(), resident: None, shelves: BTreeMap::new(), listings: 0 });
         let outbox = self.outbox.clone();
         let control = ControlSocket::listen(&self.data.control(), move |asked| drop(outbox.send(Input::Asked(asked))));
         // A master that stays and cannot be asked is of no use.
@@ -117,9 +128,18 @@ impl Master {
         self.serving.as_mut().map_or(Ok(()), |serving| serving.pairing.watch())
     }
 
-    /// Handles what comes until `stop` answers true. `hear` is told what was published, but for the answers to requests.
-    pub fn serve(&mut self, stop: impl Fn() -> bool, hear: impl Fn(&Notice)) -> Result<(), MasterError> {
-        while !stop() {
+    /// Handles what comes until `stop` answers true, or there was nothing to stay for in `rest_max`. `hear` is told what was
+    /// published, but for the answers to requests.
+    pub fn serve(&mut self, rest_max: Option<Duration>, stop: impl Fn() -> bool, hear: impl Fn(&Notice)) -> Result<Served, MasterError> {
+        // A clock that stands while the machine sleeps: whoever wakes it finds its master.
+        let mut busy_at = Instant::now();
+        let served = loop {
+            if stop() {
+                break Served::Stopped;
+            }
+            if rest_max.is_some_and(|max| busy_at.elapsed() >= max) {
+                break Served::AtRest;
+            }
             let (mut events, mut rooms, mut later) = (Vec::new(), Vec::new(), Vec::new());
             for input in self.wait()? {
                 match input {
@@ -136,12 +156,21 @@ impl Master {
             self.turn(events)?.iter().for_each(&hear);
             // Only now is what they said no longer in memory.
             drop(rooms);
+            if !later.is_empty() || !self.is_at_rest() {
+                busy_at = Instant::now();
+            }
             later.into_iter().try_for_each(|input| self.on_input(input))?;
             self.publish();
             self.tell_watchers();
+            self.tend_resident();
             self.renew_own(SystemTime::now())?;
-        }
-        self.turn([Event::Stopping]).map(drop)
+        };
+        self.turn([Event::Stopping])?;
+        Ok(served)
+    }
+
+    fn is_at_rest(&self) -> bool {
+        self.fleet.is_at_rest() && !self.is_watched() && self.serving.as_ref().is_none_or(|serving| serving.listings == 0)
     }
 
     fn on_input(&mut self, input: Input) -> Result<(), MasterError> {

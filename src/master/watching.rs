@@ -67,6 +67,11 @@ impl Master {
         self.watching.is_stirred = true;
     }
 
+    /// Does anybody wait for news?
+    pub(super) fn is_watched(&self) -> bool {
+        !self.watching.watchers.is_empty()
+    }
+
     /// Answers those for whom there is news. Called once in each turn of the loop.
     pub(super) fn tell_watchers(&mut self) {
         if self.watching.watchers.is_empty() {

@@ -28,6 +28,7 @@ pub fn node(counter: u32, name: &str, health: &str, availability: &str) -> NodeS
     NodeState {
         id: format!("n1.{counter}"),
         name: name.into(),
+        role: "worker".into(),
         availability: availability.into(),
         cause: (availability == "draining").then_some(Cause::Draining { until: NOW + Span::from_secs(300) }),
         health: health.into(),

@@ -27,6 +27,7 @@ pub(in crate::cli) struct Ls {
 pub(super) struct NodeItem {
     pub(super) id: String,
     pub(super) name: String,
+    pub(super) role: String,
     pub(super) availability: String,
     cause: Option<CauseItem>,
     pub(super) health: String,
@@ -65,6 +66,7 @@ impl From<NodeState> for NodeItem {
         NodeItem {
             id: node.id,
             name: node.name,
+            role: node.role,
             availability: node.availability,
             cause: node.cause.map(CauseItem::from),
             health: node.health,
@@ -98,13 +100,13 @@ impl Ls {
             Column::Text("Labels"),
         ];
         if more {
-            columns.extend([Column::Text("Id"), Column::Number("Cores"), Column::Text("Paired")]);
+            columns.extend([Column::Text("Id"), Column::Number("Cores"), Column::Text("Paired"), Column::Text("Role")]);
         }
         let row = |item: &NodeItem| {
             let mut row = vec![item.name.clone(), item.health.clone(), if format == Format::Plain { item.availability.clone() } else { item.available() }];
             row.extend([item.cpu(format), item.memory(format), item.sparks.to_string(), item.slots.to_string(), labels(&item.labels)]);
             if more {
-                row.extend([item.id.clone(), item.cores.to_string(), item.paired_at.clone()]);
+                row.extend([item.id.clone(), item.cores.to_string(), item.paired_at.clone(), item.role.clone()]);
             }
             row
         };

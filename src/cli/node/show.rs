@@ -130,6 +130,7 @@ impl DetailItem {
         let node = &self.node;
         let mut rows = vec![
             ("name", format!("{} ({})", node.name, node.id)),
+            ("role", node.role.clone()),
             ("health", format!("{}{since}", node.health)),
             ("availability", node.available()),
             ("link", if node.is_linked() { "linked" } else { "none" }.to_owned()),

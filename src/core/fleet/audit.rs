@@ -13,7 +13,7 @@ use alloc::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Effect, Event, Fact, Fleet, JobCommand, JobSpec, Notice, Refusal};
+use super::{Effect, Event, Fact, Fleet, JobCommand, JobSpec, Notice, OwnRole, Refusal};
 use crate::{
     ids::{Digest, JobId, NodeId, ProjectId, TokenId},
     time::{Span, Time},
@@ -67,6 +67,10 @@ pub enum Action {
     NodeCommanded {
         node: NodeId,
         command: String,
+    },
+    /// What the master's own machine does from now on.
+    RoleChosen {
+        role: OwnRole,
     },
     CertificateRenewed {
         node: NodeId,
@@ -146,6 +150,7 @@ impl Action {
             Action::TokenExpired { .. } => "token-expired",
             Action::NodeJoined { .. } => "node-joined",
             Action::NodeCommanded { .. } => "node-commanded",
+            Action::RoleChosen { .. } => "role-chosen",
             Action::CertificateRenewed { .. } => "certificate-renewed",
             Action::CommandSubmitted { .. } => "command-submitted",
             Action::ProjectRemoved { .. } => "project-removed",
@@ -178,6 +183,7 @@ fn asked(event: &Event) -> Option<Action> {
         Event::TokenProved { token } => Some(Action::NodeJoined { node: None, name: String::new(), token: Some(*token) }),
         Event::NodeJoined { name } => Some(Action::NodeJoined { node: None, name: name.clone(), token: None }),
         Event::NodeCommanded { node, command } => Some(Action::NodeCommanded { node: *node, command: command.name().to_owned() }),
+        Event::RoleChosen { role, .. } => Some(Action::RoleChosen { role: *role }),
         Event::ProjectRemoved { project } => Some(Action::ProjectRemoved { project: *project }),
         Event::JobCommanded { job, command: JobCommand::Cancel } => Some(Action::JobCancelled { job: *job }),
         Event::WorkSubmitted { spec: JobSpec { command: Some(command), .. }, sparks } => {
@@ -351,6 +357,7 @@ impl AuditRecord {
             Action::NodeJoined { node: Some(node), name, .. } => alloc::format!("{node} {name}"),
             Action::NodeJoined { node: None, name, token } => token.map_or_else(|| name.clone(), |token| token.to_string()),
             Action::NodeCommanded { node, command } => alloc::format!("{node} {command}"),
+            Action::RoleChosen { role } => role.name().to_owned(),
             Action::CertificateRenewed { node } => node.to_string(),
             Action::CommandSubmitted { program, sparks } => alloc::format!("{program}, {sparks} times"),
             Action::ProjectRemoved { project } => project.to_string(),

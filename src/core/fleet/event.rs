@@ -5,7 +5,7 @@ use alloc::{string::String, vec::Vec};
 use super::{
     NodeSelector,
     audit::Intruder,
-    ledger::{Awaited, JobSpec, ListedFile, Priority, ResultSummary},
+    ledger::{Awaited, JobSpec, ListedFile, OwnRole, Priority, ResultSummary},
 };
 use crate::{
     ids::{Digest, JobId, NodeId, ProjectId, SparkId, TokenId},
@@ -20,6 +20,11 @@ pub enum Event {
     Woken,
     /// Somebody proved that it may join; its name is what it calls itself.
     NodeJoined {
+        name: String,
+    },
+    /// A person says what the master's own machine does; the name is what it is called if it becomes a node by that.
+    RoleChosen {
+        role: OwnRole,
         name: String,
     },
     /// A person lets one node join, for so long.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     NodeSelector,
-    ledger::{Availability, JobFailure, JobSpec, ListedFile, Priority, ResultSummary},
+    ledger::{Availability, JobFailure, JobSpec, ListedFile, OwnRole, Priority, ResultSummary},
 };
 use crate::{
     ids::{Attempt, Digest, Epoch, JobId, NodeId, ProjectId, SparkId},
@@ -35,6 +35,12 @@ pub enum Fact {
     },
     NodeRemoved {
         node: NodeId,
+        at: Time,
+    },
+    /// What the master's own machine does from now on, and the node that it is or was.
+    RoleTaken {
+        role: OwnRole,
+        node: Option<NodeId>,
         at: Time,
     },
     /// The labels that a person gave it, all of them.
@@ -185,6 +191,7 @@ impl Fact {
             Fact::EpochBegan { at, .. }
             | Fact::NodePaired { at, .. }
             | Fact::NodeRemoved { at, .. }
+            | Fact::RoleTaken { at, .. }
             | Fact::NodeDrained { at, .. }
             | Fact::NodeStopped { at, .. }
             | Fact::JobAccepted { at, .. }

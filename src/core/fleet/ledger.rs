@@ -29,8 +29,33 @@ pub struct Ledger {
     /// Those that were paired and not removed.
     #[serde(default)]
     pub nodes: BTreeMap<NodeId, PairedNode>,
+    /// What the master's own machine does; `None` where nobody has said yet.
+    #[serde(default)]
+    pub role: Option<OwnRole>,
+    /// The node that the master's own machine is, or was when it last ran work.
+    #[serde(default)]
+    pub resident: Option<NodeId>,
     pub projects: BTreeMap<ProjectId, Project>,
     pub jobs: BTreeMap<JobId, Job>,
+}
+
+/// What the machine of the master does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OwnRole {
+    /// It commands.
+    Master,
+    /// It commands, and runs work as one of the nodes.
+    Hybrid,
+}
+
+impl OwnRole {
+    pub const fn name(self) -> &'static str {
+        match self {
+            OwnRole::Master => "master",
+            OwnRole::Hybrid => "hybrid",
+        }
+    }
 }
 
 /// A node that belongs to the fleet, connected or not.
@@ -436,6 +461,11 @@ impl Spark {
 }
 
 impl Ledger {
+    /// What the master's own machine does: it commands, if nobody has said anything else.
+    pub fn own_role(&self) -> OwnRole {
+        self.role.unwrap_or(OwnRole::Master)
+    }
+
     pub fn spark(&self, id: SparkId) -> Option<&Spark> {
         self.jobs.get(&id.job)?.sparks.get(id.number as usize)
     }
@@ -457,7 +487,8 @@ impl Ledger {
             Fact::NodeDraining { node, until } => self.node_mut(*node).become_available(Availability::Draining, Some(*until), None),
             Fact::NodeDrained { node, at } => self.cordon(*node, CordonCause::Drained { at: *at }),
             Fact::NodeStopped { node, reason, at } => self.cordon(*node, CordonCause::Stopped { at: *at, reason: reason.clone() }),
-            Fact::NodeRemoved { node, .. } => drop(self.nodes.remove(node)),
+            Fact::NodeRemoved { node, .. } => self.apply_removed(*node),
+            Fact::RoleTaken { role, node, .. } => (self.role, self.resident) = (Some(*role), *node),
             Fact::ProjectAdded { project, name, root } => {
                 self.counter = project.counter;
                 self.projects.insert(*project, Project { name: name.clone(), root: root.clone(), history: Vec::new(), nodes: NodeSelector::default() });
@@ -503,6 +534,14 @@ impl Ledger {
                 job.failure = *failure;
                 job.end(JobStatus::Failed, *at);
             }
+        }
+    }
+
+    /// Whoever takes the machine's own node away says that it only commands.
+    fn apply_removed(&mut self, node: NodeId) {
+        self.nodes.remove(&node);
+        if self.resident == Some(node) {
+            (self.role, self.resident) = (Some(OwnRole::Master), None);
         }
     }
 

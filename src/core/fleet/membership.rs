@@ -147,14 +147,19 @@ impl Fleet {
         node == NodeId::HERE || self.ledger.nodes.contains_key(&node)
     }
 
-    /// Names are for people: one that is taken gets a number.
     pub(super) fn on_node_joined(&mut self, now: Time, name: String, out: &mut Vec<Effect>) {
+        let node = self.pair(now, name, out);
+        out.push(Effect::Publish(Notice::NodePaired(node)));
+    }
+
+    /// Names are for people: one that is taken gets a number.
+    pub(super) fn pair(&mut self, now: Time, name: String, out: &mut Vec<Effect>) -> NodeId {
         let is_taken = |name: &str| self.ledger.nodes.values().any(|node| node.name == name);
         let numbered = (2_u32..).map(|number| alloc::format!("{name}-{number}"));
         let name = core::iter::once(name.clone()).chain(numbered).find(|name| !is_taken(name)).expect("there are more numbers than nodes");
         let node = NodeId::counted(self.ledger.epoch, self.ledger.counter + 1);
         self.record(Fact::NodePaired { node, name, at: now }, out);
-        out.push(Effect::Publish(Notice::NodePaired(node)));
+        node
     }
 
     pub(super) fn on_node_commanded(&mut self, now: Time, node: NodeId, command: NodeCommand, out: &mut Vec<Effect>) {

@@ -68,7 +68,7 @@ impl Fleet {
 
     /// May it be given anything?
     pub(super) fn is_open(&self, id: NodeId) -> bool {
-        self.ledger.nodes.get(&id).is_none_or(|node| node.availability == Availability::Active)
+        !self.is_retired(id) && self.ledger.nodes.get(&id).is_none_or(|node| node.availability == Availability::Active)
     }
 
     /// Is it one that the job was asked for, and for this kind of work?

@@ -6,7 +6,7 @@ use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
 use super::{Count, Happening, Origin, Plant, Simulation, oracle::Question, trees};
 use crate::{
     aggregate::Totals,
-    fleet::{Availability, Awaited, Effect, Event, Fact, Fleet, Job, JobStatus, Ledger, ResultSummary, Settings, SparkState, Submission},
+    fleet::{Availability, Awaited, Effect, Event, Fact, Fleet, Job, JobStatus, Ledger, OwnRole, ResultSummary, Settings, SparkState, Submission},
     ids::{Digest, JobId, NodeId, SparkId},
     time::Time,
     wire::{
@@ -16,6 +16,8 @@ use crate::{
     },
 };
 
+/// The node that runs on the master's own machine.
+const OWN_NODE: NodeId = NodeId(1);
 /// Commits between two comparisons of the live ledger with the replayed facts.
 const COMPARE_EVERY: u64 = 64;
 
@@ -49,7 +51,8 @@ impl Master {
     /// With that many nodes that were paired long ago.
     pub(super) fn new(settings: Settings, nodes: u32) -> Master {
         let paired = |number| Fact::NodePaired { node: NodeId(number), name: alloc::format!("node-{number}"), at: Time(0) };
-        let journal: Vec<Fact> = (1..=u64::from(nodes)).map(paired).collect();
+        let own = Fact::RoleTaken { role: OwnRole::Hybrid, node: Some(OWN_NODE), at: Time(0) };
+        let journal: Vec<Fact> = (1..=u64::from(nodes)).map(paired).chain([own]).collect();
         let mut durable = Ledger::default();
         journal.iter().for_each(|fact| durable.apply(fact));
         Master { settings, fleet: None, life: 0, pending: Vec::new(), wake_at: None, journal, results: BTreeMap::new(), durable, commits: 0, stale_messages: 0 }
@@ -299,10 +302,17 @@ impl Simulation {
             Fact::ProjectRemoved { .. } => self.tally.one(Count::ProjectRemoved),
             Fact::SparkStarted { spark, node, .. } => {
                 self.check_copy(*spark, *node);
-                let open = self.master.durable.nodes.get(node).is_none_or(|node| node.availability == Availability::Active);
+                let is_active = self.master.durable.nodes.get(node).is_none_or(|node| node.availability == Availability::Active);
+                let open = is_active && (*node != OWN_NODE || self.master.durable.own_role() == OwnRole::Hybrid);
                 assert!(open, "node {} is given work and is to be given none", node.0);
             }
             Fact::CopyDropped { .. } => self.tally.one(Count::CopyDropped),
+            Fact::RoleTaken { role, .. } => {
+                self.tally.one(Count::RoleTaken);
+                if *role == OwnRole::Master {
+                    self.ask_to_leave(OWN_NODE);
+                }
+            }
             Fact::NodeDrained { node, .. } => {
                 self.tally.one(Count::NodeDrained);
                 self.check_drained(*node);

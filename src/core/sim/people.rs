@@ -8,8 +8,8 @@ use super::{
 };
 use crate::{
     fleet::{
-        Availability, Awaited, CommandSpec, Event, Job, JobCommand, JobSpec, JobStatus, JobType, Ledger, NodeCommand, NodeSelector, PairedNode, Partitioning,
-        Pending, Placement, Priority, Submission, Warming,
+        Availability, Awaited, CommandSpec, Event, Job, JobCommand, JobSpec, JobStatus, JobType, Ledger, NodeCommand, NodeSelector, OwnRole, PairedNode,
+        Partitioning, Pending, Placement, Priority, Submission, Warming,
     },
     ids::{Digest, JobId, NodeId, ProjectId, SparkId},
     time::Span,
@@ -212,9 +212,15 @@ impl Simulation {
             2 => NodeCommand::Drain { within: Some(self.dice.millis(0, 500)) },
             3 => NodeCommand::Stop { reason: "smoke".into() },
             4 => NodeCommand::Relabel { set: [("zone".into(), "eu".into())].into(), unset: ["old".into()].into() },
+            5 => return self.choose_role(),
             _ => return self.uncordon_all(),
         };
         self.tell_master(Event::NodeCommanded { node, command });
+    }
+
+    fn choose_role(&mut self) {
+        let role = if self.ledger().own_role() == OwnRole::Hybrid { OwnRole::Master } else { OwnRole::Hybrid };
+        self.tell_master(Event::RoleChosen { role, name: "master".into() });
     }
 
     fn uncordon_all(&mut self) {
@@ -223,6 +229,9 @@ impl Simulation {
             if self.master.fleet().is_some() {
                 self.tell_master(Event::NodeCommanded { node, command: NodeCommand::Uncordon });
             }
+        }
+        if self.master.fleet().is_some_and(|fleet| fleet.ledger().own_role() == OwnRole::Master) {
+            self.choose_role();
         }
     }
 

@@ -240,10 +240,12 @@ pub enum Count {
     CopyDropped,
     /// A node has all the packs that it was asked to have.
     NodeWarmed,
+    /// The master's own machine was to run work, or none any more.
+    RoleTaken,
 }
 
 impl Count {
-    pub const ALL: [Count; 42] = [
+    pub const ALL: [Count; 43] = [
         Count::MessageLost,
         Count::MessageDuplicated,
         Count::MessageLate,
@@ -286,6 +288,7 @@ impl Count {
         Count::CopyLost,
         Count::CopyDropped,
         Count::NodeWarmed,
+        Count::RoleTaken,
     ];
 
     /// Does it take more than a deadly file to bring this about?
