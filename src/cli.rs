@@ -2,6 +2,7 @@
 //! the help.
 
 mod analyze;
+mod attach;
 mod audit;
 mod authority;
 mod bench;
@@ -106,7 +107,7 @@ pub fn main() -> Exit {
     let data = || DataDirectory::open(arguments.data_dir.as_deref()).map_err(anyhow::Error::from);
     let result = match arguments.command {
         Some(_) if arguments.look.is_given() => {
-            Err(output::UsageError("--theme, --plain and --read-only are for the dashboard, without a command".into()).into())
+            Err(output::UsageError("--theme, --plain, --read-only and --no-start are for the dashboard, without a command".into()).into())
         }
         // Needs no data, and so no disk.
         Some(Command::Schema(command)) => command.run(),

@@ -25,7 +25,7 @@ use super::{
 };
 
 /// A terminal with a program on it.
-struct Terminal {
+pub(super) struct Terminal {
     /// The side of the person; gone when the terminal is.
     person: Option<File>,
     /// Kept, so that the terminal's settings can be read after the program's end.
@@ -44,10 +44,17 @@ impl Terminal {
 
     fn open_with(place: &Place, size: (u16, u16), environment: &[(&str, &str)], arguments: &[&str]) -> Option<Terminal> {
         let mut command = vec![OsString::from(env!("CARGO_BIN_EXE_bitacora")), "--data-dir".into(), place.data().into()];
+        command.push("--no-start".into());
         command.extend(arguments.iter().map(OsString::from));
         let state = place.state();
         let environment: Vec<(&str, &str)> = environment.iter().copied().chain([("XDG_STATE_HOME", state.to_str().unwrap())]).collect();
         Terminal::run(&command, size, &environment)
+    }
+
+    /// Where nobody serves the place a master is started.
+    pub(super) fn open_starting(place: &Place, size: (u16, u16)) -> Option<Terminal> {
+        let command = [OsString::from(env!("CARGO_BIN_EXE_bitacora")), "--data-dir".into(), place.data().into()];
+        Terminal::run(&command, size, &[("XDG_STATE_HOME", place.state().to_str().unwrap())])
     }
 
     fn run(program: &[OsString], (columns, rows): (u16, u16), environment: &[(&str, &str)]) -> Option<Terminal> {
@@ -85,16 +92,16 @@ impl Terminal {
         Some(Terminal { person: Some(person), line, program, screen, hung_up, reader: Some(reader) })
     }
 
-    fn press(&mut self, keys: &str) {
+    pub(super) fn press(&mut self, keys: &str) {
         self.person.as_mut().unwrap().write_all(keys.as_bytes()).unwrap();
     }
 
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         self.screen.lock().unwrap().screen().contents()
     }
 
     /// Waits until the screen says something.
-    fn see(&self, wanted: &str) {
+    pub(super) fn see(&self, wanted: &str) {
         until(|| self.text().contains(wanted));
     }
 
@@ -131,7 +138,7 @@ impl Terminal {
     }
 
     /// Waits for the end; the terminal must be as it was.
-    fn end(mut self) -> (Option<i32>, String) {
+    pub(super) fn end(mut self) -> (Option<i32>, String) {
         let mut ended = None;
         until(|| {
             ended = self.program.0.try_wait().unwrap();

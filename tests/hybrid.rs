@@ -1,12 +1,13 @@
 //! A machine that commands and runs work: its agent is a process of its own, which may crash, and never stays behind.
 
-use std::fs;
+use std::{fs, process::Stdio};
 
 use serde_json::{Value, json};
 
 use super::{
-    fleet::{Fleet, grow, outcome, until},
-    support::{item, reason, report},
+    dashboard::Terminal,
+    fleet::{Fleet, Process, grow, outcome, until},
+    support::{Place, item, python, reason, report},
 };
 
 const HYBRID: [&str; 4] = ["--role", "hybrid", "--cores", "1"];
@@ -199,4 +200,71 @@ fn a_master_that_nobody_needs_ends_by_itself() {
     assert_eq!(fleet.master.take().unwrap().0.wait().unwrap().code(), Some(0));
     assert!(words(agent).is_empty());
     assert_eq!(fleet.place.run(&["serve", "--idle-exit", "soon"]).status.code(), Some(2));
+}
+
+/// The master that a dashboard started; it ends with the test.
+struct Started(u32);
+
+impl Started {
+    fn of(place: &Place) -> Started {
+        let lock = fs::read_to_string(place.data().join("lock")).unwrap();
+        Started(lock.trim().parse().unwrap())
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        signal(self.0, "KILL");
+    }
+}
+
+#[test]
+fn a_dashboard_without_a_master_starts_one_and_the_work_outlives_it() {
+    let place = Place::new();
+    grow(&place);
+    let Some(mut terminal) = Terminal::open_starting(&place, (120, 30)) else { return };
+    terminal.see("healthy");
+    let started = Started::of(&place);
+    assert!(words(started.0).iter().any(|word| word == "--idle-exit"), "{:?}", words(started.0));
+    terminal.press(&format!(":analyze {}\r", place.tree().display()));
+    let jobs = || report(&place.run(&["job", "ls", "-o", "json"]), 0)["items"].as_array().unwrap().clone();
+    until(|| jobs().iter().any(|job| job["sparks_done"].as_u64() > Some(0)));
+    terminal.press("q");
+    assert_eq!(terminal.end().0, Some(0));
+    until(|| jobs()[0]["status"] == "completed");
+    assert!(!words(started.0).is_empty());
+    let Some(mut again) = Terminal::open_starting(&place, (120, 30)) else { return };
+    again.see("healthy");
+    again.press("q");
+    assert_eq!(again.end().0, Some(0));
+    assert_eq!(Started::of(&place).0, started.0, "the one that serves is taken");
+    let log = fs::read_to_string(place.data().join("serve.log")).unwrap();
+    assert!(log.contains("listening on"), "{log}");
+}
+
+#[test]
+fn a_dashboard_that_can_start_no_master_says_why() {
+    let place = Place::new();
+    fs::create_dir(place.data()).unwrap();
+    fs::write(place.data().join("trust"), "in the way").unwrap();
+    let Some(terminal) = Terminal::open_starting(&place, (200, 30)) else { return };
+    let (code, said) = terminal.end();
+    assert_eq!(code, Some(1));
+    let said = said.replace('\n', " ");
+    assert!(said.contains("no master could be started") && said.contains("serve.log") && said.contains("--no-start"), "{said}");
+    assert!(place.data().join("serve.log").exists());
+}
+
+#[test]
+fn a_command_in_the_way_is_waited_for_and_not_taken_for_a_master() {
+    let place = Place::new();
+    place.write("one.py", python(1));
+    let mut analysis = place.bitacora(&["analyze", place.tree().to_str().unwrap()]);
+    let mut analysis = Process(analysis.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    let Some(mut terminal) = Terminal::open_starting(&place, (120, 30)) else { return };
+    assert!(analysis.0.wait().unwrap().success());
+    terminal.see("healthy");
+    let _started = Started::of(&place);
+    terminal.press("q");
+    assert_eq!(terminal.end().0, Some(0));
 }

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use bitacora_core::time::Time;
 use clap::{Args, CommandFactory, ValueEnum};
 
-use super::{Arguments, Context, output::Sink};
+use super::{Arguments, Context, attach, output::Sink};
 use crate::{
     control::{self, Answer, JobState, NodeState, ProjectState, Request, Snapshot},
     exit::Exit,
@@ -35,6 +35,9 @@ pub(super) struct Look {
     /// A dashboard from which nothing can be changed
     #[arg(long)]
     read_only: bool,
+    /// A dashboard that starts no master where none serves
+    #[arg(long)]
+    no_start: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -48,10 +51,11 @@ enum ThemeKind {
 impl Look {
     /// It is about the dashboard and nothing else.
     pub(super) fn is_given(&self) -> bool {
-        self.theme.is_some() || self.plain || self.read_only
+        self.theme.is_some() || self.plain || self.read_only || self.no_start
     }
 }
 
+/// Where nobody serves the data directory a master is started first, if anything may be changed.
 pub(super) fn run(context: &Context, look: &Look) -> anyhow::Result<Exit> {
     let program = env::current_exe().context("cannot find this program on disk")?;
     if look.plain {
@@ -61,6 +65,9 @@ pub(super) fn run(context: &Context, look: &Look) -> anyhow::Result<Exit> {
     let is_dumb = env::var_os("TERM").is_none_or(|term| term == "dumb");
     if !context.streams.stdout_is_terminal || !std::io::stdin().is_terminal() || is_dumb {
         return status(context);
+    }
+    if !(look.no_start || look.read_only) {
+        attach::have_master(context, &program)?;
     }
     let setting = Setting {
         control: context.data.control(),

@@ -1,0 +1,134 @@
+//! The master behind a dashboard: the one that serves the data directory, or one that is started for it and outlives it.
+
+use std::{
+    fs::{self, File},
+    io::{Read, Seek, SeekFrom},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, bail};
+
+use super::Context;
+use crate::{
+    control::{self, Answer, Request},
+    journal::Journal,
+};
+
+/// Until one that was started answers: it reads its journal first.
+const START_MAX: Duration = Duration::from_secs(30);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// How long it stays when there is nothing to do and nobody looks.
+const IDLE_EXIT: &str = "10m";
+/// What it says, in the data directory.
+const LOG: &str = "serve.log";
+/// A log that is larger is begun anew; the one before it is kept.
+const LOG_BYTES_MAX: u64 = 1 << 20;
+/// Of what it said last, for people.
+const LAST_WORDS_BYTES_MAX: u64 = 4096;
+/// Where it listens: as every master does, or on ports for this machine alone where those are taken.
+const WAYS: [&[&str]; 4] = [&[], LOOPBACK, LOOPBACK, LOOPBACK];
+const LOOPBACK: &[&str] = &["--listen", "127.0.0.1:0"];
+
+/// Returns once there is somebody to ask.
+pub(super) fn have_master(context: &Context, program: &Path) -> anyhow::Result<()> {
+    if is_served(context) {
+        return Ok(());
+    }
+    context.streams.note("no bitacora serves here: one is started, which stays for as long as there is something to do");
+    let root = fs::canonicalize(context.data.root()).with_context(|| format!("cannot find {}", context.data.root().display()))?;
+    let was_told = Journal::read(&context.data.journal())?.is_some_and(|ledger| ledger.role.is_some());
+    let role: &[&str] = if was_told { &[] } else { &["--role", "hybrid"] };
+    let mut reason = String::new();
+    for way in WAYS {
+        match start(context, program, &root, &[role, way].concat())? {
+            Started::Answers => return Ok(()),
+            Started::Failed(words) => reason = words,
+        }
+    }
+    bail!("no master could be started: {reason}; {} has what it said, and `bitacora --no-start` opens the dashboard without one", root.join(LOG).display());
+}
+
+/// One that runs a command, and ends with it, serves nobody.
+fn is_served(context: &Context) -> bool {
+    match control::ask(&context.data.control(), &Request::Snapshot) {
+        Ok(Some(Answer::Snapshot(fleet))) => fleet.listens.is_some(),
+        Ok(None) => false,
+        // Somebody is there; what is wrong with it the dashboard says.
+        Ok(Some(_)) | Err(_) => true,
+    }
+}
+
+enum Started {
+    Answers,
+    /// With its last words.
+    Failed(String),
+}
+
+fn start(context: &Context, program: &Path, root: &Path, arguments: &[&str]) -> anyhow::Result<Started> {
+    let log = Log::open(root)?;
+    let mut command = Command::new(program);
+    command.arg("--data-dir").arg(root).arg("serve").args(arguments).args(["--idle-exit", IDLE_EXIT, "--detached"]);
+    // So that it keeps no folder from being removed.
+    command.current_dir("/").stdin(Stdio::null()).stdout(log.file.try_clone()?).stderr(log.file.try_clone()?);
+    let mut child = command.spawn().context("cannot start a master")?;
+    let begun = Instant::now();
+    while begun.elapsed() < START_MAX {
+        if matches!(control::ask(&context.data.control(), &Request::Nodes), Ok(Some(_))) {
+            dismiss_second(context, &mut child);
+            return Ok(Started::Answers);
+        }
+        if let Some(status) = child.try_wait()? {
+            return Ok(Started::Failed(log.last_words().unwrap_or_else(|| format!("it ended with {status}"))));
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+    end(&mut child);
+    Ok(Started::Failed(format!("it did not answer in {} seconds", START_MAX.as_secs())))
+}
+
+/// Two dashboards may have been opened at the same time: the master that came second would wait for the first to end.
+fn dismiss_second(context: &Context, child: &mut Child) {
+    if is_served(context) && context.data.holder().is_some_and(|holder| holder != child.id()) {
+        end(child);
+    }
+}
+
+fn end(child: &mut Child) {
+    // It may have ended by itself.
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+/// What masters said that were started like this.
+struct Log {
+    file: File,
+    path: PathBuf,
+    /// From here on by the one that is started now.
+    begin: u64,
+}
+
+impl Log {
+    fn open(root: &Path) -> anyhow::Result<Log> {
+        let path = root.join(LOG);
+        if fs::metadata(&path).is_ok_and(|found| found.len() > LOG_BYTES_MAX) {
+            // Where that is not possible it grows on.
+            let _ = fs::rename(&path, path.with_extension("log.old"));
+        }
+        let file = File::options().create(true).append(true).open(&path).with_context(|| format!("cannot write {}", path.display()))?;
+        let begin = file.metadata()?.len();
+        Ok(Log { file, path, begin })
+    }
+
+    /// The last line, if it said any.
+    fn last_words(&self) -> Option<String> {
+        let mut file = File::open(&self.path).ok()?;
+        let length = file.metadata().ok()?.len();
+        file.seek(SeekFrom::Start(self.begin.max(length.saturating_sub(LAST_WORDS_BYTES_MAX)))).ok()?;
+        let mut bytes = Vec::new();
+        file.take(LAST_WORDS_BYTES_MAX).read_to_end(&mut bytes).ok()?;
+        let text = String::from_utf8_lossy(&bytes);
+        text.lines().rev().find(|line| !line.trim().is_empty()).map(|line| line.trim().trim_start_matches("error: ").to_owned())
+    }
+}
