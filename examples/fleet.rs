@@ -130,7 +130,8 @@ impl Serving {
             let serve = || -> Result<(), Failure> {
                 let mut master = Master::open(&data, Settings::for_serving(), |_| {})?;
                 tell.send(Ok(master.open_links(LOOPBACK.parse()?, None)?))?;
-                Ok(master.serve(|| is_over.load(Ordering::Relaxed), |_| {})?)
+                master.serve(None, || is_over.load(Ordering::Relaxed), |_| {})?;
+                Ok(())
             };
             if let Err(error) = serve() {
                 // Somebody hears it who still waits for the address.

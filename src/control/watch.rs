@@ -351,6 +351,7 @@ mod tests {
         let state = NodeState {
             id: id.to_string(),
             name: format!("node{counter}"),
+            role: "worker".into(),
             availability: "active".into(),
             cause: None,
             health: "healthy".into(),
