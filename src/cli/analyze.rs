@@ -383,6 +383,10 @@ impl Analyze {
             true => std::fs::canonicalize(&self.path).with_context(|| format!("cannot resolve {}", self.path.display()))?,
             false => known().ok_or_else(|| UsageError(format!("there is no folder {name} and no project of that name")))?,
         };
+        if !root.exists() {
+            let advice = "put it back, or `bitacora project rm` forgets the project";
+            return Err(UsageError(format!("the folder of the project {name}, {}, is gone; {advice}", root.display())).into());
+        }
         if !root.is_dir() {
             return Err(UsageError(format!("{} is not a folder; give the folder that holds it", root.display())).into());
         }
@@ -466,8 +470,10 @@ impl Analyze {
         if !self.names_failures(context) {
             note_failures(context, &overview);
         }
-        let whole = self.write(context, &mut sink, result, &Told { project: &project.name, overview: &overview, spent, listed })?;
-        sink.close()?;
+        let target = || self.out.as_deref().map_or_else(|| "cannot write the report".to_owned(), |path| format!("cannot write {}", path.display()));
+        let told = Told { project: &project.name, overview: &overview, spent, listed };
+        let whole = self.write(context, &mut sink, result, &told).with_context(target)?;
+        sink.close().with_context(target)?;
         Ok(if whole && overview.failed.is_empty() { Exit::Ok } else { Exit::Partial })
     }
 

@@ -46,6 +46,10 @@ impl Export {
         if self.passphrase.is_given() && !self.with_authority {
             return Err(UsageError("a passphrase is of use with --with-authority only".to_owned()).into());
         }
+        if !context.data.journal().exists() {
+            context.streams.note(&format!("there is nothing to export in {}", context.data.root().display()));
+            return Ok(Exit::NoMatch);
+        }
         let leaving = self.with_authority.then(|| self.authority(context)).transpose()?;
         let leaving = leaving.as_ref().map(|(authority, passphrase)| Leaving { authority, passphrase });
         let mut sink = Sink::open(self.out.as_deref())?;

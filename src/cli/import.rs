@@ -47,7 +47,7 @@ impl Import {
                 context.streams.note(&format!("refused: {}", with_cause(&error)));
                 return Ok(Exit::Refused);
             }
-            imported => imported?,
+            imported => imported.with_context(|| format!("cannot import {}", self.file.display()))?,
         };
         let (projects, blobs) = (grouped(contents.projects as u64), grouped(contents.results + contents.packs));
         context.streams.note(&format!("imported {projects} projects, {blobs} blobs, {}", bytes(contents.bytes)));

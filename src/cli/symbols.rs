@@ -102,8 +102,11 @@ impl Symbols {
         let sources = if self.source { sources(&result, &project.root, &matches) } else { Vec::new() };
         self.write(context, &mut sink, &matches, sources)?;
         sink.close()?;
+        if matches.is_empty() {
+            context.streams.note(&format!("no symbol of {} is like {:?}", project.name, self.query));
+        }
         if more {
-            context.streams.note(&format!("there are more; the best {} are shown, --limit shows others", matches.len()));
+            context.streams.note(&format!("there are more; --limit shows more than the best {}", matches.len()));
         }
         if let Some(names) = index_due {
             // Whoever asks next has it faster; nobody has to have it. A full disk, or one that cannot be written to, is no failure of a search.
