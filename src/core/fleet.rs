@@ -212,7 +212,6 @@ impl Fleet {
             self.on_overdue_attempts(now, out);
             self.quiet_until = self.silence_deadline();
         }
-        self.on_job_deadlines(now, out);
         self.on_expired_tokens(now, out);
         self.on_refusals_due(now, out);
     }
@@ -256,6 +255,8 @@ impl Fleet {
     }
 
     fn follow_up(&mut self, now: Time, out: &mut Vec<Effect>) {
+        // Only now: a result that took long to store has come all the same.
+        self.on_job_deadlines(now, out);
         self.follow_failures(now, out);
         self.settle_drains(now, out);
         self.dispatch(now, out);
