@@ -13,6 +13,13 @@ use std::{
     thread,
 };
 
+use bitacora::{
+    control::{
+        self, Answer, Request,
+        watch::{Change, News, Watch},
+    },
+    data::DataDirectory,
+};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt},
@@ -441,4 +448,32 @@ fn without_a_terminal_the_status_is_printed_once() {
     let told = fleet.place.run(&[]);
     assert_eq!(told.status.code(), Some(0));
     assert!(text(&told).contains("node\tanvil\thealthy\tactive"), "{}", text(&told));
+}
+
+/// An idle dashboard sleeps because its question stays open until there is something to tell.
+#[test]
+fn a_watch_is_answered_by_the_change_that_it_waits_for() {
+    let fleet = Fleet::new();
+    fleet.place.fill(1);
+    let control = DataDirectory::open(Some(&fleet.place.data())).unwrap().control();
+    let ask = |watch: Watch| match control::ask(&control, &Request::Watch(watch)).unwrap() {
+        Some(Answer::News(news)) => *news,
+        other => panic!("{other:?}"),
+    };
+    let first = ask(Watch { watcher: 1, ..Watch::default() });
+    assert!(first.from_nothing && first.changes.is_empty());
+    let event = first.events.last().map_or(0, |event| event.number);
+    let waiting = Watch { watcher: 1, known: Some(first.mark), event, focus_known: first.focus_known, ..Watch::default() };
+    let open = control::begin(&control, &Request::Watch(waiting.clone())).unwrap().unwrap();
+    let mut job = fleet.begin();
+    let Answer::News(news) = open.answer().unwrap() else { panic!("it is answered with news") };
+    assert!(!news.from_nothing && !news.is_empty(), "nobody is woken for nothing: {news:?}");
+    let is_job = |news: &News| news.changes.iter().any(|change| matches!(change, Change::Job(_)));
+    let (mut told, mut known) = (is_job(&news), news.mark);
+    while !told {
+        let news = ask(Watch { known: Some(known), ..waiting.clone() });
+        (told, known) = (is_job(&news), news.mark);
+    }
+    job.kill().unwrap();
+    job.wait().unwrap();
 }

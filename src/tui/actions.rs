@@ -271,6 +271,7 @@ pub const ACTIONS: &[Row] = &[
             fits: is_unfinished,
         },
     ),
+    scoped(Id::Sparks, "sparks", Scope::Jobs, &[Key::Char('s')], "sparks", "lists the sparks of the job"),
     command(
         Id::Retry,
         ("retry", Scope::Jobs),
@@ -311,7 +312,6 @@ pub const ACTIONS: &[Row] = &[
         ("why", "says why the job does not run, or is not finished"),
         Command { typed: Typed::Nothing, line: "job explain {job}", danger: Reversible { undo: None }, done: "", fits: is_job },
     ),
-    scoped(Id::Sparks, "sparks", Scope::Jobs, &[Key::Char('s')], "sparks", "lists the sparks of the job"),
     command(
         Id::CancelSpark,
         ("cancel-spark", Scope::Sparks),

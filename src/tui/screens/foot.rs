@@ -55,7 +55,9 @@ fn hints(state: &State, width: usize) -> Vec<(ActionId, Line)> {
     // Help is always among them: it names the rest.
     let help = hint("?", "help");
     let (mut hints, mut room) = (Vec::new(), width.saturating_sub(paint::width(&help)));
-    for row in ACTIONS.iter().filter(fits).take(HINTS_MAX) {
+    // The way out of what is opened comes first.
+    let (out, others): (Vec<&Row>, Vec<&Row>) = ACTIONS.iter().filter(fits).partition(|row| row.id == ActionId::Back);
+    for row in out.into_iter().chain(others).take(HINTS_MAX) {
         let pieces = hint(&row.keys[0].name(), row.hint);
         let Some(left) = room.checked_sub(paint::width(&pieces)) else { break };
         room = left;
