@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bitacora::trust::Safe;
 use serde_json::Value;
 
 use super::support::{Place, report, skip, timeless};
@@ -93,6 +94,11 @@ impl Fleet {
         // Drained, or the master would wait for room.
         thread::spawn(move || lines.for_each(drop));
         Some((address, master))
+    }
+
+    /// Where its authority lies.
+    pub(super) fn safe(&self) -> Safe {
+        Safe::new(self.place.data().join("trust"), self.place.state().join("bitacora/keys"))
     }
 
     pub(super) fn token(&self, name: &str) -> String {

@@ -201,7 +201,7 @@ fn a_node_is_given_what_lies_in_the_tree_and_nothing_that_a_link_leads_to() {
         patiently(transfer::fetch(&node.connection.link, &names, |_, blob| given.push(blob))).await.unwrap();
         assert_eq!(given, [Some(inside.as_bytes().to_vec()), None]);
         // What the master has besides is nobody's to ask for.
-        let secret = fs::read(fleet.place.data().join("trust/authority.pem")).unwrap();
+        let secret = fs::read(fleet.place.data().join("trust/authority.sealed")).unwrap();
         let asked = patiently(transfer::fetch(&node.connection.link, &[blobs::digest(&secret)], |_, _| ())).await;
         assert!(matches!(asked, Err(TransferError::Unknown(_))), "{asked:?}");
     });

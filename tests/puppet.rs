@@ -55,7 +55,7 @@ pub(super) fn authority() -> Authority {
 
 /// The authority of a real fleet.
 pub(super) fn authority_of(fleet: &Fleet) -> Authority {
-    Authority::from_pem(&fs::read_to_string(fleet.place.data().join("trust/authority.pem")).unwrap()).unwrap()
+    fleet.safe().open(None).unwrap().unwrap()
 }
 
 pub(super) fn identity(authority: &Authority, node: NodeId, roles: impl Into<Roles>) -> Identity {

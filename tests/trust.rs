@@ -6,7 +6,6 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use bitacora::trust::Safe;
 use fleet_agent::net::tls::{Identity, NodeKey, Validity};
 use rusqlite::Connection;
 use serde_json::Value;
@@ -142,8 +141,7 @@ fn identity(fleet: &Fleet, name: &str) -> Identity {
 
 /// Puts in the place of a node's certificate one that was signed so many days ago, for thirty days.
 fn age(fleet: &Fleet, name: &str, days: u32) {
-    let safe = Safe::new(fleet.place.data().join("trust"), fleet.place.state().join("bitacora/keys"));
-    let authority = safe.open(None).unwrap().unwrap();
+    let authority = fleet.safe().open(None).unwrap().unwrap();
     let (key, peer) = (NodeKey::generate().unwrap(), identity(fleet, name).peer());
     let validity = Validity { not_before: SystemTime::now() - DAY * days, span: 30 * DAY };
     let certificate = authority.sign(&key.request().unwrap(), peer.node, peer.roles, validity).unwrap();
