@@ -19,6 +19,7 @@ mod middle;
 mod nodes;
 mod puppet;
 mod quarantine;
+mod readme;
 mod sparks;
 mod support;
 mod tidy;
