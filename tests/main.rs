@@ -21,6 +21,7 @@ mod puppet;
 mod quarantine;
 mod readme;
 mod sparks;
+mod storm;
 mod support;
 mod tidy;
 mod trust;

@@ -2,13 +2,13 @@
 
 use std::{
     io,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use bitacora_core::ids::NodeId;
-use quinn::{Connecting, RecvStream, SendStream, TokioRuntime};
+use quinn::{AsyncUdpSocket, Connecting, RecvStream, Runtime as _, SendStream, TokioRuntime};
 use rustls::pki_types::CertificateDer;
 use tokio::{sync::mpsc, time::timeout};
 
@@ -64,11 +64,24 @@ impl Endpoint {
     /// Opens the socket. To be called inside a tokio runtime.
     pub fn open(address: SocketAddr, identity: &Identity, keys: &ListenerKeys, settings: Settings) -> Result<(Endpoint, Listener), CarrierError> {
         let (socket, buffers) = bind(address, settings.udp_buffer_bytes)?;
+        let socket = TokioRuntime.wrap_udp_socket(socket).map_err(|source| CarrierError::Bind { address, source })?;
+        Endpoint::over(socket, buffers, identity, keys, settings)
+    }
+
+    /// The same over a socket that is there already: one of a simulated network, for example.
+    pub fn over(
+        socket: Arc<dyn AsyncUdpSocket>,
+        buffers: UdpBuffers,
+        identity: &Identity,
+        keys: &ListenerKeys,
+        settings: Settings,
+    ) -> Result<(Endpoint, Listener), CarrierError> {
+        let address = socket.local_addr().unwrap_or_else(|_| (Ipv4Addr::UNSPECIFIED, 0).into());
         let server = settings.server(tls::listener_config(identity)?)?;
         let client = settings.client(tls::client_config(identity)?)?;
         let renewal = settings.client(tls::renewal_client_config(identity)?)?;
         let (renewals, taken) = mpsc::channel(RENEWALS_MAX);
-        let quinn = quinn::Endpoint::new(keys.endpoint_config(), Some(server), socket, Arc::new(TokioRuntime));
+        let quinn = quinn::Endpoint::new_with_abstract_socket(keys.endpoint_config(), Some(server), socket, Arc::new(TokioRuntime));
         let quinn = quinn.map_err(|source| CarrierError::Bind { address, source })?;
         let listener = Listener { gate: Gate::new(quinn.clone(), &settings), frame_max: settings.frame_max, renewals, taken: Some(taken) };
         Ok((Endpoint { quinn, client, renewal, settings: Arc::new(settings), buffers }, listener))
