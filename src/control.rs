@@ -22,7 +22,7 @@ use bitacora_core::{
         AFTER_MAX, Awaited, CommandSpec, Event, JobCommand, JobType, JobView, NodeCommand, NodeSelector, Notice, OwnRole, Partitioning, Pending, Placement,
         Priority, Refusal, Requester, Spark,
     },
-    ids::{JobId, NodeId, ProjectId, SparkId},
+    ids::{Digest, JobId, NodeId, ProjectId, SparkId},
     time::{Span, Time},
     wire::{
         node::{LABELS_MAX, Labels, Load, NodeProfile},
@@ -30,7 +30,10 @@ use bitacora_core::{
     },
 };
 use crossbeam_channel::{Receiver, Sender};
-use fleet_agent::net::pairing::PairingCode;
+use fleet_agent::{
+    net::pairing::PairingCode,
+    search::{FoundNames, NamesWanted},
+};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 pub use self::snapshot::{JOBS_MAX, JobState, ProjectState, ResultState, Snapshot};
@@ -51,6 +54,10 @@ const LAST_WORDS_MAX: Duration = Duration::from_secs(1);
 const LAST_WORDS_LOOK: Duration = Duration::from_millis(1);
 /// For as long a watcher may be left without news; then it asks again, and so finds out about a master that hangs.
 pub const WATCH_MAX: Duration = Duration::from_secs(25);
+/// Two copies of a pack, on nodes that may each be slow for twenty seconds, and some of those before it.
+const BRINGING_MAX: Duration = Duration::from_secs(120);
+/// Packs of one request: what is wanted of them is read before the next ones are asked for.
+pub const BROUGHT_MAX: usize = 64;
 /// Requests that are heard at the same time.
 const CONVERSATIONS_MAX: usize = 32;
 
@@ -71,6 +78,12 @@ pub enum Request {
     },
     /// Have work done that is about no tree.
     Run(Commission),
+    /// Have packs that stay on the nodes brought to this disk.
+    Bring {
+        packs: Vec<Digest>,
+    },
+    /// Look for names in packs that stay on the nodes.
+    Search(NamesWanted),
     /// Have nodes keep the records of a project's last result.
     Warm(Warmth),
     Spark {
@@ -130,6 +143,7 @@ impl Request {
             Request::Analyse(_) => LISTING_MAX,
             Request::Pair { .. } => PAIRING_MAX,
             Request::Watch(_) => WATCH_MAX + PATIENCE,
+            Request::Bring { .. } | Request::Search(_) => BRINGING_MAX,
             _ => PATIENCE,
         }
     }
@@ -249,6 +263,19 @@ pub enum Answer {
     Accepted {
         job: JobId,
         sparks: u32,
+    },
+    Searched {
+        found: Vec<FoundNames>,
+        /// Packs that nobody could look through.
+        lacking: Vec<Digest>,
+        /// The nodes that have them, by their names.
+        nodes: Vec<String>,
+    },
+    Brought {
+        /// Those that could not be had.
+        lacking: Vec<Digest>,
+        /// The nodes that have them, by their names.
+        nodes: Vec<String>,
     },
     Warming {
         /// One for each node.

@@ -116,9 +116,7 @@ mod tests {
     /// The bytes of version 1 as they were first written. They are never made anew: a change that cannot read them is wrong.
     #[test]
     fn facts_of_version_1_are_read_for_ever() {
-        let golden = include_str!("../tests/golden/facts-1.hex");
-        let bytes = |line: &str| (0..line.len() / 2).map(|at| u8::from_str_radix(&line[2 * at..2 * at + 2], 16).unwrap()).collect::<Vec<u8>>();
-        let read: Vec<Fact> = golden.lines().map(|line| rmp_serde::from_slice(&bytes(line)).unwrap()).collect();
+        let read = read(include_str!("../tests/golden/facts-1.hex"));
         assert_eq!(read, facts());
         let mut ledger = Ledger::default();
         read.iter().for_each(|fact| ledger.apply(fact));
@@ -156,11 +154,25 @@ mod tests {
         are_read_and_written_alike(include_str!("../tests/golden/facts-1-roles.hex"), &facts);
     }
 
+    #[test]
+    fn facts_about_records_are_read_and_written_alike_for_ever() {
+        let (node, packs) = (NodeId::counted(Epoch(7), 1), vec![Digest([1; 32]), Digest([2; 32])]);
+        let facts = [Fact::PacksHeld { node, packs: packs.clone() }, Fact::PacksLost { node, packs: packs.clone() }];
+        are_read_and_written_alike(include_str!("../tests/golden/facts-1-packs.hex"), &facts);
+        let job = JobId { epoch: Epoch(7), counter: 2 };
+        let spec = JobSpec { job_type: JobType::CacheWarming, nodes: "n7.1".parse().unwrap(), ..JobSpec::without_tree(None, Priority::Background, vec![]) };
+        let accepted = Fact::WarmingAccepted { job, spec, packs: vec![packs], at: Time(3), jobs_kept: 200 };
+        assert_eq!(read(include_str!("../tests/golden/facts-1-warming.hex")), [accepted]);
+    }
+
+    fn read(golden: &str) -> Vec<Fact> {
+        let bytes = |line: &str| (0..line.len() / 2).map(|at| u8::from_str_radix(&line[2 * at..2 * at + 2], 16).unwrap()).collect::<Vec<u8>>();
+        golden.lines().map(|line| rmp_serde::from_slice(&bytes(line)).unwrap()).collect()
+    }
+
     fn are_read_and_written_alike(golden: &str, facts: &[Fact]) {
         let written = |fact: &Fact| rmp_serde::to_vec_named(fact).unwrap().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         assert_eq!(golden.lines().map(str::to_owned).collect::<Vec<_>>(), facts.iter().map(written).collect::<Vec<_>>());
-        let bytes = |line: &str| (0..line.len() / 2).map(|at| u8::from_str_radix(&line[2 * at..2 * at + 2], 16).unwrap()).collect::<Vec<u8>>();
-        let read: Vec<Fact> = golden.lines().map(|line| rmp_serde::from_slice(&bytes(line)).unwrap()).collect();
-        assert_eq!(read, facts);
+        assert_eq!(read(golden), facts);
     }
 }

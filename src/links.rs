@@ -3,6 +3,8 @@
 //! Runs on threads of its own. One task owns all links; the master's loop sends it commands and hears of it by events.
 //! Nothing is decided here: who belongs to the fleet, and which contents may be asked for, the loop publishes.
 
+mod asking;
+mod borrowing;
 mod inbox;
 mod joining;
 mod renewal;
@@ -36,6 +38,7 @@ use fleet_agent::{
     },
     pack,
     root::Root,
+    search::{FoundNames, NamesWanted},
 };
 use tokio::{
     sync::{Semaphore, mpsc, oneshot, watch},
@@ -65,7 +68,7 @@ const SECOND_LIFE: &str = "another process with this node's identity began later
 /// For the last words to those who are connected.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(4);
 
-pub use self::inbox::Room;
+pub use self::{asking::Asked, inbox::Room};
 use self::{
     inbox::{Inbox, NodeInbox},
     joining::JoinPort,
@@ -87,6 +90,16 @@ pub enum LinkEvent {
     RenewalAsked {
         node: NodeId,
         answer: oneshot::Sender<Option<Validity>>,
+    },
+    /// Who has a pack? Those that can be asked now first.
+    PackWanted {
+        pack: Digest,
+        answer: oneshot::Sender<Vec<NodeId>>,
+    },
+    /// A node that was believed to have it has it not.
+    PackMissed {
+        node: NodeId,
+        pack: Digest,
     },
     /// Somebody who wants to join names a token.
     TokenNamed {
@@ -168,6 +181,7 @@ pub struct Links {
     identity: Identity,
     joining: JoinPort,
     refused: Arc<Counters>,
+    shared: Shared,
     runtime: Option<tokio::runtime::Runtime>,
 }
 
@@ -195,9 +209,10 @@ impl Links {
         drop(entered);
         let renewer = Renewer { authority, deliver: deliver.clone() };
         listener.renewals().map(|expired| runtime.spawn(renewer.clone().run(expired)));
-        let shared = Shared { published: seen, renewer, stores, receiving: Arc::new(Semaphore::new(PACKS_AT_ONCE)), refused: refused.clone(), deliver };
-        runtime.spawn(switch(listener, inbox, shared));
-        Ok(Links { commands, published, address, endpoint, identity: identity.clone(), joining, refused, runtime: Some(runtime) })
+        let receiving = Arc::new(Semaphore::new(PACKS_AT_ONCE));
+        let shared = Shared { published: seen, renewer, stores, receiving, linked: Arc::default(), refused: refused.clone(), deliver };
+        runtime.spawn(switch(listener, inbox, shared.clone()));
+        Ok(Links { commands, published, address, endpoint, identity: identity.clone(), joining, refused, shared, runtime: Some(runtime) })
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -248,6 +263,21 @@ impl Links {
         let _ = self.commands.blocking_send(Command::Disconnect { node });
     }
 
+    /// Brings packs that stay on the nodes to this disk; `done` hears which ones could not be had.
+    pub fn bring(&self, packs: Vec<Digest>, done: impl FnOnce(Vec<Digest>) + Send + 'static) {
+        let shared = self.shared.clone();
+        self.runtime().spawn(async move { done(borrowing::bring(&shared, &packs).await) });
+    }
+
+    /// Looks for names in packs that stay on the nodes; `done` hears what was found, and which packs nobody could look through.
+    pub fn search(&self, wanted: NamesWanted, packs: Vec<Asked>, done: impl FnOnce(Vec<FoundNames>, Vec<Digest>) + Send + 'static) {
+        let shared = self.shared.clone();
+        self.runtime().spawn(async move {
+            let (found, lacking) = asking::search(&shared, &wanted, packs).await;
+            done(found, lacking);
+        });
+    }
+
     /// From now on these nodes are let in, and no others.
     pub fn admit(&self, nodes: impl Iterator<Item = NodeId>) {
         let admitted: BTreeSet<NodeId> = nodes.collect();
@@ -278,6 +308,8 @@ impl Drop for Links {
 pub struct Stores {
     pub packs: Blobs,
     pub logs: Blobs,
+    /// Are packs to be delivered here? Otherwise they stay where they were made.
+    pub takes_packs: bool,
 }
 
 /// Who was not let in, by the reason. Counted, and not told one by one: whoever knocks must not fill the loop's inbox.
@@ -317,6 +349,7 @@ struct Shared {
     published: watch::Receiver<Published>,
     stores: Stores,
     receiving: Arc<Semaphore>,
+    linked: Arc<borrowing::Linked>,
     refused: Arc<Counters>,
     renewer: Renewer,
     deliver: Deliver,
@@ -413,6 +446,7 @@ impl Switchboard {
             }
             Command::Disconnect { node } => {
                 let Some(line) = self.lines.remove(&node) else { return };
+                self.shared.linked.remove(node);
                 match self.shared.admits(node) {
                     true => line.link.close(CloseCode::Silent, "not heard for too long"),
                     false => line.link.close(CloseCode::NotPermitted, "removed from the fleet"),
@@ -448,6 +482,7 @@ impl Switchboard {
             let _ = session.run(connection, first, (answers, outgoing)).await;
             (node, number)
         });
+        self.shared.linked.insert(node, link.clone());
         if let Some(earlier) = self.lines.insert(node, Line { messages, link, incarnation, number }) {
             earlier.link.close(CloseCode::Replaced, "a newer link took over");
         }
@@ -456,6 +491,7 @@ impl Switchboard {
     fn end(&mut self, node: NodeId, number: u64) {
         if self.lines.get(&node).is_some_and(|line| line.number == number) {
             self.lines.remove(&node);
+            self.shared.linked.remove(node);
             self.shared.tell(LinkEvent::Lost { node });
         }
     }
@@ -592,6 +628,10 @@ async fn serve_transfer(mut transfer: Transfer, peer: Peer, shared: &Shared) -> 
                 let packs = shared.stores.packs.clone();
                 // Contents for whoever analyses, and packs for whoever is to have them; both are named by what is in them.
                 let blob = blocking(move || shelves.iter().find_map(|shelf| shelf.read(name)).or_else(|| packs.read(name).ok())).await;
+                let blob = match blob {
+                    None if !shared.stores.takes_packs && absent == Blob::Unknown => borrowing::borrow(shared, name).await,
+                    found => found,
+                };
                 transfer::send(&mut transfer, &blob.map_or(absent, Blob::Here)).await?;
             }
             Ok(transfer.tx.finish().await?)
@@ -614,7 +654,7 @@ async fn take(transfer: &mut Transfer, Offered { name, kind }: Offered, stores: 
         BlobKind::Pack => (stores.packs.clone(), PACK_BYTES_MAX),
         BlobKind::Log => (stores.logs.clone(), OUTPUT_BYTES_MAX),
     };
-    let here = store.path(name).exists();
+    let here = store.path(name).exists() || (kind == BlobKind::Pack && !stores.takes_packs);
     let names = if here { Vec::new() } else { vec![name] };
     transfer.tx.send(Kind::BlobWanted, RequestId(1), &Wanted { names }).await?;
     if here {

@@ -12,7 +12,7 @@
 //!
 //! A row's language is a number among the names at the end. The first version had no such names, and none of their bytes.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use bitacora_core::{
     aggregate::{LanguageTotals, Totals},
@@ -92,7 +92,8 @@ pub struct ManifestWriter {
     rows: Vec<u8>,
     count: u32,
     packs: Vec<Digest>,
-    last_pack: (Digest, u32),
+    /// The numbers of those: neighbours may have their records in many packs.
+    pack_numbers: HashMap<Digest, u32>,
     paths: Vec<u8>,
     details: Vec<u8>,
     languages: Vec<&'static str>,
@@ -115,7 +116,7 @@ impl ManifestWriter {
             rows: Vec::new(),
             count: 0,
             packs: Vec::new(),
-            last_pack: (Digest::default(), u32::MAX),
+            pack_numbers: HashMap::new(),
             paths: Vec::new(),
             details: Vec::new(),
             languages: Vec::new(),
@@ -157,14 +158,11 @@ impl ManifestWriter {
     }
 
     fn pack(&mut self, name: Digest) -> u32 {
-        if self.last_pack.0 != name || self.last_pack.1 == u32::MAX {
-            let number = self.packs.iter().rposition(|known| *known == name).unwrap_or_else(|| {
-                self.packs.push(name);
-                self.packs.len() - 1
-            });
-            self.last_pack = (name, number as u32);
-        }
-        self.last_pack.1
+        let packs = &mut self.packs;
+        *self.pack_numbers.entry(name).or_insert_with(|| {
+            packs.push(name);
+            packs.len() as u32 - 1
+        })
     }
 
     /// A node may say what it likes: only names that this program knows are kept.

@@ -5,10 +5,10 @@
 mod joining;
 mod nodes;
 mod perform;
+mod records;
 mod resident;
 mod serve;
 mod snapshot;
-mod warming;
 mod watching;
 
 use std::{
@@ -276,6 +276,8 @@ impl Master {
                 });
                 accepted.map_or_else(|| control::outcome(&notices), |job| Answer::Accepted { job, sparks })
             }
+            Request::Bring { packs } => Answer::Brought { lacking: packs, nodes: Vec::new() },
+            Request::Search(wanted) => Answer::Searched { found: Vec::new(), lacking: wanted.packs, nodes: Vec::new() },
             Request::Warm(warmth) => self.warm(by, warmth)?,
             Request::Spark { spark } => {
                 let known = self.ledger().spark(spark);

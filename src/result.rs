@@ -1,6 +1,11 @@
 //! Reading a stored result back: its rows, and the records they point to.
 
-use std::{collections::BTreeSet, io, os::unix::ffi::OsStrExt};
+use std::{
+    collections::BTreeSet,
+    io,
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+};
 
 use bitacora_core::{
     fleet::{Ledger, Project},
@@ -19,6 +24,7 @@ use fleet_agent::{
 };
 
 use crate::{
+    control::{self, Answer, BROUGHT_MAX, Request},
     data::DataDirectory,
     manifest::{Manifest, ManifestError, Row},
 };
@@ -38,6 +44,8 @@ pub enum ResultError {
     Cache(#[from] CacheError),
     #[error("record {1} of pack {0} cannot be read")]
     Record(Digest, u32, #[source] PackError),
+    #[error("the last result is incomplete here, and no bitacora that commands its nodes answers; run the analysis again, or `bitacora serve`")]
+    Away,
     #[error("nothing was analysed yet; run `bitacora analyze PATH`")]
     Nothing,
     #[error("no project is called {0}; `bitacora project ls` lists them")]
@@ -74,6 +82,11 @@ pub struct StoredResult {
     cache: Cache,
     open: Vec<(Digest, Records)>,
     buffer: RecordBuffer,
+    /// Of the master that may bring what is not here.
+    control: PathBuf,
+    /// What it could not bring, and the nodes that have it.
+    lacking: BTreeSet<Digest>,
+    out_of_reach: BTreeSet<String>,
 }
 
 impl StoredResult {
@@ -85,11 +98,54 @@ impl StoredResult {
     }
 
     pub fn open(data: &DataDirectory, manifest: Manifest) -> Result<StoredResult, ResultError> {
-        Ok(StoredResult { manifest, cache: Cache::open(data.root(), analysis::fingerprint())?, open: Vec::new(), buffer: RecordBuffer::default() })
+        Ok(StoredResult {
+            manifest,
+            cache: Cache::open(data.root(), analysis::fingerprint())?,
+            open: Vec::new(),
+            buffer: RecordBuffer::default(),
+            control: data.control(),
+            lacking: BTreeSet::new(),
+            out_of_reach: BTreeSet::new(),
+        })
     }
 
     pub fn cache(&self) -> &Cache {
         &self.cache
+    }
+
+    /// Nodes that have records which were wanted, and cannot be asked.
+    pub fn out_of_reach(&self) -> &BTreeSet<String> {
+        &self.out_of_reach
+    }
+
+    /// Where the master is asked that commands the nodes.
+    pub fn control(&self) -> &Path {
+        &self.control
+    }
+
+    /// Was it wanted, and is it with such a node alone?
+    pub fn is_out_of_reach(&self, pack: Digest) -> bool {
+        self.lacking.contains(&pack) && !self.out_of_reach.is_empty()
+    }
+
+    pub fn is_here(&self, pack: Digest) -> bool {
+        self.cache.packs().path(pack).exists()
+    }
+
+    /// Has the master bring what stays on its nodes. What it cannot bring it is not asked for again.
+    pub fn bring(&mut self, packs: impl Iterator<Item = Digest>) {
+        let absent: BTreeSet<Digest> = packs.filter(|pack| !self.lacking.contains(pack) && !self.is_here(*pack)).collect();
+        let absent: Vec<Digest> = absent.into_iter().collect();
+        for packs in absent.chunks(BROUGHT_MAX) {
+            match control::ask(&self.control, &Request::Bring { packs: packs.to_vec() }) {
+                Ok(Some(Answer::Brought { lacking, nodes })) => {
+                    self.lacking.extend(lacking);
+                    self.out_of_reach.extend(nodes);
+                }
+                // Nobody commands the nodes, or has time for it: what is not here is lost for now.
+                Ok(_) | Err(_) => self.lacking.extend(packs),
+            }
+        }
     }
 
     /// The analysed and wanted files, in the order of paths.
@@ -133,6 +189,7 @@ impl StoredResult {
                 if self.open.len() == PACKS_OPEN_MAX {
                     self.open.remove(0);
                 }
+                self.bring(std::iter::once(name));
                 let records = self.cache.records(name).map_err(|error| self.cache.packs().read(name).map_or_else(ResultError::from, |_| error.into()))?;
                 self.open.push((name, records));
             }

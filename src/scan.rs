@@ -1,7 +1,9 @@
 //! A tree as it is now, compared with its last result: what is known, what is to be done.
 
+mod found;
+
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashSet,
     path::Path,
     sync::atomic::{AtomicUsize, Ordering},
 };
@@ -18,12 +20,12 @@ use bitacora_core::{
 use fleet_agent::{
     analysis::{LanguageIndex, classify},
     blobs::{self, Blobs},
-    cache::{Cache, CacheIndex},
     listing::{self, ListingError, Verdict},
     root::Root,
     work,
 };
 
+pub use self::found::Found;
 use crate::{
     manifest::{Manifest, ManifestError, ManifestWriter},
     selection::Selection,
@@ -68,6 +70,8 @@ pub struct Earlier<'a> {
     pub base: Option<(Digest, Manifest)>,
     /// Where its records are.
     pub packs: &'a Blobs,
+    /// Those that nodes have.
+    pub held: &'a HashSet<Digest>,
     /// May it answer for what looks unchanged?
     pub trusted: bool,
 }
@@ -83,8 +87,8 @@ impl Scan {
         now: Time,
     ) -> Result<(Scan, Vec<ListedFile>), ListingError> {
         let tree = listing::list(root, threads, limits.bytes_max)?;
-        let Earlier { base, packs, trusted } = earlier;
-        let lost: HashSet<u32> = base.as_ref().map(|(_, manifest)| lost_packs(manifest, packs)).unwrap_or_default();
+        let Earlier { base, packs, held, trusted } = earlier;
+        let lost: HashSet<u32> = base.as_ref().map(|(_, manifest)| lost_packs(manifest, packs, held)).unwrap_or_default();
         let mut hasher = blake3::Hasher::new();
         // Limits decide which files are work, and so their numbers.
         for limit in [limits.bytes_max, limits.parse_steps_max, limits.wall_max.0] {
@@ -164,8 +168,8 @@ impl Scan {
     /// Names what is to be done by its content, for nodes that do not read this disk. What cannot be read, is decided by its
     /// first line, or was analysed by anybody under whatever name, is no work for anybody; answers with the rest.
     pub fn name_contents(&mut self, root: &Root, work: Vec<ListedFile>, threads: usize, limits: &FileLimits, found: &Found<'_>) -> Vec<ListedFile> {
-        let begun = found.begun.get(&self.listing);
-        let named = in_parallel(&work, threads, |file| content_of(root, file, limits, |content, language| found.outcome(begun, content, language)));
+        let listing = self.listing;
+        let named = in_parallel(&work, threads, |file| content_of(root, file, limits, |content, language| found.outcome(listing, content, language)));
         let (mut rest, mut numbers) = (Vec::with_capacity(work.len()), Vec::with_capacity(work.len()));
         for (file, content) in work.into_iter().zip(named) {
             numbers.push(content.map(|content| {
@@ -187,25 +191,6 @@ impl Scan {
     /// Was any file of the selection found?
     pub fn holds_any(&self, selection: &Selection) -> bool {
         self.files.iter().any(|entry| selection.includes(entry.path.as_bytes()))
-    }
-}
-
-/// Where the master finds what was analysed before: the packs of every node's results come here.
-pub struct Found<'a> {
-    pub cache: &'a Cache,
-    /// Empty for somebody who wants everything analysed again.
-    pub known: &'a CacheIndex,
-    /// Contents that an unfinished job has its sparks for, by its listing: asked for again, it is the same job with the same files.
-    pub begun: &'a HashMap<Digest, HashSet<Digest>>,
-}
-
-impl Found<'_> {
-    fn outcome(&self, begun: Option<&HashSet<Digest>>, content: Digest, language: &str) -> Option<FileResult> {
-        if begun.is_some_and(|begun| begun.contains(&content)) {
-            return None;
-        }
-        let (record, summary) = self.cache.find(self.known, content, language)?;
-        Some(FileResult::Analysed { content, language: language.to_owned(), record, summary })
     }
 }
 
@@ -249,9 +234,9 @@ fn lasting_stat(entry: &Entry, result: &FileResult) -> Option<FileStat> {
     cache::is_lasting(result).then_some(entry.stat)
 }
 
-/// Packs of the base that are no longer here: their records are made again.
-fn lost_packs(manifest: &Manifest, packs: &Blobs) -> HashSet<u32> {
-    (0..).zip(manifest.packs()).filter(|(_, name)| !packs.path(*name).exists()).map(|(number, _)| number).collect()
+/// Packs of the base that are no longer here, nor with any node: their records are made again.
+fn lost_packs(manifest: &Manifest, packs: &Blobs, held: &HashSet<Digest>) -> HashSet<u32> {
+    (0..).zip(manifest.packs()).filter(|(_, name)| !held.contains(name) && !packs.path(*name).exists()).map(|(number, _)| number).collect()
 }
 
 /// What planning knows of a file that has changed: how complex it was.

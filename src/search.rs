@@ -5,26 +5,27 @@
 //! that finds nothing either does a fuzzy match look at every name. An entry that no row of the result points to is of an
 //! older state and ignored. What is found, and its order, does not depend on whether there is an index.
 
-mod best;
 mod names_search;
 mod source;
 
 use std::{
-    collections::{BTreeMap, HashMap},
-    path::Path,
+    collections::{BTreeMap, BTreeSet, HashMap},
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
 };
 
-pub use best::Fit;
-use best::{Best, Place};
 use bitacora_core::{ids::Digest, paths::RelativePath, wire::record::Symbol};
+pub use fleet_agent::search::Fit;
 use fleet_agent::{
     cache::{Cache, CacheError},
     pack::{Segment, SymbolRef},
+    search::{Best, Fuzzy, Literal, NAMES_MAX, NamesWanted, Place},
 };
-use names_search::{Fuzzy, Literal, Search};
+use names_search::IndexSearch;
 pub use source::{Source, source};
 
 use crate::{
+    control::{self, Answer, Request},
     names::{self, Names, NamesError},
     result::{ResultError, StoredResult},
 };
@@ -56,6 +57,8 @@ pub struct Found {
     pub matches: Vec<Match>,
     /// Are there others?
     pub more: bool,
+    /// Nodes that have names or records, and could not be asked: there may be better ones.
+    pub out_of_reach: BTreeSet<String>,
     /// So many names were looked through without an index that one would pay: see [`make_index`].
     pub index_due: Option<u64>,
 }
@@ -87,7 +90,11 @@ pub fn symbols(result: &mut StoredResult, index: &Path, query: &str, limit: usiz
     loop {
         let sources = Sources::new(result, index, threads.max(1));
         match sources.symbols(result, query, limit) {
-            Ok((matches, more)) => return Ok(Found { matches, more, index_due: sources.index_due() }),
+            Ok((matches, more)) => {
+                let mut out_of_reach = sources.away.lacking();
+                out_of_reach.extend(result.out_of_reach().iter().cloned());
+                return Ok(Found { matches, more, out_of_reach, index_due: sources.index_due() });
+            }
             Err(Trouble::Result(error)) => return Err(error),
             Err(Trouble::Index) => index = None,
         }
@@ -109,6 +116,7 @@ struct Sources {
     rest: Vec<u32>,
     rest_bytes: u64,
     rest_names: u64,
+    away: Away,
     threads: usize,
 }
 
@@ -125,17 +133,20 @@ impl Sources {
         let index = index.map(|names| Index { packs: names.packs().iter().map(|name| numbers.get(name).copied()).collect(), names });
         let mut covered = vec![false; packs.len()];
         index.iter().flat_map(|index| index.packs.iter().flatten()).for_each(|number| covered[*number as usize] = true);
-        let rest: Vec<u32> = (0..).zip(covered).filter(|(_, covered)| !covered).map(|(number, _)| number).collect();
+        let uncovered = (0_u32..).zip(covered).filter(|(_, covered)| !covered).map(|(number, _)| number);
+        let (rest, absent): (Vec<u32>, Vec<u32>) = uncovered.partition(|number| result.is_here(packs[*number as usize]));
+        let away = Away::new(result.control(), absent, &packs);
         let extents = rest.iter().filter_map(|number| cache.names_extent(packs[*number as usize]).ok());
         let (rest_bytes, rest_names) = extents.fold((0, 0), |(bytes, names), extent| (bytes + extent.bytes, names + u64::from(extent.names)));
-        Sources { cache, packs, index, rest, rest_bytes, rest_names, threads }
+        Sources { cache, packs, index, rest, rest_bytes, rest_names, away, threads }
     }
 
     /// How many names an index would have, if it is time for one: too much is not covered, or too much of it is not needed.
     fn index_due(&self) -> Option<u64> {
         let gone = self.index.as_ref().map_or(0, |index| index.packs.iter().filter(|pack| pack.is_none()).count());
         let due = self.rest_bytes > UNCOVERED_BYTES_MAX || self.index.as_ref().is_some_and(|index| gone * 2 > index.packs.len());
-        due.then(|| self.rest_names + self.index.as_ref().map_or(0, |index| u64::from(index.names.len())))
+        // What nodes look through needs no index here, and could not be in it.
+        (due && self.away.packs.is_empty()).then(|| self.rest_names + self.index.as_ref().map_or(0, |index| u64::from(index.names.len())))
     }
 
     fn symbols(&self, result: &mut StoredResult, query: &str, limit: usize) -> Result<(Vec<Match>, bool), Trouble> {
@@ -159,11 +170,16 @@ impl Sources {
             placed.truncate(limit);
             let found = self.read(result, &placed, |_| true)?;
             // Names that were dropped for names of an older state are looked for again.
-            if found.len() >= limit || !dropped {
+            if found.len() >= limit || !dropped || self.is_in_vain(result, names_max) {
                 return Ok((found, more));
             }
             names_max = names_max.saturating_mul(STALE_FACTOR);
         }
+    }
+
+    /// Would asking for more names bring no more? Records are out of reach, or the nodes keep no more names.
+    fn is_in_vain(&self, result: &StoredResult, names_max: usize) -> bool {
+        !result.out_of_reach().is_empty() || (names_max >= NAMES_MAX && !self.away.packs.is_empty())
     }
 
     /// By the last part of the name, and what it stands in.
@@ -176,8 +192,8 @@ impl Sources {
             placed.truncate(QUALIFIED_RECORDS_MAX);
             let mut found = self.read(result, &placed, |symbol| query.is_container(symbol.container))?;
             // What it stands in is only known of what was read: names that were dropped may be the ones that were meant.
-            if found.len() > limit || cut || !best.dropped {
-                let more = cut || found.len() > limit;
+            if found.len() > limit || cut || !best.dropped || self.is_in_vain(result, names_max) {
+                let more = cut || best.dropped || found.len() > limit;
                 found.truncate(limit);
                 return Ok((found, more));
             }
@@ -186,7 +202,7 @@ impl Sources {
     }
 
     /// The best names, in the index and in the packs beside it.
-    fn scan(&self, names_max: usize, search: &impl Search) -> Result<Best, Trouble> {
+    fn scan(&self, names_max: usize, search: &impl IndexSearch) -> Result<Best, Trouble> {
         let share = |start: usize| -> Result<Best, CacheError> {
             let (mut best, mut segment) = (Best::new(names_max), Segment::default());
             for &number in self.rest.iter().skip(start).step_by(self.threads) {
@@ -200,6 +216,7 @@ impl Sources {
             Some(index) => search.in_index(&index.names, self.threads, names_max)?,
             None => Best::new(names_max),
         };
+        best.merge(self.away.scan(names_max, search)?);
         std::thread::scope(|scope| {
             let shares = self.threads.min(self.rest.len());
             let shares: Vec<_> = (0..shares).map(|start| scope.spawn(move || share(start))).collect();
@@ -235,6 +252,7 @@ impl Sources {
                     let known = |(pack, symbol)| Some((index.packs.get(pack as usize).copied().flatten()?, symbol));
                     symbols.extend(index.names.occurrences(number)?.into_iter().filter_map(known));
                 }
+                (Place::Away(number), _) => symbols.extend(self.away.places(number)),
                 (Place::Index(_), None) => unreachable!("no name was found in an index that there is not"),
                 (Place::Pack(pack, number), _) => {
                     let name = self.packs[pack as usize];
@@ -258,8 +276,12 @@ impl Sources {
             reading.push((row.record_place(), order, reference, row.path()?));
         }
         reading.sort_by_key(|(record, order, ..)| (*record, *order));
+        result.bring(reading.iter().map(|(_, _, reference, _)| reference.pack));
         let mut matches: Vec<(usize, Match)> = Vec::with_capacity(placed.len());
         for same in reading.chunk_by(|one, next| one.0 == next.0) {
+            if result.is_out_of_reach(same[0].2.pack) {
+                continue;
+            }
             let record = result.record(same[0].2)?;
             for (_, order, _, path) in same {
                 let Placed { ordinal, fit, .. } = placed[*order];
@@ -270,6 +292,67 @@ impl Sources {
         }
         matches.sort_unstable_by_key(|(order, _)| *order);
         Ok(matches.into_iter().map(|(_, found)| found).collect())
+    }
+}
+
+/// Packs that stay on the nodes: their names are looked through there.
+struct Away {
+    /// Of the master that commands the nodes.
+    control: PathBuf,
+    packs: HashMap<Digest, u32>,
+    found: Mutex<FoundAway>,
+}
+
+#[derive(Default)]
+struct FoundAway {
+    /// Of each name that was found, by its number.
+    places: Vec<Vec<(u32, SymbolRef)>>,
+    /// Nodes with packs that nobody could look through.
+    lacking: BTreeSet<String>,
+}
+
+impl Away {
+    fn new(control: &Path, numbers: Vec<u32>, packs: &[Digest]) -> Away {
+        let packs = numbers.into_iter().map(|number| (packs[number as usize], number)).collect();
+        Away { control: control.to_owned(), packs, found: Mutex::default() }
+    }
+
+    /// The best names of those packs.
+    fn scan(&self, names_max: usize, search: &impl IndexSearch) -> Result<Best, ResultError> {
+        let mut best = Best::new(names_max);
+        if self.packs.is_empty() {
+            return Ok(best);
+        }
+        let (query, fuzzy) = search.wanted();
+        let mut packs: Vec<Digest> = self.packs.keys().copied().collect();
+        packs.sort_unstable();
+        let wanted = NamesWanted { query: query.to_owned(), fuzzy, names_max: names_max as u64, packs };
+        // Nobody commands the nodes, or has time for it: what is nowhere here is lost for now.
+        let Ok(Some(Answer::Searched { found, lacking, nodes })) = control::ask(&self.control, &Request::Search(wanted)) else {
+            return Err(ResultError::Away);
+        };
+        if !lacking.is_empty() && nodes.is_empty() {
+            return Err(ResultError::Away);
+        }
+        let mut state = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        state.lacking.extend(nodes);
+        for answer in found {
+            best.dropped |= answer.dropped;
+            for name in answer.names {
+                let place = |(pack, entry, ordinal)| Some((*self.packs.get(&pack)?, SymbolRef { entry, ordinal }));
+                state.places.push(name.places.into_iter().filter_map(place).collect());
+                best.insert(name.key, &[Place::Away(state.places.len() as u32 - 1)]);
+            }
+        }
+        Ok(best)
+    }
+
+    fn places(&self, number: u32) -> Vec<(u32, SymbolRef)> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).places[number as usize].clone()
+    }
+
+    fn lacking(&self) -> BTreeSet<String> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).lacking.clone()
     }
 }
 

@@ -79,6 +79,7 @@ fn in_words(fact: &Fact, ledger: &Ledger) -> Option<(&'static str, String, Strin
         Fact::ProjectRemoved { project } => ("project-removed", project.to_string(), nothing()),
         Fact::JobAccepted { job, spec, sparks, .. } => ("job-accepted", job.to_string(), format!("{}, {} sparks", spec.job_type.name(), sparks.len())),
         Fact::WarmingAccepted { job, spec, packs, .. } => ("job-accepted", job.to_string(), format!("{}, {} sparks", spec.job_type.name(), packs.len())),
+        Fact::PacksLost { node, packs } => ("packs-lost", node.to_string(), format!("{} packs", packs.len())),
         Fact::AttemptFailed { spark, error, .. } => ("attempt-failed", spark.to_string(), error.describe()),
         Fact::CopyDropped { spark, error, .. } => ("copy-dropped", spark.to_string(), error.describe()),
         Fact::SparkSplit { spark } => ("spark-split", spark.to_string(), "it ends its process; halves of it go on".to_owned()),
@@ -93,7 +94,7 @@ fn in_words(fact: &Fact, ledger: &Ledger) -> Option<(&'static str, String, Strin
         Fact::JobDone { job, .. } => ("job-completed", job.to_string(), nothing()),
         Fact::JobCompleted { job, .. } => ("job-completed", job.to_string(), project_of(fact, ledger)),
         Fact::JobFailed { job, reason, .. } => ("job-failed", job.to_string(), reason.clone()),
-        Fact::SparkStarted { .. } | Fact::SparkFinished { .. } => return None,
+        Fact::SparkStarted { .. } | Fact::SparkFinished { .. } | Fact::PacksHeld { .. } => return None,
     })
 }
 

@@ -1,7 +1,7 @@
 //! Records in a fleet: what anybody has found is not looked for again, and nodes are given what they are to have.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -11,7 +11,7 @@ use bitacora_core::ids::Digest;
 use fleet_agent::{analysis, cache::Cache};
 
 use super::{
-    fleet::{Fleet, outcome},
+    fleet::{Fleet, outcome, until},
     support::{Place, report, timeless},
 };
 
@@ -100,6 +100,57 @@ fn what_was_found_once_is_not_looked_for_again() {
     }
     assert_eq!(analysed(&fleet.place.tree()), fleet.local());
     assert_eq!(given_last(&fleet), 0, "no node is needed");
+}
+
+/// Who has each pack that any node has.
+fn holders(fleet: &Fleet, names: &[&str]) -> BTreeMap<Digest, usize> {
+    let mut holders = BTreeMap::new();
+    names.iter().flat_map(|name| packs_in(&fleet.folder(name))).for_each(|pack| *holders.entry(pack).or_default() += 1);
+    holders
+}
+
+/// As on a disk that was cleared.
+fn forget_packs(data: &Path) {
+    fs::remove_dir_all(data.join("packs")).unwrap();
+    fs::create_dir(data.join("packs")).unwrap();
+}
+
+#[test]
+fn records_stay_on_the_nodes_and_outlive_one_of_them() {
+    let mut fleet = Fleet::of(Place::new(), "127.0.0.1:0".into(), None);
+    fleet.serve_with(&["--results", "nodes"]);
+    fleet.place.fill(60);
+    let [one, two, three] = ["one", "two", "three"].map(|name| fleet.join(name));
+    let tree = fleet.place.tree();
+    let named = fleet.place.run(&["analyze", tree.to_str().unwrap(), "-o", "name"]);
+    assert_eq!((named.status.code(), String::from_utf8_lossy(&named.stdout).lines().count()), (Some(0), 120));
+    assert!(packs_in(&fleet.place.data()).is_empty(), "none was brought here");
+    until(|| holders(&fleet, &["one", "two", "three"]).values().all(|copies| *copies >= 2));
+
+    assert_eq!(outcome(&fleet.begin().wait_with_output().unwrap()), fleet.local(), "whoever wants to read them gets them");
+    let found = report(&fleet.place.run(&["symbols", "function_3_7", "-o", "json"]), 0);
+    assert_eq!(found["items"][0]["fit"], "exact");
+    forget_packs(&fleet.place.data());
+    let again = report(&fleet.place.run(&["symbols", "function_3_7", "-o", "json"]), 0);
+    assert_eq!(again["items"], found["items"], "and once more");
+
+    one.kill();
+    assert_eq!(fleet.place.run(&["node", "rm", "one", "--yes"]).status.code(), Some(0));
+    let all = holders(&fleet, &["one", "two", "three"]).len();
+    until(|| {
+        let left = holders(&fleet, &["two", "three"]);
+        left.len() == all && left.values().all(|copies| *copies == 2)
+    });
+    forget_packs(&fleet.place.data());
+    assert_eq!(outcome(&fleet.begin().wait_with_output().unwrap()), fleet.local());
+    assert_eq!(given_last(&fleet), 0, "nothing is lost, and nothing is done again");
+
+    forget_packs(&fleet.place.data());
+    assert_eq!((two.terminate(), three.terminate()), (Some(0), Some(0)));
+    let search = fleet.place.run(&["symbols", "function_3_7"]);
+    let said = String::from_utf8_lossy(&search.stderr);
+    assert_eq!(search.status.code(), Some(3), "{said}");
+    assert!(said.contains("two") && said.contains("three"), "{said}");
 }
 
 #[test]

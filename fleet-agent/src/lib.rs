@@ -3,6 +3,7 @@
 //! - [`analysis`] turns the bytes of one file into one record and knows nothing else.
 //! - [`listing`] finds the files of a tree.
 //! - [`blobs`] keeps bytes by their hash; [`pack`] lays records and their symbols into one blob; [`cache`] finds a record again.
+//! - [`search`] finds names in the lists of packs.
 //! - [`root`] opens files of a project and none outside of it.
 //! - [`net`] is how nodes find, trust and reach one another.
 //! - [`link`] is an agent's life with a master over the network, [`life`] the process around it, [`resident`] the one on the master's own machine.
@@ -30,5 +31,6 @@ pub mod net;
 pub mod pack;
 pub mod resident;
 pub mod root;
+pub mod search;
 pub mod sense;
 pub mod work;

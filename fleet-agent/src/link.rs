@@ -4,6 +4,7 @@
 //! again after the next Hello. Before a result is sent, the packs that it names are delivered.
 
 mod dial;
+mod lending;
 
 use std::{
     collections::HashSet,
@@ -33,7 +34,7 @@ use crate::{
     command::Commands,
     driver::AgentThread,
     net::{
-        carrier::{Carrier, CarrierError, CloseCode, Connection, FrameSender, Link},
+        carrier::{Carrier, CarrierError, CloseCode, Connection, FrameSender, Link, Transfer},
         codec::{CodecError, Kind, Received, RequestId, Spoken},
         renewal::{self, Credentials, RenewalError},
         tls::Identity,
@@ -177,6 +178,7 @@ impl Session {
         self.link.send_replace(Some(link.clone()));
         agent.connected();
         let mut renewals = JoinSet::new();
+        let mut lending = JoinSet::new();
         let mut look = interval(RENEWAL_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut deliveries = Deliveries::new(link.clone(), self.packs.clone(), self.commands.clone());
@@ -193,6 +195,8 @@ impl Session {
                 message = deliveries.next() => Happened::Delivered(message),
                 _ = look.tick(), if renewals.is_empty() => Happened::Looked,
                 Some(renewed) = renewals.join_next() => Happened::Renewed(renewed.expect("a renewal neither panics nor is ended while its link is served")),
+                asked = link.accept_transfer(), if lending.len() < lending::LENDING_MAX => Happened::Asked(asked),
+                Some(_) = lending.join_next() => Happened::Lent,
                 received = rx.receive() => Happened::Received(received),
             };
             let done = match event {
@@ -205,6 +209,9 @@ impl Session {
                     send(message);
                     Ok(())
                 }
+                Happened::Asked(asked) => asked.map_err(LinkError::from).map(|transfer| drop(lending.spawn(lending::lend(transfer, self.packs.clone())))),
+                // What was not lent is asked for again.
+                Happened::Lent => Ok(()),
                 Happened::Looked => {
                     if credentials.is_due(SystemTime::now()) {
                         let (link, identity) = (link.clone(), credentials.identity().clone());
@@ -230,6 +237,9 @@ enum Happened {
     Said(Option<Envelope<FromAgent>>),
     Delivered(Envelope<FromAgent>),
     Received(Result<Option<Received>, CarrierError>),
+    /// The master wants packs.
+    Asked(Result<Transfer, CarrierError>),
+    Lent,
     /// Time to see how old the certificate is.
     Looked,
     Renewed(Result<Identity, RenewalError>),

@@ -271,7 +271,9 @@ impl Analyze {
         let base = self.base(context, &master, project);
         let threads = self.threads();
         let packs = Cache::open(context.data.root(), analysis::fingerprint())?.packs().clone();
-        let earlier = Earlier { base, packs: &packs, trusted: !self.no_cache };
+        // What nodes have nobody brings here: this process commands none.
+        let held = HashSet::new();
+        let earlier = Earlier { base, packs: &packs, held: &held, trusted: !self.no_cache };
         let (scan, mut files) = Scan::take(&root, threads as usize, &self.limits(), earlier, selection.as_ref(), master::now())?;
         if Partitioning::from(self.partition) == Partitioning::ByDependencies {
             dependencies::cluster(&context.data, &master.ledger().projects[&project], &mut files);

@@ -1,6 +1,7 @@
 //! Where commands write: data on stdout, everything else on stderr.
 
 use std::{
+    collections::BTreeSet,
     fs::File,
     io::{self, BufWriter, IsTerminal, Write},
     path::{Path, PathBuf},
@@ -73,6 +74,8 @@ impl Streams {
             | Answer::Reasons(_)
             | Answer::Submitted(_)
             | Answer::Accepted { .. }
+            | Answer::Searched { .. }
+            | Answer::Brought { .. }
             | Answer::Warming { .. }
             | Answer::Spark(_)
             | Answer::Events(_)
@@ -178,17 +181,29 @@ impl Document<'_> {
         let mut writer = json::AnalysisWriter::begin(out, self.lines)?;
         let lost = result.each(files, |path, record| writer.item(&json::FileItem::new(path, record, self.detailed)))?;
         let mut errors = json::failed(self.overview);
-        errors.extend(lost.iter().map(|path| Problem { path: PathText::new(path), reason: RECORD_LOST.to_owned() }));
+        let reason = if result.out_of_reach().is_empty() { RECORD_LOST } else { RECORD_AWAY };
+        errors.extend(lost.iter().map(|path| Problem { path: PathText::new(path), reason: reason.to_owned() }));
         writer.end(&json::Summary::new(self.project, self.overview), &json::skipped(self.overview), &errors, &timestamp(master::now()))?;
         if !lost.is_empty() {
-            context.streams.note(&format!("the records of {} files are damaged or gone; the next analysis makes them again", lost.len()));
+            match result.out_of_reach() {
+                none if none.is_empty() => {
+                    context.streams.note(&format!("the records of {} files are damaged or gone; the next analysis makes them again", lost.len()));
+                }
+                nodes => context.streams.note(&format!("the records of {} files are out of reach, on {}", lost.len(), join(nodes))),
+            }
         }
         Ok(lost.is_empty())
     }
 }
 
+pub(super) fn join(names: &BTreeSet<String>) -> String {
+    names.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
+}
+
 /// Why a file that was analysed is not in a report.
 const RECORD_LOST: &str = "its record is damaged or gone; the next analysis makes it again";
+/// And where it will be once its node is back.
+const RECORD_AWAY: &str = "its record is on a node that is out of reach";
 
 /// Arguments that do not go together, or name what there is not.
 #[derive(Debug, thiserror::Error)]

@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::Context as _;
 use bitacora_core::{
-    fleet::{Notice, OwnRole, Settings},
+    fleet::{Notice, OwnRole, Results, Settings},
     time::Span,
 };
 use clap::{Args, ValueEnum};
@@ -44,6 +44,12 @@ pub(super) struct Serve {
     idle_exit: Option<Span>,
     #[command(flatten)]
     passphrase: PassphraseSource,
+    /// Where the records of results are kept
+    #[arg(long, default_value = "master", value_name = "WHERE")]
+    results: ResultsKind,
+    /// Nodes that are to have each record, where records stay on the nodes
+    #[arg(long, default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=16))]
+    copies: u32,
     /// Does not listen to nodes that announce themselves on the local network
     #[arg(long)]
     no_discovery: bool,
@@ -69,6 +75,14 @@ impl From<Role> for OwnRole {
     }
 }
 
+#[derive(Clone, Copy, ValueEnum)]
+enum ResultsKind {
+    /// All of them here
+    Master,
+    /// On the nodes that made them, with copies on others; here is what was looked at
+    Nodes,
+}
+
 impl Serve {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
         if self.detached {
@@ -84,7 +98,12 @@ impl Serve {
             (None, true) => Some(self.passphrase.chosen()?),
             (Some(Protection::Key) | None, false) => None,
         };
-        let mut master = Master::open(&context.data, Settings::for_serving(), |holder| {
+        let results = match self.results {
+            ResultsKind::Master => Results::Master,
+            ResultsKind::Nodes => Results::Nodes,
+        };
+        let settings = Settings { results, copies: self.copies, ..Settings::for_serving() };
+        let mut master = Master::open(&context.data, settings, |holder| {
             context.streams.note(&format!("waiting for another bitacora (process {holder}) on {} to end", context.data.root().display()));
         })?;
         // Only from here on is there anything to end in good order.

@@ -6,7 +6,10 @@ use clap::Args;
 use fleet_agent::root::Root;
 use serde::Serialize;
 
-use super::{Context, output::Sink};
+use super::{
+    Context,
+    output::{Sink, join},
+};
 use crate::{
     exit::Exit,
     journal::Journal,
@@ -97,7 +100,7 @@ impl Symbols {
         let mut result = StoredResult::last(&context.data, project)?;
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let index = names::path(&context.data, id);
-        let Found { matches, more, index_due } = search::symbols(&mut result, &index, &self.query, self.limit as usize, threads)?;
+        let Found { matches, more, out_of_reach, index_due } = search::symbols(&mut result, &index, &self.query, self.limit as usize, threads)?;
         let mut sink = Sink::open(None)?;
         let sources = if self.source { sources(&result, &project.root, &matches) } else { Vec::new() };
         self.write(context, &mut sink, &matches, sources)?;
@@ -108,11 +111,18 @@ impl Symbols {
         if more {
             context.streams.note(&format!("there are more; --limit shows more than the best {}", matches.len()));
         }
+        if !out_of_reach.is_empty() {
+            context.streams.note(&format!("not all symbols were looked through: {} cannot be asked", join(&out_of_reach)));
+        }
         if let Some(names) = index_due {
             // Whoever asks next has it faster; nobody has to have it. A full disk, or one that cannot be written to, is no failure of a search.
             let _ = search::make_index(&result, &index, names);
         }
-        Ok(if matches.is_empty() { Exit::NoMatch } else { Exit::Ok })
+        Ok(match matches.is_empty() {
+            _ if !out_of_reach.is_empty() => Exit::Partial,
+            true => Exit::NoMatch,
+            false => Exit::Ok,
+        })
     }
 
     /// `sources` in the order of the matches, or none.

@@ -1,9 +1,11 @@
-//! When may an earlier result stand for a file? Keys and decisions, without files.
+//! When may an earlier result stand for a file, and which nodes are to have a copy of it? Keys and decisions, without files.
+
+use alloc::{collections::BTreeSet, vec::Vec};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ids::Digest,
+    ids::{Digest, NodeId},
     time::{Span, Time},
     wire::task::{FailReason, FileResult, FileStat},
 };
@@ -52,10 +54,62 @@ pub fn is_lasting(result: &FileResult) -> bool {
     }
 }
 
+/// The nodes that are to be given a copy of a pack so that so many have one. Each pack has an order of its own among all nodes
+/// (rendezvous hashing, Thaler and Ravishankar 1996): where nodes come and go, only what they have or are to have moves.
+pub fn copies_due(pack: Digest, holders: &BTreeSet<NodeId>, nodes: impl Iterator<Item = NodeId>, copies: usize) -> Vec<NodeId> {
+    let due = copies.saturating_sub(holders.len());
+    if due == 0 {
+        return Vec::new();
+    }
+    let mut ranked: Vec<(u64, NodeId)> = nodes.filter(|node| !holders.contains(node)).map(|node| (weight(pack, node), node)).collect();
+    ranked.sort_unstable_by(|one, other| other.cmp(one));
+    ranked.into_iter().take(due).map(|(_, node)| node).collect()
+}
+
+fn weight(pack: Digest, node: NodeId) -> u64 {
+    let (words, _) = pack.0.as_chunks::<8>();
+    words.iter().fold(splitmix(node.0), |hash, word| splitmix(hash ^ u64::from_le_bytes(*word)))
+}
+
+/// SplitMix64 (Steele, Lea, Flood 2014): one well-mixed value from a key.
+pub(crate) fn splitmix(key: u64) -> u64 {
+    let mut z = key.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::wire::task::SkipReason;
+
+    fn due(pack: u8, holders: &[u64], nodes: u64, copies: usize) -> Vec<u64> {
+        let holders = holders.iter().copied().map(NodeId).collect();
+        copies_due(Digest([pack; 32]), &holders, (1..=nodes).map(NodeId), copies).into_iter().map(|node| node.0).collect()
+    }
+
+    #[test]
+    fn copies_go_to_others_and_no_more_than_are_due() {
+        assert!(due(1, &[1, 2], 9, 2).is_empty() && due(1, &[1], 1, 2).is_empty() && due(1, &[1, 2, 3], 9, 2).is_empty());
+        for pack in 0..100 {
+            let chosen = due(pack, &[3], 9, 3);
+            assert!(chosen.len() == 2 && chosen[0] != chosen[1] && !chosen.contains(&3), "{chosen:?}");
+        }
+    }
+
+    #[test]
+    fn a_node_that_comes_takes_only_its_share() {
+        let given = |nodes| (0..=255).map(|pack| due(pack, &[], nodes, 1)[0]).collect::<Vec<_>>();
+        let (before, after) = (given(8), given(9));
+        let moved = before.iter().zip(&after).filter(|(before, after)| before != after).map(|(_, after)| *after).collect::<Vec<_>>();
+        assert!(moved.iter().all(|node| *node == 9), "from one old node to another nothing goes");
+        assert!((10..60).contains(&moved.len()), "{} of 256 where a ninth is due", moved.len());
+        for node in 1..=8 {
+            let share = before.iter().filter(|chosen| **chosen == node).count();
+            assert!((10..70).contains(&share), "node {node} has {share} of 256 where an eighth is due");
+        }
+    }
 
     #[test]
     fn recently_modified_files_are_read_again() {

@@ -12,6 +12,7 @@ mod effect;
 mod event;
 mod fact;
 mod flights;
+mod holdings;
 mod invariants;
 mod jobs;
 mod joining;
@@ -48,7 +49,7 @@ pub use partition::Partitioning;
 pub use placement::Placement;
 pub use records::{HEARTBEATS_PER_SECOND_MAX, NodeRecord, NodeTally};
 pub use selector::{NoSelector, NodeSelector};
-pub use settings::{Listings, Settings};
+pub use settings::{Listings, Results, Settings};
 pub use view::{FleetView, FlightView, JobView, NodeView, Pending, Stage};
 
 use crate::{
@@ -93,6 +94,7 @@ pub struct Fleet {
     placed_last: NodeId,
     /// The last number given to a request to store a result.
     rounds: u64,
+    keeping: holdings::Keeping,
     /// Has something failed in this turn that others may wait for?
     something_failed: bool,
 }
@@ -163,6 +165,7 @@ impl Fleet {
             speeds: placement::Speeds::default(),
             placed_last: NodeId::HERE,
             rounds: 0,
+            keeping: holdings::Keeping::new(now),
             something_failed: false,
         };
         let epoch = Epoch(fleet.ledger.epoch.0 + 1);
@@ -214,6 +217,7 @@ impl Fleet {
         }
         self.on_expired_tokens(now, out);
         self.on_refusals_due(now, out);
+        self.on_losses_due(now);
     }
 
     fn react(&mut self, now: Time, event: Event, out: &mut Vec<Effect>) {
@@ -232,6 +236,7 @@ impl Fleet {
             Event::JobSubmitted(submission) => self.on_job_submitted(now, submission, out),
             Event::WorkSubmitted { spec, sparks } => self.on_work_submitted(now, spec, sparks, out),
             Event::WarmingAsked(warming) => self.on_warming_asked(now, warming, out),
+            Event::PacksMissed { node, packs } => self.on_packs_missed(node, packs, out),
             Event::SparkCancelled { spark } => self.on_spark_cancelled(now, spark, out),
             Event::JobCommanded { job, command } => self.on_job_commanded(now, job, command, out),
             Event::TreeNotListed { job, error } => self.on_tree_not_listed(now, job, error, out),
@@ -259,6 +264,7 @@ impl Fleet {
         self.on_job_deadlines(now, out);
         self.follow_failures(now, out);
         self.settle_drains(now, out);
+        self.make_copies(now, out);
         self.dispatch(now, out);
         self.copy_late_sparks(now, out);
     }
@@ -267,7 +273,7 @@ impl Fleet {
     pub fn next_deadline(&self) -> Option<Time> {
         let jobs = self.active.iter().filter_map(|(id, runnable)| self.job_deadline(*id, runnable));
         let silence = (self.quiet_until < Time::NEVER).then_some(self.quiet_until);
-        jobs.chain(silence).chain(self.drain_deadline()).chain(self.token_deadline()).chain(self.refusals_deadline()).min()
+        jobs.chain(silence).chain(self.drain_deadline()).chain(self.token_deadline()).chain(self.refusals_deadline()).chain(self.loss_deadline()).min()
     }
 
     /// When somebody will have said nothing for too long.

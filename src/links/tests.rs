@@ -59,8 +59,14 @@ fn open(folder: &tempfile::TempDir, trust: &Trust) -> Option<(Links, Receiver<Li
     let tell = Mutex::new(tell);
     let deliver: Deliver = Arc::new(move |event| tell.lock().unwrap().send(event).is_ok());
     let packs = Blobs::open(&folder.path().join("packs")).unwrap();
-    let links =
-        Links::open((Ipv4Addr::LOCALHOST, 0).into(), &trust.identity, trust.authority.clone(), &trust.keys, Stores { logs: packs.clone(), packs }, deliver);
+    let links = Links::open(
+        (Ipv4Addr::LOCALHOST, 0).into(),
+        &trust.identity,
+        trust.authority.clone(),
+        &trust.keys,
+        Stores { logs: packs.clone(), packs, takes_packs: true },
+        deliver,
+    );
     links.ok().map(|links| (links, events))
 }
 

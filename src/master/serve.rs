@@ -17,7 +17,7 @@ use crossbeam_channel::Sender;
 use fleet_agent::{
     analysis,
     blobs::Blobs,
-    cache::{Cache, CacheIndex},
+    cache::Cache,
     net::{
         discovery::{DiscoveryError, Found, State},
         join::Grant,
@@ -105,7 +105,7 @@ impl Master {
         }
         let outbox = self.outbox.clone();
         let deliver: Deliver = Arc::new(move |event| outbox.try_send(Input::Link(event)).is_ok());
-        let stores = Stores { packs: Blobs::open(&self.data.packs())?, logs: self.logs.kept().clone() };
+        let stores = Stores { packs: Blobs::open(&self.data.packs())?, logs: self.logs.kept().clone(), takes_packs: self.fleet.keeps_results_here() };
         let links = Links::open(address, &identity, authority.clone(), &keys, stores, deliver.clone())?;
         links.admit(self.fleet.ledger().nodes.keys().copied());
         let address = links.address();
@@ -185,8 +185,21 @@ impl Master {
                 self.begin_pairing(Wanted { addresses, code, name }, answer);
                 Ok(())
             }
+            Input::Asked(Asked { request: Request::Bring { packs }, answer, .. }) => {
+                self.bring(packs, answer);
+                Ok(())
+            }
+            Input::Asked(Asked { request: Request::Search(wanted), answer, .. }) => {
+                self.search(wanted, answer);
+                Ok(())
+            }
             Input::Asked(asked) => self.answer(&asked),
             Input::Listed(listed) => self.on_listed(*listed),
+            Input::Link(LinkEvent::PackWanted { pack, answer }) => {
+                let _ = answer.send(self.fleet.holders_of(pack));
+                Ok(())
+            }
+            Input::Link(LinkEvent::PackMissed { node, pack }) => self.turn([Event::PacksMissed { node, packs: vec![pack] }]).map(drop),
             Input::Link(LinkEvent::TokenNamed { token, answer }) => {
                 // Whoever asked may have left.
                 let _ = answer.send(self.token_key(token));
@@ -278,9 +291,9 @@ impl Master {
         }
         serving.listings += 1;
         let (data, outbox) = (self.data.clone(), self.outbox.clone());
-        let begun = begun(self.fleet.ledger(), project);
+        let known = Known::of(self.fleet.ledger(), project);
         std::thread::spawn(move || {
-            let listed = list(&data, &wish, base, &begun).map(|(scan, mut files, shelf)| {
+            let listed = list(&data, &wish, base, &known).map(|(scan, mut files, shelf)| {
                 if wish.partitioning == Partitioning::ByDependencies {
                     dependencies::cluster(&data, &history, &mut files);
                 }
@@ -400,16 +413,28 @@ fn path_of(root: &[u8]) -> PathBuf {
     PathBuf::from(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(root))
 }
 
-/// The contents that unfinished jobs of a project have sparks for, by what they were listed in.
-fn begun(ledger: &Ledger, project: ProjectId) -> HashMap<Digest, HashSet<Digest>> {
-    let mut begun: HashMap<Digest, HashSet<Digest>> = HashMap::new();
-    for job in ledger.jobs.values().filter(|job| !job.status.is_over() && job.spec.project == Some(project)) {
-        begun.entry(job.spec.listing).or_default().extend(job.files.iter().filter_map(|file| file.content));
-    }
-    begun
+/// What the ledger says that listing a tree needs.
+struct Known {
+    /// The last result of each project.
+    results: Vec<Digest>,
+    /// Packs that nodes have.
+    held: HashSet<Digest>,
+    /// The contents that unfinished jobs of this project have sparks for, by what they were listed in.
+    begun: HashMap<Digest, HashSet<Digest>>,
 }
 
-fn list(data: &DataDirectory, wish: &Wish, base: Option<Digest>, begun: &HashMap<Digest, HashSet<Digest>>) -> Result<(Scan, Vec<ListedFile>, Shelf), String> {
+impl Known {
+    fn of(ledger: &Ledger, project: ProjectId) -> Known {
+        let mut begun: HashMap<Digest, HashSet<Digest>> = HashMap::new();
+        for job in ledger.jobs.values().filter(|job| !job.status.is_over() && job.spec.project == Some(project)) {
+            begun.entry(job.spec.listing).or_default().extend(job.files.iter().filter_map(|file| file.content));
+        }
+        let results = ledger.projects.values().filter_map(|project| project.history.last()).map(|last| last.manifest).collect();
+        Known { results, held: ledger.holders.keys().copied().collect(), begun }
+    }
+}
+
+fn list(data: &DataDirectory, wish: &Wish, base: Option<Digest>, known: &Known) -> Result<(Scan, Vec<ListedFile>, Shelf), String> {
     let root = path_of(&wish.root);
     let say = |error: &dyn std::error::Error| with_cause(error);
     let selection = (!wish.selection.is_empty()).then(|| Selection::new(&root, &wish.selection)).transpose().map_err(|error| say(&error))?;
@@ -418,15 +443,17 @@ fn list(data: &DataDirectory, wish: &Wish, base: Option<Digest>, begun: &HashMap
     let base = usable.and_then(|name| read_manifest(data, name).ok().map(|manifest| (name, manifest)));
     let base = base.filter(|(_, manifest): &(Digest, Manifest)| manifest.fingerprint() == analysis::fingerprint());
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let earlier = Earlier { base, packs: cache.packs(), trusted: wish.use_cache };
+    let earlier = Earlier { base, packs: cache.packs(), held: &known.held, trusted: wish.use_cache };
     let (mut scan, files) = Scan::take(&root, threads, &wish.limits, earlier, selection.as_ref(), now()).map_err(|error| say(&error))?;
     if selection.as_ref().is_some_and(|selection| !scan.holds_any(selection)) {
         return Err("no file matches what --only names; hidden files and what .gitignore and .ignore name are left out".into());
     }
     let folder = Root::open(&root).map_err(|error| say(&error))?;
-    // Packs that nobody can look through answer for nothing, and cost a computation.
-    let known = if wish.use_cache && !files.is_empty() { cache.index().unwrap_or_default() } else { CacheIndex::default() };
-    let files = scan.name_contents(&folder, files, threads, &wish.limits, &scan::Found { cache: &cache, known: &known, begun });
+    let found = match wish.use_cache && !files.is_empty() {
+        true => scan::Found::among(&cache, known.results.iter().filter_map(|name| read_manifest(data, *name).ok()).collect(), &known.held, &known.begun),
+        false => scan::Found::nothing(&cache, &known.begun),
+    };
+    let files = scan.name_contents(&folder, files, threads, &wish.limits, &found);
     let mut paths: HashMap<Digest, Vec<RelativePath>> = HashMap::new();
     files.iter().filter_map(|file| Some((file.content?, &file.path))).for_each(|(name, path)| paths.entry(name).or_default().push(path.clone()));
     Ok((scan, files, Shelf::new(folder, paths)))

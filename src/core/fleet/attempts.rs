@@ -4,6 +4,7 @@ use alloc::{format, string::String, vec::Vec};
 
 use super::{Effect, Fact, Fleet, Flight, Notice, SparkState};
 use crate::{
+    cache::splitmix,
     ids::{JobId, NodeId, SparkId},
     time::{Span, Time},
     wire::{
@@ -51,6 +52,7 @@ impl Fleet {
             self.speeds.learn(node, &flight.size, took);
             self.learn_lateness(now, held.spark);
             self.call_back(now, held.spark, out);
+            self.note_held(node, held.spark, &output, out);
             self.record(Fact::SparkFinished { spark: held.spark, output }, out);
             out.push(Effect::Publish(Notice::JobChanged(held.spark.job)));
         }
@@ -222,12 +224,4 @@ impl Fleet {
         let key = self.settings.seed ^ (u64::from(id.job.counter) << 40) ^ (u64::from(id.number) << 8) ^ u64::from(failures);
         Span(whole / 2 + splitmix(key) % (whole / 2 + 1))
     }
-}
-
-/// SplitMix64 (Steele, Lea, Flood 2014): one well-mixed value from a key.
-pub(super) fn splitmix(key: u64) -> u64 {
-    let mut z = key.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }

@@ -197,6 +197,7 @@ fn asked(event: &Event) -> Option<Action> {
         | Event::JobSubmitted(_)
         | Event::WorkSubmitted { .. }
         | Event::WarmingAsked(_)
+        | Event::PacksMissed { .. }
         | Event::SparkCancelled { .. }
         | Event::JobCommanded { .. }
         | Event::TreeNotListed { .. }

@@ -69,6 +69,11 @@ pub enum Event {
     },
     /// A person wants nodes to have the records of a result, for analyses to come.
     WarmingAsked(Warming),
+    /// A node was asked for packs that it is believed to have, and has them not.
+    PacksMissed {
+        node: NodeId,
+        packs: Vec<Digest>,
+    },
     /// A person wants one spark to end, and the rest of its job to go on.
     SparkCancelled {
         spark: SparkId,

@@ -99,6 +99,16 @@ pub enum Fact {
         at: Time,
         jobs_kept: u32,
     },
+    /// A node has packs that it made or was given.
+    PacksHeld {
+        node: NodeId,
+        packs: Vec<Digest>,
+    },
+    /// It has them no more, whatever it said.
+    PacksLost {
+        node: NodeId,
+        packs: Vec<Digest>,
+    },
     SparkStarted {
         spark: SparkId,
         attempt: Attempt,
@@ -209,6 +219,8 @@ impl Fact {
             | Fact::ProjectRenamed { .. }
             | Fact::ProjectAssigned { .. }
             | Fact::ProjectRemoved { .. }
+            | Fact::PacksHeld { .. }
+            | Fact::PacksLost { .. }
             | Fact::SparkStarted { .. }
             | Fact::CopyDropped { .. }
             | Fact::SparkFinished { .. }

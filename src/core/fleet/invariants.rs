@@ -21,6 +21,9 @@ impl Fleet {
             }
         }
         self.check_flights();
+        for (pack, holders) in &self.ledger.holders {
+            assert!(!holders.is_empty() && holders.iter().all(|node| self.admits(*node)), "{pack} is held by nodes of the fleet");
+        }
         for (id, node) in &self.nodes {
             let mut backlog = Span(0);
             for held in &node.held {

@@ -292,6 +292,7 @@ impl Fleet {
         }
         result.at = now;
         self.record(Fact::JobCompleted { job, result, history_max: self.settings.history_max as u32 }, out);
+        self.keeping.look_again();
         self.let_go(now, job, out);
         out.push(Effect::Publish(Notice::JobOver(job)));
     }

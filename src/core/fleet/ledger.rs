@@ -1,6 +1,11 @@
 //! The durable state: projects, jobs, sparks. Decides nothing.
 
-use alloc::{boxed::Box, collections::BTreeMap, string::String, vec::Vec};
+use alloc::{
+    boxed::Box,
+    collections::{BTreeMap, BTreeSet},
+    string::String,
+    vec::Vec,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +42,9 @@ pub struct Ledger {
     pub resident: Option<NodeId>,
     pub projects: BTreeMap<ProjectId, Project>,
     pub jobs: BTreeMap<JobId, Job>,
+    /// Who has the packs that stay on the nodes.
+    #[serde(default)]
+    pub holders: BTreeMap<Digest, BTreeSet<NodeId>>,
 }
 
 /// What the machine of the master does.
@@ -489,6 +497,8 @@ impl Ledger {
             Fact::NodeStopped { node, reason, at } => self.cordon(*node, CordonCause::Stopped { at: *at, reason: reason.clone() }),
             Fact::NodeRemoved { node, .. } => self.apply_removed(*node),
             Fact::RoleTaken { role, node, .. } => (self.role, self.resident) = (Some(*role), *node),
+            Fact::PacksHeld { node, packs } => packs.iter().for_each(|pack| self.holders.entry(*pack).or_default().extend([*node])),
+            Fact::PacksLost { node, packs } => self.lose_packs(*node, |pack| packs.contains(pack)),
             Fact::ProjectAdded { project, name, root } => {
                 self.counter = project.counter;
                 self.projects.insert(*project, Project { name: name.clone(), root: root.clone(), history: Vec::new(), nodes: NodeSelector::default() });
@@ -543,6 +553,7 @@ impl Ledger {
         if self.resident == Some(node) {
             (self.role, self.resident) = (Some(OwnRole::Master), None);
         }
+        self.lose_packs(node, |_| true);
     }
 
     fn apply_finished(&mut self, id: SparkId, output: &SparkOutput) {

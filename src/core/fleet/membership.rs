@@ -176,6 +176,7 @@ impl Fleet {
                 self.record(Fact::NodeRemoved { node, at: now }, out);
                 self.lose(now, node, AttemptError::Interrupted, out);
                 self.end_warming_of(now, node, out);
+                self.keeping.look_again();
                 self.records.remove(&node);
                 out.push(Effect::Disconnect { node });
             }
@@ -250,6 +251,7 @@ impl Fleet {
         self.cancel_strangers(id, listed.into_iter(), out);
         self.stop_again(id, out);
         self.send_audit_head(id, out);
+        self.keeping.is_back(id);
         out.push(Effect::Publish(Notice::NodeChanged(id)));
     }
 

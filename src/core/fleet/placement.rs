@@ -13,8 +13,9 @@ use core::cmp::Reverse;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Fleet, Job, JobSpec, Node, attempts::splitmix};
+use super::{Fleet, Job, JobSpec, Node};
 use crate::{
+    cache::splitmix,
     ids::{JobId, NodeId},
     time::{Span, Time},
 };

@@ -40,6 +40,12 @@ pub struct Settings {
     pub copies_per_hundred: u32,
     /// Where the listing of a recovered job's tree comes from.
     pub listings: Listings,
+    /// Where the records of results are kept.
+    pub results: Results,
+    /// Nodes that are to have each pack, where it stays on them.
+    pub copies: u32,
+    /// A node that is not heard for so long is taken for lost, with what it has, until it is back.
+    pub lost_after: Span,
     /// Results a project remembers.
     pub history_max: usize,
     /// Jobs that are over and stay remembered.
@@ -65,6 +71,15 @@ pub struct BeatsMissed {
     pub degraded: u64,
     pub unhealthy: u64,
     pub offline: u64,
+}
+
+/// Where the records of results are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Results {
+    /// Every pack is brought to the master before its result counts.
+    Master,
+    /// On the node that made it, and on others.
+    Nodes,
 }
 
 /// A job neither runs nor ends without the listing that its result is merged with.
@@ -123,6 +138,9 @@ impl Default for Settings {
             resume_recovered: true,
             copies_per_hundred: 10,
             listings: Listings::Kept,
+            results: Results::Master,
+            copies: 2,
+            lost_after: Span::from_secs(300),
             history_max: 50,
             jobs_kept: 200,
             late_max: Span::from_secs(1),

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Packs of one spark: each is some megabytes, so that a lost link costs little and the journal hears of it seldom.
-const PACKS_PER_SPARK: usize = 8;
+pub(super) const PACKS_PER_SPARK: usize = 8;
 /// Packs that can be asked for at once: they stand in the journal, once for each node, and are a hundred times those of 30 million lines.
 const PACKS_MAX: usize = 65_536;
 
@@ -38,7 +38,7 @@ impl Fleet {
         }
     }
 
-    fn accept_warming(&mut self, now: Time, spec: JobSpec, packs: Vec<Vec<Digest>>, out: &mut Vec<Effect>) {
+    pub(super) fn accept_warming(&mut self, now: Time, spec: JobSpec, packs: Vec<Vec<Digest>>, out: &mut Vec<Effect>) {
         let (job, sparks, jobs_kept) = (self.next_job(), packs.len() as u32, self.settings.jobs_kept);
         self.take_on(now, job, sparks, Fact::WarmingAccepted { job, spec, packs, at: now, jobs_kept }, out);
     }

@@ -292,6 +292,10 @@ impl Simulation {
         match fact {
             Fact::JobCompleted { job, result, .. } => self.on_job_completed(*job, result.manifest),
             Fact::JobDone { job, .. } => self.check_warmed(*job),
+            Fact::PacksHeld { node, packs } => {
+                assert!(self.nodes[node].keeps(packs), "node {} is believed to have what it has not", node.0);
+                self.tally.one(Count::PacksHeld);
+            }
             Fact::JobCancelled { .. } => self.tally.one(Count::JobCancelled),
             Fact::JobFailed { .. } => self.tally.one(Count::JobFailed),
             Fact::JobPaused { .. } => self.tally.one(Count::JobPaused),
@@ -335,6 +339,7 @@ impl Simulation {
             | Fact::ProjectAssigned { .. }
             | Fact::JobAccepted { .. }
             | Fact::WarmingAccepted { .. }
+            | Fact::PacksLost { .. }
             | Fact::SparkFinished { .. }
             | Fact::AttemptFailed { .. }
             | Fact::SparkFailed { .. } => {}

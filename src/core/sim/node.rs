@@ -327,7 +327,11 @@ impl Simulation {
             Work::Analyse(analysis) if analysis.isolated && self.has_plant(Plant::BlameNeighbour) && self.dice.chance(1_000) => {
                 Err(AttemptError::Crashed("signal 11".into()))
             }
-            Work::Analyse(analysis) => Ok(trees::output(&analysis.root, &analysis.files)),
+            Work::Analyse(analysis) => {
+                let output = trees::output(&analysis.root, &analysis.files);
+                self.node_mut(node).kept.extend(trees::packs_of(&output));
+                Ok(output)
+            }
             Work::Keep(packs) => {
                 let kept = if self.has_plant(Plant::KeepNothing) { &[] } else { packs.as_slice() };
                 self.node_mut(node).kept.extend(kept);

@@ -3,7 +3,7 @@
 use alloc::collections::BTreeMap;
 
 use crate::{
-    fleet::{Listings, Settings},
+    fleet::{Listings, Results, Settings},
     time::{Span, Time},
 };
 
@@ -29,6 +29,7 @@ pub struct Scenario {
     /// Do jobs go on by themselves when their master returns?
     pub resume_recovered: bool,
     pub listings: Listings,
+    pub results: Results,
     pub plant: Option<Plant>,
 }
 
@@ -49,6 +50,7 @@ impl Scenario {
             failures_max: if seed % 4 == 3 { 4 } else { 100_000 },
             resume_recovered: seed % 3 != 1,
             listings: [Listings::Kept, Listings::Asked, Listings::Anew][(seed % 3) as usize],
+            results: if seed.is_multiple_of(2) { Results::Nodes } else { Results::Master },
             plant: None,
         }
     }
@@ -84,6 +86,9 @@ impl Scenario {
             resume_recovered: self.resume_recovered,
             copies_per_hundred: 50,
             listings: self.listings,
+            results: self.results,
+            copies: 2,
+            lost_after: Span::from_secs(7),
             history_max: 50,
             // What was promised must not be forgotten: a request for records is a job for each node.
             jobs_kept: 2_000,
@@ -242,10 +247,12 @@ pub enum Count {
     NodeWarmed,
     /// The master's own machine was to run work, or none any more.
     RoleTaken,
+    /// A node is known to have packs that stay with it.
+    PacksHeld,
 }
 
 impl Count {
-    pub const ALL: [Count; 43] = [
+    pub const ALL: [Count; 44] = [
         Count::MessageLost,
         Count::MessageDuplicated,
         Count::MessageLate,
@@ -289,13 +296,14 @@ impl Count {
         Count::CopyDropped,
         Count::NodeWarmed,
         Count::RoleTaken,
+        Count::PacksHeld,
     ];
 
     /// Does it take more than a deadly file to bring this about?
     pub fn is_trouble(self) -> bool {
         use Count::{
             ChildPoisoned, CopyBegun, CopyDropped, CopyLost, CopyWon, DependantBegun, DisconnectReported, FileQuarantined, JobCancelled, JobCompleted,
-            NodeWarmed, ProcessPoisoned, SparkSplit, StaleMessage, WorkStopped,
+            NodeWarmed, PacksHeld, ProcessPoisoned, SparkSplit, StaleMessage, WorkStopped,
         };
         // A later submission for the same tree cancels an unfinished earlier one and stops its work.
         !matches!(
@@ -309,6 +317,7 @@ impl Count {
                 | CopyLost
                 | CopyDropped
                 | NodeWarmed
+                | PacksHeld
                 | ProcessPoisoned
                 | ChildPoisoned
                 | DisconnectReported

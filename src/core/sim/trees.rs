@@ -62,6 +62,14 @@ pub(super) fn output(root: &[u8], files: &[TaskFile]) -> SparkOutput {
     SparkOutput { files: files.iter().map(|file| outcome(root, file)).collect(), cached: 0, ended: None }
 }
 
+/// What such an answer names.
+pub(super) fn packs_of(output: &SparkOutput) -> impl Iterator<Item = Digest> + '_ {
+    output.files.iter().filter_map(|outcome| match &outcome.result {
+        FileResult::Analysed { record, .. } => Some(record.pack),
+        FileResult::Skipped(_) | FileResult::Failed(_) => None,
+    })
+}
+
 fn outcome(root: &[u8], file: &TaskFile) -> FileOutcome {
     let content = content(root, &file.path);
     let lines = u32::from(content.0[0]);

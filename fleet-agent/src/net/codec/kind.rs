@@ -61,6 +61,10 @@ kinds! {
     BlobOffered = 13, KIB;
     /// A blob that was sent is kept, checked against its name.
     BlobKept = 14, KIB;
+    /// A query, and the packs whose symbols are to be looked through.
+    NamesWanted = 24, 4 * MIB;
+    /// The name of the blob with what was found, which follows.
+    NamesFound = 25, KIB;
     /// A token's proof and a certificate signing request.
     JoinRequest = 10, 8 * KIB;
     /// The certificate, and the proof that the master knew the token.
