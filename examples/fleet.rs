@@ -62,7 +62,7 @@ fn main() -> Result<(), Failure> {
     let (master, address) = Serving::start(data.clone())?;
     let runtime = tokio::runtime::Runtime::new()?;
     for name in ["one", "two"] {
-        let token = Request::Token { name: name.into(), span: Span::from_secs(60) };
+        let token = Request::Token { name: name.into(), span: Span::from_secs(60), operator: None };
         let Answer::Token { token, .. } = ask(&data, &token)? else { return Err("the master gave no token".into()) };
         let life = agent(folder.path().join(name), address, token.parse()?);
         runtime.spawn(async move {

@@ -13,6 +13,7 @@ mod events;
 mod export;
 mod import;
 mod job;
+mod join;
 mod metrics;
 mod node;
 mod output;
@@ -27,10 +28,18 @@ mod wait;
 
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
-use self::output::Streams;
-use crate::{data::DataDirectory, exit::Exit};
+use self::output::{Streams, UsageError};
+use crate::{
+    control::{
+        self, Answer, Request,
+        remote::{Device, Remote},
+    },
+    data::DataDirectory,
+    exit::Exit,
+};
 
 /// Analyses source trees, on this machine or on a fleet. Alone on a terminal it is the fleet's dashboard.
 #[derive(Parser)]
@@ -44,6 +53,9 @@ struct Arguments {
     color: output::ColorWhen,
     #[command(flatten)]
     look: dashboard::Look,
+    /// Asks the master of a fleet elsewhere, which this device has joined: by the fleet's name, or by its master's host
+    #[arg(long, global = true, value_name = "FLEET")]
+    connect: Option<String>,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -64,6 +76,7 @@ enum Command {
     #[command(subcommand)]
     Bench(bench::BenchCommand),
     Serve(serve::Serve),
+    Join(join::Join),
     #[command(subcommand)]
     Node(node::NodeCommand),
     Events(events::Events),
@@ -90,6 +103,18 @@ enum Command {
 struct Context {
     data: DataDirectory,
     streams: Streams,
+    /// The master elsewhere that is asked instead of this data directory's.
+    remote: Option<Remote>,
+}
+
+impl Context {
+    /// The master's answer; `None` where nobody serves this data directory.
+    fn ask(&self, request: &Request) -> anyhow::Result<Option<Answer>> {
+        match &self.remote {
+            Some(remote) => Ok(Some(remote.ask(request)?)),
+            None => control::ask(&self.data.control(), request).with_context(|| format!("cannot ask the bitacora that runs on {}", self.data.root().display())),
+        }
+    }
 }
 
 /// Runs the program.
@@ -107,18 +132,43 @@ pub fn main() -> Exit {
     let data = || DataDirectory::open(arguments.data_dir.as_deref()).map_err(anyhow::Error::from);
     let result = match arguments.command {
         Some(_) if arguments.look.is_given() => {
-            Err(output::UsageError("--theme, --plain, --read-only and --no-start are for the dashboard, without a command".into()).into())
+            Err(UsageError("--theme, --plain, --read-only and --no-start are for the dashboard, without a command".into()).into())
         }
         // Needs no data, and so no disk.
         Some(Command::Schema(command)) => command.run(),
         Some(Command::Supervise) => supervise(),
-        Some(command) => data().and_then(|data| command.run(&Context { data, streams })),
-        None => data().and_then(|data| dashboard::run(&Context { data, streams }, &arguments.look)),
+        command => data().and_then(|data| run((command, &arguments.look), data, streams, arguments.connect.as_deref())),
     };
     result.unwrap_or_else(|error| streams.fail(&error))
 }
 
+fn run((command, look): (Option<Command>, &dashboard::Look), data: DataDirectory, streams: Streams, connect: Option<&str>) -> anyhow::Result<Exit> {
+    let mut context = Context { data, streams, remote: None };
+    if let Some(wanted) = connect {
+        if command.as_ref().is_some_and(|command| !command.is_for_any_master()) {
+            return Err(UsageError("this command needs the disk of the master itself: run it there".to_owned()).into());
+        }
+        let fleets = context.data.fleets();
+        let Some(device) = Device::find(&fleets, wanted)? else {
+            let known: Vec<String> = Device::all(&fleets)?.into_iter().map(|device| device.name).collect();
+            let known = if known.is_empty() { "this device has joined none".to_owned() } else { format!("there are {}", known.join(", ")) };
+            streams.note(&format!("there is no fleet {wanted}: {known}; `bitacora join` joins one"));
+            return Ok(Exit::NoMatch);
+        };
+        context.remote = Some(Remote::connect(&device)?);
+    }
+    match command {
+        Some(command) => command.run(&context),
+        None => dashboard::run(&context, look),
+    }
+}
+
 impl Command {
+    /// Can it be asked of a master elsewhere? Everything else reads or writes the data directory itself.
+    fn is_for_any_master(&self) -> bool {
+        matches!(self, Command::Node(_) | Command::Job(_) | Command::Spark(_) | Command::Project(_) | Command::Events(_) | Command::Wait(_) | Command::Audit(_))
+    }
+
     fn run(self, context: &Context) -> anyhow::Result<Exit> {
         match self {
             Command::Analyze(command) => command.run(context),
@@ -130,6 +180,7 @@ impl Command {
             Command::Cache(command) => command.run(context),
             Command::Bench(command) => command.run(context),
             Command::Serve(command) => command.run(context),
+            Command::Join(command) => command.run(context),
             Command::Node(command) => command.run(context),
             Command::Events(command) => command.run(context),
             Command::Wait(command) => command.run(context),

@@ -3,10 +3,16 @@
 //! One request a connection, MessagePack behind a length, and one answer. The socket's folder belongs to the person
 //! whose data it is; whoever may write there may command.
 
+mod deeds;
+mod operators;
+pub mod remote;
 mod snapshot;
+mod sparks;
 pub mod watch;
+mod words;
 
 use std::{
+    collections::BTreeMap,
     fs::File,
     io::{self, Read, Write},
     os::{
@@ -19,13 +25,13 @@ use std::{
 
 use bitacora_core::{
     fleet::{
-        AFTER_MAX, Awaited, CommandSpec, Event, JobCommand, JobType, JobView, NodeCommand, NodeSelector, Notice, OwnRole, Partitioning, Pending, Placement,
-        Priority, Refusal, Requester, Spark,
+        Awaited, CommandSpec, Event, JobCommand, JobType, JobView, NodeCommand, NodeSelector, OwnRole, Partitioning, Placement, Priority, Project, Requester,
+        Right, Spark,
     },
     ids::{Digest, JobId, NodeId, ProjectId, SparkId},
     time::{Span, Time},
     wire::{
-        node::{LABELS_MAX, Labels, Load, NodeProfile},
+        node::{Labels, Load, NodeProfile},
         task::FileLimits,
     },
 };
@@ -36,12 +42,23 @@ use fleet_agent::{
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-pub use self::snapshot::{JOBS_MAX, JobState, ProjectState, ResultState, Snapshot};
 use self::watch::{News, Watch};
+pub use self::{
+    operators::{OperatorState, OperatorWish},
+    snapshot::{JOBS_MAX, JobState, ProjectState, ResultState, Snapshot},
+    sparks::SparkItem,
+    words::{describe, outcome},
+};
 use crate::timeline::Happening;
 
+/// Sparks in one answer.
+pub const SPARKS_MAX: usize = 32_768;
+/// Records of the audit in one answer; whoever wants more asks for those after it.
+pub const AUDIT_LINKS_MAX: usize = 4096;
+/// Of a log, in one answer.
+pub const LOG_BYTES_MAX: usize = 1 << 20;
 /// Requests are small; an answer may list a thousand nodes, each with all the labels that it may have.
-const MESSAGE_BYTES_MAX: u32 = 16 << 20;
+pub(crate) const MESSAGE_BYTES_MAX: u32 = 16 << 20;
 /// A peer that says nothing for this long is dropped.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -118,11 +135,34 @@ pub enum Request {
         name: String,
         role: OwnRole,
     },
-    /// A token for a node of this name to join with.
+    /// A token for a node of this name to join with, or for a person's device.
     Token {
         name: String,
         /// How long it is open.
         span: Span,
+        #[serde(default)]
+        operator: Option<Right>,
+    },
+    /// With their results.
+    Projects,
+    /// The devices that people command the fleet with.
+    Operators,
+    Operator {
+        operator: NodeId,
+        command: OperatorWish,
+    },
+    /// Of one job, or of all that are not over.
+    Sparks {
+        job: Option<JobId>,
+    },
+    /// What a spark's command wrote, from this byte on.
+    Log {
+        spark: SparkId,
+        from: u64,
+    },
+    /// The audit's records after the one of this number.
+    Audit {
+        after: u64,
     },
     /// Which nodes announce themselves on the local network?
     Discovered,
@@ -138,7 +178,7 @@ pub enum Request {
 
 impl Request {
     /// How long its answer may take.
-    fn patience(&self) -> Duration {
+    pub(crate) fn patience(&self) -> Duration {
         match self {
             Request::Analyse(_) => LISTING_MAX,
             Request::Pair { .. } => PAIRING_MAX,
@@ -297,6 +337,16 @@ pub enum Answer {
         /// Where the master listens.
         address: String,
     },
+    Projects(BTreeMap<ProjectId, Project>),
+    Operators(Vec<OperatorState>),
+    Sparks(Vec<SparkItem>),
+    Log {
+        bytes: Vec<u8>,
+        /// Nothing will be added.
+        is_over: bool,
+    },
+    /// Number, bytes and hash of each record.
+    Audit(Vec<(u64, Vec<u8>, Digest)>),
     Discovered(Vec<NodeSeen>),
     Paired {
         node: NodeId,
@@ -582,62 +632,13 @@ pub fn begin(path: &Path, request: &Request) -> io::Result<Option<Asking>> {
     Ok(Some(Asking(stream)))
 }
 
-/// What came of a request, by what was published of it.
-pub fn outcome(notices: &[Notice]) -> Answer {
-    let refusal = notices.iter().find_map(|notice| match notice {
-        Notice::Refused(refusal) => Some(refusal),
-        _ => None,
-    });
-    match refusal {
-        None => Answer::Done,
-        Some(Refusal::UnknownProject(project)) => Answer::Unknown(format!("there is no project {project}; `bitacora project ls` lists them")),
-        Some(Refusal::UnknownNode(node)) => Answer::Unknown(format!("there is no node {node}; `bitacora node ls` lists them")),
-        Some(Refusal::UnknownSpark(spark)) => Answer::Unknown(format!("there is no spark {spark}; `bitacora spark ls` lists them")),
-        Some(Refusal::UnknownAwaited(awaited)) => Answer::Unknown(format!("there is no {awaited} to wait for, or not any more")),
-        Some(Refusal::TooMuchAwaited) => Answer::Refused(format!("a job waits for {AFTER_MAX} others at most")),
-        Some(Refusal::NoSuchWork(error)) => Answer::Refused(error.to_string()),
-        Some(Refusal::TooManySparks { sparks, sparks_max }) => Answer::Refused(format!("{sparks} sparks are more than the {sparks_max} of one job")),
-        Some(Refusal::NoSuchNode) => Answer::Unknown("no node is one of those that were asked for; `bitacora node ls` lists them".into()),
-        Some(Refusal::TooManyPacks { packs, packs_max }) => Answer::Refused(format!("{packs} packs are more than the {packs_max} that can be brought at once")),
-        Some(Refusal::SparkOver(spark)) => Answer::Refused(format!("spark {spark} is over")),
-        Some(Refusal::TooManyLabels(node)) => Answer::Refused(format!("node {node} would have more than {LABELS_MAX} labels")),
-        Some(Refusal::UnknownToken(_)) => Answer::Unknown("there is no such token, or not any more".into()),
-        Some(Refusal::TooManyTokens { max }) => Answer::Refused(format!("{max} tokens are open; use or wait for one of them")),
-        Some(Refusal::TokenSpan { max }) => Answer::Refused(format!("a token is open for at least a second and at most {} hours", max.0 / 3_600_000_000)),
-        Some(Refusal::UnknownJob(job)) => Answer::Unknown(format!("there is no job {job}; `bitacora job ls` lists them")),
-        Some(Refusal::Superseded { job, by }) => Answer::Refused(format!("job {by} has taken the place of {job}")),
-        Some(Refusal::NameTaken(name)) => Answer::Refused(format!("another project is called {name}")),
-        Some(Refusal::NotNow { job, status }) => Answer::Refused(format!("job {job} is {}", status.name())),
-    }
-}
-
-/// Why a job waits, for people.
-pub fn describe(pending: &Pending) -> String {
-    match pending {
-        Pending::Paused => "paused; `bitacora job resume`, or the same analysis again, goes on".to_owned(),
-        Pending::NotListed => "its tree is to be listed again; `bitacora analyze` of the project goes on with it".to_owned(),
-        Pending::NodesSilent => "no node with the engine that the job was begun with is heard from".to_owned(),
-        Pending::Awaits(awaited) => format!("it waits for {awaited}"),
-        Pending::NoNodeRuns(program) => format!("no connected node is configured to run {program}: `fleet-agent --program {program}`"),
-        Pending::NoNodes => "no node is connected".to_owned(),
-        Pending::NoMatchingNode => "no connected node has the engine that the job was begun with".to_owned(),
-        Pending::NoSelectedNode { nodes } => format!("no connected node with its engine is one of {nodes:?}, which it was asked for"),
-        Pending::NoSpecialisedNode { kind } => format!("every connected node that it may run on is specialised in something else than {kind}"),
-        Pending::NodesClosed => "every node that it may run on is cordoned, drains or leaves; `bitacora node uncordon` opens one".to_owned(),
-        Pending::NoFreeSlot { held } => format!("all slots are taken; {held} sparks are with their nodes"),
-        Pending::Backoff { spark, until, failures } => {
-            format!("spark {spark} failed {failures} times and is tried again at {}", crate::report::text::timestamp(*until))
-        }
-        Pending::Storing => "every spark is over; the result is being stored".to_owned(),
-        Pending::Running { sparks } => format!("{sparks} sparks are running"),
-        Pending::Over { status, reason } if reason.is_empty() => format!("the job is {}", status.name()),
-        Pending::Over { status, reason } => format!("the job is {}: {reason}", status.name()),
-        Pending::Failed { spark, why } => format!("spark {spark} failed: {why}"),
-    }
+/// As it is written on the socket and on the wire.
+pub(crate) fn encode(message: &impl Serialize) -> Vec<u8> {
+    rmp_serde::to_vec_named(message).expect("a message in memory can be written to memory")
 }
 
 fn write(stream: &mut UnixStream, message: &impl Serialize) -> io::Result<()> {
-    let bytes = rmp_serde::to_vec_named(message).map_err(io::Error::other)?;
+    let bytes = encode(message);
     stream.write_all(&(bytes.len() as u32).to_le_bytes())?;
     stream.write_all(&bytes)
 }

@@ -69,6 +69,11 @@ impl DataDirectory {
         self.root.join("names")
     }
 
+    /// What makes this device one of fleets elsewhere: a folder for each.
+    pub fn fleets(&self) -> PathBuf {
+        self.root.join("fleets")
+    }
+
     /// Keys and certificates.
     pub fn trust(&self) -> PathBuf {
         self.root.join("trust")

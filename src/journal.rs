@@ -54,7 +54,7 @@ fn replay(mut ledger: Ledger, batches: impl Iterator<Item = Result<Vec<Fact>, Jo
 mod tests {
     use bitacora_core::{
         aggregate::Totals,
-        fleet::{Availability, JobFailure, JobSpec, JobType, ListedFile, NodeSelector, OwnRole, Partitioning, Placement, Priority, ResultSummary},
+        fleet::{Availability, JobFailure, JobSpec, JobType, ListedFile, NodeSelector, OwnRole, Partitioning, Placement, Priority, ResultSummary, Right},
         ids::{Attempt, Digest, Epoch, JobId, NodeId, ProjectId, SparkId},
         paths::RelativePath,
         time::{Span, Time},
@@ -168,6 +168,17 @@ mod tests {
     fn read(golden: &str) -> Vec<Fact> {
         let bytes = |line: &str| (0..line.len() / 2).map(|at| u8::from_str_radix(&line[2 * at..2 * at + 2], 16).unwrap()).collect::<Vec<u8>>();
         golden.lines().map(|line| rmp_serde::from_slice(&bytes(line)).unwrap()).collect()
+    }
+
+    #[test]
+    fn facts_about_operators_are_read_and_written_alike_for_ever() {
+        let operator = NodeId::counted(Epoch(7), 1);
+        let facts = [
+            Fact::OperatorPaired { operator, name: "phone".into(), right: Right::Operate, at: Time(1) },
+            Fact::OperatorRight { operator, right: Right::View, at: Time(2) },
+            Fact::OperatorRemoved { operator, at: Time(3) },
+        ];
+        are_read_and_written_alike(include_str!("../tests/golden/facts-1-operators.hex"), &facts);
     }
 
     fn are_read_and_written_alike(golden: &str, facts: &[Fact]) {

@@ -7,16 +7,15 @@ mod asking;
 mod borrowing;
 mod inbox;
 mod joining;
+mod refused;
 mod renewal;
+mod visits;
 
 use std::{
     collections::{BTreeSet, HashMap},
     io::Read,
     net::{SocketAddr, UdpSocket},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
@@ -25,6 +24,7 @@ use bitacora_core::{
     paths::RelativePath,
     wire::{Envelope, FromAgent, ToAgent, command::OUTPUT_BYTES_MAX},
 };
+use crossbeam_channel::Sender;
 use fleet_agent::{
     blobs::{self, Blobs},
     link::Greeting,
@@ -33,7 +33,7 @@ use fleet_agent::{
         codec::{CodecError, Frame, Kind, Received, RequestId, Spoken},
         join::{self, Grant, JoinError, TokenKey},
         quic::{ListenerKeys, Settings, UdpBuffers},
-        tls::{Authority, Identity, Peer, Role, Validity},
+        tls::{Authority, Identity, Peer, Role, Roles, Validity},
         transfer::{self, Blob, BlobKind, Offered, TransferError, Wanted},
     },
     pack,
@@ -68,12 +68,15 @@ const SECOND_LIFE: &str = "another process with this node's identity began later
 /// For the last words to those who are connected.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(4);
 
-pub use self::{asking::Asked, inbox::Room};
+pub use self::{asking::Asked, inbox::Room, refused::Refused};
 use self::{
     inbox::{Inbox, NodeInbox},
     joining::JoinPort,
+    refused::Counters,
     renewal::Renewer,
+    visits::Visits,
 };
+use crate::control::{Answer, Request};
 
 /// What the links tell the loop.
 pub enum LinkEvent {
@@ -101,6 +104,14 @@ pub enum LinkEvent {
         node: NodeId,
         pack: Digest,
     },
+    /// A person's device asks for something; who may is not decided by its having been let in.
+    Asked {
+        operator: NodeId,
+        /// In its certificate.
+        roles: Roles,
+        request: Request,
+        answer: Sender<Answer>,
+    },
     /// Somebody who wants to join names a token.
     TokenNamed {
         token: TokenId,
@@ -114,6 +125,8 @@ pub enum LinkEvent {
     /// A node has proved that it shows the code that a person typed.
     CodeProved {
         name: String,
+        /// The device from which that person typed it; the master's own machine if none.
+        operator: Option<NodeId>,
         answer: oneshot::Sender<Option<Grant>>,
     },
 }
@@ -152,6 +165,7 @@ impl Shelf {
 #[derive(Clone, Default)]
 struct Published {
     admitted: Arc<BTreeSet<NodeId>>,
+    operators: Arc<BTreeSet<NodeId>>,
     shelves: Arc<Vec<Arc<Shelf>>>,
 }
 
@@ -278,12 +292,12 @@ impl Links {
         });
     }
 
-    /// From now on these nodes are let in, and no others.
-    pub fn admit(&self, nodes: impl Iterator<Item = NodeId>) {
-        let admitted: BTreeSet<NodeId> = nodes.collect();
+    /// From now on these nodes and devices are let in, and no others.
+    pub fn admit(&self, nodes: impl Iterator<Item = NodeId>, operators: impl Iterator<Item = NodeId>) {
+        let (admitted, operators): (BTreeSet<NodeId>, BTreeSet<NodeId>) = (nodes.collect(), operators.collect());
         self.published.send_if_modified(|published| {
-            let changed = *published.admitted != admitted;
-            published.admitted = Arc::new(admitted);
+            let changed = *published.admitted != admitted || *published.operators != operators;
+            (published.admitted, published.operators) = (Arc::new(admitted), Arc::new(operators));
             changed
         });
     }
@@ -312,37 +326,6 @@ pub struct Stores {
     pub takes_packs: bool,
 }
 
-/// Who was not let in, by the reason. Counted, and not told one by one: whoever knocks must not fill the loop's inbox.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Refused<Count = u64> {
-    pub handshake: Count,
-    pub no_member: Count,
-    pub second_life: Count,
-    pub unknown_token: Count,
-    pub wrong_proof: Count,
-    pub unsound: Count,
-}
-
-type Counters = Refused<AtomicU64>;
-
-impl Counters {
-    fn one(&self, counter: impl Fn(&Counters) -> &AtomicU64) {
-        counter(self).fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn take(&self) -> Refused {
-        let take = |counter: &AtomicU64| counter.swap(0, Ordering::Relaxed);
-        Refused {
-            handshake: take(&self.handshake),
-            no_member: take(&self.no_member),
-            second_life: take(&self.second_life),
-            unknown_token: take(&self.unknown_token),
-            wrong_proof: take(&self.wrong_proof),
-            unsound: take(&self.unsound),
-        }
-    }
-}
-
 /// What every session has.
 #[derive(Clone)]
 struct Shared {
@@ -358,6 +341,14 @@ struct Shared {
 impl Shared {
     fn admits(&self, node: NodeId) -> bool {
         self.published.borrow().admitted.contains(&node)
+    }
+
+    /// May the peer speak as a node, or as a person's device?
+    fn welcomes(&self, peer: Peer) -> bool {
+        match peer.roles.contains(Role::Worker) {
+            true => self.admits(peer.node),
+            false => self.published.borrow().operators.contains(&peer.node),
+        }
     }
 
     fn tell(&self, event: LinkEvent) {
@@ -383,6 +374,13 @@ struct Line {
     number: u64,
 }
 
+/// Whose Hello was answered.
+enum Guest {
+    Node(Greeted),
+    /// A person's device.
+    Visitor(Connection),
+}
+
 /// A node whose Hello was answered and that has spoken on the link since: of several links that it tried at the same
 /// time this is the one it chose.
 struct Greeted {
@@ -397,8 +395,9 @@ struct Switchboard {
     lines: HashMap<NodeId, Line>,
     inbox: Inbox,
     inboxes: HashMap<NodeId, NodeInbox>,
-    greetings: JoinSet<Option<Greeted>>,
+    greetings: JoinSet<Option<Guest>>,
     sessions: JoinSet<(NodeId, u64)>,
+    visits: Visits,
     /// The last number given to a link.
     number: u64,
 }
@@ -406,7 +405,8 @@ struct Switchboard {
 /// Owns all links.
 async fn switch(mut listener: Listener, mut commands: mpsc::Receiver<Command>, shared: Shared) {
     let (greetings, sessions) = (JoinSet::new(), JoinSet::new());
-    let mut board = Switchboard { shared, lines: HashMap::new(), inbox: Inbox::new(), inboxes: HashMap::new(), greetings, sessions, number: 0 };
+    let mut board =
+        Switchboard { shared, lines: HashMap::new(), inbox: Inbox::new(), inboxes: HashMap::new(), greetings, sessions, visits: Visits::default(), number: 0 };
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
@@ -424,10 +424,13 @@ async fn switch(mut listener: Listener, mut commands: mpsc::Receiver<Command>, s
                 Some(command) => board.obey(command),
             },
             Some(greeted) = board.greetings.join_next() => {
-                if let Some(greeted) = greeted.expect("a greeting neither panics nor is ended while the links live") {
-                    board.begin(greeted);
+                match greeted.expect("a greeting neither panics nor is ended while the links live") {
+                    Some(Guest::Node(greeted)) => board.begin(greeted),
+                    Some(Guest::Visitor(connection)) => board.visits.receive(connection, &board.shared),
+                    None => {}
                 }
             },
+            Some(()) = board.visits.ended() => {}
             Some(ended) = board.sessions.join_next() => {
                 let (node, number) = ended.expect("a session neither panics nor is ended while the links live");
                 board.end(node, number);
@@ -445,6 +448,7 @@ impl Switchboard {
                 }
             }
             Command::Disconnect { node } => {
+                self.visits.disconnect(node);
                 let Some(line) = self.lines.remove(&node) else { return };
                 self.shared.linked.remove(node);
                 match self.shared.admits(node) {
@@ -497,10 +501,10 @@ impl Switchboard {
     }
 }
 
-/// Answers the Hello of a node that belongs to the fleet; shows the door to others.
-async fn greet(mut connection: Connection, shared: Shared) -> Option<Greeted> {
+/// Answers the Hello of who belongs to the fleet; shows the door to others.
+async fn greet(mut connection: Connection, shared: Shared) -> Option<Guest> {
     let peer = connection.link.peer();
-    if !peer.roles.contains(Role::Worker) || !shared.admits(peer.node) {
+    if !shared.welcomes(peer) {
         shared.refused.one(|refused| &refused.no_member);
         refuse(connection, NO_MEMBER).await;
         return None;
@@ -508,12 +512,15 @@ async fn greet(mut connection: Connection, shared: Shared) -> Option<Greeted> {
     let hello = expect(&mut connection, Kind::Hello).await.ok()?;
     let _: Greeting = hello.body().ok()?;
     connection.tx.send(Kind::Welcome, hello.request, &Greeting { version: env!("CARGO_PKG_VERSION").to_owned() }).await.ok()?;
+    if !peer.roles.contains(Role::Worker) {
+        return Some(Guest::Visitor(connection));
+    }
     let first = expect(&mut connection, Kind::FromAgent).await.ok()?;
     let incarnation = match first.envelope::<FromAgent>().ok()? {
         Spoken::Known(message) => message.incarnation,
         Spoken::Unknown(message) => message.incarnation,
     };
-    Some(Greeted { connection, first, incarnation })
+    Some(Guest::Node(Greeted { connection, first, incarnation }))
 }
 
 async fn expect(connection: &mut Connection, kind: Kind) -> Result<Frame, TransferError> {

@@ -2,6 +2,7 @@
 //!
 //! [`Master`] serves one command here: it runs with an agent inside the process and ends with the command.
 
+mod afar;
 mod joining;
 mod nodes;
 mod perform;
@@ -289,8 +290,14 @@ impl Master {
             Request::Snapshot => Answer::Snapshot(Box::new(self.snapshot())),
             Request::Nodes => Answer::Nodes(self.nodes()),
             Request::NodeDetail { node } => self.node_detail(node),
-            Request::Token { name, span } => self.issue_token(by, name, span)?,
+            Request::Token { name, span, operator } => self.issue_token(by, name, span, operator)?,
             Request::Role { name, role } => self.choose_role(by, &name, role)?,
+            Request::Projects => Answer::Projects(self.ledger().projects.clone()),
+            Request::Operators => self.operators(),
+            Request::Operator { operator, command } => control::outcome(&self.turn_for(by, [Event::OperatorCommanded { operator, command: command.into() }])?),
+            Request::Sparks { job } => self.sparks(job),
+            Request::Log { spark, from } => self.log_part(spark, from),
+            Request::Audit { after } => self.audit_after(after),
             Request::Node { node, command } => control::outcome(&self.turn_for(by, [Event::NodeCommanded { node, command: command.into() }])?),
             Request::Explain { job } => Answer::Reasons(self.fleet.explain(job).iter().map(control::describe).collect()),
             Request::Command { job, command } => control::outcome(&self.turn_for(by, [Event::JobCommanded { job, command: command.into() }])?),

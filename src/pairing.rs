@@ -5,6 +5,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
+use bitacora_core::ids::NodeId;
 use fleet_agent::net::{
     discovery::{DiscoveryError, Found, Watch, preferred},
     join::Grant,
@@ -26,6 +27,8 @@ pub struct Wanted {
     pub code: PairingCode,
     /// Instead of what it calls itself.
     pub name: Option<String>,
+    /// The device from which a person wants it; the master's own machine if none.
+    pub operator: Option<NodeId>,
 }
 
 /// What a serving master has for pairing.
@@ -58,7 +61,7 @@ impl Pairing {
     pub fn begin(&self, runtime: &tokio::runtime::Handle, wanted: Wanted, done: impl FnOnce(Result<Paired, PairError>) + Send + 'static) -> bool {
         let Ok(turn) = self.turns.clone().try_acquire_owned() else { return false };
         let authority = self.authority.clone();
-        let asking = AskLoop { deliver: self.deliver.clone(), name: wanted.name, listen: self.listen };
+        let asking = AskLoop { deliver: self.deliver.clone(), name: wanted.name, operator: wanted.operator, listen: self.listen };
         runtime.spawn(async move {
             let addresses: Vec<SocketAddr> = wanted.addresses.into_iter().take(ADDRESSES_TRIED_MAX).collect();
             done(pair(&addresses, &wanted.code, &authority, &asking).await);
@@ -71,13 +74,14 @@ impl Pairing {
 struct AskLoop {
     deliver: Deliver,
     name: Option<String>,
+    operator: Option<NodeId>,
     listen: SocketAddr,
 }
 
 impl Admissions for AskLoop {
     async fn admit(&self, own_name: String) -> Option<Grant> {
         let (answer, answered) = oneshot::channel();
-        (self.deliver)(LinkEvent::CodeProved { name: self.name.clone().unwrap_or(own_name), answer });
+        (self.deliver)(LinkEvent::CodeProved { name: self.name.clone().unwrap_or(own_name), operator: self.operator, answer });
         answered.await.ok().flatten()
     }
 

@@ -66,6 +66,9 @@ fn in_words(fact: &Fact, ledger: &Ledger) -> Option<(&'static str, String, Strin
     Some(match fact {
         Fact::EpochBegan { epoch, .. } => ("master-began", format!("epoch {}", epoch.0), nothing()),
         Fact::NodePaired { node, name, .. } => ("node-paired", node.to_string(), name.clone()),
+        Fact::OperatorPaired { operator, name, right, .. } => ("operator-paired", operator.to_string(), format!("{name}, who may {}", right.name())),
+        Fact::OperatorRight { operator, right, .. } => ("operator-right", operator.to_string(), right.name().to_owned()),
+        Fact::OperatorRemoved { operator, .. } => ("operator-removed", operator.to_string(), nothing()),
         Fact::NodeAvailability { node, availability } => ("node-availability", node.to_string(), availability.name().to_owned()),
         Fact::NodeLabelled { node, .. } => ("node-labelled", node.to_string(), nothing()),
         Fact::NodeDraining { node, .. } => ("node-draining", node.to_string(), nothing()),

@@ -17,6 +17,7 @@ mod lan;
 mod liars;
 mod middle;
 mod nodes;
+mod operators;
 mod puppet;
 mod quarantine;
 mod readme;

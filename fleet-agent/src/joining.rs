@@ -14,7 +14,7 @@ use fleet_agent::{
     net::{
         carrier::CarrierError,
         discovery::{Announcement, DiscoveryError, KeyId, State, clean_name},
-        join::{self, JoinError, JoinToken},
+        join::{self, Holder, JoinError, JoinToken},
         pairing::{MASTERS_MAX, PairError, PairListener, PairingCode, Rules, Trouble, masters},
         tls::{Identity, NodeKey, TlsError, private_file},
     },
@@ -68,6 +68,9 @@ pub async fn membership(arguments: &Arguments, data: &Path) -> anyhow::Result<Me
 
 async fn by_token(arguments: &Arguments, file: &Path, data: &Path, masters: Vec<String>) -> anyhow::Result<Membership> {
     let token: JoinToken = read_token(file)?.parse().map_err(|error| anyhow::anyhow!("{} holds no token: {error}", file.display()))?;
+    if token.holder() != Holder::Node {
+        bail!("{} holds a token for a person's device: `bitacora join` takes it", file.display());
+    }
     let identity = join_at(&link::addresses(&masters).await?, &token).await?;
     identity.save(data)?;
     let announcement = announce(arguments, KeyId::of(&identity.public()?), State::Paired, 0);

@@ -587,6 +587,7 @@ fn accepted(notice: &Notice) -> Option<JobId> {
     match notice {
         Notice::JobAccepted(job) | Notice::JobResumed { job, .. } => Some(*job),
         Notice::NodePaired(_)
+        | Notice::OperatorPaired { .. }
         | Notice::NodeChanged(_)
         | Notice::AuditCut { .. }
         | Notice::ProjectAdded(_)

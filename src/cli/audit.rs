@@ -1,7 +1,8 @@
 //! `bitacora audit …`: what was done that concerns the fleet's safety, and whether the record of it is whole.
 
-use std::io::Write;
+use std::{collections::BTreeMap, io::Write};
 
+use anyhow::bail;
 use bitacora_core::fleet::{Action, AuditRecord, Outcome, Requester};
 use clap::Subcommand;
 use serde::Serialize;
@@ -11,6 +12,7 @@ use super::{
     output::{Sink, write_items},
 };
 use crate::{
+    control::{Answer, Request},
     exit::Exit,
     journal::{
         Journal,
@@ -62,8 +64,24 @@ impl AuditCommand {
     }
 }
 
+/// The whole chain as it lies at the master, unchecked.
+fn chain(context: &Context) -> anyhow::Result<Vec<Link>> {
+    if context.remote.is_none() {
+        return Ok(audit::read(&context.data.journal())?);
+    }
+    let mut links: Vec<Link> = Vec::new();
+    loop {
+        let after = links.last().map_or(0, |link| link.number);
+        let Some(Answer::Audit(later)) = context.ask(&Request::Audit { after })? else { bail!("the master did not tell its audit") };
+        if later.is_empty() {
+            return Ok(links);
+        }
+        links.extend(later.into_iter().map(|(number, body, hash)| Link { number, body, hash }));
+    }
+}
+
 fn list(context: &Context, last: Option<usize>, output: Option<Format>) -> anyhow::Result<Exit> {
-    let links = audit::read(&context.data.journal())?;
+    let links = chain(context)?;
     let shown = &links[links.len().saturating_sub(last.unwrap_or(usize::MAX))..];
     let items = shown.iter().map(|link| link.record().map(|record| item(link, record))).collect::<Result<Vec<RecordItem>, _>>()?;
     let columns = [Column::Number("No."), Column::Text("At"), Column::Text("By"), Column::Text("Action"), Column::Text("Subject"), Column::Text("Outcome")];
@@ -86,6 +104,7 @@ fn item(link: &Link, record: AuditRecord) -> RecordItem {
             Requester::Fleet => "fleet".to_owned(),
             Requester::User(user) => format!("user {user}"),
             Requester::Node(node) => format!("node {node}"),
+            Requester::Operator(operator) => format!("operator {operator}"),
             Requester::Stranger => "stranger".to_owned(),
         },
         action: record.action.name(),
@@ -97,7 +116,7 @@ fn item(link: &Link, record: AuditRecord) -> RecordItem {
 }
 
 fn verify(context: &Context) -> anyhow::Result<Exit> {
-    let links = audit::read(&context.data.journal())?;
+    let links = chain(context)?;
     let head = match audit::verify(&links) {
         Ok(head) => head,
         Err(fault) => {
@@ -119,6 +138,16 @@ fn verify(context: &Context) -> anyhow::Result<Exit> {
     Ok(Exit::Ok)
 }
 
+/// What the nodes are called, by their ids.
+fn names(context: &Context) -> anyhow::Result<BTreeMap<String, String>> {
+    if context.remote.is_some() {
+        let Some(Answer::Nodes(nodes)) = context.ask(&Request::Nodes)? else { return Ok(BTreeMap::new()) };
+        return Ok(nodes.into_iter().map(|node| (node.id, node.name)).collect());
+    }
+    let ledger = Journal::read(&context.data.journal())?.unwrap_or_default();
+    Ok(ledger.nodes.into_iter().map(|(id, node)| (id.to_string(), node.name)).collect())
+}
+
 /// What a node knows better.
 struct Stranger {
     said: String,
@@ -127,7 +156,7 @@ struct Stranger {
 }
 
 fn cut_ends(context: &Context, links: &[Link]) -> anyhow::Result<Vec<Stranger>> {
-    let ledger = Journal::read(&context.data.journal())?.unwrap_or_default();
+    let names = names(context)?;
     let (mut strangers, mut restored) = (Vec::new(), None);
     for link in links {
         let record = link.record()?;
@@ -135,7 +164,7 @@ fn cut_ends(context: &Context, links: &[Link]) -> anyhow::Result<Vec<Stranger>> 
             restored = Some(records);
         }
         if let Action::HeadUnknown { node, head } = record.action {
-            let name = ledger.nodes.get(&node).map_or_else(|| "removed since".to_owned(), |node| harmless(&node.name));
+            let name = names.get(&node.to_string()).map_or_else(|| "removed since".to_owned(), |name| harmless(name));
             let (number, at) = (head.number, timestamp(record.at));
             let is_explained = restored.is_some_and(|records| number > records);
             let why = if is_explained { "the fleet was restored from an archive that ended before it" } else { "the audit's end was cut off" };

@@ -10,7 +10,7 @@ use clap::{Args, CommandFactory, ValueEnum};
 
 use super::{Arguments, Context, attach, output::Sink};
 use crate::{
-    control::{self, Answer, JobState, NodeState, ProjectState, Request, Snapshot},
+    control::{Answer, JobState, NodeState, ProjectState, Request, Snapshot},
     exit::Exit,
     report::{
         table::{self, Column},
@@ -57,6 +57,9 @@ impl Look {
 
 /// Where nobody serves the data directory a master is started first, if anything may be changed.
 pub(super) fn run(context: &Context, look: &Look) -> anyhow::Result<Exit> {
+    if context.remote.is_some() {
+        return status(context);
+    }
     let program = env::current_exe().context("cannot find this program on disk")?;
     if look.plain {
         status(context)?;
@@ -122,7 +125,7 @@ fn is_light(colours: &str) -> bool {
 /// One line for each thing that there is: the master, its nodes, the jobs that are not over, the projects.
 fn status(context: &Context) -> anyhow::Result<Exit> {
     let place = context.data.root().display();
-    let fleet = match control::ask(&context.data.control(), &Request::Snapshot).with_context(|| format!("cannot ask the bitacora that runs on {place}"))? {
+    let fleet = match context.ask(&Request::Snapshot)? {
         None => {
             context.streams.note(&format!("no bitacora serves {place}; start one with `bitacora serve`, or see `bitacora --help`"));
             return Ok(Exit::Unreachable);

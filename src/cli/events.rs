@@ -2,7 +2,6 @@
 
 use std::{io::Write, time::Duration};
 
-use anyhow::Context as _;
 use clap::Args;
 use serde::Serialize;
 
@@ -11,7 +10,7 @@ use super::{
     output::{Sink, write_items},
 };
 use crate::{
-    control::{self, Answer, Request},
+    control::{Answer, Request},
     exit::Exit,
     report::{
         Format,
@@ -98,7 +97,7 @@ impl Events {
 
 /// `None` when nobody serves, or not any more.
 fn news(context: &Context, after: u64) -> anyhow::Result<Option<Vec<EventItem>>> {
-    match control::ask(&context.data.control(), &Request::Events { after }).context("cannot ask the bitacora that serves")? {
+    match context.ask(&Request::Events { after })? {
         Some(Answer::Events(happenings)) => Ok(Some(happenings.into_iter().map(EventItem::from).collect())),
         Some(_) => Ok(Some(Vec::new())),
         None => Ok(None),

@@ -2,10 +2,10 @@
 
 use std::io::Write;
 
-use anyhow::Context as _;
+use anyhow::bail;
 use bitacora_core::{
     fleet::{Event, Fleet, JobStatus, JobView, Settings},
-    ids::{JobId, SparkId},
+    ids::JobId,
 };
 use clap::Subcommand;
 use serde::Serialize;
@@ -14,10 +14,10 @@ use super::{
     Context,
     analyze::PriorityKind,
     output::{Sink, UsageError, write_items},
-    spark::{self, SparkItem},
+    spark,
 };
 use crate::{
-    control::{self, Answer, Command, Request},
+    control::{self, Answer, Command, JobState, Request, SparkItem},
     exit::Exit,
     journal::Journal,
     master::{self, Master},
@@ -63,7 +63,7 @@ struct JobItem {
     r#type: &'static str,
     status: &'static str,
     priority: &'static str,
-    stage: &'static str,
+    stage: String,
     percent: u32,
     files_done: u64,
     files: u64,
@@ -104,7 +104,7 @@ fn item(view: &JobView, project: &str) -> JobItem {
         r#type: view.spec.job_type.name(),
         status: view.status.name(),
         priority: view.spec.priority.name(),
-        stage: view.stage.name(),
+        stage: view.stage.name().to_owned(),
         percent: view.percent(),
         files_done: view.files_done,
         files: view.files,
@@ -119,13 +119,44 @@ fn item(view: &JobView, project: &str) -> JobItem {
     }
 }
 
-fn list(context: &Context, output: Option<Format>) -> anyhow::Result<Exit> {
+/// As a master elsewhere tells it.
+fn item_of(job: JobState) -> JobItem {
+    JobItem {
+        id: job.id.to_string(),
+        project: job.project.unwrap_or_else(|| "-".to_owned()),
+        r#type: job.job_type.name(),
+        status: job.status.name(),
+        priority: job.priority.name(),
+        stage: job.progress.stage,
+        percent: job.percent,
+        files_done: job.progress.files_done,
+        files: job.progress.files,
+        rules: 0,
+        bytes: job.progress.bytes,
+        sparks_done: job.sparks_done,
+        sparks: job.sparks,
+        attempts: job.attempts,
+        accepted_at: timestamp(job.accepted_at),
+        over_at: job.over_at.map(timestamp),
+        reason: job.reason,
+    }
+}
+
+fn items(context: &Context) -> anyhow::Result<Vec<JobItem>> {
+    if context.remote.is_some() {
+        let Some(Answer::Snapshot(fleet)) = context.ask(&Request::Snapshot)? else { bail!("the master did not tell its jobs") };
+        return Ok(fleet.jobs.into_iter().rev().map(item_of).collect());
+    }
     let ledger = Journal::read(&context.data.journal())?.unwrap_or_default();
     let of = |view: &JobView| view.spec.project.and_then(|project| ledger.projects.get(&project));
     let project = |view: &JobView| of(view).map_or("-", |project| project.name.as_str()).to_owned();
     let served = context.data.is_served();
     let views = ledger.jobs.iter().map(|(id, job)| seen(job.view(*id), served));
-    let items: Vec<JobItem> = views.map(|view| item(&view, &project(&view))).collect();
+    Ok(views.map(|view| item(&view, &project(&view))).collect())
+}
+
+fn list(context: &Context, output: Option<Format>) -> anyhow::Result<Exit> {
+    let items = items(context)?;
     let columns = [
         Column::Text("Job"),
         Column::Text("Project"),
@@ -145,6 +176,12 @@ fn list(context: &Context, output: Option<Format>) -> anyhow::Result<Exit> {
 }
 
 fn show(context: &Context, id: JobId, output: Option<Format>) -> anyhow::Result<Exit> {
+    if context.remote.is_some() {
+        return match context.ask(&Request::Sparks { job: Some(id) })? {
+            Some(Answer::Sparks(items)) => spark::write(context, output, &items),
+            answer => Ok(answer.map_or(Exit::Unreachable, |answer| context.streams.conclude(&answer))),
+        };
+    }
     let ledger = Journal::read(&context.data.journal())?.unwrap_or_default();
     let Some(job) = ledger.jobs.get(&id) else {
         context.streams.note(&format!("there is no job {id}; `bitacora job ls` lists them"));
@@ -156,8 +193,7 @@ fn show(context: &Context, id: JobId, output: Option<Format>) -> anyhow::Result<
         headline(&mut out, &seen(job.view(id), context.data.is_served()))?;
         out.close()?;
     }
-    let sparks = (0..).zip(&job.sparks).filter_map(|(number, spark)| SparkItem::of(&ledger, SparkId { job: id, number }, spark));
-    spark::write(context, Some(format), &sparks.collect::<Vec<_>>())
+    spark::write(context, Some(format), &SparkItem::all(&ledger, Some(id)).collect::<Vec<_>>())
 }
 
 /// A job as it is: without a master nothing runs, whatever the journal's last word was.
@@ -174,12 +210,13 @@ fn headline(out: &mut Sink, view: &JobView) -> std::io::Result<()> {
 
 /// The running master's answer; `None` when nobody runs.
 fn ask(context: &Context, request: &Request) -> anyhow::Result<Option<Answer>> {
-    control::ask(&context.data.control(), request).with_context(|| format!("cannot ask the bitacora that runs on {}", context.data.root().display()))
+    context.ask(request)
 }
 
 fn explain(context: &Context, job: JobId) -> anyhow::Result<Exit> {
     let reasons = match ask(context, &Request::Explain { job })? {
         Some(Answer::Reasons(reasons)) => reasons,
+        Some(answer) if context.remote.is_some() => return Ok(context.streams.conclude(&answer)),
         _ => {
             // Nobody runs it: a master is made of the journal for the time of the question, and told to begin nothing.
             let ledger = Journal::read(&context.data.journal())?.unwrap_or_default();

@@ -6,13 +6,13 @@ mod drain;
 mod label;
 mod ls;
 mod pair;
+mod right;
 mod rm;
 mod role;
 mod show;
 mod shutdown;
 mod token;
 
-use anyhow::Context as _;
 use bitacora_core::ids::NodeId;
 use clap::Subcommand;
 use fleet_agent::net::discovery::clean_name;
@@ -22,7 +22,7 @@ use super::{
     output::{UsageError, write_items},
 };
 use crate::{
-    control::{self, Answer, NodeState, NodeWish, Request},
+    control::{Answer, NodeState, NodeWish, OperatorState, OperatorWish, Request},
     exit::Exit,
 };
 
@@ -40,6 +40,7 @@ pub(super) enum NodeCommand {
     Label(label::Label),
     Role(role::ChangeRole),
     Shutdown(shutdown::Shutdown),
+    Right(right::Right),
     Rm(rm::Rm),
 }
 
@@ -57,6 +58,7 @@ impl NodeCommand {
             NodeCommand::Label(command) => command.run(context),
             NodeCommand::Role(command) => command.run(context),
             NodeCommand::Shutdown(command) => command.run(context),
+            NodeCommand::Right(command) => command.run(context),
             NodeCommand::Rm(command) => command.run(context),
         }
     }
@@ -64,9 +66,9 @@ impl NodeCommand {
 
 /// Asks the master that serves this data directory.
 fn ask(context: &Context, request: &Request) -> anyhow::Result<Option<Answer>> {
-    let place = context.data.root().display();
-    let answer = control::ask(&context.data.control(), request).with_context(|| format!("cannot ask the bitacora that runs on {place}"))?;
+    let answer = context.ask(request)?;
     if answer.is_none() {
+        let place = context.data.root().display();
         context.streams.note(&format!("no bitacora serves {place}; start one with `bitacora serve`"));
     }
     Ok(answer)
@@ -95,6 +97,25 @@ fn find(context: &Context, nodes: &[NodeState], wanted: &str) -> Option<NodeId> 
         context.streams.note(&format!("no node is called {wanted}; `bitacora node ls` lists them"));
     }
     found
+}
+
+/// The devices of people; `None` when nobody serves.
+fn operators(context: &Context) -> anyhow::Result<Option<Vec<OperatorState>>> {
+    Ok(match ask(context, &Request::Operators)? {
+        Some(Answer::Operators(operators)) => Some(operators),
+        _ => None,
+    })
+}
+
+/// A device by its name or id.
+fn find_operator(operators: &[OperatorState], wanted: &str) -> Option<NodeId> {
+    operators.iter().find(|operator| operator.name == wanted || operator.id.to_string() == wanted).map(|operator| operator.id)
+}
+
+/// Has the master do it to a device.
+fn command_operator(context: &Context, operator: NodeId, command: OperatorWish) -> anyhow::Result<Exit> {
+    let answer = ask(context, &Request::Operator { operator, command })?;
+    Ok(answer.map_or(Exit::Unreachable, |answer| context.streams.conclude(&answer)))
 }
 
 /// Has the master do it.

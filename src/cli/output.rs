@@ -15,7 +15,7 @@ use tempfile::NamedTempFile;
 
 use super::{Context, passphrase::PassphraseError};
 use crate::{
-    control::{Answer, PairFailure},
+    control::{Answer, PairFailure, remote::RemoteError},
     exit::Exit,
     manifest::Overview,
     master,
@@ -85,6 +85,11 @@ impl Streams {
             | Answer::Nodes(_)
             | Answer::Node(_)
             | Answer::Token { .. }
+            | Answer::Projects(_)
+            | Answer::Operators(_)
+            | Answer::Sparks(_)
+            | Answer::Log { .. }
+            | Answer::Audit(_)
             | Answer::Discovered(_)
             | Answer::Paired { .. } => Exit::Ok,
             Answer::NotPaired { failure, reason } => {
@@ -122,7 +127,7 @@ impl Streams {
         match error.downcast_ref::<ResultError>() {
             Some(ResultError::Nothing | ResultError::NoProject(_) | ResultError::SeveralProjects(_) | ResultError::None(..)) => Exit::NoMatch,
             _ if error.is::<UsageError>() => Exit::Usage,
-            _ => secret_exit(error).unwrap_or(Exit::Failure),
+            _ => secret_exit(error).or_else(|| remote_exit(error)).unwrap_or(Exit::Failure),
         }
     }
 }
@@ -133,6 +138,17 @@ fn secret_exit(error: &anyhow::Error) -> Option<Exit> {
         let passphrase = cause.downcast_ref::<PassphraseError>().map(PassphraseError::exit);
         passphrase.or_else(|| cause.downcast_ref::<TrustError>().filter(|error| error.is_secret_wrong()).map(|_| Exit::Authentication))
     })
+}
+
+/// Of a failure to ask a master elsewhere.
+fn remote_exit(error: &anyhow::Error) -> Option<Exit> {
+    match error.downcast_ref::<RemoteError>()? {
+        error if error.is_about_trust() => Some(Exit::Authentication),
+        error if error.is_about_reach() => Some(Exit::Unreachable),
+        RemoteError::Taken { .. } => Some(Exit::Refused),
+        RemoteError::Name(_) => Some(Exit::Usage),
+        _ => None,
+    }
 }
 
 /// A list in any format: every listing command ends here.

@@ -4,7 +4,6 @@ mod summary;
 
 use std::io::Write;
 
-use anyhow::Context as _;
 use bitacora_core::{
     fleet::{Ledger, NodeSelector, Settings},
     ids::ProjectId,
@@ -18,7 +17,7 @@ use super::{
     output::{Sink, UsageError, write_items},
 };
 use crate::{
-    control::{self, ProjectWish, Request},
+    control::{self, Answer, ProjectWish, Request},
     exit::Exit,
     journal::Journal,
     master::Master,
@@ -118,7 +117,7 @@ fn item((id, project): (ProjectId, &bitacora_core::fleet::Project)) -> ProjectIt
 }
 
 fn list(context: &Context, output: Option<Format>) -> anyhow::Result<Exit> {
-    let ledger = Journal::read(&context.data.journal())?.unwrap_or_default();
+    let ledger = ledger(context)?;
     let items: Vec<ProjectItem> = ledger.projects.iter().map(|(id, project)| item((*id, project))).collect();
     let columns =
         [Column::Text("Name"), Column::Text("Id"), Column::Number("Files"), Column::Number("Code"), Column::Text("Last result"), Column::Text("Folder")];
@@ -134,7 +133,7 @@ fn list(context: &Context, output: Option<Format>) -> anyhow::Result<Exit> {
 }
 
 fn show(context: &Context, wanted: Option<&str>, output: Option<Format>) -> anyhow::Result<Exit> {
-    let ledger = Journal::read(&context.data.journal())?.unwrap_or_default();
+    let ledger = ledger(context)?;
     let found = find_project(&ledger, wanted)?;
     let mut item = item(found);
     let overview = StoredResult::last(&context.data, found.1).ok().map(|result| result.manifest.overview()).transpose()?;
@@ -167,7 +166,14 @@ fn show(context: &Context, wanted: Option<&str>, output: Option<Format>) -> anyh
     write_items(context, Some(format), "projects", &[item], &columns, rows, |item| &item.name)
 }
 
+/// Of a master elsewhere the projects alone.
 fn ledger(context: &Context) -> anyhow::Result<Ledger> {
+    if context.remote.is_some() {
+        return Ok(match context.ask(&Request::Projects)? {
+            Some(Answer::Projects(projects)) => Ledger { projects, ..Ledger::default() },
+            _ => Ledger::default(),
+        });
+    }
     Ok(Journal::read(&context.data.journal())?.unwrap_or_default())
 }
 
@@ -205,8 +211,7 @@ fn remove(context: &Context, wanted: &str, yes: bool, dry_run: bool) -> anyhow::
 /// By the running master, or by this process when there is none.
 fn carry_out(context: &Context, project: ProjectId, command: &ProjectWish) -> anyhow::Result<Exit> {
     let request = Request::Project { project, command: command.clone() };
-    let place = context.data.root().display();
-    let answer = match control::ask(&context.data.control(), &request).with_context(|| format!("cannot ask the bitacora that runs on {place}"))? {
+    let answer = match context.ask(&request)? {
         Some(answer) => answer,
         None => {
             let waiting = |holder: &str| context.streams.note(&format!("waiting for bitacora (process {holder}) to end"));

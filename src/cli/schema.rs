@@ -20,6 +20,7 @@ const SCHEMAS: &[(&str, &str)] = &[
     ("jobs", include_str!("../../assets/schemas/jobs.json")),
     ("node", include_str!("../../assets/schemas/node.json")),
     ("nodes", include_str!("../../assets/schemas/nodes.json")),
+    ("operators", include_str!("../../assets/schemas/operators.json")),
     ("projects", include_str!("../../assets/schemas/projects.json")),
     ("sparks", include_str!("../../assets/schemas/sparks.json")),
     ("symbols", include_str!("../../assets/schemas/symbols.json")),

@@ -9,13 +9,12 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use bitacora_core::{
-    fleet::{Awaited, CommandSpec, Ledger, Spark, SparkState},
-    ids::{JobId, NodeId, SparkId},
+    fleet::{Awaited, CommandSpec, JobStatus, Spark, SparkState},
+    ids::{JobId, SparkId},
     time::Span,
     wire::command::{CommandLine, OUTPUT_BYTES},
 };
 use clap::{Args, Subcommand};
-use serde::Serialize;
 
 use super::{
     Context,
@@ -23,7 +22,7 @@ use super::{
     output::{Sink, UsageError, write_items},
 };
 use crate::{
-    control::{self, Answer, Commission, Request},
+    control::{Answer, Commission, Request, SparkItem},
     exit::Exit,
     journal::Journal,
     logs::Logs,
@@ -101,55 +100,6 @@ pub(super) struct Run {
     command: Vec<String>,
 }
 
-/// A spark in lists.
-#[derive(Serialize)]
-pub(super) struct SparkItem {
-    pub(super) id: String,
-    pub(super) status: &'static str,
-    /// The command, or nothing for a batch of files.
-    command: Option<String>,
-    pub(super) files: usize,
-    /// Where it runs.
-    node: Option<String>,
-    pub(super) attempts: u32,
-    pub(super) failures: u32,
-    pub(super) isolated: bool,
-    /// How its command ended.
-    ended: Option<String>,
-    output_bytes: Option<u64>,
-    dropped_bytes: Option<u64>,
-}
-
-impl SparkItem {
-    /// A spark that was split is none any more: its halves stand for it.
-    pub(super) fn of(ledger: &Ledger, id: SparkId, spark: &Spark) -> Option<SparkItem> {
-        let command = ledger.jobs[&id.job].spec.command.as_ref();
-        let named = |node: &NodeId| ledger.nodes.get(node).map_or_else(|| node.to_string(), |node| node.name.clone());
-        let ended = spark.command_end();
-        Some(SparkItem {
-            id: id.to_string(),
-            status: spark.status()?,
-            command: command.map(|command| shown(&command.line)),
-            files: spark.files.len(),
-            node: match &spark.state {
-                SparkState::Running { node, .. } => Some(named(node)),
-                SparkState::Queued { .. } | SparkState::Completed | SparkState::Quarantined | SparkState::Failed(_) | SparkState::Split => None,
-            },
-            attempts: spark.attempts,
-            failures: spark.failures,
-            isolated: spark.isolated,
-            ended: ended.map(|ended| ended.status.to_string()),
-            output_bytes: ended.map(|ended| ended.log_bytes),
-            dropped_bytes: ended.map(|ended| ended.dropped_bytes),
-        })
-    }
-}
-
-/// A command for people: it cannot be pasted back where an argument holds a space.
-fn shown(line: &CommandLine) -> String {
-    std::iter::once(&line.program).chain(&line.arguments).map(String::as_str).collect::<Vec<_>>().join(" ")
-}
-
 impl SparkCommand {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
         match self {
@@ -189,12 +139,11 @@ impl Run {
                 return Ok(Exit::Unreachable);
             }
         }
-        let ledger = Journal::read(&context.data.journal())?.unwrap_or_default();
-        let Some(over) = ledger.jobs.get(&job) else { bail!("job {job} was forgotten before it could be looked at") };
-        if over.reason.is_empty() {
+        let Some((status, reason)) = end_of(context, job)? else { bail!("job {job} was forgotten before it could be looked at") };
+        if reason.is_empty() {
             return Ok(Exit::Ok);
         }
-        context.streams.note(&format!("job {job} is {}: {}", over.status.name(), over.reason));
+        context.streams.note(&format!("job {job} is {}: {reason}", status.name()));
         Ok(Exit::RemoteFailed)
     }
 
@@ -217,11 +166,21 @@ impl Run {
     }
 }
 
+/// How a job stands, and why.
+fn end_of(context: &Context, job: JobId) -> anyhow::Result<Option<(JobStatus, String)>> {
+    if context.remote.is_some() {
+        let Some(Answer::Snapshot(fleet)) = context.ask(&Request::Snapshot)? else { return Ok(None) };
+        return Ok(fleet.jobs.into_iter().find(|known| known.id == job).map(|job| (job.status, job.reason)));
+    }
+    let ledger = Journal::read(&context.data.journal())?.unwrap_or_default();
+    Ok(ledger.jobs.get(&job).map(|job| (job.status, job.reason.clone())))
+}
+
 /// The serving master's answer; says so when there is none.
 fn ask(context: &Context, request: &Request) -> anyhow::Result<Option<Answer>> {
-    let place = context.data.root().display();
-    let answer = control::ask(&context.data.control(), request).with_context(|| format!("cannot ask the bitacora that runs on {place}"))?;
+    let answer = context.ask(request)?;
     if answer.is_none() {
+        let place = context.data.root().display();
         context.streams.note(&format!("no bitacora serves {place}; start one with `bitacora serve`"));
     }
     Ok(answer)
@@ -229,19 +188,27 @@ fn ask(context: &Context, request: &Request) -> anyhow::Result<Option<Answer>> {
 
 fn list(context: &Context, job: Option<&str>, output: Option<Format>) -> anyhow::Result<Exit> {
     let wanted = job.map(|text| text.parse::<JobId>().map_err(|error| UsageError(format!("{text:?} is no job: {error}")))).transpose()?;
+    if context.remote.is_some() {
+        return match context.ask(&Request::Sparks { job: wanted })? {
+            Some(Answer::Sparks(items)) => write(context, output, &items),
+            answer => Ok(answer.map_or(Exit::Unreachable, |answer| context.streams.conclude(&answer))),
+        };
+    }
     let ledger = Journal::read(&context.data.journal())?.unwrap_or_default();
     if wanted.is_some_and(|job| !ledger.jobs.contains_key(&job)) {
         context.streams.note(&format!("there is no job {}; `bitacora job ls` lists them", job.unwrap_or_default()));
         return Ok(Exit::NoMatch);
     }
-    let is_meant = |id: JobId, over: bool| wanted.map_or(!over, |wanted| wanted == id);
-    let jobs = ledger.jobs.iter().filter(|(id, job)| is_meant(**id, job.status.is_over()));
-    let sparks = jobs.flat_map(|(id, job)| (0..).zip(&job.sparks).map(|(number, spark)| (SparkId { job: *id, number }, spark)));
-    let items: Vec<SparkItem> = sparks.filter_map(|(id, spark)| SparkItem::of(&ledger, id, spark)).collect();
-    write(context, output, &items)
+    write(context, output, &SparkItem::all(&ledger, wanted).collect::<Vec<_>>())
 }
 
 fn show(context: &Context, id: SparkId, output: Option<Format>) -> anyhow::Result<Exit> {
+    if context.remote.is_some() {
+        let answer = context.ask(&Request::Sparks { job: Some(id.job) })?;
+        let Some(Answer::Sparks(items)) = answer else { return Ok(answer.map_or(Exit::Unreachable, |answer| context.streams.conclude(&answer))) };
+        let Some(item) = items.into_iter().find(|item| item.id == id.to_string()) else { return Ok(unknown(context, id)) };
+        return write(context, output, &[item]);
+    }
     let ledger = Journal::read(&context.data.journal())?.unwrap_or_default();
     let Some(spark) = ledger.spark(id) else { return Ok(unknown(context, id)) };
     let item = SparkItem::of(&ledger, id, spark);
@@ -270,13 +237,16 @@ pub(super) fn write(context: &Context, output: Option<Format>, items: &[SparkIte
     let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
     let rows = items.iter().map(|item| {
         let what = item.command.clone().unwrap_or_else(|| format!("{} files{}", item.files, if item.isolated { ", isolated" } else { "" }));
-        let (status, attempts, failures) = (item.status.to_owned(), item.attempts.to_string(), item.failures.to_string());
+        let (status, attempts, failures) = (item.status.clone(), item.attempts.to_string(), item.failures.to_string());
         vec![item.id.clone(), status, or_dash(&item.node), attempts, failures, or_dash(&item.ended), harmless(&what)]
     });
     write_items(context, output, "sparks", items, &columns, rows.collect(), |item| &item.id)
 }
 
 fn logs(context: &Context, id: SparkId, follows: bool) -> anyhow::Result<Exit> {
+    if context.remote.is_some() {
+        return log_of(context, id, follows);
+    }
     if follows {
         return follow(context, id);
     }
@@ -288,11 +258,36 @@ fn logs(context: &Context, id: SparkId, follows: bool) -> anyhow::Result<Exit> {
     Ok(Exit::Ok)
 }
 
+/// Prints what a command wrote as a master elsewhere tells it, until it has ended if that is waited for.
+fn log_of(context: &Context, id: SparkId, follows: bool) -> anyhow::Result<Exit> {
+    let (mut out, mut from) = (Sink::open(None)?, 0);
+    loop {
+        let (bytes, is_over) = match context.ask(&Request::Log { spark: id, from })? {
+            Some(Answer::Log { bytes, is_over }) => (bytes, is_over),
+            Some(Answer::Busy) => continue,
+            answer => return Ok(answer.map_or(Exit::Unreachable, |answer| context.streams.conclude(&answer))),
+        };
+        from += bytes.len() as u64;
+        out.write_all(&bytes)?;
+        out.flush()?;
+        if bytes.is_empty() {
+            if is_over || !follows {
+                out.close()?;
+                return Ok(Exit::Ok);
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+    }
+}
+
 /// Prints what a command writes until it has ended.
 fn follow(context: &Context, id: SparkId) -> anyhow::Result<Exit> {
+    if context.remote.is_some() {
+        return log_of(context, id, true);
+    }
     let mut shown = Shown { logs: context.data.logs()?, out: Sink::open(None)?, printed: 0 };
     loop {
-        let spark = match control::ask(&context.data.control(), &Request::Spark { spark: id })? {
+        let spark = match context.ask(&Request::Spark { spark: id })? {
             Some(Answer::Spark(spark)) => spark,
             Some(Answer::Busy) => continue,
             Some(answer) => return Ok(context.streams.conclude(&answer)),

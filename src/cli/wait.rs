@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
 use bitacora_core::{
     fleet::JobStatus,
     ids::{JobId, SparkId},
@@ -11,7 +10,7 @@ use clap::Args;
 
 use super::{Context, output::UsageError};
 use crate::{
-    control::{self, Answer, Request},
+    control::{Answer, Request},
     exit::Exit,
 };
 
@@ -66,7 +65,7 @@ impl Subject {
             Subject::Spark(spark) => Request::Spark { spark: *spark },
             Subject::Node(_) => Request::Nodes,
         };
-        let answer = control::ask(&context.data.control(), &request).context("cannot ask the bitacora that serves")?;
+        let answer = context.ask(&request)?;
         Ok(match (answer, self) {
             (Some(Answer::Progress(progress)), _) => Ok(vec![progress.status]),
             (Some(Answer::Spark(spark)), _) => Ok(spark.status().map(str::to_owned).into_iter().collect()),

@@ -22,10 +22,12 @@ pub mod partition;
 mod placement;
 mod records;
 mod retreat;
+mod rights;
 mod roles;
 mod scheduler;
 mod selector;
 mod settings;
+mod spec;
 mod view;
 mod warming;
 
@@ -40,16 +42,15 @@ pub use effect::{Effect, Notice};
 pub use event::{Event, JobCommand, NodeCommand, Refusal, Submission, Warming};
 pub use fact::Fact;
 use flights::{Flight, Flights};
-pub use ledger::{
-    Availability, Awaited, CommandSpec, CordonCause, Job, JobFailure, JobSpec, JobStatus, JobType, Ledger, ListedFile, OwnRole, PairedNode, Priority, Project,
-    ResultSummary, Spark, SparkState,
-};
+pub use ledger::{Availability, CordonCause, Job, JobFailure, JobStatus, Ledger, ListedFile, OwnRole, PairedNode, Project, ResultSummary, Spark, SparkState};
 pub use membership::{Health, Node};
 pub use partition::Partitioning;
 pub use placement::Placement;
 pub use records::{HEARTBEATS_PER_SECOND_MAX, NodeRecord, NodeTally};
+pub use rights::{Deed, Operator, OperatorCommand, Right};
 pub use selector::{NoSelector, NodeSelector};
 pub use settings::{Listings, Results, Settings};
+pub use spec::{Awaited, CommandSpec, JobSpec, JobType, Priority};
 pub use view::{FleetView, FlightView, JobView, NodeView, Pending, Stage};
 
 use crate::{
@@ -88,6 +89,8 @@ pub struct Fleet {
     stale_messages: u64,
     /// Commands that a node did not know.
     unsupported: u64,
+    /// Requests of people's devices that they had no right to.
+    deeds_refused: u64,
     /// What was learned of how fast each node is.
     speeds: placement::Speeds,
     /// The node that was given something last.
@@ -162,6 +165,7 @@ impl Fleet {
             watch: audit::Watch::default(),
             stale_messages: 0,
             unsupported: 0,
+            deeds_refused: 0,
             speeds: placement::Speeds::default(),
             placed_last: NodeId::HERE,
             rounds: 0,
@@ -225,9 +229,11 @@ impl Fleet {
             Event::Woken => {}
             Event::NodeJoined { name } => self.on_node_joined(now, name, out),
             Event::RoleChosen { role, name } => self.on_role_chosen(now, role, name, out),
-            Event::TokenMade { token, name, span } => self.on_token_made(now, token, name, span, out),
+            Event::TokenMade { token, name, span, operator } => self.on_token_made(now, token, name, (span, operator), out),
             Event::TokenProved { token } => self.on_token_proved(now, token, out),
             Event::NodeCommanded { node, command } => self.on_node_commanded(now, node, command, out),
+            Event::OperatorCommanded { operator, command } => self.on_operator_commanded(now, operator, command, out),
+            Event::DeedAsked { operator, certified, deed } => self.on_deed_asked(now, operator, certified, deed, out),
             Event::LinkLost { node } => self.on_link_lost(node, out),
             Event::ProjectAdded { name, root } => self.on_project_added(name, root, out),
             Event::ProjectRenamed { project, name } => self.on_project_renamed(project, name, out),

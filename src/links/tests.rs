@@ -19,6 +19,7 @@ use super::*;
 use crate::trust::{self, Safe, Trust};
 
 const NODE: NodeId = NodeId(7);
+const DEVICE: NodeId = NodeId(8);
 /// Pairs of ports that are tried: the one after a free one may be taken.
 const TRIES_MAX: usize = 20;
 
@@ -35,22 +36,31 @@ impl Master {
         let folder = tempfile::tempdir().unwrap();
         let trust = Trust::load_or_create(&Safe::new(folder.path().join("trust"), folder.path().join("keys")), SystemTime::now(), None).unwrap();
         let (links, events) = (0..TRIES_MAX).find_map(|_| open(&folder, &trust)).expect("two ports that follow one another are free");
-        links.admit([NODE].into_iter());
+        links.admit([NODE].into_iter(), std::iter::empty());
         Master { links, events, trust, folder }
     }
 
     /// The node, dialled in and welcomed.
     async fn node(&self, carrier: Carrier) -> (Endpoint, Connection) {
+        self.dial(carrier, NODE, Role::Worker).await.expect("it belongs to the fleet")
+    }
+
+    /// Somebody with this certificate; `None` if it was shown the door.
+    async fn dial(&self, carrier: Carrier, id: NodeId, role: Role) -> Option<(Endpoint, Connection)> {
         let key = NodeKey::generate().unwrap();
-        let certificate =
-            self.trust.authority.sign(&key.request().unwrap(), NODE, Role::Worker.into(), trust::certificate_validity(SystemTime::now())).unwrap();
+        let certificate = self.trust.authority.sign(&key.request().unwrap(), id, role.into(), trust::certificate_validity(SystemTime::now())).unwrap();
         let identity = Identity::new(key, certificate, self.trust.authority.certificate().clone()).unwrap();
         let any = (Ipv4Addr::LOCALHOST, 0).into();
         let endpoint = Endpoint::dialling(any, &identity, &ListenerKeys::fresh().unwrap(), Settings::default()).unwrap();
         let mut connection = endpoint.dial(carrier, self.links.address(), NodeId::HERE).await.unwrap();
         connection.tx.send(Kind::Hello, RequestId(1), &Greeting { version: String::new() }).await.unwrap();
-        assert_eq!(expect(&mut connection, Kind::Welcome).await.unwrap().kind, Kind::Welcome);
-        (endpoint, connection)
+        match expect(&mut connection, Kind::Welcome).await {
+            Ok(_) => Some((endpoint, connection)),
+            Err(error) => {
+                assert!(matches!(error, TransferError::Unexpected(Kind::Refused)), "{error}");
+                None
+            }
+        }
     }
 }
 
@@ -150,4 +160,60 @@ fn the_link_of_a_silent_node_is_closed_and_it_may_come_back() {
     let closed = runtime.block_on(silent.link.closed());
     assert_eq!(closed.close_code(), Some(CloseCode::Silent as u64), "{closed}");
     drop(runtime.block_on(master.node(Carrier::Quic)));
+}
+
+/// Asks on a stream of its own; what came back, whole.
+async fn asked(connection: &Connection, request: &Request) -> Result<Option<Received>, CarrierError> {
+    let mut transfer = connection.link.open_transfer().await?;
+    transfer.tx.send(Kind::Asked, RequestId(1), request).await?;
+    transfer.rx.receive().await
+}
+
+#[test]
+fn a_nodes_certificate_opens_no_control_stream() {
+    for carrier in Carrier::ALL {
+        let master = Master::new();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (_end, mut node) = master.node(carrier).await;
+            node.tx.send(Kind::FromAgent, RequestId(0), &says(1, String::new())).await.unwrap();
+            assert_eq!(number(&master.events.recv().unwrap()), 1);
+            let answer = asked(&node, &Request::Nodes).await;
+            assert!(!matches!(answer, Ok(Some(_))), "{answer:?}");
+            // Whatever the loop was told came before this.
+            node.tx.send(Kind::FromAgent, RequestId(0), &says(2, String::new())).await.unwrap();
+            assert_eq!(number(&master.events.recv().unwrap()), 2, "and the loop was asked nothing");
+        });
+    }
+}
+
+#[test]
+fn a_device_is_answered_by_the_loop_until_it_is_removed() {
+    for carrier in Carrier::ALL {
+        let master = Master::new();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        master.links.admit([NODE].into_iter(), [DEVICE].into_iter());
+        let (_end, device) = runtime.block_on(master.dial(carrier, DEVICE, Role::OperatorView)).unwrap();
+        let (answered, ()) = runtime.block_on(async {
+            tokio::join!(asked(&device, &Request::Nodes), async {
+                let event = blocking_event(&master).await;
+                let LinkEvent::Asked { operator, roles, request: Request::Nodes, answer } = event else { panic!("something else came") };
+                assert_eq!((operator, roles), (DEVICE, Role::OperatorView.into()));
+                answer.send(Answer::Done).unwrap();
+            })
+        });
+        let Ok(Some(Received::Frame(frame))) = answered else { panic!("{answered:?}") };
+        assert_eq!((frame.kind, rmp_serde::from_slice(&frame.payload).ok()), (Kind::Answered, Some(Answer::Done)));
+        // One that the ledger knows as a node is no device, whatever its certificate says.
+        assert!(runtime.block_on(master.dial(carrier, NODE, Role::OperatorAdmin)).is_none());
+        master.links.admit([NODE].into_iter(), std::iter::empty());
+        master.links.disconnect(DEVICE);
+        let closed = runtime.block_on(device.link.closed());
+        assert_eq!(closed.close_code(), Some(CloseCode::NotPermitted as u64), "{closed}");
+        assert!(runtime.block_on(master.dial(carrier, DEVICE, Role::OperatorView)).is_none());
+    }
+}
+
+async fn blocking_event(master: &Master) -> LinkEvent {
+    tokio::task::block_in_place(|| master.events.recv().unwrap())
 }

@@ -4,19 +4,19 @@
 use std::{collections::BTreeMap, time::SystemTime};
 
 use bitacora_core::{
-    fleet::{Event, Intruder, Notice, Requester},
+    fleet::{Event, Intruder, Notice, Requester, Right},
     ids::{NodeId, TokenId},
     time::Span,
 };
 use fleet_agent::{
     net::{
-        join::{Grant, JoinToken, TokenKey},
+        join::{Grant, Holder, JoinToken, TokenKey},
         tls::{Role, Roles, Validity},
     },
     work::with_cause,
 };
 
-use super::{Master, MasterError, now};
+use super::{Master, MasterError, afar::role_of, now};
 use crate::{
     control::{self, Answer},
     links::Refused,
@@ -27,18 +27,19 @@ use crate::{
 pub(super) type TokenKeys = BTreeMap<TokenId, TokenKey>;
 
 impl Master {
-    /// A new token for a node of this name. The port is open before anybody knows of the token.
-    pub(super) fn issue_token(&mut self, by: Requester, name: String, span: Span) -> Result<Answer, MasterError> {
+    /// A new token for a node of this name, or for a person's device. The port is open before anybody knows of the token.
+    pub(super) fn issue_token(&mut self, by: Requester, name: String, span: Span, operator: Option<Right>) -> Result<Answer, MasterError> {
         let Some(serving) = &mut self.serving else { return Ok(Answer::Refused("this bitacora serves one command and no fleet".into())) };
+        let holder = if operator.is_some() { Holder::Person } else { Holder::Node };
         let made = serving.links.open_joining().map_err(|error| with_cause(&error));
-        let made = made.and_then(|()| JoinToken::issue(serving.authority.fingerprint()).map_err(|error| with_cause(&error)));
+        let made = made.and_then(|()| JoinToken::issue_for(holder, serving.authority.fingerprint()).map_err(|error| with_cause(&error)));
         let token = match made {
             Ok(token) => token,
             Err(reason) => return Ok(Answer::Refused(reason)),
         };
         serving.token_keys.insert(token.id(), token.key());
         let address = serving.links.address().to_string();
-        let notices = self.turn_for(by, [Event::TokenMade { token: token.id(), name, span }])?;
+        let notices = self.turn_for(by, [Event::TokenMade { token: token.id(), name, span, operator }])?;
         self.publish();
         Ok(match control::outcome(&notices) {
             Answer::Done => Answer::Token { token: token.to_string(), seconds: span.0 / 1_000_000, address },
@@ -54,12 +55,13 @@ impl Master {
     /// The node is paired, in the journal, before anybody hears of it.
     pub(super) fn spend_token(&mut self, token: TokenId) -> Result<Option<Grant>, MasterError> {
         let notices = self.turn_for(Requester::Stranger, [Event::TokenProved { token }])?;
-        let paired = notices.iter().find_map(|notice| match notice {
-            Notice::NodePaired(node) => Some(*node),
+        let joined = notices.iter().find_map(|notice| match notice {
+            Notice::NodePaired(node) => Some((*node, Role::Worker)),
+            Notice::OperatorPaired { operator, right } => Some((*operator, role_of(*right))),
             _ => None,
         });
         self.publish();
-        Ok(paired.map(|node| Grant { node, roles: Roles::from(Role::Worker), validity: trust::certificate_validity(SystemTime::now()) }))
+        Ok(joined.map(|(node, role)| Grant { node, roles: Roles::from(role), validity: trust::certificate_validity(SystemTime::now()) }))
     }
 }
 

@@ -54,7 +54,8 @@ impl Master {
                     self.commit()?;
                     if let Some(serving) = &self.serving {
                         // Not let in again before it is shown out.
-                        serving.links.admit(self.fleet.ledger().nodes.keys().copied());
+                        let ledger = self.fleet.ledger();
+                        serving.links.admit(ledger.nodes.keys().copied(), ledger.operators.keys().copied());
                         serving.links.disconnect(node);
                     }
                 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use bitacora_core::{
-    fleet::{Event, JobSpec, Ledger, ListedFile, Notice, Partitioning, Submission},
+    fleet::{Event, JobSpec, Ledger, ListedFile, Notice, Partitioning, Requester, Submission},
     ids::{Digest, JobId, ProjectId},
     paths::RelativePath,
 };
@@ -107,7 +107,8 @@ impl Master {
         let deliver: Deliver = Arc::new(move |event| outbox.try_send(Input::Link(event)).is_ok());
         let stores = Stores { packs: Blobs::open(&self.data.packs())?, logs: self.logs.kept().clone(), takes_packs: self.fleet.keeps_results_here() };
         let links = Links::open(address, &identity, authority.clone(), &keys, stores, deliver.clone())?;
-        links.admit(self.fleet.ledger().nodes.keys().copied());
+        let ledger = self.fleet.ledger();
+        links.admit(ledger.nodes.keys().copied(), ledger.operators.keys().copied());
         let address = links.address();
         let pairing = Pairing::new(authority.clone(), address, deliver);
         self.serving = Some(Serving { links, pairing, authority, token_keys: TokenKeys::new(), resident: None, shelves: BTreeMap::new(), listings: 0 });
@@ -173,16 +174,17 @@ impl Master {
         self.fleet.is_at_rest() && !self.is_watched() && self.serving.as_ref().is_none_or(|serving| serving.listings == 0)
     }
 
-    fn on_input(&mut self, input: Input) -> Result<(), MasterError> {
+    pub(super) fn on_input(&mut self, input: Input) -> Result<(), MasterError> {
         match input {
             Input::Asked(Asked { request: Request::Analyse(wish), answer, .. }) => {
                 let project = self.project_at(&wish.root)?;
                 self.begin_listing(wish, project, Asker::Process(answer));
                 Ok(())
             }
-            Input::Asked(Asked { request: Request::Pair { addresses, code, name }, answer, .. }) => {
+            Input::Asked(Asked { request: Request::Pair { addresses, code, name }, answer, by }) => {
                 let addresses = addresses.iter().filter_map(|address| address.parse().ok()).collect();
-                self.begin_pairing(Wanted { addresses, code, name }, answer);
+                let operator = if let Requester::Operator(operator) = by { Some(operator) } else { None };
+                self.begin_pairing(Wanted { addresses, code, name, operator }, answer);
                 Ok(())
             }
             Input::Asked(Asked { request: Request::Bring { packs }, answer, .. }) => {
@@ -214,8 +216,10 @@ impl Master {
                 let _ = answer.send(grant);
                 Ok(())
             }
-            Input::Link(LinkEvent::CodeProved { name, answer }) => {
-                let grant = self.admit(name)?;
+            Input::Link(LinkEvent::Asked { operator, roles, request, answer }) => self.on_asked_from_afar(operator, roles, request, answer),
+            Input::Link(LinkEvent::CodeProved { name, operator, answer }) => {
+                // Only this user reaches the socket over which somebody else gave the code.
+                let grant = self.admit(name, operator.map_or_else(control::this_user, Requester::Operator))?;
                 let _ = answer.send(grant);
                 Ok(())
             }
@@ -225,9 +229,8 @@ impl Master {
     }
 
     /// A node is in the journal before it hears that it belongs to the fleet.
-    fn admit(&mut self, name: String) -> Result<Option<Grant>, MasterError> {
-        // Only this user reaches the socket over which somebody gave the code.
-        let notices = self.turn_for(control::this_user(), [Event::NodeJoined { name }])?;
+    fn admit(&mut self, name: String, by: Requester) -> Result<Option<Grant>, MasterError> {
+        let notices = self.turn_for(by, [Event::NodeJoined { name }])?;
         let paired = notices.iter().find_map(|notice| match notice {
             Notice::NodePaired(node) => Some(*node),
             _ => None,
@@ -363,7 +366,8 @@ impl Master {
     /// Tells the links who belongs to the fleet, whether somebody may join, and which contents may be asked for. What jobs that are over needed goes.
     pub(super) fn publish(&mut self) {
         let Some(serving) = &mut self.serving else { return };
-        serving.links.admit(self.fleet.ledger().nodes.keys().copied());
+        let ledger = self.fleet.ledger();
+        serving.links.admit(ledger.nodes.keys().copied(), ledger.operators.keys().copied());
         serving.token_keys.retain(|token, _| self.fleet.is_token_open(now(), *token));
         if !self.fleet.may_join() {
             serving.links.close_joining();

@@ -63,7 +63,7 @@ impl Dialler {
     }
 
     /// With a certificate that holds: one that has expired is renewed first, if it is not too late for that.
-    pub(super) async fn dial_as(&mut self, credentials: &mut Credentials) -> Result<Connection, LinkError> {
+    pub async fn dial_as(&mut self, credentials: &mut Credentials) -> Result<Connection, LinkError> {
         if !credentials.has_expired(SystemTime::now()) {
             match self.dial().await {
                 Err(error) if error.says_expired() => {}
@@ -76,7 +76,7 @@ impl Dialler {
     }
 
     /// From now on this is what the node is.
-    pub(super) fn adopt(&mut self, credentials: &mut Credentials, identity: Identity) -> Result<(), RenewalError> {
+    pub fn adopt(&mut self, credentials: &mut Credentials, identity: Identity) -> Result<(), RenewalError> {
         credentials.replace(identity, &mut self.endpoint)
     }
 

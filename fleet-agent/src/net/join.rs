@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     agent::join,
     master::{Candidate, Grant, JoinListener, Joined, Tokens},
-    token::{JoinToken, TokenError, TokenKey},
+    token::{Holder, JoinToken, TokenError, TokenKey},
 };
 use crate::net::{carrier::CarrierError, codec::Octets, quic::Settings, tls::TlsError};
 

@@ -4,9 +4,9 @@ use bitacora_core::wire::node::Labels;
 use clap::Args;
 use serde::Serialize;
 
-use super::{Context, nodes, write_items};
+use super::{Context, nodes, operators, write_items};
 use crate::{
-    control::{Cause, NodeState},
+    control::{Cause, NodeState, OperatorState},
     exit::Exit,
     report::{
         Format,
@@ -18,6 +18,9 @@ use crate::{
 /// Lists the nodes that belong to the fleet
 #[derive(Args)]
 pub(in crate::cli) struct Ls {
+    /// The devices of people instead, and what each may do
+    #[arg(long)]
+    operators: bool,
     #[arg(short, long, value_name = "FORMAT")]
     output: Option<Format>,
 }
@@ -85,6 +88,9 @@ impl From<NodeState> for NodeItem {
 
 impl Ls {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
+        if self.operators {
+            return list_operators(context, self.output);
+        }
         let Some(nodes) = nodes(context)? else { return Ok(Exit::Unreachable) };
         let items: Vec<NodeItem> = nodes.into_iter().map(NodeItem::from).collect();
         let format = Format::or_for(self.output, context.streams.stdout_is_terminal);
@@ -113,6 +119,32 @@ impl Ls {
         let rows = items.iter().map(row).collect();
         write_items(context, Some(format), "nodes", &items, &columns, rows, |item| &item.name)
     }
+}
+
+/// A person's device, as it stands in JSON.
+#[derive(Serialize)]
+struct OperatorItem {
+    id: String,
+    name: String,
+    right: &'static str,
+    permitted: &'static str,
+    paired_at: String,
+}
+
+fn list_operators(context: &Context, output: Option<Format>) -> anyhow::Result<Exit> {
+    let Some(operators) = operators(context)? else { return Ok(Exit::Unreachable) };
+    let item = |operator: OperatorState| OperatorItem {
+        id: operator.id.to_string(),
+        name: operator.name,
+        right: operator.right.name(),
+        permitted: operator.permitted.name(),
+        paired_at: timestamp(operator.paired_at),
+    };
+    let items: Vec<OperatorItem> = operators.into_iter().map(item).collect();
+    let columns = [Column::Text("Name"), Column::Text("Right"), Column::Text("Permitted"), Column::Text("Id"), Column::Text("Paired")];
+    let row = |item: &OperatorItem| vec![item.name.clone(), item.right.to_owned(), item.permitted.to_owned(), item.id.clone(), item.paired_at.clone()];
+    let rows = items.iter().map(row).collect();
+    write_items(context, output, "operators", &items, &columns, rows, |item| &item.name)
 }
 
 impl NodeItem {

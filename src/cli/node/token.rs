@@ -2,8 +2,8 @@
 
 use std::{io::Write, net::SocketAddr};
 
-use bitacora_core::time::Span;
-use clap::Args;
+use bitacora_core::{fleet::Right, time::Span};
+use clap::{Args, ValueEnum};
 
 use super::{Context, ask, check_name, duration};
 use crate::{
@@ -15,31 +15,55 @@ use crate::{
 /// How long a token is good: a person goes from one machine to another.
 const TTL: &str = "1h";
 
-/// Prints a token with which one node can join, once
+/// Prints a token with which one node can join, once; or a person's device
 #[derive(Args)]
 pub(in crate::cli) struct Token {
-    /// What the node will be called
+    /// What the node or device will be called
     name: String,
     /// How long it can be used; the port for joining is open as long
     #[arg(long, value_name = "TIME", default_value = TTL, value_parser = duration::span)]
     ttl: Span,
+    /// For a person's device instead of a node, which may then view, operate or admin
+    #[arg(long, value_name = "RIGHT", value_enum)]
+    operator: Option<RightKind>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(super) enum RightKind {
+    /// Looks and touches nothing
+    View,
+    /// Has work done, and schedules nodes
+    Operate,
+    /// Lets in and removes, too
+    Admin,
+}
+
+impl From<RightKind> for Right {
+    fn from(kind: RightKind) -> Right {
+        match kind {
+            RightKind::View => Right::View,
+            RightKind::Operate => Right::Operate,
+            RightKind::Admin => Right::Admin,
+        }
+    }
 }
 
 impl Token {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
         let name = self.name;
         check_name(&name)?;
-        match ask(context, &Request::Token { name, span: self.ttl })? {
+        match ask(context, &Request::Token { name, span: self.ttl, operator: self.operator.map(Right::from) })? {
             None => Ok(Exit::Unreachable),
             Some(Answer::Token { token, seconds, address }) => {
                 let mut out = Sink::open(None)?;
                 writeln!(out, "{token}")?;
                 out.close()?;
-                context.streams.note(&format!(
-                    "good once, for {}: `fleet-agent --peer {} --join-file FILE`",
-                    duration::words(Span::from_secs(seconds)),
-                    reachable(&address)
-                ));
+                let (span, address) = (duration::words(Span::from_secs(seconds)), reachable(&address));
+                let command = match self.operator {
+                    None => format!("fleet-agent --peer {address} --join-file FILE"),
+                    Some(_) => format!("bitacora join {address} --join-file FILE"),
+                };
+                context.streams.note(&format!("good once, for {span}: `{command}`"));
                 Ok(Exit::Ok)
             }
             Some(answer) => Ok(context.streams.conclude(&answer)),

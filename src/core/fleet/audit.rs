@@ -13,7 +13,7 @@ use alloc::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Effect, Event, Fact, Fleet, JobCommand, JobSpec, Notice, OwnRole, Refusal};
+use super::{Deed, Effect, Event, Fact, Fleet, JobCommand, JobSpec, Notice, OwnRole, Refusal, Right};
 use crate::{
     ids::{Digest, JobId, NodeId, ProjectId, TokenId},
     time::{Span, Time},
@@ -38,6 +38,8 @@ pub enum Requester {
     /// A user of the master's machine, by the number that the system knows it by.
     User(u32),
     Node(NodeId),
+    /// A person, by a device that was paired.
+    Operator(NodeId),
     /// Somebody who proved a token, or proved nothing.
     Stranger,
 }
@@ -53,6 +55,9 @@ pub enum Action {
         token: TokenId,
         name: String,
         span: Span,
+        /// Of a person's device.
+        #[serde(default)]
+        operator: Option<Right>,
     },
     TokenExpired {
         token: TokenId,
@@ -62,6 +67,22 @@ pub enum Action {
         node: Option<NodeId>,
         name: String,
         token: Option<TokenId>,
+    },
+    /// A person's device, with the right that its token gave it.
+    OperatorJoined {
+        operator: NodeId,
+        name: String,
+        right: Right,
+        token: Option<TokenId>,
+    },
+    OperatorCommanded {
+        operator: NodeId,
+        command: String,
+    },
+    /// A person's device asked for what it may not have, so many times since that was recorded last.
+    DeedRefused {
+        deed: String,
+        times: u64,
     },
     /// In the words of the command line.
     NodeCommanded {
@@ -149,6 +170,9 @@ impl Action {
             Action::TokenMade { .. } => "token-made",
             Action::TokenExpired { .. } => "token-expired",
             Action::NodeJoined { .. } => "node-joined",
+            Action::OperatorJoined { .. } => "operator-joined",
+            Action::OperatorCommanded { .. } => "operator-commanded",
+            Action::DeedRefused { .. } => "deed-refused",
             Action::NodeCommanded { .. } => "node-commanded",
             Action::RoleChosen { .. } => "role-chosen",
             Action::CertificateRenewed { .. } => "certificate-renewed",
@@ -173,13 +197,16 @@ pub(super) struct Watch {
     strange: BTreeMap<NodeId, (AuditHead, Time)>,
     /// When each node's renewal was recorded last.
     renewed: BTreeMap<NodeId, Time>,
+    /// What each device asked for in vain and was not recorded yet, and when it was last.
+    pub(super) deeds: BTreeMap<(NodeId, Deed), (u64, Option<Time>)>,
 }
 
 /// What an event asks for, as far as the audit cares.
 fn asked(event: &Event) -> Option<Action> {
     match event {
         Event::AuthorityMade { fingerprint } => Some(Action::AuthorityMade { fingerprint: *fingerprint }),
-        Event::TokenMade { token, name, span } => Some(Action::TokenMade { token: *token, name: name.clone(), span: *span }),
+        Event::TokenMade { token, name, span, operator } => Some(Action::TokenMade { token: *token, name: name.clone(), span: *span, operator: *operator }),
+        Event::OperatorCommanded { operator, command } => Some(Action::OperatorCommanded { operator: *operator, command: command.name().to_owned() }),
         Event::TokenProved { token } => Some(Action::NodeJoined { node: None, name: String::new(), token: Some(*token) }),
         Event::NodeJoined { name } => Some(Action::NodeJoined { node: None, name: name.clone(), token: None }),
         Event::NodeCommanded { node, command } => Some(Action::NodeCommanded { node: *node, command: command.name().to_owned() }),
@@ -205,6 +232,7 @@ fn asked(event: &Event) -> Option<Action> {
         | Event::ResultNotStored { .. }
         | Event::Stopping
         | Event::NodeDisconnected { .. }
+        | Event::DeedAsked { .. }
         | Event::RenewalAsked { .. }
         | Event::ConnectionsRefused { .. }
         | Event::AuditAdvanced { .. }
@@ -215,14 +243,15 @@ fn asked(event: &Event) -> Option<Action> {
 
 /// What was asked for, as it came about: the node that joined has its number and name by now.
 fn came_about(action: Action, effects: &[Effect]) -> Action {
-    let paired = effects.iter().find_map(|effect| match effect {
-        Effect::Record(Fact::NodePaired { node, name, .. }) => Some((*node, name.clone())),
+    let Action::NodeJoined { token, .. } = action else { return action };
+    let joined = effects.iter().find_map(|effect| match effect {
+        Effect::Record(Fact::NodePaired { node, name, .. }) => Some(Action::NodeJoined { node: Some(*node), name: name.clone(), token }),
+        Effect::Record(Fact::OperatorPaired { operator, name, right, .. }) => {
+            Some(Action::OperatorJoined { operator: *operator, name: name.clone(), right: *right, token })
+        }
         _ => None,
     });
-    match (action, paired) {
-        (Action::NodeJoined { token, .. }, Some((node, name))) => Action::NodeJoined { node: Some(node), name, token },
-        (action, _) => action,
-    }
+    joined.unwrap_or(action)
 }
 
 fn outcome(effects: &[Effect]) -> Outcome {
@@ -240,6 +269,8 @@ impl Refusal {
             Refusal::UnknownProject(_) => "unknown-project",
             Refusal::UnknownJob(_) => "unknown-job",
             Refusal::UnknownNode(_) => "unknown-node",
+            Refusal::RightMissing { .. } => "right-missing",
+            Refusal::NotPermitted { .. } => "not-permitted",
             Refusal::UnknownSpark(_) => "unknown-spark",
             Refusal::NoSuchWork(_) => "no-such-work",
             Refusal::TooManySparks { .. } => "too-many-sparks",
@@ -273,6 +304,10 @@ impl Fleet {
         out.push(Effect::Audit(AuditRecord { at: now, by, action, outcome: Outcome::Done }));
     }
 
+    pub(super) fn audit_refusal(&self, now: Time, by: Requester, action: Action, why: &Refusal, out: &mut Vec<Effect>) {
+        out.push(Effect::Audit(AuditRecord { at: now, by, action, outcome: Outcome::Refused(why.name().to_owned()) }));
+    }
+
     /// Whoever knocks does not decide how much is written of it: the first is recorded at once, the others are counted.
     pub(super) fn on_connections_refused(&mut self, now: Time, counts: Vec<(Intruder, u64)>, out: &mut Vec<Effect>) {
         for (intruder, count) in counts {
@@ -304,13 +339,14 @@ impl Fleet {
     /// Only what the ledger has: a certificate alone, and be it the master's, gives nobody another one. A node that asks all
     /// the time gets a certificate each time and a record now and then.
     pub(super) fn on_renewal_asked(&mut self, now: Time, node: NodeId, out: &mut Vec<Effect>) {
-        if !self.ledger.nodes.contains_key(&node) {
+        if !self.ledger.nodes.contains_key(&node) && !self.ledger.operators.contains_key(&node) {
             out.push(Effect::Publish(Notice::Refused(Refusal::UnknownNode(node))));
             return self.on_connections_refused(now, alloc::vec![(Intruder::NoMember, 1)], out);
         }
         if self.watch.renewed.get(&node).is_none_or(|at| now - *at >= self.settings.audit_repeat) {
             self.watch.renewed.insert(node, now);
-            self.audit(now, Requester::Node(node), Action::CertificateRenewed { node }, out);
+            let by = if self.ledger.operators.contains_key(&node) { Requester::Operator(node) } else { Requester::Node(node) };
+            self.audit(now, by, Action::CertificateRenewed { node }, out);
         }
     }
 
@@ -353,7 +389,11 @@ impl AuditRecord {
         match &self.action {
             Action::AuthorityMade { fingerprint } => fingerprint.to_hex(),
             Action::FleetRestored { records } => alloc::format!("from {records} records"),
-            Action::TokenMade { token, name, .. } => alloc::format!("{token} {name}"),
+            Action::TokenMade { token, name, operator: None, .. } => alloc::format!("{token} {name}"),
+            Action::TokenMade { token, name, operator: Some(right), .. } => alloc::format!("{token} {name}, who may {}", right.name()),
+            Action::OperatorJoined { operator, name, right, .. } => alloc::format!("{operator} {name}, who may {}", right.name()),
+            Action::OperatorCommanded { operator, command } => alloc::format!("{operator} {command}"),
+            Action::DeedRefused { deed, times } => alloc::format!("{deed}, {times} times"),
             Action::TokenExpired { token } => token.to_string(),
             Action::NodeJoined { node: Some(node), name, .. } => alloc::format!("{node} {name}"),
             Action::NodeJoined { node: None, name, token } => token.map_or_else(|| name.clone(), |token| token.to_string()),
@@ -449,8 +489,8 @@ mod tests {
     fn the_life_of_a_token_is_recorded() {
         let (mut fleet, token) = (fleet(), TokenId([7; 16]));
         let span = Span::from_secs(60);
-        let made = || Event::TokenMade { token, name: "a".into(), span };
-        assert_eq!(audited(&handle(&mut fleet, NOW, made())), [(PERSON, Action::TokenMade { token, name: "a".into(), span }, Outcome::Done)]);
+        let made = || Event::TokenMade { token, name: "a".into(), span, operator: None };
+        assert_eq!(audited(&handle(&mut fleet, NOW, made())), [(PERSON, Action::TokenMade { token, name: "a".into(), span, operator: None }, Outcome::Done)]);
         let out = handle(&mut fleet, NOW + span, Event::Woken);
         assert_eq!(audited(&out), [(Requester::Fleet, Action::TokenExpired { token }, Outcome::Done)]);
         let out = handle(&mut fleet, NOW + span, Event::TokenProved { token });

@@ -1,6 +1,6 @@
 //! What a master wants done, in the order in which it must be done.
 
-use super::{AuditRecord, Fact, Refusal};
+use super::{AuditRecord, Fact, Refusal, Right};
 use crate::{
     ids::{JobId, NodeId, ProjectId},
     wire::{
@@ -58,6 +58,10 @@ impl Effect {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
     NodePaired(NodeId),
+    OperatorPaired {
+        operator: NodeId,
+        right: Right,
+    },
     /// Its link, its health or what it may be given has changed.
     NodeChanged(NodeId),
     ProjectAdded(ProjectId),

@@ -3,9 +3,10 @@
 use alloc::{string::String, vec::Vec};
 
 use super::{
-    NodeSelector,
+    Deed, NodeSelector, OperatorCommand, Right,
     audit::Intruder,
-    ledger::{Awaited, JobSpec, ListedFile, OwnRole, Priority, ResultSummary},
+    ledger::{ListedFile, OwnRole, ResultSummary},
+    spec::{Awaited, JobSpec, Priority},
 };
 use crate::{
     ids::{Digest, JobId, NodeId, ProjectId, SparkId, TokenId},
@@ -27,11 +28,12 @@ pub enum Event {
         role: OwnRole,
         name: String,
     },
-    /// A person lets one node join, for so long.
+    /// A person lets one node join, for so long; or a person's device, with this right.
     TokenMade {
         token: TokenId,
         name: String,
         span: Span,
+        operator: Option<Right>,
     },
     /// Somebody proved that it knows the token.
     TokenProved {
@@ -40,6 +42,17 @@ pub enum Event {
     NodeCommanded {
         node: NodeId,
         command: NodeCommand,
+    },
+    OperatorCommanded {
+        operator: NodeId,
+        command: OperatorCommand,
+    },
+    /// A person's device asks for something; what becomes of the request itself is told by the event that it leads to.
+    DeedAsked {
+        operator: NodeId,
+        /// What its certificate permits.
+        certified: Right,
+        deed: Deed,
     },
     /// The link to a node is gone. What it runs it may still run: it is given the time to come back.
     LinkLost {
@@ -201,6 +214,17 @@ pub enum Refusal {
     UnknownProject(ProjectId),
     UnknownJob(JobId),
     UnknownNode(NodeId),
+    /// The device that asks may do less than that.
+    RightMissing {
+        deed: Deed,
+        /// That it has.
+        right: Right,
+    },
+    /// Its certificate permits less; it would have to join again.
+    NotPermitted {
+        operator: NodeId,
+        permitted: Right,
+    },
     /// It would have more than are kept.
     TooManyLabels(NodeId),
     UnknownSpark(SparkId),

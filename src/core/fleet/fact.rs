@@ -5,8 +5,9 @@ use alloc::{string::String, vec::Vec};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    NodeSelector,
-    ledger::{Availability, JobFailure, JobSpec, ListedFile, OwnRole, Priority, ResultSummary},
+    NodeSelector, Right,
+    ledger::{Availability, JobFailure, ListedFile, OwnRole, ResultSummary},
+    spec::{JobSpec, Priority},
 };
 use crate::{
     ids::{Attempt, Digest, Epoch, JobId, NodeId, ProjectId, SparkId},
@@ -27,6 +28,21 @@ pub enum Fact {
     NodePaired {
         node: NodeId,
         name: String,
+        at: Time,
+    },
+    OperatorPaired {
+        operator: NodeId,
+        name: String,
+        right: Right,
+        at: Time,
+    },
+    OperatorRight {
+        operator: NodeId,
+        right: Right,
+        at: Time,
+    },
+    OperatorRemoved {
+        operator: NodeId,
         at: Time,
     },
     NodeAvailability {
@@ -200,6 +216,9 @@ impl Fact {
         match self {
             Fact::EpochBegan { at, .. }
             | Fact::NodePaired { at, .. }
+            | Fact::OperatorPaired { at, .. }
+            | Fact::OperatorRight { at, .. }
+            | Fact::OperatorRemoved { at, .. }
             | Fact::NodeRemoved { at, .. }
             | Fact::RoleTaken { at, .. }
             | Fact::NodeDrained { at, .. }

@@ -4,7 +4,7 @@
 
 use alloc::{string::String, vec::Vec};
 
-use super::{Action, Effect, Fleet, Notice, Refusal, Requester};
+use super::{Action, Effect, Fleet, Notice, Refusal, Requester, Right};
 use crate::{
     ids::TokenId,
     time::{Span, Time},
@@ -13,8 +13,10 @@ use crate::{
 /// A token that was given out and not yet used.
 #[derive(Clone, Debug)]
 pub(super) struct OpenToken {
-    /// What the node will be called.
+    /// What the node or device will be called.
     name: String,
+    /// Of a person's device; a node's otherwise.
+    operator: Option<Right>,
     until: Time,
 }
 
@@ -29,13 +31,13 @@ impl Fleet {
         self.tokens.get(&token).is_some_and(|open| open.until > now)
     }
 
-    pub(super) fn on_token_made(&mut self, now: Time, token: TokenId, name: String, span: Span, out: &mut Vec<Effect>) {
+    pub(super) fn on_token_made(&mut self, now: Time, token: TokenId, name: String, (span, operator): (Span, Option<Right>), out: &mut Vec<Effect>) {
         let (tokens_max, span_max) = (self.settings.tokens_max, self.settings.token_span_max);
         let refusal = match () {
             () if span == Span(0) || span > span_max => Refusal::TokenSpan { max: span_max },
             () if self.tokens.len() >= tokens_max => Refusal::TooManyTokens { max: tokens_max },
             () => {
-                self.tokens.insert(token, OpenToken { name, until: now + span });
+                self.tokens.insert(token, OpenToken { name, operator, until: now + span });
                 return;
             }
         };
@@ -45,7 +47,8 @@ impl Fleet {
     /// A token is good once.
     pub(super) fn on_token_proved(&mut self, now: Time, token: TokenId, out: &mut Vec<Effect>) {
         match self.tokens.remove(&token).filter(|open| open.until > now) {
-            Some(open) => self.on_node_joined(now, open.name, out),
+            Some(OpenToken { name, operator: Some(right), .. }) => self.on_operator_joined(now, name, right, out),
+            Some(OpenToken { name, operator: None, .. }) => self.on_node_joined(now, name, out),
             None => out.push(Effect::Publish(Notice::Refused(Refusal::UnknownToken(token)))),
         }
     }
@@ -87,7 +90,7 @@ mod tests {
     }
 
     fn make(fleet: &mut Fleet, number: u8, span: Span) -> Vec<Effect> {
-        handle(fleet, NOW, Event::TokenMade { token: token(number), name: "a".into(), span })
+        handle(fleet, NOW, Event::TokenMade { token: token(number), name: "a".into(), span, operator: None })
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! The durable state: projects, jobs, sparks. Decides nothing.
 
 use alloc::{
-    boxed::Box,
     collections::{BTreeMap, BTreeSet},
     string::String,
     vec::Vec,
@@ -9,16 +8,16 @@ use alloc::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Fact, NodeSelector, Partitioning, Placement};
+use super::{Fact, JobSpec, NodeSelector, Operator, Right};
 use crate::{
     aggregate::{Aggregate, Totals},
     ids::{Attempt, Digest, Epoch, JobId, NodeId, ProjectId, SparkId},
     paths::RelativePath,
-    time::{Span, Time},
+    time::Time,
     wire::{
-        command::{CommandEnd, CommandLine},
-        node::{Labels, Specialisation},
-        task::{AttemptError, FailReason, FileLimits, FileOutcome, FileResult, SparkOutput},
+        command::CommandEnd,
+        node::Labels,
+        task::{AttemptError, FailReason, FileOutcome, FileResult, SparkOutput},
     },
 };
 
@@ -40,6 +39,9 @@ pub struct Ledger {
     /// The node that the master's own machine is, or was when it last ran work.
     #[serde(default)]
     pub resident: Option<NodeId>,
+    /// People's devices; numbered as nodes are, and none of them.
+    #[serde(default)]
+    pub operators: BTreeMap<NodeId, Operator>,
     pub projects: BTreeMap<ProjectId, Project>,
     pub jobs: BTreeMap<JobId, Job>,
     /// Who has the packs that stay on the nodes.
@@ -145,170 +147,6 @@ pub struct ResultSummary {
     /// The blob with one row per file.
     pub manifest: Digest,
     pub totals: Totals,
-}
-
-/// What a job is to do. Two submissions that agree in everything but priority, partitioning, nodes and time-out are the same request.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct JobSpec {
-    /// Whose tree it is about; `None` for work that is about no tree.
-    pub project: Option<ProjectId>,
-    pub job_type: JobType,
-    pub priority: Priority,
-    pub partitioning: Partitioning,
-    #[serde(default)]
-    pub placement: Placement,
-    pub fingerprint: Digest,
-    pub limits: FileLimits,
-    pub use_cache: bool,
-    /// The earlier result that answers for the files that are not listed.
-    pub base: Option<Digest>,
-    /// Identifies the whole tree as it was listed: paths, sizes, times.
-    pub listing: Digest,
-    pub timeout: Option<Span>,
-    /// What part of the tree is meant, as it was asked for; empty for all of it.
-    #[serde(default)]
-    pub selection: Vec<String>,
-    /// What must have succeeded before any of it begins.
-    #[serde(default)]
-    pub after: Vec<Awaited>,
-    /// Of a job of commands.
-    #[serde(default)]
-    pub command: Option<Box<CommandSpec>>,
-    /// On which nodes it may run.
-    #[serde(default)]
-    pub nodes: NodeSelector,
-}
-
-/// The command that each spark of a job runs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CommandSpec {
-    pub line: CommandLine,
-    /// Ends other than with success after which a spark is given up.
-    pub tries: u32,
-    /// Of one attempt.
-    pub timeout: Span,
-}
-
-/// Something that other work waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Awaited {
-    /// All of it, whatever sparks it has been cut into.
-    Job(JobId),
-    Spark(SparkId),
-}
-
-impl Awaited {
-    pub fn job(self) -> JobId {
-        match self {
-            Awaited::Job(job) => job,
-            Awaited::Spark(spark) => spark.job,
-        }
-    }
-}
-
-impl core::fmt::Display for Awaited {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match self {
-            Awaited::Job(job) => write!(f, "job {job}"),
-            Awaited::Spark(spark) => write!(f, "spark {spark}"),
-        }
-    }
-}
-
-impl JobSpec {
-    /// Of work that is about no tree.
-    pub fn without_tree(command: Option<CommandSpec>, priority: Priority, after: Vec<Awaited>) -> JobSpec {
-        JobSpec {
-            project: None,
-            job_type: if command.is_some() { JobType::Command } else { JobType::NoOp },
-            priority,
-            partitioning: Partitioning::default(),
-            placement: Placement::default(),
-            fingerprint: Digest::default(),
-            limits: FileLimits::default(),
-            use_cache: true,
-            base: None,
-            listing: Digest::default(),
-            timeout: None,
-            selection: Vec::new(),
-            after,
-            command: command.map(Box::new),
-            nodes: NodeSelector::default(),
-        }
-    }
-
-    /// Would the result be the same?
-    pub fn asks_for_the_same(&self, other: &JobSpec) -> bool {
-        let of = |spec: &JobSpec| (spec.fingerprint, spec.limits, spec.use_cache, spec.base, spec.listing, spec.after.clone());
-        self.is_about_the_same(other) && of(self) == of(other)
-    }
-
-    /// The later of two such jobs makes the earlier one pointless. Commands are never the same: each has its effects.
-    pub fn is_about_the_same(&self, other: &JobSpec) -> bool {
-        self.project.is_some() && (self.project, self.job_type, &self.selection) == (other.project, other.job_type, &other.selection)
-    }
-}
-
-/// The built job types of the closed list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum JobType {
-    FullAnalysis,
-    PartialAnalysis,
-    IncrementalAnalysis,
-    MetricsCalculation,
-    CacheWarming,
-    /// A command line per spark.
-    Command,
-    /// Sparks without work, to measure what they cost.
-    NoOp,
-}
-
-impl JobType {
-    /// What a node has to be for to run it.
-    pub const fn specialisation(self) -> Specialisation {
-        match self {
-            JobType::MetricsCalculation => Specialisation::MetricsCalculation,
-            JobType::FullAnalysis | JobType::PartialAnalysis | JobType::IncrementalAnalysis | JobType::CacheWarming => Specialisation::Parsing,
-            JobType::Command | JobType::NoOp => Specialisation::GeneralPurpose,
-        }
-    }
-
-    pub const fn name(self) -> &'static str {
-        match self {
-            JobType::FullAnalysis => "full-analysis",
-            JobType::PartialAnalysis => "partial-analysis",
-            JobType::IncrementalAnalysis => "incremental-analysis",
-            JobType::MetricsCalculation => "metrics-calculation",
-            JobType::CacheWarming => "cache-warming",
-            JobType::Command => "command",
-            JobType::NoOp => "no-op",
-        }
-    }
-}
-
-/// Most urgent first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Priority {
-    Critical,
-    High,
-    #[default]
-    Normal,
-    Low,
-    Background,
-}
-
-impl Priority {
-    pub const fn name(self) -> &'static str {
-        match self {
-            Priority::Critical => "critical",
-            Priority::High => "high",
-            Priority::Normal => "normal",
-            Priority::Low => "low",
-            Priority::Background => "background",
-        }
-    }
 }
 
 /// A file of a job.
@@ -486,10 +324,10 @@ impl Ledger {
                 self.epoch = *epoch;
                 self.counter = 0;
             }
-            Fact::NodePaired { node, name, at } => {
-                self.counter = node.0 as u32;
-                self.nodes.insert(*node, PairedNode::new(name, *at));
-            }
+            Fact::NodePaired { node, name, at } => self.apply_paired(*node, name, *at),
+            Fact::OperatorPaired { operator, name, right, at } => self.apply_operator(*operator, name, *right, *at),
+            Fact::OperatorRight { operator, right, .. } => self.operators.get_mut(operator).expect("facts speak of devices that are paired").right = *right,
+            Fact::OperatorRemoved { operator, .. } => drop(self.operators.remove(operator)),
             Fact::NodeAvailability { node, availability } => self.node_mut(*node).become_available(*availability, None, None),
             Fact::NodeLabelled { node, labels } => self.node_mut(*node).labels.clone_from(labels),
             Fact::NodeDraining { node, until } => self.node_mut(*node).become_available(Availability::Draining, Some(*until), None),
@@ -562,6 +400,16 @@ impl Ledger {
         finished.ended.clone_from(&output.ended);
         let aggregate = &mut self.job_mut(id.job).aggregate;
         output.files.iter().for_each(|outcome| aggregate.absorb(outcome.clone()));
+    }
+
+    fn apply_paired(&mut self, node: NodeId, name: &str, at: Time) {
+        self.counter = node.0 as u32;
+        self.nodes.insert(node, PairedNode::new(name, at));
+    }
+
+    fn apply_operator(&mut self, operator: NodeId, name: &str, right: Right, at: Time) {
+        self.counter = operator.0 as u32;
+        self.operators.insert(operator, Operator { name: name.into(), permitted: right, right, paired_at: at });
     }
 
     fn apply_accepted(&mut self, id: JobId, spec: &JobSpec, (files, sparks, packs): (&[ListedFile], &[Vec<u32>], &[Vec<Digest>]), at: Time, jobs_kept: u32) {

@@ -152,11 +152,16 @@ impl Fleet {
         out.push(Effect::Publish(Notice::NodePaired(node)));
     }
 
-    /// Names are for people: one that is taken gets a number.
-    pub(super) fn pair(&mut self, now: Time, name: String, out: &mut Vec<Effect>) -> NodeId {
-        let is_taken = |name: &str| self.ledger.nodes.values().any(|node| node.name == name);
+    /// Names are for people: one that is taken, by a node or somebody's device, gets a number.
+    pub(super) fn free_name(&self, name: String) -> String {
+        let is_taken =
+            |name: &str| self.ledger.nodes.values().any(|node| node.name == name) || self.ledger.operators.values().any(|operator| operator.name == name);
         let numbered = (2_u32..).map(|number| alloc::format!("{name}-{number}"));
-        let name = core::iter::once(name.clone()).chain(numbered).find(|name| !is_taken(name)).expect("there are more numbers than nodes");
+        core::iter::once(name.clone()).chain(numbered).find(|name| !is_taken(name)).expect("there are more numbers than nodes")
+    }
+
+    pub(super) fn pair(&mut self, now: Time, name: String, out: &mut Vec<Effect>) -> NodeId {
+        let name = self.free_name(name);
         let node = NodeId::counted(self.ledger.epoch, self.ledger.counter + 1);
         self.record(Fact::NodePaired { node, name, at: now }, out);
         node

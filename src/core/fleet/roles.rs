@@ -146,7 +146,7 @@ mod tests {
         assert!(!fleet.is_at_rest());
         handle(&mut fleet, Event::LinkLost { node: other });
         assert!(fleet.is_at_rest());
-        handle(&mut fleet, Event::TokenMade { token: TokenId([1; 16]), name: "eve".into(), span: Span::from_secs(60) });
+        handle(&mut fleet, Event::TokenMade { token: TokenId([1; 16]), name: "eve".into(), span: Span::from_secs(60), operator: None });
         assert!(!fleet.is_at_rest(), "somebody is about to join");
     }
 }

@@ -328,6 +328,9 @@ impl Simulation {
             }
             Fact::EpochBegan { .. }
             | Fact::NodePaired { .. }
+            | Fact::OperatorPaired { .. }
+            | Fact::OperatorRight { .. }
+            | Fact::OperatorRemoved { .. }
             | Fact::NodeAvailability { .. }
             | Fact::NodeLabelled { .. }
             | Fact::NodeDraining { .. }

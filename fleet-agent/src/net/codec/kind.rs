@@ -71,6 +71,10 @@ kinds! {
     JoinAnswer = 11, 16 * KIB;
     /// What a node and a master say to one another while they are being paired by a code.
     Pairing = 20, 16 * KIB;
+    /// What a person's device asks of a master, on a stream of its own.
+    Asked = 26, MIB;
+    /// A part of the answer to that; it is whole when the stream ends.
+    Answered = 27, MIB;
     /// A certificate signing request of a node that has a certificate.
     RenewalRequest = 22, 8 * KIB;
     /// Its next certificate.

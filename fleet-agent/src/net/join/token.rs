@@ -1,6 +1,6 @@
 //! The token: one line of text, shown once, good once.
 //!
-//! `bita1-` and 104 hexadecimal digits: 16 bytes of secret, 32 bytes of the authority's fingerprint, 4 bytes of checksum.
+//! `bita1-`, or `bito1-` where it is for a person's device, and 104 hexadecimal digits: 16 bytes of secret, 32 bytes of the authority's fingerprint, 4 bytes of checksum.
 //! The master keeps an id and two keys that are derived from the secret, and not the secret.
 
 use std::{fmt, str::FromStr};
@@ -9,7 +9,6 @@ use bitacora_core::ids::TokenId;
 
 use crate::net::tls::{Fingerprint, TlsError, random};
 
-const PREFIX: &str = "bita1-";
 const SECRET_BYTES: usize = 16;
 const FINGERPRINT_BYTES: usize = 32;
 const CHECKSUM_BYTES: usize = 4;
@@ -21,9 +20,29 @@ const AGENT_CONTEXT: &str = "bitacora 2026-11-21 join proof of the agent";
 const MASTER_CONTEXT: &str = "bitacora 2026-11-21 join proof of the master";
 const CHECKSUM_CONTEXT: &str = "bitacora 2026-11-21 join token checksum";
 
+/// Who is to join by a token. The master knows by itself what each token is worth: this is so that none is spent by mistake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holder {
+    Node,
+    /// With a device to command the fleet from.
+    Person,
+}
+
+impl Holder {
+    const ALL: [Holder; 2] = [Holder::Node, Holder::Person];
+
+    const fn prefix(self) -> &'static str {
+        match self {
+            Holder::Node => "bita1-",
+            Holder::Person => "bito1-",
+        }
+    }
+}
+
 /// What an agent needs to join: a secret, and by what to recognise its master.
 #[derive(Clone)]
 pub struct JoinToken {
+    holder: Holder,
     secret: [u8; SECRET_BYTES],
     authority: Fingerprint,
 }
@@ -38,11 +57,11 @@ pub struct TokenKey {
 /// Why a text is no token. It never repeats the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    #[error("a join token starts with {PREFIX}")]
+    #[error("a join token starts with {} or {}", Holder::Node.prefix(), Holder::Person.prefix())]
     Prefix,
-    #[error("a join token has {DIGITS} digits after {PREFIX}, this one {0}")]
+    #[error("a join token has {DIGITS} digits after its first word, this one {0}")]
     Length(usize),
-    #[error("a join token has only the digits 0 to 9 and a to f after {PREFIX}")]
+    #[error("a join token has only the digits 0 to 9 and a to f after its first word")]
     Digit,
     #[error("the join token was mistyped or cut: its checksum differs")]
     Checksum,
@@ -51,7 +70,15 @@ pub enum TokenError {
 impl JoinToken {
     /// A new one, for nodes that shall trust `authority`.
     pub fn issue(authority: Fingerprint) -> Result<JoinToken, TlsError> {
-        Ok(JoinToken { secret: random()?, authority })
+        JoinToken::issue_for(Holder::Node, authority)
+    }
+
+    pub fn issue_for(holder: Holder, authority: Fingerprint) -> Result<JoinToken, TlsError> {
+        Ok(JoinToken { holder, secret: random()?, authority })
+    }
+
+    pub fn holder(&self) -> Holder {
+        self.holder
     }
 
     pub fn authority(&self) -> Fingerprint {
@@ -77,7 +104,7 @@ impl JoinToken {
 /// The token itself, secret and all: for the one place that shows it.
 impl fmt::Display for JoinToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(PREFIX)?;
+        f.write_str(self.holder.prefix())?;
         let checksum = self.checksum();
         self.secret.iter().chain(&self.authority.0).chain(&checksum).try_for_each(|byte| write!(f, "{byte:02x}"))
     }
@@ -88,7 +115,8 @@ impl FromStr for JoinToken {
 
     /// White space around it is ignored: it comes from a file or a pipe.
     fn from_str(text: &str) -> Result<JoinToken, TokenError> {
-        let digits = text.trim().strip_prefix(PREFIX).ok_or(TokenError::Prefix)?.as_bytes();
+        let known = Holder::ALL.into_iter().find_map(|holder| Some((holder, text.trim().strip_prefix(holder.prefix())?)));
+        let (holder, digits) = known.map(|(holder, digits)| (holder, digits.as_bytes())).ok_or(TokenError::Prefix)?;
         if digits.len() != DIGITS {
             return Err(TokenError::Length(digits.len()));
         }
@@ -98,7 +126,7 @@ impl FromStr for JoinToken {
         }
         let (secret, rest) = bytes.split_first_chunk().expect("52 bytes begin with 16");
         let (authority, checksum) = rest.split_first_chunk().expect("36 bytes begin with 32");
-        let token = JoinToken { secret: *secret, authority: Fingerprint(*authority) };
+        let token = JoinToken { holder, secret: *secret, authority: Fingerprint(*authority) };
         if token.checksum() == checksum { Ok(token) } else { Err(TokenError::Checksum) }
     }
 }
@@ -144,7 +172,7 @@ mod tests {
     use super::*;
 
     fn token() -> JoinToken {
-        JoinToken { secret: *b"sixteen  secrets", authority: Fingerprint([7; 32]) }
+        JoinToken { holder: Holder::Node, secret: *b"sixteen  secrets", authority: Fingerprint([7; 32]) }
     }
 
     #[test]
@@ -152,13 +180,15 @@ mod tests {
         let text = token().to_string();
         assert_eq!(text, "bita1-7369787465656e2020736563726574730707070707070707070707070707070707070707070707070707070707070707dd73af33");
         let again: JoinToken = format!(" {text}\n").parse().unwrap();
-        assert_eq!((again.secret, again.authority), (token().secret, token().authority));
+        assert_eq!((again.secret, again.authority, again.holder), (token().secret, token().authority, Holder::Node));
+        let person: JoinToken = text.replace("bita1-", "bito1-").parse().unwrap();
+        assert_eq!((person.holder, person.to_string()), (Holder::Person, text.replace("bita1-", "bito1-")));
     }
 
     #[test]
     fn every_changed_digit_is_noticed() {
         let text = token().to_string();
-        for index in PREFIX.len()..text.len() {
+        for index in Holder::Node.prefix().len()..text.len() {
             let mut changed = text.clone().into_bytes();
             changed[index] = if changed[index] == b'0' { b'1' } else { b'0' };
             assert_eq!(String::from_utf8(changed).unwrap().parse::<JoinToken>().unwrap_err(), TokenError::Checksum);
@@ -172,7 +202,7 @@ mod tests {
             ("", TokenError::Prefix),
             ("bita2-00", TokenError::Prefix),
             (&text[..text.len() - 2], TokenError::Length(102)),
-            (&text.to_uppercase().replace("BITA1-", PREFIX), TokenError::Digit),
+            (&text.to_uppercase().replace("BITA1-", Holder::Node.prefix()), TokenError::Digit),
         ] {
             assert_eq!(text.parse::<JoinToken>().unwrap_err(), error);
         }

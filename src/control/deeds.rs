@@ -1,0 +1,43 @@
+//! What each request asks for, by the core's table of rights. Whoever adds a request decides here.
+
+use bitacora_core::fleet::Deed;
+
+use super::{NodeWish, ProjectWish, Request};
+
+impl Request {
+    /// For an analysis of a project that is known; of any other folder it is [`Deed::AddProject`].
+    pub fn deed(&self) -> Deed {
+        match self {
+            Request::Explain { .. }
+            | Request::Progress { .. }
+            | Request::Spark { .. }
+            | Request::Sparks { .. }
+            | Request::Log { .. }
+            | Request::Events { .. }
+            | Request::Audit { .. }
+            | Request::Snapshot
+            | Request::Watch(_)
+            | Request::Nodes
+            | Request::NodeDetail { .. }
+            | Request::Operators
+            | Request::Projects
+            | Request::Search(_)
+            | Request::Discovered => Deed::Look,
+            Request::Command { .. } => Deed::CommandJob,
+            // What is brought takes room on the master's disk.
+            Request::Analyse(_) | Request::Warm(_) | Request::Bring { .. } => Deed::Analyse,
+            Request::Run(_) => Deed::RunCommand,
+            Request::CancelSpark { .. } => Deed::CancelSpark,
+            Request::Project { command: ProjectWish::Rename(_) | ProjectWish::Assign(_), .. } => Deed::ChangeProject,
+            Request::Project { command: ProjectWish::Remove, .. } => Deed::RemoveProject,
+            Request::Node { command, .. } => match command {
+                NodeWish::Cordon | NodeWish::Uncordon | NodeWish::Drain { .. } | NodeWish::Relabel { .. } => Deed::ScheduleNode,
+                NodeWish::Stop { .. } => Deed::StopNode,
+                NodeWish::Remove => Deed::RemoveNode,
+            },
+            Request::Role { .. } => Deed::ChooseRole,
+            Request::Token { .. } | Request::Pair { .. } => Deed::LetJoin,
+            Request::Operator { .. } => Deed::ChangeOperator,
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Sparks as they stand in a list, on this machine's screen or another's.
+
+use bitacora_core::{
+    fleet::{Ledger, Spark, SparkState},
+    ids::{JobId, NodeId, SparkId},
+    wire::command::CommandLine,
+};
+use serde::{Deserialize, Serialize};
+
+/// A spark in lists.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SparkItem {
+    pub id: String,
+    pub status: String,
+    /// The command, or nothing for a batch of files.
+    pub command: Option<String>,
+    pub files: usize,
+    /// Where it runs.
+    pub node: Option<String>,
+    pub attempts: u32,
+    pub failures: u32,
+    pub isolated: bool,
+    /// How its command ended.
+    pub ended: Option<String>,
+    pub output_bytes: Option<u64>,
+    pub dropped_bytes: Option<u64>,
+}
+
+impl SparkItem {
+    /// A spark that was split is none any more: its halves stand for it.
+    pub fn of(ledger: &Ledger, id: SparkId, spark: &Spark) -> Option<SparkItem> {
+        let command = ledger.jobs[&id.job].spec.command.as_ref();
+        let named = |node: &NodeId| ledger.nodes.get(node).map_or_else(|| node.to_string(), |node| node.name.clone());
+        let ended = spark.command_end();
+        Some(SparkItem {
+            id: id.to_string(),
+            status: spark.status()?.to_owned(),
+            command: command.map(|command| shown(&command.line)),
+            files: spark.files.len(),
+            node: match &spark.state {
+                SparkState::Running { node, .. } => Some(named(node)),
+                SparkState::Queued { .. } | SparkState::Completed | SparkState::Quarantined | SparkState::Failed(_) | SparkState::Split => None,
+            },
+            attempts: spark.attempts,
+            failures: spark.failures,
+            isolated: spark.isolated,
+            ended: ended.map(|ended| ended.status.to_string()),
+            output_bytes: ended.map(|ended| ended.log_bytes),
+            dropped_bytes: ended.map(|ended| ended.dropped_bytes),
+        })
+    }
+
+    /// Those of one job, or of every job that is not over.
+    pub fn all(ledger: &Ledger, wanted: Option<JobId>) -> impl Iterator<Item = SparkItem> {
+        let jobs = ledger.jobs.iter().filter(move |(id, job)| wanted.map_or(!job.status.is_over(), |wanted| wanted == **id));
+        let sparks = jobs.flat_map(|(id, job)| (0..).zip(&job.sparks).map(|(number, spark)| (SparkId { job: *id, number }, spark)));
+        sparks.filter_map(|(id, spark)| SparkItem::of(ledger, id, spark))
+    }
+}
+
+/// A command for people: it cannot be pasted back where an argument holds a space.
+fn shown(line: &CommandLine) -> String {
+    std::iter::once(&line.program).chain(&line.arguments).map(String::as_str).collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,298 @@
+//! Who may have what done: one table, the devices that people command the fleet with, and what becomes of those that ask for
+//! more than they may.
+//!
+//! A user of the master's machine may do everything: whoever can write to its data directory owns the fleet.
+
+use alloc::{string::String, vec::Vec};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Action, Effect, Fact, Fleet, Notice, Refusal, Requester};
+use crate::{ids::NodeId, time::Time};
+
+/// What a person's device may do, each with what the one before it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Right {
+    View,
+    Operate,
+    Admin,
+}
+
+impl Right {
+    pub const ALL: [Right; 3] = [Right::View, Right::Operate, Right::Admin];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Right::View => "view",
+            Right::Operate => "operate",
+            Right::Admin => "admin",
+        }
+    }
+}
+
+/// Everything that can be asked of a master.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Deed {
+    Look,
+    /// Of a project that is known.
+    Analyse,
+    /// Of a folder on the master that nobody has named before.
+    AddProject,
+    RunCommand,
+    CommandJob,
+    CancelSpark,
+    /// Its name, and where it runs.
+    ChangeProject,
+    RemoveProject,
+    /// Whether and what it is given.
+    ScheduleNode,
+    /// Whether the master's own machine runs work.
+    ChooseRole,
+    StopNode,
+    RemoveNode,
+    ConfigureNode,
+    /// A node or a device, by token or code.
+    LetJoin,
+    ChangeOperator,
+}
+
+impl Deed {
+    pub const ALL: [Deed; 15] = [
+        Deed::Look,
+        Deed::Analyse,
+        Deed::AddProject,
+        Deed::RunCommand,
+        Deed::CommandJob,
+        Deed::CancelSpark,
+        Deed::ChangeProject,
+        Deed::RemoveProject,
+        Deed::ScheduleNode,
+        Deed::ChooseRole,
+        Deed::StopNode,
+        Deed::RemoveNode,
+        Deed::ConfigureNode,
+        Deed::LetJoin,
+        Deed::ChangeOperator,
+    ];
+
+    /// The table: what it takes, and its name.
+    const fn row(self) -> (Right, &'static str) {
+        match self {
+            Deed::Look => (Right::View, "look"),
+            Deed::Analyse => (Right::Operate, "analyse"),
+            Deed::RunCommand => (Right::Operate, "run-command"),
+            Deed::CommandJob => (Right::Operate, "command-job"),
+            Deed::CancelSpark => (Right::Operate, "cancel-spark"),
+            Deed::ChangeProject => (Right::Operate, "change-project"),
+            Deed::ScheduleNode => (Right::Operate, "schedule-node"),
+            Deed::ChooseRole => (Right::Admin, "choose-role"),
+            Deed::StopNode => (Right::Operate, "stop-node"),
+            Deed::AddProject => (Right::Admin, "add-project"),
+            Deed::RemoveProject => (Right::Admin, "remove-project"),
+            Deed::RemoveNode => (Right::Admin, "remove-node"),
+            Deed::ConfigureNode => (Right::Admin, "configure-node"),
+            Deed::LetJoin => (Right::Admin, "let-join"),
+            Deed::ChangeOperator => (Right::Admin, "change-operator"),
+        }
+    }
+
+    pub const fn needs(self) -> Right {
+        self.row().0
+    }
+
+    pub const fn name(self) -> &'static str {
+        self.row().1
+    }
+}
+
+/// A person's device that belongs to the fleet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Operator {
+    pub name: String,
+    /// In its certificate: more it never has.
+    pub permitted: Right,
+    pub right: Right,
+    pub paired_at: Time,
+}
+
+/// What a person can do to somebody's device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OperatorCommand {
+    /// It belongs to the fleet no longer: its connections are closed and its certificate is worth nothing.
+    Remove,
+    SetRight(Right),
+}
+
+impl OperatorCommand {
+    /// In the words of the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            OperatorCommand::Remove => "rm",
+            OperatorCommand::SetRight(Right::View) => "right view",
+            OperatorCommand::SetRight(Right::Operate) => "right operate",
+            OperatorCommand::SetRight(Right::Admin) => "right admin",
+        }
+    }
+}
+
+impl Fleet {
+    pub(super) fn on_operator_joined(&mut self, now: Time, name: String, right: Right, out: &mut Vec<Effect>) {
+        let name = self.free_name(name);
+        let operator = NodeId::counted(self.ledger.epoch, self.ledger.counter + 1);
+        self.record(Fact::OperatorPaired { operator, name, right, at: now }, out);
+        out.push(Effect::Publish(Notice::OperatorPaired { operator, right }));
+    }
+
+    pub(super) fn on_operator_commanded(&mut self, now: Time, operator: NodeId, command: OperatorCommand, out: &mut Vec<Effect>) {
+        let Some(known) = self.ledger.operators.get(&operator) else {
+            return out.push(Effect::Publish(Notice::Refused(Refusal::UnknownNode(operator))));
+        };
+        match command {
+            OperatorCommand::Remove => {
+                self.record(Fact::OperatorRemoved { operator, at: now }, out);
+                self.watch.deeds.retain(|(id, _), _| *id != operator);
+                out.push(Effect::Disconnect { node: operator });
+            }
+            OperatorCommand::SetRight(right) if right > known.permitted => {
+                out.push(Effect::Publish(Notice::Refused(Refusal::NotPermitted { operator, permitted: known.permitted })));
+            }
+            OperatorCommand::SetRight(right) if right == known.right => {}
+            OperatorCommand::SetRight(right) => self.record(Fact::OperatorRight { operator, right, at: now }, out),
+        }
+    }
+
+    /// Somebody's device asks for something. Nothing comes of it here but a refusal, if it may not; `certified` is what its
+    /// certificate permits.
+    pub(super) fn on_deed_asked(&mut self, now: Time, operator: NodeId, certified: Right, deed: Deed, out: &mut Vec<Effect>) {
+        let refusal = match self.ledger.operators.get(&operator) {
+            None => Refusal::UnknownNode(operator),
+            Some(known) if known.right.min(certified) < deed.needs() => Refusal::RightMissing { deed, right: known.right.min(certified) },
+            Some(_) => return,
+        };
+        self.deeds_refused += 1;
+        // Counted each time and recorded now and then: whoever may look must not fill the disk.
+        let repeat = self.settings.audit_repeat;
+        let (times, recorded) = self.watch.deeds.entry((operator, deed)).or_insert((0, None));
+        *times += 1;
+        if recorded.is_none_or(|at| now - at >= repeat) {
+            let times = core::mem::take(times);
+            *recorded = Some(now);
+            self.audit_refusal(now, Requester::Operator(operator), Action::DeedRefused { deed: deed.name().into(), times }, &refusal, out);
+        }
+        out.push(Effect::Publish(Notice::Refused(refusal)));
+    }
+
+    /// Requests of people's devices that were refused since this master began.
+    pub fn deeds_refused(&self) -> u64 {
+        self.deeds_refused
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        fleet::{AuditRecord, Event, Ledger, NodeCommand, Outcome, Settings},
+        ids::TokenId,
+        time::Span,
+    };
+
+    const NOW: Time = Time(1_000_000);
+    const HOUR: Span = Span::from_secs(3600);
+
+    fn handle(fleet: &mut Fleet, now: Time, event: Event) -> Vec<Effect> {
+        let mut out = Vec::new();
+        fleet.handle_turn(now, Requester::User(1000), [event], &mut out);
+        fleet.check();
+        out
+    }
+
+    /// A fleet with one device of this right.
+    fn with(right: Right) -> (Fleet, NodeId) {
+        let mut fleet = Fleet::recover(Settings::default(), Ledger::default(), NOW, &mut Vec::new());
+        let token = TokenId([1; 16]);
+        handle(&mut fleet, NOW, Event::TokenMade { token, name: "phone".into(), span: HOUR, operator: Some(right) });
+        handle(&mut fleet, NOW, Event::TokenProved { token });
+        let operator = *fleet.ledger().operators.keys().next().unwrap();
+        (fleet, operator)
+    }
+
+    fn refusals(effects: &[Effect]) -> Vec<&Refusal> {
+        effects.iter().filter_map(|effect| if let Effect::Publish(Notice::Refused(refusal)) = effect { Some(refusal) } else { None }).collect()
+    }
+
+    fn records(effects: &[Effect]) -> Vec<&AuditRecord> {
+        effects.iter().filter_map(|effect| if let Effect::Audit(record) = effect { Some(record) } else { None }).collect()
+    }
+
+    #[test]
+    fn each_right_does_what_the_table_says_and_no_more() {
+        for right in Right::ALL {
+            let (mut fleet, operator) = with(right);
+            for deed in Deed::ALL {
+                let out = handle(&mut fleet, NOW, Event::DeedAsked { operator, certified: right, deed });
+                match deed.needs() <= right {
+                    true => assert_eq!(out, [], "{right:?} {deed:?}"),
+                    false => assert_eq!(refusals(&out), [&Refusal::RightMissing { deed, right }], "{right:?} {deed:?}"),
+                }
+            }
+        }
+        let mut names: Vec<&str> = Deed::ALL.iter().map(|deed| deed.name()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Deed::ALL.len(), "each has its name");
+    }
+
+    #[test]
+    fn a_certificate_never_gives_more_than_the_ledger_nor_the_ledger_more_than_the_certificate() {
+        let (mut fleet, operator) = with(Right::Operate);
+        let ask = |certified| Event::DeedAsked { operator, certified, deed: Deed::RunCommand };
+        assert_eq!(handle(&mut fleet, NOW, ask(Right::Operate)), []);
+        assert_eq!(refusals(&handle(&mut fleet, NOW, ask(Right::View))).len(), 1);
+        let set = |right| Event::OperatorCommanded { operator, command: OperatorCommand::SetRight(right) };
+        let out = handle(&mut fleet, NOW, set(Right::Admin));
+        assert_eq!(refusals(&out), [&Refusal::NotPermitted { operator, permitted: Right::Operate }]);
+        handle(&mut fleet, NOW, set(Right::View));
+        assert_eq!(refusals(&handle(&mut fleet, NOW, ask(Right::Admin))), [&Refusal::RightMissing { deed: Deed::RunCommand, right: Right::View }]);
+        handle(&mut fleet, NOW, set(Right::Operate));
+        assert_eq!(handle(&mut fleet, NOW, ask(Right::Operate)), []);
+    }
+
+    #[test]
+    fn a_removed_device_is_disconnected_and_may_nothing() {
+        let (mut fleet, operator) = with(Right::Admin);
+        let out = handle(&mut fleet, NOW, Event::OperatorCommanded { operator, command: OperatorCommand::Remove });
+        assert!(out.contains(&Effect::Disconnect { node: operator }), "{out:?}");
+        let out = handle(&mut fleet, NOW, Event::DeedAsked { operator, certified: Right::Admin, deed: Deed::Look });
+        assert_eq!(refusals(&out), [&Refusal::UnknownNode(operator)]);
+        assert_eq!(refusals(&handle(&mut fleet, NOW, Event::RenewalAsked { node: operator })), [&Refusal::UnknownNode(operator)]);
+    }
+
+    #[test]
+    fn what_was_refused_is_recorded_once_in_a_while_with_its_number() {
+        let (mut fleet, operator) = with(Right::View);
+        let ask = || Event::DeedAsked { operator, certified: Right::View, deed: Deed::LetJoin };
+        let refused = |times| Action::DeedRefused { deed: "let-join".into(), times };
+        let out = handle(&mut fleet, NOW, ask());
+        let [first] = records(&out)[..] else { panic!("{out:?}") };
+        assert_eq!((first.by, &first.action, &first.outcome), (Requester::Operator(operator), &refused(1), &Outcome::Refused("right-missing".into())));
+        for _ in 0..10 {
+            assert_eq!(records(&handle(&mut fleet, NOW, ask())), Vec::<&AuditRecord>::new());
+        }
+        let out = handle(&mut fleet, NOW + Settings::default().audit_repeat, ask());
+        assert_eq!(records(&out)[0].action, refused(11));
+        assert_eq!(fleet.deeds_refused(), 12);
+    }
+
+    #[test]
+    fn devices_are_no_nodes_and_share_no_name_with_one() {
+        let (mut fleet, operator) = with(Right::Admin);
+        assert!(fleet.ledger().nodes.is_empty() && !fleet.admits(operator), "it is given no work and its word as a node is not heard");
+        handle(&mut fleet, NOW, Event::NodeJoined { name: "phone".into() });
+        assert_eq!(fleet.ledger().nodes.values().map(|node| node.name.as_str()).collect::<Vec<_>>(), ["phone-2"]);
+        let out = handle(&mut fleet, NOW, Event::NodeCommanded { node: operator, command: NodeCommand::Cordon });
+        assert_eq!(refusals(&out), [&Refusal::UnknownNode(operator)]);
+        assert_eq!(handle(&mut fleet, NOW, Event::RenewalAsked { node: operator }).len(), 1, "its certificate is renewed, and that is recorded");
+    }
+}

@@ -1,0 +1,114 @@
+//! What people's devices ask of this master from elsewhere, and what only they need to ask, having no disk of the master's.
+
+use std::io::{Read, Seek, SeekFrom};
+
+use bitacora_core::{
+    fleet::{Deed, Event, Operator, Requester, Right, SparkState},
+    ids::{JobId, NodeId, SparkId},
+};
+use crossbeam_channel::Sender;
+use fleet_agent::{
+    net::tls::{Role, Roles},
+    work::with_cause,
+};
+
+use super::{Input, Master, MasterError};
+use crate::{
+    control::{self, AUDIT_LINKS_MAX, Answer, Asked, LOG_BYTES_MAX, OperatorState, Request, SPARKS_MAX, SparkItem},
+    journal::audit,
+};
+
+/// Of all its roles the one that permits most.
+fn certified(roles: Roles) -> Option<Right> {
+    [(Role::OperatorAdmin, Right::Admin), (Role::OperatorOperate, Right::Operate), (Role::OperatorView, Right::View)]
+        .into_iter()
+        .find_map(|(role, right)| roles.contains(role).then_some(right))
+}
+
+/// What a device's certificate permits.
+pub(super) fn role_of(right: Right) -> Role {
+    match right {
+        Right::View => Role::OperatorView,
+        Right::Operate => Role::OperatorOperate,
+        Right::Admin => Role::OperatorAdmin,
+    }
+}
+
+impl Master {
+    /// Only what the device may is done; the core says what that is.
+    pub(super) fn on_asked_from_afar(&mut self, operator: NodeId, roles: Roles, request: Request, answer: Sender<Answer>) -> Result<(), MasterError> {
+        let deed = match &request {
+            Request::Analyse(wish) if !self.ledger().projects.values().any(|project| project.root == wish.root) => Deed::AddProject,
+            request => request.deed(),
+        };
+        let by = Requester::Operator(operator);
+        let refused = match certified(roles) {
+            None => Answer::Refused("its certificate is no operator's".into()),
+            Some(certified) => control::outcome(&self.turn_for(by, [Event::DeedAsked { operator, certified, deed }])?),
+        };
+        if refused != Answer::Done {
+            // Whoever asked may be gone.
+            let _ = answer.send(refused);
+            return Ok(());
+        }
+        self.on_input(Input::Asked(Asked { by, request, answer }))
+    }
+
+    pub(super) fn sparks(&self, job: Option<JobId>) -> Answer {
+        let ledger = self.ledger();
+        match job.filter(|job| !ledger.jobs.contains_key(job)) {
+            Some(job) => Answer::Unknown(format!("there is no job {job}; `bitacora job ls` lists them")),
+            None => Answer::Sparks(SparkItem::all(ledger, job).take(SPARKS_MAX).collect()),
+        }
+    }
+
+    /// A part of what a spark's command wrote, so far or in all.
+    pub(super) fn log_part(&self, id: SparkId, from: u64) -> Answer {
+        let Some(spark) = self.ledger().spark(id) else { return Answer::Unknown(format!("there is no spark {id}")) };
+        let is_over = spark.state.is_over();
+        let part = match (spark.command_end(), &spark.state) {
+            (Some(ended), _) => match self.logs.read(ended.log) {
+                Ok(log) => Ok(log.into_iter().skip(from as usize).take(LOG_BYTES_MAX).collect()),
+                Err(error) => return Answer::Refused(format!("the output is not here any more: {}", with_cause(&error))),
+            },
+            (None, SparkState::Running { attempt, .. }) => read_part(&self.logs.live(id, *attempt), from),
+            (None, _) => Ok(Vec::new()),
+        };
+        match part {
+            Ok(bytes) => Answer::Log { bytes, is_over },
+            Err(error) => Answer::Refused(format!("the output cannot be read: {error}")),
+        }
+    }
+
+    pub(super) fn audit_after(&self, after: u64) -> Answer {
+        match audit::read(&self.data.journal()) {
+            Ok(links) => {
+                let later = links.into_iter().filter(|link| link.number > after).take(AUDIT_LINKS_MAX);
+                Answer::Audit(later.map(|link| (link.number, link.body, link.hash)).collect())
+            }
+            Err(error) => Answer::Refused(with_cause(&error)),
+        }
+    }
+
+    pub(super) fn operators(&self) -> Answer {
+        let state = |(id, operator): (&NodeId, &Operator)| OperatorState {
+            id: *id,
+            name: operator.name.clone(),
+            right: operator.right,
+            permitted: operator.permitted,
+            paired_at: operator.paired_at,
+        };
+        Answer::Operators(self.ledger().operators.iter().map(state).collect())
+    }
+}
+
+fn read_part(path: &std::path::Path, from: u64) -> std::io::Result<Vec<u8>> {
+    let mut file = match std::fs::File::open(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        file => file?,
+    };
+    file.seek(SeekFrom::Start(from))?;
+    let mut bytes = Vec::new();
+    file.take(LOG_BYTES_MAX as u64).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}

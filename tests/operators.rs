@@ -1,0 +1,155 @@
+//! People's devices: a fleet commanded from elsewhere, by those who may and no further than they may.
+
+use std::{
+    fs,
+    io::Read,
+    process::{Output, Stdio},
+};
+
+use serde_json::Value;
+
+use super::{
+    fleet::{Fleet, until},
+    support::{Place, report},
+};
+
+/// A device that has joined the fleet, with a data directory of its own.
+struct Device(Place);
+
+impl Device {
+    fn join(fleet: &Fleet, name: &str, right: &str) -> Device {
+        let token = fleet.place.run(&["node", "token", name, "--operator", right]);
+        assert_eq!(token.status.code(), Some(0), "{}", said(&token));
+        let place = Place::new();
+        let file = place.path("token");
+        fs::write(&file, &token.stdout).unwrap();
+        let joined = place.run(&["join", &fleet.address, "--join-file", file.to_str().unwrap(), "--as", "home"]);
+        assert_eq!(joined.status.code(), Some(0), "{}", said(&joined));
+        Device(place)
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.0.run(&[&["--connect", "home"], arguments].concat())
+    }
+
+    fn code(&self, arguments: &[&str]) -> Option<i32> {
+        self.run(arguments).status.code()
+    }
+
+    fn list(&self, arguments: &[&str]) -> Vec<Value> {
+        report(&self.run(&[arguments, &["-o", "json"]].concat()), 0)["items"].as_array().unwrap().clone()
+    }
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn a_viewer_looks_and_does_not_touch() {
+    let fleet = Fleet::new();
+    let _one = fleet.join_with("one", &["--program", "true"]);
+    let device = Device::join(&fleet, "phone", "view");
+    let nodes = device.list(&["node", "ls"]);
+    assert_eq!((nodes.len(), &nodes[0]["name"]), (1, &Value::from("one")));
+    assert_eq!(device.list(&["node", "show", "one"])[0]["name"], "one");
+    assert_eq!(device.code(&["wait", "one", "--for", "healthy", "--timeout", "60"]), Some(0));
+    let events = String::from_utf8(device.run(&["events", "-o", "ndjson"]).stdout).unwrap();
+    assert!(events.contains("operator-paired"), "{events}");
+    let records = device.list(&["audit", "ls"]);
+    assert_eq!(records, report(&fleet.place.run(&["audit", "ls", "-o", "json"]), 0)["items"].as_array().unwrap().clone(), "the same from here and there");
+    assert_eq!(device.code(&["audit", "verify"]), Some(0));
+    for touch in [
+        &["node", "cordon", "one"][..],
+        &["node", "label", "one", "a=b"],
+        &["node", "rm", "one", "--yes"],
+        &["node", "shutdown", "one", "--yes", "--reason", "x"],
+        &["node", "token", "two"],
+        &["spark", "run", "true"],
+        &["node", "right", "phone", "admin"],
+    ] {
+        let refused = device.run(touch);
+        assert_eq!(refused.status.code(), Some(9), "{touch:?}: {}", said(&refused));
+        assert!(said(&refused).contains("this device may view and not"), "{touch:?}: {}", said(&refused));
+    }
+    assert_eq!(fleet.nodes()[0]["availability"], "active");
+    let records = device.list(&["audit", "ls"]);
+    let refused = records.iter().filter(|record| record["action"] == "deed-refused" && record["outcome"] == "refused");
+    let by = report(&fleet.place.run(&["node", "ls", "--operators", "-o", "json"]), 0)["items"][0]["id"].as_str().unwrap().to_owned();
+    let named: Vec<&Value> = refused.map(|record| &record["by"]).collect();
+    assert!(named.len() >= 5 && named.iter().all(|name| **name == format!("operator {by}")), "{records:?}");
+}
+
+#[test]
+fn an_operator_has_work_done_and_does_not_let_anybody_in() {
+    let fleet = Fleet::new();
+    let _one = fleet.join_with("one", &["--program", "echo"]);
+    let device = Device::join(&fleet, "laptop", "operate");
+    let ran = device.run(&["spark", "run", "echo", "hello", "from", "afar"]);
+    assert_eq!((ran.status.code(), String::from_utf8_lossy(&ran.stdout).as_ref()), (Some(0), "hello from afar\n"), "{}", said(&ran));
+    let jobs = device.list(&["job", "ls"]);
+    assert_eq!((jobs.len(), &jobs[0]["status"]), (1, &Value::from("completed")));
+    let sparks = device.list(&["job", "show", jobs[0]["id"].as_str().unwrap()]);
+    assert_eq!((sparks.len(), &sparks[0]["status"], &sparks[0]["command"]), (1, &Value::from("completed"), &Value::from("echo hello from afar")));
+    let log = device.run(&["spark", "logs", sparks[0]["id"].as_str().unwrap()]);
+    assert_eq!(String::from_utf8_lossy(&log.stdout), "hello from afar\n");
+    assert_eq!(device.code(&["node", "cordon", "one"]), Some(0));
+    assert_eq!(fleet.nodes()[0]["availability"], "cordoned");
+    for touch in [&["node", "rm", "one", "--yes"][..], &["node", "token", "two"], &["node", "rm", "laptop", "--yes"], &["node", "right", "laptop", "view"]] {
+        assert_eq!(device.code(touch), Some(9), "{touch:?}");
+    }
+    let cordoned = device.list(&["audit", "ls"]).into_iter().find(|record| record["action"] == "node-commanded").unwrap();
+    assert!(cordoned["by"].as_str().unwrap().starts_with("operator n"), "{cordoned}");
+    // What reads the master's own disk says so.
+    let refused = device.run(&["symbols", "x"]);
+    assert!(refused.status.code() == Some(2) && said(&refused).contains("run it there"), "{}", said(&refused));
+    assert_eq!(fleet.place.run(&["node", "right", "laptop", "view"]).status.code(), Some(0));
+    assert_eq!(device.code(&["node", "uncordon", "one"]), Some(9), "its right was taken back");
+    assert_eq!(fleet.place.run(&["node", "right", "laptop", "admin"]).status.code(), Some(9), "more than its certificate permits");
+}
+
+#[test]
+fn an_admin_lets_devices_in_and_a_removed_one_is_out() {
+    let fleet = Fleet::new();
+    let admin = Device::join(&fleet, "desk", "admin");
+    let viewer = Device::join(&fleet, "phone", "view");
+    assert_eq!(admin.code(&["node", "token", "two"]), Some(0));
+    let operators = report(&admin.run(&["node", "ls", "--operators", "-o", "json"]), 0);
+    let schema = report(&fleet.place.run(&["schema", "operators"]), 0);
+    assert!(jsonschema::validator_for(&schema).unwrap().is_valid(&operators), "{operators}");
+    assert_eq!(operators["items"].as_array().unwrap().len(), 2);
+    let mut follows = viewer.0.bitacora(&["--connect", "home", "events", "--follow"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut first = [0; 1];
+    follows.stdout.as_mut().unwrap().read_exact(&mut first).unwrap();
+    assert_eq!(admin.code(&["node", "rm", "phone"]), Some(9), "it asks for --yes");
+    assert_eq!(admin.code(&["node", "rm", "phone", "--yes"]), Some(0));
+    // It was connected: its command ends because the link is cut, and no new one is opened.
+    assert!(matches!(follows.wait().unwrap().code(), Some(4 | 7)));
+    let refused = viewer.run(&["node", "ls"]);
+    assert_eq!(refused.status.code(), Some(4), "{}", said(&refused));
+    assert_eq!(admin.code(&["node", "ls"]), Some(0));
+}
+
+#[test]
+fn tokens_are_for_one_kind_and_fleets_have_names() {
+    let mut fleet = Fleet::new();
+    let device = Device::join(&fleet, "phone", "view");
+    let place = &device.0;
+    let (person, node) = (place.path("person"), place.path("node"));
+    fs::write(&person, fleet.place.run(&["node", "token", "tablet", "--operator", "view"]).stdout).unwrap();
+    fs::write(&node, fleet.token("one")).unwrap();
+    let join = |file: &std::path::Path, name: &str| place.run(&["join", &fleet.address, "--join-file", file.to_str().unwrap(), "--as", name]).status.code();
+    assert_eq!(join(&person, "home"), Some(9), "there is a fleet of that name");
+    assert_eq!(join(&node, "other"), Some(4), "it is for a node");
+    let agent = fleet.agent("one").arg("--join-file").arg(&person).status().unwrap();
+    assert_eq!(agent.code(), Some(1), "it is for a person");
+    assert_eq!(join(&person, "other"), Some(0), "and none of that spent it");
+    assert_eq!(place.run(&["--connect", "nowhere", "node", "ls"]).status.code(), Some(5));
+    assert_eq!(place.run(&["--connect", "other", "node", "ls"]).status.code(), Some(0));
+    // By where its master is, too.
+    assert_eq!(place.run(&["--connect", &fleet.address, "node", "ls"]).status.code(), Some(0));
+    fleet.master.take().unwrap().kill();
+    assert_eq!(device.code(&["node", "ls"]), Some(7), "nobody is there");
+    fleet.serve();
+    until(|| device.code(&["node", "ls"]) == Some(0));
+}
