@@ -37,7 +37,8 @@ use fleet_agent::net::codec::{self, Frame, Kind, RequestId, Spoken};
 /// Agents, and the part of their time that has to be work.
 const BARS: [(u32, f64); 2] = [(100, 0.95), (1_000, 0.9)];
 const SLOTS: u32 = 2;
-const SPARKS_PER_SLOT: u64 = 12;
+/// A job of a quarter of a minute.
+const SPARKS_PER_SLOT: u64 = 30;
 /// What one thread of this machine analyses of C: see README.md.
 const BYTES_PER_SECOND: u64 = 8_000_000;
 /// Large ones, so that a tree of a hundred gigabytes is a listing that fits into memory.
