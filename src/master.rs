@@ -23,7 +23,7 @@ use std::{
 };
 
 use bitacora_core::{
-    fleet::{Effect, Event, Fleet, JobSpec, JobView, Ledger, Notice, Requester, Settings, Spark, Submission},
+    fleet::{Effect, Event, Fleet, JobSpec, JobView, Ledger, ListedFile, Notice, Requester, Settings, Spark, Submission},
     ids::{Digest, Epoch, Incarnation, JobId, NodeId},
     wire::{Envelope, FromAgent, message::AuditHead},
 };
@@ -103,6 +103,18 @@ impl Drop for Ended {
     }
 }
 
+/// A listing, and what of it is to be done: of two jobs on one listing, one may have lost a file on the way or be about a part.
+type Work = (Digest, Digest);
+
+fn work(spec: &JobSpec, files: &[ListedFile]) -> Work {
+    let mut hasher = blake3::Hasher::new();
+    for file in files {
+        hasher.update(&(file.path.as_bytes().len() as u64).to_le_bytes());
+        hasher.update(file.path.as_bytes());
+    }
+    (spec.listing, Digest(*hasher.finalize().as_bytes()))
+}
+
 /// A master that holds a data directory.
 pub struct Master {
     fleet: Fleet,
@@ -110,8 +122,7 @@ pub struct Master {
     data: DataDirectory,
     results: Blobs,
     logs: Logs,
-    /// By the listing that a job names.
-    scans: HashMap<Digest, Arc<Scan>>,
+    scans: HashMap<Work, Arc<Scan>>,
     agent: Option<AgentThread>,
     /// The links to the nodes, of a master that stays.
     serving: Option<serve::Serving>,
@@ -212,7 +223,7 @@ impl Master {
 
     /// Submits a job for a scanned tree.
     pub fn submit(&mut self, submission: Submission, scan: Arc<Scan>) -> Result<Vec<Notice>, MasterError> {
-        self.scans.insert(submission.spec.listing, scan);
+        self.scans.insert(work(&submission.spec, &submission.files), scan);
         self.turn([Event::JobSubmitted(submission)])
     }
 
@@ -326,7 +337,19 @@ impl Master {
 
 #[cfg(test)]
 mod tests {
+    use bitacora_core::{fleet::Priority, paths::RelativePath};
+
     use super::*;
+
+    #[test]
+    fn jobs_on_one_listing_are_told_apart_by_what_is_to_be_done() {
+        let file =
+            |name: &str| ListedFile { path: RelativePath::new(name.into()).unwrap(), size: 1, language: "c".into(), complexity: 0, cluster: 0, content: None };
+        let spec = JobSpec::without_tree(None, Priority::Normal, Vec::new());
+        let (both, one) = (work(&spec, &[file("a.c"), file("b.c")]), work(&spec, &[file("b.c")]));
+        assert_eq!((both.0, both.1 == one.1), (one.0, false));
+        assert_eq!(both, work(&spec, &[file("a.c"), file("b.c")]));
+    }
 
     #[test]
     fn whoever_asks_a_master_that_ends_is_not_left_waiting() {

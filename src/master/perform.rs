@@ -9,7 +9,7 @@ use bitacora_core::{
 };
 use fleet_agent::work::with_cause;
 
-use super::{Master, MasterError, now};
+use super::{Master, MasterError, now, work};
 use crate::journal::SNAPSHOT_AFTER;
 
 /// Rounds of effects that one turn may lead to: storing a result leads to one more.
@@ -122,7 +122,7 @@ impl Master {
 
     fn merged(&self, id: JobId) -> Result<ResultSummary, String> {
         let job = &self.fleet.ledger().jobs[&id];
-        let scan = self.scans.get(&job.spec.listing).ok_or("the listing it was made for is gone; run the analysis again")?;
+        let scan = self.scans.get(&work(&job.spec, &job.files)).ok_or("the listing it was made for is gone; run the analysis again")?;
         let summary = |manifest, totals| ResultSummary { job: id, at: now(), manifest, totals };
         if let (true, Some(base), Some(manifest)) = (scan.unchanged, scan.base(), scan.base_manifest()) {
             return Ok(summary(base, manifest.overview().map_err(|error| with_cause(&error))?.totals));

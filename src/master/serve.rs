@@ -373,7 +373,7 @@ impl Master {
             serving.links.close_joining();
         }
         let needed = |listing: &Digest| self.fleet.ledger().jobs.values().any(|job| !job.status.is_over() && job.spec.listing == *listing);
-        self.scans.retain(|listing, _| needed(listing));
+        self.scans.retain(|(listing, _), _| needed(listing));
         let before = serving.shelves.len();
         serving.shelves.retain(|listing, _| needed(listing));
         if serving.shelves.len() != before {
