@@ -145,8 +145,12 @@ impl Journal {
 
 /// The last fact's sequence and epoch, or those of the snapshot when nothing came after it.
 fn last_record(store: &Connection) -> rusqlite::Result<Option<(u64, u32)>> {
-    let last = "SELECT sequence, epoch FROM facts UNION ALL SELECT sequence, 0 FROM snapshots ORDER BY sequence DESC, epoch DESC LIMIT 1";
-    store.query_row(last, [], |row| Ok((row.get(0)?, row.get(1)?))).optional()
+    // Asked before each commit.
+    let found = |newest: &str| store.prepare_cached(newest)?.query_row([], |row| Ok((row.get(0)?, row.get(1)?))).optional();
+    match found("SELECT sequence, epoch FROM facts ORDER BY sequence DESC LIMIT 1")? {
+        None => found("SELECT sequence, 0 FROM snapshots ORDER BY sequence DESC LIMIT 1"),
+        last => Ok(last),
+    }
 }
 
 fn prepare(store: &Connection) -> rusqlite::Result<()> {
