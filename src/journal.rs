@@ -94,7 +94,7 @@ mod tests {
             Fact::EpochBegan { epoch, at: Time(1) },
             Fact::ProjectAdded { project, name: "p".into(), root: b"/p".to_vec() },
             Fact::ProjectRenamed { project, name: "q".into() },
-            Fact::JobAccepted { job, spec, files, sparks: vec![vec![0], vec![1, 2], vec![3]], at: Time(2), jobs_kept: 200 },
+            Fact::JobAccepted { job, spec: Box::new(spec), files, sparks: vec![vec![0], vec![1, 2], vec![3]], at: Time(2), jobs_kept: 200 },
             Fact::SparkStarted { spark: spark(0), attempt: Attempt(1), node: NodeId(0) },
             Fact::SparkFinished { spark: spark(0), output: SparkOutput { files: vec![outcome], cached: 0, ended: None } },
             Fact::AttemptFailed { spark: spark(1), error: again.clone(), not_before: Time(3), isolate: true, counts: true },
@@ -108,7 +108,11 @@ mod tests {
             Fact::JobRetried { job, at: Time(5) },
             Fact::JobFailed { job, reason: "x".into(), failure: JobFailure::Other, at: Time(6) },
             Fact::JobRetried { job, at: Time(7) },
-            Fact::JobCompleted { job, result: ResultSummary { job, at: Time(8), manifest: Digest([4; 32]), totals: Totals::default() }, history_max: 5 },
+            Fact::JobCompleted {
+                job,
+                result: Box::new(ResultSummary { job, at: Time(8), manifest: Digest([4; 32]), totals: Totals::default() }),
+                history_max: 5,
+            },
             Fact::ProjectRemoved { project },
         ]
     }
@@ -161,7 +165,7 @@ mod tests {
         are_read_and_written_alike(include_str!("../tests/golden/facts-1-packs.hex"), &facts);
         let job = JobId { epoch: Epoch(7), counter: 2 };
         let spec = JobSpec { job_type: JobType::CacheWarming, nodes: "n7.1".parse().unwrap(), ..JobSpec::without_tree(None, Priority::Background, vec![]) };
-        let accepted = Fact::WarmingAccepted { job, spec, packs: vec![packs], at: Time(3), jobs_kept: 200 };
+        let accepted = Fact::WarmingAccepted { job, spec: Box::new(spec), packs: vec![packs], at: Time(3), jobs_kept: 200 };
         assert_eq!(read(include_str!("../tests/golden/facts-1-warming.hex")), [accepted]);
     }
 

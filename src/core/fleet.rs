@@ -193,8 +193,7 @@ impl Fleet {
         self.catch_up(now, out);
         self.react(now, event, out);
         self.follow_up(now, out);
-        // The order is a promise: recorded, then sent, then told.
-        out[before..].sort_by_key(Effect::rank);
+        put_in_order(out, before);
     }
 
     /// As [`Fleet::handle`], for all that a turn of the driver has, and on somebody's behalf: what concerns the fleet's safety is
@@ -208,7 +207,7 @@ impl Fleet {
             self.follow_failures(now, out);
         }
         self.follow_up(now, out);
-        out[before..].sort_by_key(Effect::rank);
+        put_in_order(out, before);
     }
 
     /// What is due by now, whatever happens besides.
@@ -400,4 +399,13 @@ impl Fleet {
             self.active.insert(id, runnable);
         }
     }
+}
+
+/// The order is a promise: recorded, then sent, then told.
+fn put_in_order(out: &mut Vec<Effect>, from: usize) {
+    let mut ranks: [Vec<Effect>; Effect::RANKS] = core::array::from_fn(|_| Vec::with_capacity(out.len() - from));
+    for effect in out.drain(from..) {
+        ranks[effect.rank()].push(effect);
+    }
+    out.extend(ranks.into_iter().flatten());
 }

@@ -44,7 +44,9 @@ pub enum Effect {
 }
 
 impl Effect {
-    pub(super) const fn rank(&self) -> u8 {
+    pub(super) const RANKS: usize = 3;
+
+    pub(super) const fn rank(&self) -> usize {
         match self {
             Effect::Record(_) | Effect::Audit(_) => 0,
             Effect::LookUpHead { .. } => 1,

@@ -1,6 +1,6 @@
 //! What has happened, as written in the journal. A released variant never changes its meaning.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{boxed::Box, string::String, vec::Vec};
 
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// An outcome. [`super::Ledger::apply`] is the only reader.
+/// An outcome. [`super::Ledger::apply`] is the only reader. What is large and rare is boxed: most facts are about one spark.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Fact {
     EpochBegan {
@@ -99,7 +99,7 @@ pub enum Fact {
     /// `sparks` holds positions in `files`.
     JobAccepted {
         job: JobId,
-        spec: JobSpec,
+        spec: Box<JobSpec>,
         files: Vec<ListedFile>,
         sparks: Vec<Vec<u32>>,
         at: Time,
@@ -110,7 +110,7 @@ pub enum Fact {
     /// Packs that a node is to have: those of each spark.
     WarmingAccepted {
         job: JobId,
-        spec: JobSpec,
+        spec: Box<JobSpec>,
         packs: Vec<Vec<Digest>>,
         at: Time,
         jobs_kept: u32,
@@ -192,7 +192,7 @@ pub enum Fact {
     },
     JobCompleted {
         job: JobId,
-        result: ResultSummary,
+        result: Box<ResultSummary>,
         history_max: u32,
     },
     JobFailed {

@@ -1,6 +1,6 @@
 //! Reactions about projects and jobs.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{boxed::Box, string::String, vec::Vec};
 
 use super::{
     AFTER_MAX, Effect, Fact, Fleet, JobCommand, JobFailure, JobSpec, JobStatus, ListedFile, Listings, NodeSelector, Notice, Refusal, ResultSummary, Runnable,
@@ -101,7 +101,7 @@ impl Fleet {
 
     fn accept(&mut self, now: Time, spec: JobSpec, files: Vec<ListedFile>, sparks: Vec<Vec<u32>>, out: &mut Vec<Effect>) {
         let (job, count, jobs_kept) = (self.next_job(), sparks.len() as u32, self.settings.jobs_kept);
-        self.take_on(now, job, count, Fact::JobAccepted { job, spec, files, sparks, at: now, jobs_kept }, out);
+        self.take_on(now, job, count, Fact::JobAccepted { job, spec: Box::new(spec), files, sparks, at: now, jobs_kept }, out);
     }
 
     pub(super) fn next_job(&self) -> JobId {
@@ -291,7 +291,7 @@ impl Fleet {
             return;
         }
         result.at = now;
-        self.record(Fact::JobCompleted { job, result, history_max: self.settings.history_max as u32 }, out);
+        self.record(Fact::JobCompleted { job, result: Box::new(result), history_max: self.settings.history_max as u32 }, out);
         self.keeping.look_again();
         self.let_go(now, job, out);
         out.push(Effect::Publish(Notice::JobOver(job)));

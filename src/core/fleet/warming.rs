@@ -2,7 +2,7 @@
 //!
 //! Where a node gets the packs from is not decided here, and neither is which records a result has.
 
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 
 use super::{Effect, Fact, Fleet, JobFailure, JobSpec, JobType, NodeSelector, Notice, Priority, Refusal, Warming, jobs::refuse};
 use crate::{
@@ -40,7 +40,7 @@ impl Fleet {
 
     pub(super) fn accept_warming(&mut self, now: Time, spec: JobSpec, packs: Vec<Vec<Digest>>, out: &mut Vec<Effect>) {
         let (job, sparks, jobs_kept) = (self.next_job(), packs.len() as u32, self.settings.jobs_kept);
-        self.take_on(now, job, sparks, Fact::WarmingAccepted { job, spec, packs, at: now, jobs_kept }, out);
+        self.take_on(now, job, sparks, Fact::WarmingAccepted { job, spec: Box::new(spec), packs, at: now, jobs_kept }, out);
     }
 
     /// What was meant for a node that belongs to the fleet no longer would wait for it for ever.
