@@ -141,8 +141,9 @@ impl Master {
             if rest_max.is_some_and(|max| busy_at.elapsed() >= max) {
                 break Served::AtRest;
             }
-            let (mut events, mut rooms, mut later) = (Vec::new(), Vec::new(), Vec::new());
-            for input in self.wait()? {
+            let arrived = self.wait()?;
+            let (mut events, mut rooms, mut later) = (Vec::with_capacity(arrived.len() + 2), Vec::with_capacity(arrived.len()), Vec::new());
+            for input in arrived {
                 match input {
                     Input::Link(LinkEvent::Received { node, message, room }) => {
                         events.push(Event::Received { node, message });
