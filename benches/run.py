@@ -2,7 +2,7 @@
 """Measure bitacora beside its peers, both sides in turn in one run, and print a table of ratios.
 
     benches/peers.sh PEERS TREES          # once: installs the peers and fetches real trees
-    cargo build --release --workspace --benches
+    cargo build --release --workspace --bins --benches
     benches/run.py --peers PEERS --trees TREES [--rounds 5] [--only engine,whole,...]
 
 Every figure is the median of the rounds; a ratio is the median of the ratios of the rounds, in which the two sides ran
@@ -40,7 +40,7 @@ FILE_BYTES_MAX = 5 << 20
 def engine_binary():
     built = [p for p in (ROOT / "target/release/deps").glob("engine-*") if not p.suffix and os.access(p, os.X_OK)]
     if not built:
-        sys.exit("no engine bench; run `cargo build --release --workspace --benches`")
+        sys.exit("no engine bench; run `cargo build --release --workspace --bins --benches`")
     return max(built, key=lambda p: p.stat().st_mtime)
 
 
