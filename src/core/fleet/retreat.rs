@@ -175,10 +175,10 @@ mod tests {
         let mut fleet = fleet();
         let spark = submit(&mut fleet, NodeSelector::default());
         hello(&mut fleet, TWO, NodeProfile::default());
-        command(&mut fleet, NOW, ONE, NodeCommand::Drain { within: Some(Span::from_secs(2)) });
+        command(&mut fleet, NOW, ONE, NodeCommand::Drain { within: Some(Span::from_secs(1)) });
         assert_eq!(runs_on(&fleet, spark), Some((ONE, Attempt(1))), "it finishes what it has");
         assert_eq!(fleet.held_by(ONE).count(), 1, "and says what it waits for");
-        let until = NOW + Span::from_secs(2);
+        let until = NOW + Span::from_secs(1);
         assert_eq!(fleet.next_deadline(), Some(until));
         let out = handle(&mut fleet, until, Event::Woken);
         assert_eq!(runs_on(&fleet, spark), Some((TWO, Attempt(2))));

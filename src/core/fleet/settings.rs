@@ -130,9 +130,10 @@ impl Default for Settings {
             queued_per_slot: 1,
             resend_after: Span::from_secs(3),
             reattach_max: Span::from_secs(15),
-            degraded_after: Span::from_secs(3),
-            unhealthy_after: Span::from_secs(6),
-            offline_after: Span::from_secs(12),
+            // Beats come twice a second in a small fleet. Work of a node that was killed is to run elsewhere within five seconds.
+            degraded_after: Span::from_secs(2),
+            unhealthy_after: Span::from_secs(3),
+            offline_after: Span::from_secs(4),
             beats_missed: BeatsMissed { degraded: 3, unhealthy: 4, offline: 6 },
             drain_max: Span::from_secs(600),
             resume_recovered: true,
