@@ -38,6 +38,22 @@ fn deep_long_and_odd_files_complete() {
     assert_eq!(item(&report, "empty.c").unwrap()["lines"]["total"], 0);
 }
 
+/// As much nesting as a file of that size can hold: it is named, with the limit, and costs nobody else anything.
+#[test]
+fn what_nests_without_end_is_named() {
+    let place = Place::new();
+    place.write("good.c", "int good(void) { return 1; }\n");
+    place.write("arrows.js", format!("{}1\n", "a=>\n".repeat(1_300_000)));
+    place.write("arrows.ts", format!("{}1\n", "a=>\n".repeat(1_300_000)));
+    place.write("texts.js", format!("{}1{}", "`${\n".repeat(100_000), "}`\n".repeat(100_000)));
+    let report = place.analyse(3);
+    for path in ["arrows.js", "arrows.ts"] {
+        assert_eq!(reason(&report, "errors", path), Some("too large: more was found in it than one record may hold"), "{path}");
+    }
+    assert_eq!(item(&report, "texts.js").unwrap()["lines"]["code"], 200_000);
+    assert!(item(&report, "good.c").is_some());
+}
+
 /// Bytes without pattern, the same each time.
 fn noise(length: u64) -> Vec<u8> {
     (0..length).map(|i| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 29) as u8).collect()

@@ -34,14 +34,17 @@ use tree_sitter::{ParseOptions, Parser, Tree};
 
 use self::{kinds::Kinds, languages::LANGUAGES, walk::Walk};
 
+/// Calls of the parser's progress callback between two looks at the clock.
+const STEPS_PER_LOOK: u64 = 1024;
+
 /// Why a file has no record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AnalysisError {
     #[error("the parser took more than {0} steps")]
     TooComplex(u64),
-    #[error("its record would hold more than {0} bytes")]
+    #[error("it would hold more than {0} bytes")]
     TooLarge(usize),
-    #[error("the parser took longer than {0:?}")]
+    #[error("it took longer than {0:?}")]
     TimedOut(Duration),
     #[error("the analysis was cancelled")]
     Cancelled,
@@ -72,27 +75,43 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Parses and measures `text`. `cancel` is looked at regularly while the parser runs.
+    /// Parses and measures `text`. `cancel` and the clock are looked at regularly.
     pub fn analyse(&mut self, text: &[u8], language: LanguageIndex, limits: &FileLimits, cancel: &AtomicBool) -> Result<FileRecord, AnalysisError> {
+        let watch = Watch { cancel, begun: Instant::now(), wall_max: Duration::from_micros(limits.wall_max.0) };
         arena::scope(|| {
-            let tree = parse(text, language, limits, cancel)?;
-            Walk::new(text, LANGUAGES[language.0], kinds_of(language), &mut self.walk, cancel).record(&tree)
+            let tree = parse(text, language, limits.parse_steps_max, &watch)?;
+            Walk::new(text, LANGUAGES[language.0], kinds_of(language), &mut self.walk, &watch).record(&tree)
         })
     }
 }
 
-fn parse(text: &[u8], language: LanguageIndex, limits: &FileLimits, cancel: &AtomicBool) -> Result<Tree, AnalysisError> {
+/// What ends the analysis of a file from outside.
+struct Watch<'a> {
+    cancel: &'a AtomicBool,
+    begun: Instant,
+    wall_max: Duration,
+}
+
+impl Watch<'_> {
+    fn look(&self) -> Result<(), AnalysisError> {
+        match () {
+            () if self.cancel.load(Ordering::Relaxed) => Err(AnalysisError::Cancelled),
+            () if self.begun.elapsed() > self.wall_max => Err(AnalysisError::TimedOut(self.wall_max)),
+            () => Ok(()),
+        }
+    }
+}
+
+fn parse(text: &[u8], language: LanguageIndex, steps_max: u64, watch: &Watch<'_>) -> Result<Tree, AnalysisError> {
     let mut parser = Parser::new();
     parser.set_language(&language.grammar()).expect("the grammars' versions are pinned to this tree-sitter");
-    let wall_max = Duration::from_micros(limits.wall_max.0);
-    let begun = Instant::now();
-    let (mut steps, mut error) = (0, None);
-    let mut watch = |_: &tree_sitter::ParseState| {
+    let (mut steps, mut error) = (0_u64, None);
+    let mut progress = |_: &tree_sitter::ParseState| {
         steps += 1;
         error = match () {
-            () if steps > limits.parse_steps_max => Some(AnalysisError::TooComplex(limits.parse_steps_max)),
-            () if cancel.load(Ordering::Relaxed) => Some(AnalysisError::Cancelled),
-            () if steps % 1024 == 0 && begun.elapsed() > wall_max => Some(AnalysisError::TimedOut(wall_max)),
+            () if steps > steps_max => Some(AnalysisError::TooComplex(steps_max)),
+            () if watch.cancel.load(Ordering::Relaxed) => Some(AnalysisError::Cancelled),
+            () if steps.is_multiple_of(STEPS_PER_LOOK) => watch.look().err(),
             () => None,
         };
         if error.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -101,7 +120,7 @@ fn parse(text: &[u8], language: LanguageIndex, limits: &FileLimits, cancel: &Ato
         fault::abort_if_asked(text);
         text.get(offset..).unwrap_or_default()
     };
-    let tree = parser.parse_with_options(read, None, Some(ParseOptions::new().progress_callback(&mut watch)));
+    let tree = parser.parse_with_options(read, None, Some(ParseOptions::new().progress_callback(&mut progress)));
     tree.ok_or_else(|| error.expect("only the callback stops a parser that has a language"))
 }
 

@@ -3,10 +3,13 @@
 use bitacora_core::wire::record::{Function, Halstead};
 use tree_sitter::Node;
 
-use super::{kinds::Kinds, lines::LineIndex};
+use super::{halstead::OPEN_BYTES, kinds::Kinds, lines::LineIndex};
 
 /// Names longer than this are cut: no function is called by a name that fills screens.
 pub(super) const NAME_BYTES_MAX: usize = 512;
+
+/// What a function takes beside its name, open or closed.
+pub(super) const FUNCTION_BYTES: usize = size_of::<Frame>() + size_of::<(Function, usize, usize)>() + OPEN_BYTES;
 
 /// What is counted for the innermost open function, or for what stands outside of functions.
 #[derive(Default)]
@@ -116,7 +119,7 @@ impl Frames {
             ..Function::default()
         };
         self.sums.cyclomatic += function.cyclomatic;
-        self.sums.cognitive += function.cognitive;
+        self.sums.cognitive = self.sums.cognitive.saturating_add(function.cognitive);
         self.sums.nesting_max = self.sums.nesting_max.max(function.nesting);
         self.functions[frame.place] = (function, frame.first_row, frame.last_row);
     }
@@ -125,7 +128,7 @@ impl Frames {
     pub(super) fn finish(mut self, lines: &LineIndex) -> (Sums, Vec<Function>) {
         let outside = self.open.pop().expect("the file's frame stays");
         self.sums.cyclomatic += outside.cyclomatic.max(0).cast_unsigned();
-        self.sums.cognitive += outside.cognitive;
+        self.sums.cognitive = self.sums.cognitive.saturating_add(outside.cognitive);
         self.sums.nesting_max = self.sums.nesting_max.max(outside.nesting_max);
         let functions = self.functions.into_iter().map(|(function, first, last)| Function { lines: lines.within(first, last), ..function });
         (self.sums, functions.collect())

@@ -117,6 +117,9 @@ pub(super) struct Counter {
     last_stamp: u32,
 }
 
+/// What an open function takes here.
+pub(super) const OPEN_BYTES: usize = size_of::<Open>();
+
 struct Open {
     stamp: u32,
     counts: Halstead,

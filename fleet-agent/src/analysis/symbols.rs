@@ -1,6 +1,6 @@
 //! Symbols and imports: names, places, containers, visibility.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, rc::Rc};
 
 use bitacora_core::wire::record::{Symbol, SymbolKind};
 use tree_sitter::Node;
@@ -48,18 +48,19 @@ impl Found {
     }
 }
 
-/// The containers around the node the walk is at.
+/// The containers around the node the walk is at. What is not spelled out shares the path of what it stands in: as each path is
+/// longer than the one before, there are never more of them than [`CONTAINER_BYTES_MAX`].
 #[derive(Default)]
 pub(super) struct Scopes {
-    open: Vec<(String, SymbolKind)>,
+    open: Vec<(Rc<str>, SymbolKind)>,
 }
 
 impl Scopes {
     pub(super) fn enter(&mut self, name: &str, kind: SymbolKind, separator: &str) {
         let path = match self.open.last() {
-            Some((outer, _)) if outer.len() + name.len() > CONTAINER_BYTES_MAX => outer.clone(),
-            Some((outer, _)) if !outer.is_empty() => format!("{outer}{separator}{name}"),
-            _ => name.to_owned(),
+            Some((outer, _)) if name.is_empty() || outer.len() + name.len() > CONTAINER_BYTES_MAX => Rc::clone(outer),
+            Some((outer, _)) if !outer.is_empty() => format!("{outer}{separator}{name}").into(),
+            _ => name.into(),
         };
         self.open.push((path, kind));
     }
@@ -68,8 +69,12 @@ impl Scopes {
         self.open.pop();
     }
 
+    fn path(&self) -> String {
+        self.open.last().map(|(path, _)| path.as_ref().to_owned()).unwrap_or_default()
+    }
+
     pub(super) fn add_rescued(&self, all: &mut Vec<Found>, mut found: Found) {
-        found.symbol.container = self.open.last().map(|(path, _)| path.clone()).unwrap_or_default();
+        found.symbol.container = self.path();
         all.push(found);
     }
 
@@ -81,7 +86,7 @@ impl Scopes {
             (SymbolKind::Function, Some((_, kind))) if kind.has_methods() => SymbolKind::Method,
             (kind, _) => kind,
         };
-        found.symbol.container = inside.map(|(path, _)| path.clone()).unwrap_or_default();
+        found.symbol.container = self.path();
         let bytes = SYMBOL_BYTES + found.symbol.name.len() + found.symbol.container.len();
         match all.last_mut() {
             Some(last) if last.start == found.start && definition.role == Role::Function => *last = found,
@@ -306,4 +311,21 @@ fn cut(text: &[u8], bytes_max: usize) -> Cow<'_, str> {
     }
     let end = (0..=bytes_max).rev().find(|&end| text[end] & 0xc0 != 0x80).unwrap_or(bytes_max);
     String::from_utf8_lossy(&text[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deep_scopes_share_their_path() {
+        for name in ["(anonymous)", "x", ""] {
+            let mut scopes = Scopes::default();
+            (0..100_000).for_each(|_| scopes.enter(name, SymbolKind::Function, "."));
+            let mut paths: Vec<*const str> = scopes.open.iter().map(|(path, _)| Rc::as_ptr(path)).collect();
+            paths.dedup_by_key(|path| path.cast::<u8>());
+            assert!(paths.len() <= CONTAINER_BYTES_MAX, "{} paths of {name:?}", paths.len());
+            assert!(scopes.path().len() <= CONTAINER_BYTES_MAX + 1 + name.len());
+        }
+    }
 }

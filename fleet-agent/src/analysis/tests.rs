@@ -82,6 +82,38 @@ fn a_record_has_a_limit() {
     assert!(matches!(analyse("cpp", &text), Err(AnalysisError::TooLarge(_))));
 }
 
+/// Functions without a name by the hundred thousand: the path of what they stand in is spelled out once, and there is an end.
+#[test]
+fn nested_functions_have_a_limit() {
+    for language in ["javascript", "typescript", "tsx"] {
+        let text = |levels: usize| format!("{}{{ function inner() {{}} }}", "a=>\n".repeat(levels));
+        let record = analyse(language, &text(50_000)).unwrap();
+        assert_eq!(record.functions.len(), 50_001, "{language}");
+        let container = &record.symbols.iter().find(|symbol| symbol.name == "inner").unwrap().container;
+        assert!(container.starts_with("(anonymous).(anonymous).") && container.len() <= 1024, "{language}: {container}");
+        assert!(matches!(analyse(language, &text(500_000)), Err(AnalysisError::TooLarge(_))), "{language}");
+    }
+}
+
+#[test]
+fn nested_texts_and_conditions_end() {
+    let texts = format!("{}x{}\n\n", "`${\n\n".repeat(50_000), "}`".repeat(50_000));
+    let record = analyse("javascript", &texts).unwrap();
+    assert_eq!((record.lines.total, record.lines.code, record.lines.blank), (100_002, 100_001, 1));
+    let conditions = format!("void f(int a) {{ {}; }}", "if(a)".repeat(100_000));
+    assert_eq!(first_function("c", &conditions).cognitive, u32::MAX, "more than the number holds");
+}
+
+/// What parses in a moment may walk for long.
+#[test]
+fn a_walk_looks_at_the_clock() {
+    let language = LanguageIndex::by_name("json").unwrap();
+    let limits = FileLimits { wall_max: bitacora_core::time::Span(0), ..FileLimits::default() };
+    let text = format!("[{}1]", "1,".repeat(3_000));
+    let result = Engine::default().analyse(text.as_bytes(), language, &limits, &AtomicBool::new(false));
+    assert!(matches!(result, Err(AnalysisError::TimedOut(_))), "{result:?}");
+}
+
 #[test]
 fn a_walk_can_be_cancelled() {
     let language = LanguageIndex::by_name("json").unwrap();

@@ -3,18 +3,14 @@
 //! Preorder, with the ancestors on an explicit stack. Each node's kind is looked up in the compiled table; most nodes
 //! have no trait and cost one look. What a trait leads to lives with the thing it measures: lines, halstead, functions, symbols.
 
-use std::{
-    collections::VecDeque,
-    ops::Range,
-    sync::atomic::{AtomicBool, Ordering},
-};
+use std::{collections::VecDeque, ops::Range};
 
 use bitacora_core::wire::record::{FileRecord, SymbolKind};
 use tree_sitter::{Node, Tree, TreeCursor};
 
 use super::{
-    AnalysisError,
-    functions::{Frames, Opening},
+    AnalysisError, Watch,
+    functions::{FUNCTION_BYTES, Frames, Opening},
     halstead::Counter,
     kinds::{self, Kinds, Traits},
     languages::{Definition, Language, Rescue, Role},
@@ -32,8 +28,9 @@ const RESCUED_TOKENS_MAX: usize = 64;
 const OPERANDS_MAX: usize = 64;
 /// Nodes between two looks at whether the walk should end.
 const LOOK_EVERY: u32 = 4096;
-/// What the symbols of one file may come to, names and containers; real files of 5 MiB stay below a tenth of it.
-const RECORD_BYTES_MAX: usize = 64 << 20;
+/// What one file's walk may hold: symbols with their names and containers, functions, imports, ancestors. Real files of 5 MiB stay
+/// below a tenth of it.
+const HELD_BYTES_MAX: usize = 64 << 20;
 
 /// What is kept from file to file for its capacity alone.
 #[derive(Default)]
@@ -75,9 +72,9 @@ pub(super) struct Walk<'a> {
     /// Decisions in here are the preprocessor's.
     outside: Range<usize>,
     rescued: Rescued,
-    /// What the symbols found so far come to.
-    symbol_bytes: usize,
-    cancel: &'a AtomicBool,
+    /// What was found so far comes to.
+    found_bytes: usize,
+    watch: &'a Watch<'a>,
 }
 
 /// Functions that are no nodes: those still to come, and where the open ones end.
@@ -99,7 +96,7 @@ impl Rescued {
 }
 
 impl<'a> Walk<'a> {
-    pub(super) fn new(text: &'a [u8], language: &'static Language, kinds: &'static Kinds, buffers: &'a mut Buffers, cancel: &'a AtomicBool) -> Walk<'a> {
+    pub(super) fn new(text: &'a [u8], language: &'static Language, kinds: &'static Kinds, buffers: &'a mut Buffers, watch: &'a Watch<'a>) -> Walk<'a> {
         buffers.counter.clear();
         buffers.comments.clear();
         buffers.lines.read(text);
@@ -117,8 +114,8 @@ impl<'a> Walk<'a> {
             after_else: false,
             outside: 0..0,
             rescued: Rescued::default(),
-            symbol_bytes: 0,
-            cancel,
+            found_bytes: 0,
+            watch,
         }
     }
 
@@ -139,11 +136,11 @@ impl<'a> Walk<'a> {
         let mut steps = 0_u32;
         loop {
             steps = steps.wrapping_add(1);
-            if steps.is_multiple_of(LOOK_EVERY) && self.cancel.load(Ordering::Relaxed) {
-                return Err(AnalysisError::Cancelled);
+            if steps.is_multiple_of(LOOK_EVERY) {
+                self.watch.look()?;
             }
-            if self.symbol_bytes > RECORD_BYTES_MAX {
-                return Err(AnalysisError::TooLarge(RECORD_BYTES_MAX));
+            if self.found_bytes + ancestors.len() * size_of::<Open<'_>>() > HELD_BYTES_MAX {
+                return Err(AnalysisError::TooLarge(HELD_BYTES_MAX));
             }
             let node = cursor.node();
             let kind = node.kind_id();
@@ -213,7 +210,9 @@ impl<'a> Walk<'a> {
         }
         if traits & kinds::IMPORT != 0 {
             let import = self.kinds.import(open.kind).expect("the trait says so");
+            let before = self.imports.len();
             symbols::import_targets(import, open.node, self.text, &mut self.imports);
+            self.found_bytes += self.imports[before..].iter().map(|target| size_of::<String>() + target.len()).sum::<usize>();
         }
         if traits & kinds::DEFINITION != 0 {
             self.on_definition(open, ancestors);
@@ -239,7 +238,8 @@ impl<'a> Walk<'a> {
         }
         if traits & kinds::STRUCTURE != 0 && !self.is_else_if(open, ancestors) {
             let frame = self.frames.current();
-            frame.cognitive += 1 + frame.nesting;
+            // Nested as deep as a hostile file can, they come to more than the number holds.
+            frame.cognitive = frame.cognitive.saturating_add(1 + frame.nesting);
             frame.nest();
             open.opened.nesting = true;
         } else if traits & kinds::NESTS != 0 && !open.opened.function {
@@ -279,12 +279,13 @@ impl<'a> Walk<'a> {
         if definition.role != Role::Scope {
             for name in names.iter().filter(|name| !name.is_anonymous()) {
                 let visibility = symbols::visibility(&self.language.visibility, open.node, &name.text(self.text), self.text);
-                self.symbol_bytes += self.scopes.add(&mut self.found, definition, name.found(open.node, self.text, &visibility));
+                self.found_bytes += self.scopes.add(&mut self.found, definition, name.found(open.node, self.text, &visibility));
             }
         }
         match definition.role {
             Role::Function | Role::OuterFunction => {
                 self.scopes.enter(&first_text, SymbolKind::Function, self.language.separator);
+                self.found_bytes += FUNCTION_BYTES + first_text.len();
                 self.frames.open(Opening::of(first_text, first.row(open.node), open.node, self.kinds, self.text));
                 self.buffers.counter.open();
                 open.opened.function = true;
@@ -335,7 +336,7 @@ impl<'a> Walk<'a> {
     }
 
     fn open_rescued(&mut self, name: Range<usize>, end: usize, parameters: u32) {
-        self.symbol_bytes += symbols::SYMBOL_BYTES + name.len();
+        self.found_bytes += symbols::SYMBOL_BYTES + FUNCTION_BYTES + 2 * name.len();
         let lines = &self.buffers.lines;
         let text = String::from_utf8_lossy(&self.text[name.clone()]).into_owned();
         let (row, last_row) = (lines.row_of(name.start), lines.row_of(end.saturating_sub(1)));
