@@ -44,8 +44,6 @@ pub enum ResultError {
     Cache(#[from] CacheError),
     #[error("record {1} of pack {0} cannot be read")]
     Record(Digest, u32, #[source] PackError),
-    #[error("the last result is incomplete here, and no bitacora that commands its nodes answers; run the analysis again, or `bitacora serve`")]
-    Away,
     #[error("nothing was analysed yet; run `bitacora analyze PATH`")]
     Nothing,
     #[error("no project is called {0}; `bitacora project ls` lists them")]

@@ -26,6 +26,7 @@ pub use source::{Source, source};
 
 use crate::{
     control::{self, Answer, Request},
+    manifest::{ManifestError, Row},
     names::{self, Names, NamesError},
     result::{ResultError, StoredResult},
 };
@@ -59,6 +60,8 @@ pub struct Found {
     pub more: bool,
     /// Nodes that have names or records, and could not be asked: there may be better ones.
     pub out_of_reach: BTreeSet<String>,
+    /// Files whose names or records were wanted, and are damaged or gone: there may be better ones in them.
+    pub lost: Vec<RelativePath>,
     /// So many names were looked through without an index that one would pay: see [`make_index`].
     pub index_due: Option<u64>,
 }
@@ -93,7 +96,8 @@ pub fn symbols(result: &mut StoredResult, index: &Path, query: &str, limit: usiz
             Ok((matches, more)) => {
                 let mut out_of_reach = sources.away.lacking();
                 out_of_reach.extend(result.out_of_reach().iter().cloned());
-                return Ok(Found { matches, more, out_of_reach, index_due: sources.index_due() });
+                let (lost, index_due) = (sources.lost_files(result)?, sources.index_due());
+                return Ok(Found { matches, more, out_of_reach, lost, index_due });
             }
             Err(Trouble::Result(error)) => return Err(error),
             Err(Trouble::Index) => index = None,
@@ -117,6 +121,8 @@ struct Sources {
     rest_bytes: u64,
     rest_names: u64,
     away: Away,
+    /// Packs of which something was wanted that cannot be read.
+    lost: Mutex<BTreeSet<u32>>,
     threads: usize,
 }
 
@@ -138,15 +144,35 @@ impl Sources {
         let away = Away::new(result.control(), absent, &packs);
         let extents = rest.iter().filter_map(|number| cache.names_extent(packs[*number as usize]).ok());
         let (rest_bytes, rest_names) = extents.fold((0, 0), |(bytes, names), extent| (bytes + extent.bytes, names + u64::from(extent.names)));
-        Sources { cache, packs, index, rest, rest_bytes, rest_names, away, threads }
+        Sources { cache, packs, index, rest, rest_bytes, rest_names, away, lost: Mutex::default(), threads }
+    }
+
+    /// A pack that cannot be read costs its own files. One that is not as it was written is set aside, so that the next analysis
+    /// makes it again.
+    fn lose(&self, pack: u32) {
+        let _ = self.cache.packs().read(self.packs[pack as usize]);
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner).insert(pack);
+    }
+
+    fn lost(&self) -> BTreeSet<u32> {
+        let away = self.away.lost();
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().chain(away).collect()
+    }
+
+    /// In the order of paths.
+    fn lost_files(&self, result: &StoredResult) -> Result<Vec<RelativePath>, ManifestError> {
+        let lost = self.lost();
+        let is_lost = |row: &Row<'_>| row.record_place().is_some_and(|(pack, _)| lost.contains(&pack));
+        if lost.is_empty() { Ok(Vec::new()) } else { result.manifest.rows().filter(is_lost).map(|row| row.path()).collect() }
     }
 
     /// How many names an index would have, if it is time for one: too much is not covered, or too much of it is not needed.
     fn index_due(&self) -> Option<u64> {
         let gone = self.index.as_ref().map_or(0, |index| index.packs.iter().filter(|pack| pack.is_none()).count());
         let due = self.rest_bytes > UNCOVERED_BYTES_MAX || self.index.as_ref().is_some_and(|index| gone * 2 > index.packs.len());
-        // What nodes look through needs no index here, and could not be in it.
-        (due && self.away.packs.is_empty()).then(|| self.rest_names + self.index.as_ref().map_or(0, |index| u64::from(index.names.len())))
+        // What nodes look through needs no index here, and could not be in it; nor could what is lost.
+        (due && self.away.packs.is_empty() && self.lost().is_empty())
+            .then(|| self.rest_names + self.index.as_ref().map_or(0, |index| u64::from(index.names.len())))
     }
 
     fn symbols(&self, result: &mut StoredResult, query: &str, limit: usize) -> Result<(Vec<Match>, bool), Trouble> {
@@ -177,9 +203,9 @@ impl Sources {
         }
     }
 
-    /// Would asking for more names bring no more? Records are out of reach, or the nodes keep no more names.
+    /// Would asking for more names bring no more? Records are out of reach or lost, or the nodes keep no more names.
     fn is_in_vain(&self, result: &StoredResult, names_max: usize) -> bool {
-        !result.out_of_reach().is_empty() || (names_max >= NAMES_MAX && !self.away.packs.is_empty())
+        !result.out_of_reach().is_empty() || !self.lost().is_empty() || (names_max >= NAMES_MAX && !self.away.packs.is_empty())
     }
 
     /// By the last part of the name, and what it stands in.
@@ -203,25 +229,26 @@ impl Sources {
 
     /// The best names, in the index and in the packs beside it.
     fn scan(&self, names_max: usize, search: &impl IndexSearch) -> Result<Best, Trouble> {
-        let share = |start: usize| -> Result<Best, CacheError> {
+        let share = |start: usize| {
             let (mut best, mut segment) = (Best::new(names_max), Segment::default());
             for &number in self.rest.iter().skip(start).step_by(self.threads) {
-                let name = self.packs[number as usize];
-                self.cache.segment(name, &mut segment)?;
-                search.in_segment(&mut segment, number, &mut best).map_err(|error| CacheError::Pack(name, error))?;
+                let read = self.cache.segment(self.packs[number as usize], &mut segment).is_ok();
+                if !read || search.in_segment(&mut segment, number, &mut best).is_err() {
+                    self.lose(number);
+                }
             }
-            Ok(best)
+            best
         };
         let mut best = match &self.index {
             Some(index) => search.in_index(&index.names, self.threads, names_max)?,
             None => Best::new(names_max),
         };
-        best.merge(self.away.scan(names_max, search)?);
+        best.merge(self.away.scan(names_max, search));
         std::thread::scope(|scope| {
             let shares = self.threads.min(self.rest.len());
             let shares: Vec<_> = (0..shares).map(|start| scope.spawn(move || share(start))).collect();
             for share in shares {
-                best.merge(share.join().expect("a search does not panic")?);
+                best.merge(share.join().expect("a search does not panic"));
             }
             Ok(best)
         })
@@ -245,7 +272,7 @@ impl Sources {
     /// Where the names are defined, by packs of the result.
     fn occurrences(&self, best: &Best) -> Result<BTreeMap<Place, Vec<(u32, SymbolRef)>>, Trouble> {
         let mut found: BTreeMap<Place, Vec<(u32, SymbolRef)>> = best.names.values().flatten().map(|place| (*place, Vec::new())).collect();
-        let (mut open, mut segment) = (None, Segment::default());
+        let mut open = OpenSegment::default();
         for (place, symbols) in &mut found {
             match (*place, &self.index) {
                 (Place::Index(number), Some(index)) => {
@@ -254,14 +281,10 @@ impl Sources {
                 }
                 (Place::Away(number), _) => symbols.extend(self.away.places(number)),
                 (Place::Index(_), None) => unreachable!("no name was found in an index that there is not"),
-                (Place::Pack(pack, number), _) => {
-                    let name = self.packs[pack as usize];
-                    if open.replace(pack) != Some(pack) {
-                        self.cache.segment(name, &mut segment)?;
-                    }
-                    let read = segment.load_rows().and_then(|()| segment.occurrences(number)).map_err(|error| CacheError::Pack(name, error))?;
-                    symbols.extend(read.into_iter().map(|symbol| (pack, symbol)));
-                }
+                (Place::Pack(pack, number), _) => match open.occurrences(self, pack, number) {
+                    Ok(read) => symbols.extend(read.into_iter().map(|symbol| (pack, symbol))),
+                    Err(_) => self.lose(pack),
+                },
             }
         }
         Ok(found)
@@ -273,7 +296,8 @@ impl Sources {
         for (order, placed) in placed.iter().enumerate() {
             let row = result.manifest.row(placed.row).expect("it is one of the rows");
             let reference = row.record().expect("only rows with a record were looked at");
-            reading.push((row.record_place(), order, reference, row.path()?));
+            let place = row.record_place().expect("it has a record");
+            reading.push((place, order, reference, row.path()?));
         }
         reading.sort_by_key(|(record, order, ..)| (*record, *order));
         result.bring(reading.iter().map(|(_, _, reference, _)| reference.pack));
@@ -282,7 +306,10 @@ impl Sources {
             if result.is_out_of_reach(same[0].2.pack) {
                 continue;
             }
-            let record = result.record(same[0].2)?;
+            let Ok(record) = result.record(same[0].2) else {
+                self.lose(same[0].0.0);
+                continue;
+            };
             for (_, order, _, path) in same {
                 let Placed { ordinal, fit, .. } = placed[*order];
                 if let Some(symbol) = record.symbols.get(ordinal as usize).filter(|symbol| wanted(symbol)) {
@@ -292,6 +319,26 @@ impl Sources {
         }
         matches.sort_unstable_by_key(|(order, _)| *order);
         Ok(matches.into_iter().map(|(_, found)| found).collect())
+    }
+}
+
+/// The names of one pack, for those who ask for one after the other.
+#[derive(Default)]
+struct OpenSegment {
+    pack: Option<u32>,
+    segment: Segment,
+}
+
+impl OpenSegment {
+    /// Where the name of this number is defined.
+    fn occurrences(&mut self, sources: &Sources, pack: u32, number: u32) -> Result<Vec<SymbolRef>, CacheError> {
+        let name = sources.packs[pack as usize];
+        if self.pack != Some(pack) {
+            self.pack = None;
+            sources.cache.segment(name, &mut self.segment)?;
+            self.pack = Some(pack);
+        }
+        self.segment.load_rows().and_then(|()| self.segment.occurrences(number)).map_err(|error| CacheError::Pack(name, error))
     }
 }
 
@@ -309,6 +356,8 @@ struct FoundAway {
     places: Vec<Vec<(u32, SymbolRef)>>,
     /// Nodes with packs that nobody could look through.
     lacking: BTreeSet<String>,
+    /// Packs that nobody is known to have.
+    lost: BTreeSet<u32>,
 }
 
 impl Away {
@@ -318,23 +367,25 @@ impl Away {
     }
 
     /// The best names of those packs.
-    fn scan(&self, names_max: usize, search: &impl IndexSearch) -> Result<Best, ResultError> {
+    fn scan(&self, names_max: usize, search: &impl IndexSearch) -> Best {
         let mut best = Best::new(names_max);
         if self.packs.is_empty() {
-            return Ok(best);
+            return best;
         }
         let (query, fuzzy) = search.wanted();
         let mut packs: Vec<Digest> = self.packs.keys().copied().collect();
         packs.sort_unstable();
         let wanted = NamesWanted { query: query.to_owned(), fuzzy, names_max: names_max as u64, packs };
-        // Nobody commands the nodes, or has time for it: what is nowhere here is lost for now.
-        let Ok(Some(Answer::Searched { found, lacking, nodes })) = control::ask(&self.control, &Request::Search(wanted)) else {
-            return Err(ResultError::Away);
-        };
-        if !lacking.is_empty() && nodes.is_empty() {
-            return Err(ResultError::Away);
-        }
+        let answer = control::ask(&self.control, &Request::Search(wanted));
         let mut state = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let Ok(Some(Answer::Searched { found, lacking, nodes })) = answer else {
+            // Nobody commands the nodes, or has time for it: what is nowhere here is lost for now.
+            state.lost.extend(self.packs.values());
+            return best;
+        };
+        if nodes.is_empty() {
+            state.lost.extend(lacking.iter().filter_map(|pack| self.packs.get(pack)));
+        }
         state.lacking.extend(nodes);
         for answer in found {
             best.dropped |= answer.dropped;
@@ -344,7 +395,7 @@ impl Away {
                 best.insert(name.key, &[Place::Away(state.places.len() as u32 - 1)]);
             }
         }
-        Ok(best)
+        best
     }
 
     fn places(&self, number: u32) -> Vec<(u32, SymbolRef)> {
@@ -353,6 +404,10 @@ impl Away {
 
     fn lacking(&self) -> BTreeSet<String> {
         self.found.lock().unwrap_or_else(PoisonError::into_inner).lacking.clone()
+    }
+
+    fn lost(&self) -> BTreeSet<u32> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).lost.clone()
     }
 }
 

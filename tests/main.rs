@@ -15,6 +15,7 @@ mod interrupted;
 mod kills;
 mod lan;
 mod liars;
+mod lost;
 mod middle;
 mod nodes;
 mod operators;

@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
+use bitacora_core::paths::RelativePath;
 use clap::ValueEnum;
 use serde::Serialize;
 use tempfile::NamedTempFile;
@@ -23,7 +24,7 @@ use crate::{
         Format,
         json::{self, Envelope, PathText, Problem},
         table::{self, Column},
-        text::{harmless, timestamp},
+        text::{counted, harmless, timestamp},
     },
     result::{ResultError, StoredResult},
     trust::TrustError,
@@ -200,16 +201,29 @@ impl Document<'_> {
         let reason = if result.out_of_reach().is_empty() { RECORD_LOST } else { RECORD_AWAY };
         errors.extend(lost.iter().map(|path| Problem { path: PathText::new(path), reason: reason.to_owned() }));
         writer.end(&json::Summary::new(self.project, self.overview), &json::skipped(self.overview), &errors, &timestamp(master::now()))?;
-        if !lost.is_empty() {
-            match result.out_of_reach() {
-                none if none.is_empty() => {
-                    context.streams.note(&format!("the records of {} files are damaged or gone; the next analysis makes them again", lost.len()));
-                }
-                nodes => context.streams.note(&format!("the records of {} files are out of reach, on {}", lost.len(), join(nodes))),
-            }
+        match result.out_of_reach() {
+            none if none.is_empty() => note_lost(context, &lost),
+            _ if lost.is_empty() => {}
+            nodes => context.streams.note(&format!("the records of {} are out of reach, on {}", counted(lost.len() as u64, "file"), join(nodes))),
         }
         Ok(lost.is_empty())
     }
+}
+
+/// Files named where nobody asked for a list of them.
+const LOST_NAMED_MAX: usize = 5;
+
+/// Says which files an answer lacks, if any.
+pub(super) fn note_lost(context: &Context, lost: &[RelativePath]) {
+    if lost.is_empty() {
+        return;
+    }
+    let mut named: Vec<String> = lost.iter().take(LOST_NAMED_MAX).map(RelativePath::to_text).collect();
+    if lost.len() > LOST_NAMED_MAX {
+        named.push(format!("and {} more", lost.len() - LOST_NAMED_MAX));
+    }
+    let of = counted(lost.len() as u64, "file");
+    context.streams.note(&format!("the records of {of} are damaged or gone, and the next analysis makes them again: {}", named.join(", ")));
 }
 
 pub(super) fn join(names: &BTreeSet<String>) -> String {
@@ -217,7 +231,7 @@ pub(super) fn join(names: &BTreeSet<String>) -> String {
 }
 
 /// Why a file that was analysed is not in a report.
-const RECORD_LOST: &str = "its record is damaged or gone; the next analysis makes it again";
+pub(super) const RECORD_LOST: &str = "its record is damaged or gone; the next analysis makes it again";
 /// And where it will be once its node is back.
 const RECORD_AWAY: &str = "its record is on a node that is out of reach";
 

@@ -2,13 +2,14 @@
 
 use std::{ffi::OsStr, io::Write, os::unix::ffi::OsStrExt, path::Path};
 
+use bitacora_core::paths::RelativePath;
 use clap::Args;
 use fleet_agent::root::Root;
 use serde::Serialize;
 
 use super::{
     Context,
-    output::{Sink, join},
+    output::{RECORD_LOST, Sink, join, note_lost},
 };
 use crate::{
     exit::Exit,
@@ -16,7 +17,7 @@ use crate::{
     master, names,
     report::{
         Format,
-        json::{Envelope, PathText},
+        json::{Envelope, PathText, Problem},
         table::{self, Column},
         text,
     },
@@ -29,6 +30,7 @@ use crate::{
 /// A query without upper-case letters matches any case. `Class.method` and `module::function` name what a symbol stands in.
 #[derive(Args)]
 pub(super) struct Symbols {
+    /// A name, or a part of one
     query: String,
     /// A project's name or folder; needed when there are several
     #[arg(long, value_name = "PROJECT")]
@@ -36,6 +38,7 @@ pub(super) struct Symbols {
     /// The lines of each definition too, from the tree as it is now
     #[arg(long)]
     source: bool,
+    /// The most symbols shown, the best first
     #[arg(long, default_value_t = 50, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     limit: u32,
     #[arg(short, long, value_name = "FORMAT")]
@@ -100,10 +103,10 @@ impl Symbols {
         let mut result = StoredResult::last(&context.data, project)?;
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let index = names::path(&context.data, id);
-        let Found { matches, more, out_of_reach, index_due } = search::symbols(&mut result, &index, &self.query, self.limit as usize, threads)?;
+        let Found { matches, more, out_of_reach, lost, index_due } = search::symbols(&mut result, &index, &self.query, self.limit as usize, threads)?;
         let mut sink = Sink::open(None)?;
         let sources = if self.source { sources(&result, &project.root, &matches) } else { Vec::new() };
-        self.write(context, &mut sink, &matches, sources)?;
+        self.write(context, &mut sink, &matches, sources, &lost)?;
         sink.close()?;
         if matches.is_empty() {
             context.streams.note(&format!("no symbol of {} is like {:?}", project.name, self.query));
@@ -114,26 +117,31 @@ impl Symbols {
         if !out_of_reach.is_empty() {
             context.streams.note(&format!("not all symbols were looked through: {} cannot be asked", join(&out_of_reach)));
         }
+        note_lost(context, &lost);
+        if !lost.is_empty() && !ledger.nodes.is_empty() {
+            context.streams.note("what stays on nodes is reached while `bitacora serve` runs");
+        }
         if let Some(names) = index_due {
             // Whoever asks next has it faster; nobody has to have it. A full disk, or one that cannot be written to, is no failure of a search.
             let _ = search::make_index(&result, &index, names);
         }
         Ok(match matches.is_empty() {
-            _ if !out_of_reach.is_empty() => Exit::Partial,
+            _ if !out_of_reach.is_empty() || !lost.is_empty() => Exit::Partial,
             true => Exit::NoMatch,
             false => Exit::Ok,
         })
     }
 
     /// `sources` in the order of the matches, or none.
-    fn write(&self, context: &Context, out: &mut Sink, matches: &[Match], sources: Vec<Option<Source>>) -> anyhow::Result<()> {
+    fn write(&self, context: &Context, out: &mut Sink, matches: &[Match], sources: Vec<Option<Source>>, lost: &[RelativePath]) -> anyhow::Result<()> {
         let format = Format::or_for(self.output, context.streams.stdout_is_terminal);
         let sources = sources.into_iter().chain(std::iter::repeat(None));
         let items: Vec<SymbolMatch<'_>> = matches.iter().zip(sources).map(|(found, source)| SymbolMatch::new(found, source)).collect();
         match format {
             Format::Json => {
                 let generated_at = text::timestamp(master::now());
-                let envelope = Envelope { schema: "bitacora/symbols/1", kind: "symbols", items: &items, errors: &[], generated_at: &generated_at };
+                let errors: Vec<Problem> = lost.iter().map(|path| Problem { path: PathText::new(path), reason: RECORD_LOST.to_owned() }).collect();
+                let envelope = Envelope { schema: "bitacora/symbols/1", kind: "symbols", items: &items, errors: &errors, generated_at: &generated_at };
                 serde_json::to_writer(&mut *out, &envelope)?;
                 writeln!(out)?;
             }

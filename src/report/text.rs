@@ -15,6 +15,12 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
+/// `1 file`, `12,345 files`.
+pub fn counted(number: u64, one: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {one}{plural}", grouped(number))
+}
+
 /// `12.3 MB`, with MB = 10^6 bytes.
 pub fn bytes(number: u64) -> String {
     match number {
@@ -61,6 +67,7 @@ mod tests {
         assert_eq!(grouped(0), "0");
         assert_eq!(grouped(999), "999");
         assert_eq!(grouped(1_234_567), "1,234,567");
+        assert_eq!((counted(1, "file"), counted(1_000, "file")), ("1 file".into(), "1,000 files".into()));
         assert_eq!(bytes(1_336_000_000), "1.34 GB");
         assert_eq!(seconds(125.0), "2 min 5 s");
         assert_eq!(timestamp(Time(0)), "1970-01-01T00:00:00Z");
