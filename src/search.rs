@@ -5,16 +5,22 @@
 //! that finds nothing either does a fuzzy match look at every name. An entry that no row of the result points to is of an
 //! older state and ignored. What is found, and its order, does not depend on whether there is an index.
 
+mod modules;
 mod names_search;
 mod source;
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet, HashMap},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
 
-use bitacora_core::{ids::Digest, paths::RelativePath, wire::record::Symbol};
+use bitacora_core::{
+    ids::Digest,
+    paths::RelativePath,
+    wire::record::{FileRecord, Symbol},
+};
 pub use fleet_agent::search::Fit;
 use fleet_agent::{
     cache::{Cache, CacheError},
@@ -194,7 +200,7 @@ impl Sources {
             let mut placed = self.place(result, &best)?;
             let more = dropped || placed.len() > limit;
             placed.truncate(limit);
-            let found = self.read(result, &placed, |_| true)?;
+            let found = self.read(result, &placed, |_, _, _| true)?;
             // Names that were dropped for names of an older state are looked for again.
             if found.len() >= limit || !dropped || self.is_in_vain(result, names_max) {
                 return Ok((found, more));
@@ -216,7 +222,10 @@ impl Sources {
             let mut placed = self.place(result, &best)?;
             let cut = placed.len() > QUALIFIED_RECORDS_MAX;
             placed.truncate(QUALIFIED_RECORDS_MAX);
-            let mut found = self.read(result, &placed, |symbol| query.is_container(symbol.container))?;
+            let stands_there = |path: &RelativePath, record: &FileRecord<&str>, symbol: &Symbol<&str>| {
+                query.is_container(&modules::module_of(path.as_bytes(), record.language), symbol.container)
+            };
+            let mut found = self.read(result, &placed, stands_there)?;
             // What it stands in is only known of what was read: names that were dropped may be the ones that were meant.
             if found.len() > limit || cut || !best.dropped || self.is_in_vain(result, names_max) {
                 let more = cut || best.dropped || found.len() > limit;
@@ -291,7 +300,12 @@ impl Sources {
     }
 
     /// The wanted ones of these symbols. Each record is read once.
-    fn read(&self, result: &mut StoredResult, placed: &[Placed], wanted: impl Fn(&Symbol<&str>) -> bool) -> Result<Vec<Match>, Trouble> {
+    fn read(
+        &self,
+        result: &mut StoredResult,
+        placed: &[Placed],
+        wanted: impl Fn(&RelativePath, &FileRecord<&str>, &Symbol<&str>) -> bool,
+    ) -> Result<Vec<Match>, Trouble> {
         let mut reading = Vec::with_capacity(placed.len());
         for (order, placed) in placed.iter().enumerate() {
             let row = result.manifest.row(placed.row).expect("it is one of the rows");
@@ -312,7 +326,7 @@ impl Sources {
             };
             for (_, order, _, path) in same {
                 let Placed { ordinal, fit, .. } = placed[*order];
-                if let Some(symbol) = record.symbols.get(ordinal as usize).filter(|symbol| wanted(symbol)) {
+                if let Some(symbol) = record.symbols.get(ordinal as usize).filter(|symbol| wanted(path, &record, symbol)) {
                     matches.push((*order, Match { path: path.clone(), language: record.language.to_owned(), symbol: symbol.to_owned(), fit }));
                 }
             }
@@ -456,10 +470,10 @@ impl Qualified {
         whole.then(|| Qualified { containers, name, insensitive: !query.contains(char::is_uppercase) })
     }
 
-    /// Is this where the symbol stands, or the innermost part of it?
-    fn is_container(&self, container: &str) -> bool {
+    /// Is this where the symbol stands, or the innermost part of it? `module` is what its file is one of, from the outside in.
+    fn is_container(&self, module: &[Cow<'_, str>], container: &str) -> bool {
         let same = |(a, b): (&str, &String)| a == b || (self.insensitive && a.to_lowercase() == b.to_lowercase());
-        let there: Vec<&str> = parts(container).collect();
+        let there: Vec<&str> = module.iter().map(|part| &**part).chain(parts(container).filter(|part| !part.is_empty())).collect();
         there.len() >= self.containers.len() && there.iter().rev().copied().zip(self.containers.iter().rev()).all(same)
     }
 }
@@ -476,10 +490,13 @@ mod tests {
     #[test]
     fn a_container_is_named_by_its_innermost_parts() {
         let query = |text| Qualified::parse(text).unwrap();
-        assert!(query("HashMap.put").is_container("java.util.HashMap"));
-        assert!(query("a::B::f").is_container("x::a::B") && query("a.B.f").is_container("a::B"));
-        assert!(query("hashmap.put").is_container("HashMap"), "without upper case it matches any");
-        assert!(!query("Map.put").is_container("HashMap") && !query("util.Map.put").is_container("Map"));
+        assert!(query("HashMap.put").is_container(&[], "java.util.HashMap"));
+        assert!(query("a::B::f").is_container(&[], "x::a::B") && query("a.B.f").is_container(&[], "a::B"));
+        assert!(query("hashmap.put").is_container(&[], "HashMap"), "without upper case it matches any");
+        assert!(!query("Map.put").is_container(&[], "HashMap") && !query("util.Map.put").is_container(&[], "Map"));
+        let decoder: [Cow<'_, str>; 2] = ["json".into(), "decoder".into()];
+        assert!(query("decoder.scan").is_container(&decoder, "") && query("json::decoder::Scanner::scan").is_container(&decoder, "Scanner"));
+        assert!(!query("json.scan").is_container(&decoder, "") && !query("json.Scanner.scan").is_container(&decoder, "Scanner"));
         assert!(["put", ".put", "a..b", "a.", "::", ""].iter().all(|text| Qualified::parse(text).is_none()));
     }
 }

@@ -120,6 +120,31 @@ fn a_qualified_name_is_found_among_many_that_merely_hold_it() {
 }
 
 #[test]
+fn a_file_or_a_folder_is_what_a_symbol_stands_in_where_its_language_has_it_so() {
+    let place = Place::new();
+    place.write("json/__init__.py", "def loads(text): pass\n");
+    place.write("json/decoder.py", "class Scanner:\n    def scan(self): pass\n");
+    place.write("pickle.py", "def loads(data): pass\n");
+    place.write("pkg/net/dial.go", "package net\n\nfunc Dial() {}\n");
+    place.write("src/scan.rs", "pub fn found() {}\n");
+    place.write("src/lost.rs", "pub fn found() {}\n");
+    place.write("web/view.ts", "export function draw() {}\n");
+    place.write("Other.java", "class A { void draw() {} }\n");
+    place.analyse(0);
+    let found = |query: &str| {
+        let found = report(&place.run(&["symbols", query, "-o", "json"]), 0);
+        found["items"].as_array().unwrap().iter().map(|item| item["path"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(found("json.loads"), ["json/__init__.py"]);
+    assert_eq!(found("pickle.loads"), ["pickle.py"]);
+    assert_eq!(found("json.decoder.Scanner.scan"), ["json/decoder.py"]);
+    assert_eq!(found("net.Dial"), ["pkg/net/dial.go"]);
+    assert_eq!(found("scan::found"), ["src/scan.rs"]);
+    assert_eq!(found("view.draw"), ["web/view.ts"]);
+    assert_eq!(place.run(&["symbols", "Other.draw"]).status.code(), Some(5), "a Java file is no module");
+}
+
+#[test]
 fn projects_can_be_listed_renamed_and_removed() {
     let place = Place::new();
     place.fill(1);

@@ -27,7 +27,8 @@ use crate::{
 
 /// Finds symbols in the last result: the same name first, then prefixes, then names that hold it; fuzzily when none does.
 ///
-/// A query without upper-case letters matches any case. `Class.method` and `module::function` name what a symbol stands in.
+/// A query without upper-case letters matches any case. `Class.method` and `module::function` name what a symbol stands in; where no
+/// name holds the query as it is, a file counts as a module in Python, Rust, JavaScript and TypeScript, and a folder in Go.
 #[derive(Args)]
 pub(super) struct Symbols {
     /// A name, or a part of one
