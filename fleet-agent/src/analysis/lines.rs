@@ -8,7 +8,7 @@ use bitacora_core::wire::record::Lines;
 /// The lines of one file. Positions are bytes, rows are 0-based.
 #[derive(Default)]
 pub(super) struct LineIndex {
-    /// Where each row starts, and one past the end.
+    /// Where each row starts, the first behind a byte order mark, and one past the end.
     starts: Vec<u32>,
     classes: Vec<Class>,
     /// The first byte of each row that is no white space; its end where there is none.
@@ -33,7 +33,7 @@ impl LineIndex {
         self.classes.clear();
         self.firsts.clear();
         self.text_end = 0;
-        self.starts.push(0);
+        self.starts.push(byte_order_mark(text) as u32);
         for newline in memchr::memchr_iter(b'\n', text) {
             self.end_row(text, newline + 1);
         }
@@ -141,6 +141,11 @@ impl LineIndex {
     }
 }
 
+/// The bytes of a mark that says "this is UTF-8" and is no part of the text, as tokei and universal-ctags read it.
+pub(super) fn byte_order_mark(text: &[u8]) -> usize {
+    if text.starts_with("\u{feff}".as_bytes()) { "\u{feff}".len() } else { 0 }
+}
+
 /// White space as tokei trims it (Unicode's White_Space within ASCII).
 pub(super) const fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | 0x0b | 0x0c)
@@ -180,6 +185,13 @@ mod tests {
         assert_eq!(count("x /* a\n\n b */ y\n", &["/* a\n\n b */"]), (2, 0, 1));
         assert_eq!(count("/* a\n b\n c */\n", &["/* a\n b\n c */"]), (0, 3, 0));
         assert_eq!(count("x /* a\n b */\n", &["/* a\n b */"]), (1, 1, 0));
+    }
+
+    #[test]
+    fn a_byte_order_mark_stands_on_no_line() {
+        assert_eq!(count("\u{feff}// one\nint a;\n", &["// one"]), (1, 1, 0));
+        assert_eq!(count("\u{feff}\nint a;\n", &[]), (1, 0, 1));
+        assert_eq!(count("\u{feff}", &[]), (0, 0, 0));
     }
 
     #[test]

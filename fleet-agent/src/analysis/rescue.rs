@@ -7,6 +7,8 @@
 
 use std::ops::Range;
 
+use super::lines::byte_order_mark;
+
 /// A function as the text shows it; byte positions.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct TextFunction {
@@ -42,7 +44,7 @@ const CONDITIONALS_MAX: usize = 64;
 
 /// Finds the functions of a C text, in its order.
 pub(super) fn functions(text: &[u8]) -> Vec<TextFunction> {
-    let mut scan = Scan { text, at: 0, state: State::default(), conditionals: Vec::new(), unfollowed: 0, found: Vec::new() };
+    let mut scan = Scan { text, at: byte_order_mark(text), state: State::default(), conditionals: Vec::new(), unfollowed: 0, found: Vec::new() };
     while let Some(word) = scan.next_word() {
         match scan.state.body {
             Some(_) => scan.inside_body(&word),

@@ -57,6 +57,22 @@ fn symbols_have_their_own_names_and_visibility() {
 }
 
 #[test]
+fn a_byte_order_mark_is_no_character_of_the_first_line() {
+    for (language, text, name) in [
+        ("python", "def f(): pass\n", "f"),
+        ("c-sharp", "class A { }\n", "A"),
+        ("c", "int f(void) { return 1; }\n", "f"),
+        ("typescript", "class A { é = 1; b = 2; }\n", "b"),
+    ] {
+        let (plain, marked) = (analyse(language, text).unwrap(), analyse(language, &format!("\u{feff}{text}")).unwrap());
+        assert!(plain.symbols.iter().any(|symbol| symbol.name == name), "{language}: {plain:?}");
+        assert_eq!((marked.symbols, marked.lines, marked.functions), (plain.symbols, plain.lines, plain.functions), "{language}");
+    }
+    let comment = analyse("c-sharp", "\u{feff}// Licensed to nobody.\nclass A { }\n").unwrap();
+    assert_eq!((comment.lines.comment, comment.lines.code), (1, 1));
+}
+
+#[test]
 fn imports_name_what_is_imported() {
     assert_eq!(imports("python", "import numpy as np, os.path\nfrom a.b import c as d\n"), ["numpy", "os.path", "a.b"]);
     assert_eq!(imports("bash", "source ./lib.sh\n. lib2.sh\n. \"$HOME/x.sh\"\nsourcery no\n"), ["./lib.sh", "lib2.sh", "$HOME/x.sh"]);
