@@ -4,6 +4,7 @@
 //! one output back on stdout, both MessagePack behind a length.
 
 use std::{
+    collections::BTreeSet,
     io::{self, Read, Write},
     os::unix::{ffi::OsStrExt, process::ExitStatusExt},
     path::Path,
@@ -23,7 +24,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     cache::{Cache, CacheIndex},
-    work::{Fetch, Worker, with_cause},
+    work::{CONTENT_GONE, Fetch, Worker, with_cause},
 };
 
 /// The largest task or output between parent and child.
@@ -59,17 +60,26 @@ pub fn run_elsewhere(
     let storage = |error: io::Error| AttemptError::Storage(format!("cannot keep the contents of a spark: {error}"));
     let place = tempfile::Builder::new().prefix("spark-").tempdir_in(folder).map_err(storage)?;
     let mut here = Analysis { root: place.path().as_os_str().as_bytes().to_vec(), ..analysis.clone() };
+    let mut gone = BTreeSet::new();
     for file in &mut here.files {
         // One at a time: the child reads them from the disk, so none need be in memory.
         let contents = file.content.map(|name| fetch(&[name])).transpose().map_err(|error| AttemptError::Unsupplied(with_cause(&error)))?;
         file.path = RelativePath::new(file.index.to_string().into_bytes()).expect("a number is a path");
-        if let Some(Some(bytes)) = contents.and_then(|mut contents| contents.pop()) {
-            std::fs::write(place.path().join(file.index.to_string()), bytes).map_err(storage)?;
+        match contents.map(|mut contents| contents.pop().flatten()) {
+            Some(Some(bytes)) => std::fs::write(place.path().join(file.index.to_string()), bytes).map_err(storage)?,
+            Some(None) => drop(gone.insert(file.index)),
+            // It had vanished when it was listed, and the child says so.
+            None => {}
         }
     }
     let mut output = run(command, held, here, cancel)?;
-    // How it lay in that folder says nothing about the file.
-    output.files.iter_mut().for_each(|outcome| outcome.stat = None);
+    for outcome in &mut output.files {
+        // How it lay in that folder says nothing about the file; nor does that it does not lie there.
+        outcome.stat = None;
+        if gone.contains(&outcome.index) {
+            outcome.result = CONTENT_GONE;
+        }
+    }
     Ok(output)
 }
 

@@ -40,6 +40,9 @@ const PROGRESS_BYTES: u64 = 512 << 10;
 /// Bytes of file contents that are asked for at once.
 const FETCH_BYTES: u64 = 8 << 20;
 
+/// A content that was there when it was listed, and that the master does not have any more: it has changed or gone since.
+pub const CONTENT_GONE: FileResult = FileResult::Failed(FailReason::Changing);
+
 /// Brings contents that are not on this machine, in the order of their names. Blocks.
 pub type Fetch = Arc<dyn Fn(&[Digest]) -> Result<Vec<Option<Vec<u8>>>, TransferError> + Send + Sync>;
 
@@ -205,8 +208,7 @@ impl<'a> Worker<'a> {
                         self.buffer = bytes;
                         Ok(Loaded::Content)
                     }
-                    // It was there when it was listed, and has changed or gone since.
-                    Some((_, None)) | None => Ok(Loaded::Nothing(FileResult::Failed(FailReason::Changing))),
+                    Some((_, None)) | None => Ok(Loaded::Nothing(CONTENT_GONE)),
                 }
             }
         }
