@@ -4,10 +4,10 @@
 //! too. Every whole read is checked against the name.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, Permissions},
     io::{self, Write},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU64, Ordering},
 };
 
 use bitacora_core::ids::Digest;
@@ -51,7 +51,6 @@ impl Blobs {
 
     /// Keeps the bytes; a blob that is here already, and sound, is not written again.
     pub fn write(&self, bytes: &[u8]) -> Result<Digest, BlobError> {
-        static COUNTER: AtomicU64 = AtomicU64::new(0);
         let name = digest(bytes);
         let path = self.path(name);
         if self.read(name).is_ok() {
@@ -59,14 +58,7 @@ impl Blobs {
         }
         let folder = path.parent().expect("a blob lies in a folder");
         self.create_shard(folder).map_err(BlobError::io("create", folder))?;
-        let beside = folder.join(format!("{}.{}.part", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed)));
-        let written = File::create_new(&beside).and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_data()));
-        let synced = || File::open(folder).and_then(|folder| folder.sync_all());
-        written.and_then(|()| fs::rename(&beside, &path)).and_then(|()| synced()).map_err(|source| {
-            // The disk may be full: what was begun is taken away again, as far as that works.
-            let _ = fs::remove_file(&beside);
-            BlobError::Io { operation: "write", path: path.clone(), source }
-        })?;
+        put(folder, &path, bytes).map_err(|source| BlobError::Io { operation: "write", path, source })?;
         Ok(name)
     }
 
@@ -132,6 +124,17 @@ impl Blobs {
     }
 }
 
+/// What is begun and not ended is taken away again, as far as that works: the disk may be full. Its name is random: a number of a
+/// process says nothing where several containers have the folder.
+fn put(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let readable_by_umask = Permissions::from_mode(0o666);
+    let mut beside = tempfile::Builder::new().prefix("").suffix(".part").permissions(readable_by_umask).tempfile_in(folder)?;
+    beside.write_all(bytes)?;
+    beside.as_file().sync_data()?;
+    beside.persist(path)?;
+    File::open(folder)?.sync_all()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -151,5 +154,18 @@ mod tests {
         assert_eq!(blobs.read(name).unwrap(), b"hello", "what is damaged is written again");
         blobs.remove(name).unwrap();
         assert!(matches!(blobs.read(name), Err(BlobError::Missing(_))));
+    }
+
+    #[test]
+    fn what_another_writer_has_begun_is_in_nobodys_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let blobs = Blobs::open(folder.path()).unwrap();
+        let shard = blobs.path(digest(b"hello")).parent().unwrap().to_owned();
+        fs::create_dir(&shard).unwrap();
+        // As a process of the same number in another container would have named them.
+        (0..100).for_each(|count| fs::write(shard.join(format!("{}.{count}.part", std::process::id())), "half").unwrap());
+        let name = blobs.write(b"hello").unwrap();
+        assert_eq!(fs::metadata(blobs.path(name)).unwrap().permissions().mode() & 0o600, 0o600);
+        assert_eq!((blobs.sweep().unwrap(), blobs.list().unwrap()), (400, vec![(name, 5)]));
     }
 }
