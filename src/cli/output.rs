@@ -1,18 +1,18 @@
 //! Where commands write: data on stdout, everything else on stderr.
 
+mod sink;
+
 use std::{
     collections::BTreeSet,
-    fs::File,
-    io::{self, BufWriter, IsTerminal, Write},
-    path::{Path, PathBuf},
-    sync::atomic::{AtomicBool, Ordering},
+    io::{self, IsTerminal, Write},
+    sync::atomic::Ordering,
 };
 
-use anyhow::{Context as _, bail};
 use bitacora_core::paths::RelativePath;
 use clap::ValueEnum;
 use serde::Serialize;
-use tempfile::NamedTempFile;
+use sink::STDOUT_CLOSED;
+pub(super) use sink::Sink;
 
 use super::{Context, passphrase::PassphraseError};
 use crate::{
@@ -29,9 +29,6 @@ use crate::{
     result::{ResultError, StoredResult},
     trust::TrustError,
 };
-
-/// Fewer, larger writes: a report has many small pieces.
-const BUFFER_BYTES: usize = 256 << 10;
 
 #[derive(Clone, Copy, ValueEnum)]
 pub(super) enum ColorWhen {
@@ -175,7 +172,7 @@ pub(super) fn write_items<Item: Serialize>(
                 writeln!(out)?;
             }
         }
-        Format::Name => items.iter().try_for_each(|item| writeln!(out, "{}", name(item)))?,
+        Format::Name => items.iter().try_for_each(|item| out.name(name(item).as_bytes()))?,
         format => table::write(&mut out, columns, rows, format == Format::Plain)?,
     }
     out.close()?;
@@ -239,76 +236,3 @@ const RECORD_AWAY: &str = "its record is on a node that is out of reach";
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct UsageError(pub(super) String);
-
-/// Somebody read what they wanted and closed the pipe: `| head` is no failure.
-static STDOUT_CLOSED: AtomicBool = AtomicBool::new(false);
-
-/// Where a report goes: stdout, or a file that appears whole or not at all.
-pub(super) enum Sink {
-    Stdout(BufWriter<io::Stdout>),
-    /// Beside its place until it is closed; gone when it is dropped before.
-    File {
-        writer: BufWriter<NamedTempFile>,
-        path: PathBuf,
-    },
-    /// A device, a pipe: what cannot be replaced is written to.
-    Stream(BufWriter<File>),
-}
-
-impl Sink {
-    pub(super) fn open(path: Option<&Path>) -> anyhow::Result<Sink> {
-        let Some(path) = path else { return Ok(Sink::Stdout(BufWriter::with_capacity(BUFFER_BYTES, io::stdout()))) };
-        let cannot = || format!("cannot create {}", path.display());
-        match path.metadata() {
-            Ok(there) if there.is_dir() => bail!("{} is a folder; name a file in it", path.display()),
-            Ok(there) if !there.is_file() => {
-                let file = File::options().write(true).open(path).with_context(cannot)?;
-                return Ok(Sink::Stream(BufWriter::with_capacity(BUFFER_BYTES, file)));
-            }
-            _ => {}
-        }
-        // Through a link to the file that it names.
-        let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let readable_by_umask = std::os::unix::fs::PermissionsExt::from_mode(0o666);
-        let file = tempfile::Builder::new().permissions(readable_by_umask).tempfile_in(folder).with_context(cannot)?;
-        Ok(Sink::File { writer: BufWriter::with_capacity(BUFFER_BYTES, file), path })
-    }
-
-    /// Flushes, and puts a file in its place.
-    pub(super) fn close(mut self) -> anyhow::Result<()> {
-        self.flush().context("cannot write the output")?;
-        if let Sink::File { writer, path } = self {
-            let cannot = || format!("cannot write {}", path.display());
-            let file = writer.into_inner().map_err(io::IntoInnerError::into_error).with_context(cannot)?;
-            file.as_file().sync_data().with_context(cannot)?;
-            file.persist(&path).with_context(cannot)?;
-        }
-        Ok(())
-    }
-}
-
-impl Write for Sink {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Sink::Stdout(writer) => noticing(writer.write(bytes)),
-            Sink::File { writer, .. } => writer.write(bytes),
-            Sink::Stream(writer) => writer.write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Sink::Stdout(writer) => noticing(writer.flush()),
-            Sink::File { writer, .. } => writer.flush(),
-            Sink::Stream(writer) => writer.flush(),
-        }
-    }
-}
-
-fn noticing<T>(written: io::Result<T>) -> io::Result<T> {
-    if matches!(&written, Err(error) if error.kind() == io::ErrorKind::BrokenPipe) {
-        STDOUT_CLOSED.store(true, Ordering::Relaxed);
-    }
-    written
-}

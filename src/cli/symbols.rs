@@ -152,7 +152,7 @@ impl Symbols {
                     writeln!(out)?;
                 }
             }
-            Format::Name => items.iter().try_for_each(|item| writeln!(out, "{}", item.name))?,
+            Format::Name => items.iter().try_for_each(|item| out.name(item.name.as_bytes()))?,
             Format::Table | Format::Wide | Format::Plain if self.source => items.iter().try_for_each(|item| definition(out, item))?,
             Format::Table | Format::Wide | Format::Plain => {
                 let columns = [Column::Text("Name"), Column::Text("Kind"), Column::Text("Where"), Column::Text("Definition")];

@@ -11,6 +11,14 @@ use crate::manifest::Overview;
 const LISTED: usize = 10;
 const LISTED_WIDE: usize = 20;
 
+/// Where a table goes.
+pub trait Target: Write {
+    /// Does whoever reads it want colours?
+    fn is_colored(&self) -> bool;
+}
+
+const TITLES: anstyle::Style = anstyle::Style::new().bold();
+
 /// A column's title and on which side its cells stand.
 #[derive(Clone, Copy)]
 pub enum Column {
@@ -27,7 +35,7 @@ impl Column {
 }
 
 /// Writes rows under titles, as a table or tab-separated. What a cell holds cannot steer a terminal, or break a row.
-pub fn write(out: &mut impl Write, columns: &[Column], rows: Vec<Vec<String>>, plain: bool) -> io::Result<()> {
+pub fn write(out: &mut impl Target, columns: &[Column], rows: Vec<Vec<String>>, plain: bool) -> io::Result<()> {
     let rows = rows.into_iter().map(|row| row.iter().map(|cell| harmless(cell)).collect::<Vec<String>>());
     if plain {
         let titles: Vec<String> = columns.iter().map(|column| column.title().to_lowercase().replace(' ', "_")).collect();
@@ -42,11 +50,14 @@ pub fn write(out: &mut impl Write, columns: &[Column], rows: Vec<Vec<String>>, p
         }
     }
     table.add_rows(rows);
-    table.lines().try_for_each(|line| writeln!(out, "{}", line.trim_end()))
+    let titles = if out.is_colored() { TITLES } else { anstyle::Style::new() };
+    let mut lines = table.lines();
+    lines.next().into_iter().try_for_each(|line| writeln!(out, "{titles}{}{titles:#}", line.trim_end()))?;
+    lines.try_for_each(|line| writeln!(out, "{}", line.trim_end()))
 }
 
 /// The summary of an analysis: languages, totals, worst functions, what was left out.
-pub fn summary(out: &mut impl Write, overview: &Overview, wide: bool) -> io::Result<()> {
+pub fn summary(out: &mut impl Target, overview: &Overview, wide: bool) -> io::Result<()> {
     languages(out, overview, wide, false)?;
     let listed = if wide { LISTED_WIDE } else { LISTED };
     if !overview.worst.is_empty() {
@@ -67,7 +78,7 @@ pub fn summary(out: &mut impl Write, overview: &Overview, wide: bool) -> io::Res
 }
 
 /// Languages by size, then the totals.
-pub fn languages(out: &mut impl Write, overview: &Overview, wide: bool, plain: bool) -> io::Result<()> {
+pub fn languages(out: &mut impl Target, overview: &Overview, wide: bool, plain: bool) -> io::Result<()> {
     let mut columns = vec![
         Column::Text("Language"),
         Column::Number("Files"),
@@ -96,7 +107,7 @@ pub fn languages(out: &mut impl Write, overview: &Overview, wide: bool, plain: b
     write(out, &columns, rows.collect(), plain)
 }
 
-fn worst(out: &mut impl Write, overview: &Overview, listed: usize) -> io::Result<()> {
+fn worst(out: &mut impl Target, overview: &Overview, listed: usize) -> io::Result<()> {
     let columns = [Column::Number("Cyclomatic"), Column::Number("Cognitive"), Column::Number("Code"), Column::Text("Function"), Column::Text("Where")];
     let rows = overview.worst.iter().take(listed).map(|worst| {
         let function = &worst.function;
@@ -112,7 +123,7 @@ fn by_reason(overview: &Overview) -> String {
     counts.iter().map(|(reason, count)| format!("{} {reason}", grouped(*count))).collect::<Vec<_>>().join(", ")
 }
 
-fn list(out: &mut impl Write, rows: impl Iterator<Item = Vec<String>>, all: usize, listed: usize) -> io::Result<()> {
+fn list(out: &mut impl Target, rows: impl Iterator<Item = Vec<String>>, all: usize, listed: usize) -> io::Result<()> {
     for row in rows {
         writeln!(out, "   {}", harmless(&row.join("  ")))?;
     }
