@@ -1,8 +1,14 @@
 //! `bitacora metrics`.
 
-use std::io::Write;
+use std::{cmp::Reverse, io::Write};
 
-use bitacora_core::wire::task::FileResult;
+use bitacora_core::{
+    paths::RelativePath,
+    wire::{
+        record::FileSummary,
+        task::{FileResult, RecordRef},
+    },
+};
 use clap::Args;
 
 use super::{
@@ -12,6 +18,7 @@ use super::{
 use crate::{
     exit::Exit,
     journal::Journal,
+    manifest::ManifestError,
     report::{
         Format,
         table::{self, Column},
@@ -20,14 +27,17 @@ use crate::{
     result::{StoredResult, find_project},
 };
 
+/// Files in a table that nobody has limited.
+const TABLE_FILES: usize = 40;
+
 /// Shows the metrics of the last result: every file, the most complex first.
 #[derive(Args)]
 pub(super) struct Metrics {
     /// A project's name or folder; needed when there are several
     project: Option<String>,
-    /// Files shown in a table
-    #[arg(long, default_value_t = 40, value_name = "N")]
-    limit: usize,
+    /// The most files shown; without it 40 in a table, and all in other formats
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
     #[arg(short, long, value_name = "FORMAT")]
     output: Option<Format>,
 }
@@ -37,35 +47,25 @@ impl Metrics {
         let ledger = Journal::read(&context.data.journal())?.unwrap_or_default();
         let (_, project) = find_project(&ledger, self.project.as_deref())?;
         let result = StoredResult::last(&context.data, project)?;
-        let overview = result.manifest.overview()?;
+        let files = measured(&result)?;
         let mut out = Sink::open(None)?;
         let mut whole = true;
         match Format::or_for(self.output, context.streams.stdout_is_terminal) {
             format @ (Format::Json | Format::Ndjson) => {
+                let overview = result.manifest.overview()?;
                 let document = Document { project: &project.name, overview: &overview, detailed: false, lines: format == Format::Ndjson };
-                whole = document.write(context, &mut out, result, |_| true)?;
+                let files = files.into_iter().take(self.limit.unwrap_or(usize::MAX)).map(|file| (file.path, file.record)).collect();
+                whole = document.write_files(context, &mut out, result, files)?;
             }
-            Format::Name => {
-                for row in result.manifest.rows().filter(|row| row.is_analysed()) {
-                    out.write_all(row.path_bytes())?;
-                    out.write_all(b"\n")?;
-                }
-            }
-            format => self.table(&mut out, &result, format == Format::Plain)?,
+            Format::Name => files.iter().take(self.limit.unwrap_or(usize::MAX)).try_for_each(|file| out.name(file.path.as_bytes()))?,
+            format => self.table(&mut out, &files, format == Format::Plain)?,
         }
         out.close()?;
         Ok(if whole { Exit::Ok } else { Exit::Partial })
     }
 
-    fn table(&self, out: &mut Sink, result: &StoredResult, plain: bool) -> anyhow::Result<()> {
-        let mut files = Vec::new();
-        for row in result.manifest.rows().filter(|row| row.is_analysed()) {
-            if let FileResult::Analysed { summary, .. } = row.result()? {
-                files.push((row.path()?, summary));
-            }
-        }
-        files.sort_by(|a, b| b.1.cyclomatic.cmp(&a.1.cyclomatic).then_with(|| a.0.cmp(&b.0)));
-        let shown = if plain { files.len() } else { self.limit };
+    fn table(&self, out: &mut Sink, files: &[Measured], plain: bool) -> anyhow::Result<()> {
+        let shown = self.limit.unwrap_or(if plain { usize::MAX } else { TABLE_FILES });
         let number = |number: u32| if plain { number.to_string() } else { grouped(number.into()) };
         let columns = [
             Column::Number("Cyclomatic"),
@@ -76,16 +76,35 @@ impl Metrics {
             Column::Number("Parsed"),
             Column::Text("File"),
         ];
-        let rows = files.iter().take(shown).map(|(path, summary)| {
+        let rows = files.iter().take(shown).map(|Measured { path, summary, .. }| {
             let mut row: Vec<String> = [summary.cyclomatic, summary.cognitive, summary.lines.code, summary.lines.comment, summary.functions].map(number).into();
             let parsed = format!("{:.1}", f64::from(summary.confidence_ppm) / 1e4);
             row.extend([if plain { parsed } else { format!("{parsed} %") }, path.to_text()]);
             row
         });
         table::write(out, &columns, rows.collect(), plain)?;
-        if files.len() > shown {
+        if files.len() > shown && !plain {
             writeln!(out, "… and {} more; --limit shows them", grouped((files.len() - shown) as u64))?;
         }
         Ok(())
     }
+}
+
+/// A file of the result.
+struct Measured {
+    path: RelativePath,
+    record: RecordRef,
+    summary: FileSummary,
+}
+
+/// The most complex first, and of the same complexity in the order of paths: the same order in every format.
+fn measured(result: &StoredResult) -> Result<Vec<Measured>, ManifestError> {
+    let mut files = Vec::new();
+    for row in result.manifest.rows() {
+        if let FileResult::Analysed { record, summary, .. } = row.result()? {
+            files.push(Measured { path: row.path()?, record, summary });
+        }
+    }
+    files.sort_by(|one, other| (Reverse(one.summary.cyclomatic), &one.path).cmp(&(Reverse(other.summary.cyclomatic), &other.path)));
+    Ok(files)
 }

@@ -8,7 +8,7 @@ use std::{
     sync::atomic::Ordering,
 };
 
-use bitacora_core::paths::RelativePath;
+use bitacora_core::{paths::RelativePath, wire::task::RecordRef};
 use clap::ValueEnum;
 use serde::Serialize;
 use sink::STDOUT_CLOSED;
@@ -190,8 +190,19 @@ pub(super) struct Document<'a> {
 
 impl Document<'_> {
     /// Once begun, the document is ended: a file whose record is lost is one of its errors. Answers with whether it is whole.
-    pub(super) fn write(&self, context: &Context, out: &mut Sink, mut result: StoredResult, wanted: impl Fn(&[u8]) -> bool) -> anyhow::Result<bool> {
+    pub(super) fn write(&self, context: &Context, out: &mut Sink, result: StoredResult, wanted: impl Fn(&[u8]) -> bool) -> anyhow::Result<bool> {
         let files = result.files(wanted)?;
+        self.write_files(context, out, result, files)
+    }
+
+    /// Of these files, in their order.
+    pub(super) fn write_files(
+        &self,
+        context: &Context,
+        out: &mut Sink,
+        mut result: StoredResult,
+        files: Vec<(RelativePath, RecordRef)>,
+    ) -> anyhow::Result<bool> {
         let mut writer = json::AnalysisWriter::begin(out, self.lines)?;
         let lost = result.each(files, |path, record| writer.item(&json::FileItem::new(path, record, self.detailed)))?;
         let mut errors = json::failed(self.overview);
