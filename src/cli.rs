@@ -203,3 +203,21 @@ impl Command {
 fn supervise() -> anyhow::Result<Exit> {
     Ok(fleet_agent::command::supervise().map(|()| Exit::Ok)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn unexplained(command: &clap::Command) -> Vec<String> {
+        let here = command.get_positionals().filter(|argument| argument.get_help().is_none());
+        let here = here.map(|argument| format!("{} {}", command.get_name(), argument.get_id()));
+        here.chain(command.get_subcommands().flat_map(unexplained)).collect()
+    }
+
+    #[test]
+    fn every_argument_without_a_flag_is_explained() {
+        assert_eq!(unexplained(&Arguments::command()), Vec::<String>::new());
+    }
+}

@@ -29,6 +29,7 @@ const SCHEMAS: &[(&str, &str)] = &[
 /// Prints the JSON schema of a kind of document, or the list of kinds.
 #[derive(Args)]
 pub(super) struct Schema {
+    /// The kind, as the list has it
     kind: Option<String>,
 }
 

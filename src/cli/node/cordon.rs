@@ -8,12 +8,14 @@ use crate::{control::NodeWish, exit::Exit};
 /// Gives a node no more work; it finishes what it has
 #[derive(Args)]
 pub(in crate::cli) struct Cordon {
+    /// Its name or id
     node: String,
 }
 
 /// Gives a node work again
 #[derive(Args)]
 pub(in crate::cli) struct Uncordon {
+    /// Its name or id
     node: String,
 }
 

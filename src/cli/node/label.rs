@@ -12,6 +12,7 @@ use crate::{control::NodeWish, exit::Exit};
 /// leaves the node's own in force. `bitacora analyze --nodes` chooses by them.
 #[derive(Args)]
 pub(in crate::cli) struct Label {
+    /// Its name or id
     node: String,
     /// KEY=VALUE to give it one, KEY- to take it off
     #[arg(required = true, value_name = "CHANGE")]

@@ -10,6 +10,7 @@ use crate::{control::OperatorWish, exit::Exit};
 pub(in crate::cli) struct Right {
     /// Its name or id
     device: String,
+    /// What it may do
     right: RightKind,
 }
 

@@ -11,6 +11,7 @@ use crate::{
 /// Removes a node from the fleet, or a person's device; its link is closed at once
 #[derive(Args)]
 pub(in crate::cli) struct Rm {
+    /// Its name or id
     node: String,
     /// Does it without asking
     #[arg(long)]

@@ -13,6 +13,7 @@ use crate::{cli::serve::Role, control::Request, exit::Exit};
 pub(in crate::cli) struct ChangeRole {
     /// The machine's name, as a node or as a machine
     node: String,
+    /// What it is to do
     role: Role,
 }
 

@@ -18,6 +18,7 @@ use crate::{
 /// uncordon`. `bitacora node drain` is the gentle way.
 #[derive(Args)]
 pub(in crate::cli) struct Shutdown {
+    /// Their names or ids
     #[arg(required_unless_present = "all", conflicts_with = "all")]
     node: Vec<String>,
     /// Every node of the fleet
