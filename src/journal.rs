@@ -17,10 +17,15 @@ const ROW_FACTS_MAX: usize = 4096;
 /// Facts after the newest snapshot beyond which the next quiet moment takes another one.
 pub const SNAPSHOT_AFTER: u64 = 64;
 
+/// What SQLite says. Its crate's error has the same for its cause once more, in other words.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct SqliteError(pub rusqlite::Error);
+
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
     #[error("cannot {operation} the journal {path}")]
-    Store { operation: &'static str, path: std::path::PathBuf, source: rusqlite::Error },
+    Store { operation: &'static str, path: std::path::PathBuf, source: SqliteError },
     #[error("the journal {path} is of version {found}; this program reads up to version {known}. Use a newer bitacora")]
     Newer { path: std::path::PathBuf, found: u32, known: u32 },
     #[error("record {sequence} of the journal {path} cannot be read: {reason}")]

@@ -8,7 +8,7 @@ use bitacora_core::{
 };
 use rusqlite::{Connection, OpenFlags, OptionalExtension, config::DbConfig, params};
 
-use super::{JournalError, RECORD_VERSION, ROW_FACTS_MAX, Recovered, audit, replay};
+use super::{JournalError, RECORD_VERSION, ROW_FACTS_MAX, Recovered, SqliteError, audit, replay};
 
 /// A row's sequence is that of its last fact.
 const SCHEMA: &str = "
@@ -178,7 +178,7 @@ fn decode(body: &[u8], version: u32, sequence: u64, path: &Path) -> Result<Vec<F
 
 pub(super) fn error(operation: &'static str, path: &Path) -> impl FnOnce(rusqlite::Error) -> JournalError + Clone + use<> {
     let path = path.to_owned();
-    move |source| JournalError::Store { operation, path, source }
+    move |source| JournalError::Store { operation, path, source: SqliteError(source) }
 }
 
 #[cfg(test)]
