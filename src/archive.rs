@@ -150,15 +150,14 @@ pub fn import(
     let mut unpacking = Unpacking { safe: &safe, passphrase: Some(passphrase), stores, contents: Contents::default(), restored: None, ledger: None };
     let mut format_seen = false;
     let mut archive = Archive::new(from);
-    let unreadable = |error| ArchiveError::Io("read", error);
-    for entry in archive.entries().map_err(unreadable)? {
-        let mut entry = entry.map_err(unreadable)?;
+    for entry in archive.entries().map_err(unreadable(format_seen))? {
+        let mut entry = entry.map_err(unreadable(format_seen))?;
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         if entry.size() > ENTRY_BYTES_MAX {
             return Err(ArchiveError::Foreign(format!("its entry {name:?} is too large")));
         }
         let mut bytes = Vec::new();
-        entry.read_to_end(&mut bytes).map_err(unreadable)?;
+        entry.read_to_end(&mut bytes).map_err(unreadable(format_seen))?;
         if bytes.len() as u64 != entry.size() {
             return Err(ArchiveError::Damaged("it was cut short".into()));
         }
@@ -170,6 +169,9 @@ pub fn import(
         if !format_seen {
             return Err(ArchiveError::Foreign("it does not begin like one".into()));
         }
+    }
+    if !format_seen {
+        return Err(ArchiveError::Foreign("it is empty".into()));
     }
     let Unpacking { mut contents, restored, ledger, .. } = unpacking;
     let mut ledger = ledger.ok_or_else(|| ArchiveError::Damaged("it was cut short".into()))?;
@@ -187,6 +189,19 @@ pub fn import(
     }
     journal.snapshot(&ledger)?;
     Ok(contents)
+}
+
+/// What is no archive is not what cannot be read: tar names either an error of reading.
+fn unreadable(format_seen: bool) -> impl Fn(io::Error) -> ArchiveError {
+    move |error| match error.kind() {
+        io::ErrorKind::Other | io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput if format_seen => {
+            ArchiveError::Damaged(error.to_string())
+        }
+        io::ErrorKind::Other | io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => {
+            ArchiveError::Foreign("it is no tar archive".into())
+        }
+        _ => ArchiveError::Io("read", error),
+    }
 }
 
 /// The authority of an archive, and the audit beside it.
