@@ -50,16 +50,38 @@ pub enum ResultError {
     NoProject(String),
     #[error("there are several projects, name one of them: {0}")]
     SeveralProjects(String),
+    #[error("{wanted} is the name of project {named}, and the folder of project {folder}, called {called}; say the id of the one that is meant")]
+    Ambiguous { wanted: String, named: ProjectId, folder: ProjectId, called: String },
 }
 
 /// A project by its name, its id, or the folder it is in; without a name, the only one.
 pub fn find_project<'l>(ledger: &'l Ledger, wanted: Option<&str>) -> Result<(ProjectId, &'l Project), ResultError> {
     let Some(wanted) = wanted else { return only_project(ledger) };
-    let root = std::fs::canonicalize(wanted).ok();
-    let root = root.as_deref().map(|root| root.as_os_str().as_bytes());
-    let by_name = ledger.projects.iter().find(|(id, project)| project.name == wanted || id.to_string() == wanted);
-    let found = by_name.or_else(|| ledger.projects.iter().find(|(_, project)| root == Some(&project.root)));
-    found.map(|(id, project)| (*id, project)).ok_or_else(|| ResultError::NoProject(wanted.to_owned()))
+    by_name(ledger, wanted).or_else(|| by_folder(ledger, wanted)).ok_or_else(|| ResultError::NoProject(wanted.to_owned()))
+}
+
+/// A project that is about to be changed: what names one and is another one's folder is refused. Answers too with whether it was
+/// found by its folder.
+pub fn find_to_change<'l>(ledger: &'l Ledger, wanted: &str) -> Result<(ProjectId, &'l Project, bool), ResultError> {
+    match (by_name(ledger, wanted), by_folder(ledger, wanted)) {
+        (Some((named, _)), Some((folder, project))) if named != folder => {
+            Err(ResultError::Ambiguous { wanted: wanted.to_owned(), named, folder, called: project.name.clone() })
+        }
+        (Some((id, project)), _) => Ok((id, project, false)),
+        (None, Some((id, project))) => Ok((id, project, true)),
+        (None, None) => Err(ResultError::NoProject(wanted.to_owned())),
+    }
+}
+
+fn by_name<'l>(ledger: &'l Ledger, wanted: &str) -> Option<(ProjectId, &'l Project)> {
+    let found = ledger.projects.iter().find(|(id, project)| project.name == wanted || id.to_string() == wanted);
+    found.map(|(id, project)| (*id, project))
+}
+
+fn by_folder<'l>(ledger: &'l Ledger, wanted: &str) -> Option<(ProjectId, &'l Project)> {
+    let root = std::fs::canonicalize(wanted).ok()?;
+    let found = ledger.projects.iter().find(|(_, project)| root.as_os_str().as_bytes() == project.root);
+    found.map(|(id, project)| (*id, project))
 }
 
 fn only_project(ledger: &Ledger) -> Result<(ProjectId, &Project), ResultError> {

@@ -21,7 +21,7 @@ use crate::{
     report::{
         Format,
         table::Column,
-        text::{harmless, timestamp},
+        text::{counted, harmless, timestamp},
     },
 };
 
@@ -131,7 +131,7 @@ fn verify(context: &Context) -> anyhow::Result<Exit> {
     }
     let mut out = Sink::open(None)?;
     match head {
-        Some(head) => writeln!(out, "{} records, the last one {}", head.number, head.hash)?,
+        Some(head) => writeln!(out, "{}, the last one {}", counted(head.number, "record"), head.hash)?,
         None => writeln!(out, "no records")?,
     }
     out.close()?;

@@ -18,7 +18,11 @@ use super::{
 use crate::{
     control::{self, Answer, Commission, Request},
     exit::Exit,
-    report::{Format, table::Column, text::grouped},
+    report::{
+        Format,
+        table::Column,
+        text::{counted, grouped},
+    },
 };
 
 /// How often the master is asked whether the sparks are over: each answer counts them all.
@@ -105,7 +109,7 @@ fn sparks(context: &Context, count: u32, output: Option<Format>) -> anyhow::Resu
     if matches!(format, Format::Table | Format::Wide) {
         let mut out = Sink::open(None)?;
         let cpu = each.map_or_else(String::new, |each| format!(", {each:.1} µs of the master's CPU each"));
-        writeln!(out, "{} sparks in {elapsed:.2} s: {} a second{cpu}", grouped(count.into()), grouped(measured.per_second))?;
+        writeln!(out, "{} in {elapsed:.2} s: {} a second{cpu}", counted(count.into(), "spark"), grouped(measured.per_second))?;
         out.close()?;
         return Ok(Exit::Ok);
     }

@@ -16,7 +16,7 @@ use crate::{
     report::{
         Format,
         table::Column,
-        text::{bytes, grouped},
+        text::{bytes, counted, grouped},
     },
     result::Needed,
 };
@@ -136,6 +136,6 @@ fn collect(context: &Context, dry_run: bool) -> anyhow::Result<Exit> {
         }
     }
     let verb = if dry_run { "would remove" } else { "removed" };
-    context.streams.note(&format!("{verb} {} files, {}", grouped(removed.0), bytes(removed.1)));
+    context.streams.note(&format!("{verb} {}, {}", counted(removed.0, "file"), bytes(removed.1)));
     Ok(if dry_run && removed.0 > 0 { Exit::WouldChange } else { Exit::Ok })
 }

@@ -14,7 +14,7 @@ use crate::{
     exit::Exit,
     report::{
         table::{self, Column},
-        text::{grouped, timestamp},
+        text::{counted, timestamp},
     },
     tui::{
         self, Ended, Setting,
@@ -154,7 +154,9 @@ fn row(kind: &str, name: &str, status: &str, detail: String) -> Vec<String> {
 }
 
 fn master(fleet: &Snapshot) -> Vec<String> {
-    let counts = format!("{} nodes, {} jobs, {} projects", fleet.nodes.len(), fleet.jobs_all, fleet.projects.len());
+    let counts = [(fleet.nodes.len() as u64, "node"), (fleet.jobs_all, "job"), (fleet.projects.len() as u64, "project")]
+        .map(|(count, one)| counted(count, one))
+        .join(", ");
     let status = if fleet.listens.is_some() { "serving" } else { "one command" };
     row("master", fleet.listens.as_deref().unwrap_or("-"), status, counts)
 }
@@ -173,6 +175,6 @@ fn job(job: &JobState, now: Time) -> Vec<String> {
 fn project(project: &ProjectState) -> Vec<String> {
     match project.results.last() {
         None => row("project", &project.name, "no result", project.root.clone()),
-        Some(last) => row("project", &project.name, "analysed", format!("{} files at {}, {}", grouped(last.files), timestamp(last.at), project.root)),
+        Some(last) => row("project", &project.name, "analysed", format!("{} at {}, {}", counted(last.files, "file"), timestamp(last.at), project.root)),
     }
 }

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     archive::{self, Leaving},
     exit::Exit,
-    report::text::{bytes, grouped},
+    report::text::{bytes, counted},
     trust::Passphrase,
 };
 
@@ -55,8 +55,8 @@ impl Export {
         let mut sink = Sink::open(self.out.as_deref())?;
         let contents = archive::export(&context.data, !self.no_packs, leaving, &mut sink)?;
         sink.close()?;
-        let (projects, blobs) = (grouped(contents.projects as u64), grouped(contents.results + contents.packs));
-        context.streams.note(&format!("exported {projects} projects, {blobs} blobs, {}", bytes(contents.bytes)));
+        let (projects, blobs) = (counted(contents.projects as u64, "project"), counted(contents.results + contents.packs, "blob"));
+        context.streams.note(&format!("exported {projects}, {blobs}, {}", bytes(contents.bytes)));
         Ok(Exit::Ok)
     }
 

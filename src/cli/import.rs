@@ -15,7 +15,7 @@ use crate::{
     archive::{self, ArchiveError},
     control,
     exit::Exit,
-    report::text::{bytes, grouped},
+    report::text::{bytes, counted},
     trust::TrustError,
 };
 
@@ -49,8 +49,8 @@ impl Import {
             }
             imported => imported.with_context(|| format!("cannot import {}", self.file.display()))?,
         };
-        let (projects, blobs) = (grouped(contents.projects as u64), grouped(contents.results + contents.packs));
-        context.streams.note(&format!("imported {projects} projects, {blobs} blobs, {}", bytes(contents.bytes)));
+        let (projects, blobs) = (counted(contents.projects as u64, "project"), counted(contents.results + contents.packs, "blob"));
+        context.streams.note(&format!("imported {projects}, {blobs}, {}", bytes(contents.bytes)));
         if contents.with_authority {
             context.streams.note("the fleet goes on here: serve where its nodes look for their master, and never again from where this came from");
         }

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use anyhow::bail;
 use bitacora_core::{
-    fleet::{Event, Fleet, JobStatus, JobView, Settings},
+    fleet::{Event, Fleet, JobStatus, JobView, Ledger, Pending, Settings},
     ids::JobId,
 };
 use clap::Subcommand;
@@ -38,22 +38,43 @@ pub(super) enum JobCommand {
     },
     /// Shows a job and its sparks
     Show {
+        /// Its id, as `bitacora job ls` shows it
         job: String,
         #[arg(short, long, value_name = "FORMAT")]
         output: Option<Format>,
     },
     /// Says why a job does not run, or is not finished
-    Explain { job: String },
+    Explain {
+        /// Its id, as `bitacora job ls` shows it
+        job: String,
+    },
     /// Ends a job; what it finished stays in the cache
-    Cancel { job: String },
+    Cancel {
+        /// Its id, as `bitacora job ls` shows it
+        job: String,
+    },
     /// Gives the failed sparks of a failed or cancelled job another chance, when it is analysed again
-    Retry { job: String },
+    Retry {
+        /// Its id, as `bitacora job ls` shows it
+        job: String,
+    },
     /// Starts no more sparks of a job
-    Pause { job: String },
+    Pause {
+        /// Its id, as `bitacora job ls` shows it
+        job: String,
+    },
     /// Goes on with a paused job
-    Resume { job: String },
+    Resume {
+        /// Its id, as `bitacora job ls` shows it
+        job: String,
+    },
     /// Changes a job's priority
-    Priority { job: String, priority: PriorityKind },
+    Priority {
+        /// Its id, as `bitacora job ls` shows it
+        job: String,
+        /// What it is to be; the higher goes first
+        priority: PriorityKind,
+    },
 }
 
 #[derive(Serialize)]
@@ -87,7 +108,7 @@ impl JobCommand {
             JobCommand::Cancel { job } => command(context, parse(&job)?, Command::Cancel),
             JobCommand::Retry { job } => command(context, parse(&job)?, Command::Retry),
             JobCommand::Pause { job } => command(context, parse(&job)?, Command::Pause),
-            JobCommand::Resume { job } => command(context, parse(&job)?, Command::Resume),
+            JobCommand::Resume { job } => resume(context, parse(&job)?),
             JobCommand::Priority { job, priority } => command(context, parse(&job)?, Command::SetPriority(priority.into())),
         }
     }
@@ -217,12 +238,7 @@ fn explain(context: &Context, job: JobId) -> anyhow::Result<Exit> {
     let reasons = match ask(context, &Request::Explain { job })? {
         Some(Answer::Reasons(reasons)) => reasons,
         Some(answer) if context.remote.is_some() => return Ok(context.streams.conclude(&answer)),
-        _ => {
-            // Nobody runs it: a master is made of the journal for the time of the question, and told to begin nothing.
-            let ledger = Journal::read(&context.data.journal())?.unwrap_or_default();
-            let settings = Settings::for_one_command();
-            Fleet::recover(settings, ledger, master::now(), &mut Vec::new()).explain(job).iter().map(control::describe).collect()
-        }
+        _ => explain_alone(Journal::read(&context.data.journal())?.unwrap_or_default(), job),
     };
     if reasons.is_empty() {
         context.streams.note(&format!("there is no job {job}; `bitacora job ls` lists them"));
@@ -232,6 +248,47 @@ fn explain(context: &Context, job: JobId) -> anyhow::Result<Exit> {
     reasons.iter().try_for_each(|reason| writeln!(out, "{}", harmless(reason)))?;
     out.close()?;
     Ok(Exit::Ok)
+}
+
+/// Nobody runs it: a master is made of the journal for the time of the question, and told to begin nothing. What such a master
+/// lacks to go on is not the reason why the job waits.
+fn explain_alone(ledger: Ledger, job: JobId) -> Vec<String> {
+    let how = ledger.jobs.get(&job).filter(|job| !job.status.is_over()).map(|_| how_to_go_on(&ledger, job));
+    let reasons = Fleet::recover(Settings::for_one_command(), ledger, master::now(), &mut Vec::new()).explain(job);
+    let reasons = reasons.iter().filter(|reason| !matches!(reason, Pending::Paused | Pending::NotListed | Pending::NoNodes));
+    how.into_iter().chain(reasons.map(control::describe)).collect()
+}
+
+/// Of a job that is not over, where nobody serves.
+fn how_to_go_on(ledger: &Ledger, job: JobId) -> String {
+    let root = ledger.jobs[&job].spec.project.and_then(|project| ledger.projects.get(&project)).map(|project| String::from_utf8_lossy(&project.root));
+    let serving = format!("`bitacora job resume {job}` goes on with it");
+    match root {
+        Some(root) => format!("paused, for no bitacora is running: the same analysis of {root} again goes on with it; while `bitacora serve` runs, {serving}"),
+        None => format!("paused, for no bitacora is running: while `bitacora serve` runs, {serving}"),
+    }
+}
+
+/// By the running master. Where there is none nothing would go on.
+fn resume(context: &Context, job: JobId) -> anyhow::Result<Exit> {
+    if let Some(answer) = ask(context, &Request::Command { job, command: Command::Resume })? {
+        return Ok(context.streams.conclude(&answer));
+    }
+    let ledger = Journal::read(&context.data.journal())?.unwrap_or_default();
+    match ledger.jobs.get(&job) {
+        None => {
+            context.streams.note(&format!("there is no job {job}; `bitacora job ls` lists them"));
+            Ok(Exit::NoMatch)
+        }
+        Some(over) if over.status.is_over() => {
+            context.streams.note(&format!("refused: job {job} is {}", over.status.name()));
+            Ok(Exit::Refused)
+        }
+        Some(_) => {
+            context.streams.note(&format!("job {job} does not go on: {}", how_to_go_on(&ledger, job)));
+            Ok(Exit::Unreachable)
+        }
+    }
 }
 
 /// By the running master, or by this process when there is none.
@@ -244,8 +301,8 @@ fn command(context: &Context, job: JobId, command: Command) -> anyhow::Result<Ex
             let answer = control::outcome(&master.request(Event::JobCommanded { job, command: command.into() })?);
             // Nobody is here to run anything: what could go on waits, paused, for the analysis to be asked for again.
             master.request(Event::Stopping)?;
-            if answer == Answer::Done && matches!(command, Command::Resume | Command::Retry) {
-                context.streams.note("no bitacora is running; `bitacora analyze` of the project goes on with the job");
+            if answer == Answer::Done && matches!(command, Command::Retry) {
+                context.streams.note(&how_to_go_on(master.ledger(), job));
             }
             answer
         }

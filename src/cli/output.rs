@@ -123,7 +123,9 @@ impl Streams {
         // A closed stderr is nobody listening.
         let _ = writeln!(anstream::stderr(), "{bold}error{bold:#}: {}", harmless(&format!("{error:#}")));
         match error.downcast_ref::<ResultError>() {
-            Some(ResultError::Nothing | ResultError::NoProject(_) | ResultError::SeveralProjects(_) | ResultError::None(..)) => Exit::NoMatch,
+            Some(
+                ResultError::Nothing | ResultError::NoProject(_) | ResultError::SeveralProjects(_) | ResultError::Ambiguous { .. } | ResultError::None(..),
+            ) => Exit::NoMatch,
             _ if error.is::<UsageError>() => Exit::Usage,
             _ => secret_exit(error).or_else(|| remote_exit(error)).unwrap_or(Exit::Failure),
         }

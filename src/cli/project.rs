@@ -5,7 +5,7 @@ mod summary;
 use std::io::Write;
 
 use bitacora_core::{
-    fleet::{Ledger, NodeSelector, Settings},
+    fleet::{Ledger, NodeSelector, Project, Settings},
     ids::ProjectId,
 };
 use clap::Subcommand;
@@ -24,9 +24,9 @@ use crate::{
     report::{
         Format,
         table::{self, Column},
-        text::{grouped, harmless, timestamp},
+        text::{counted, grouped, harmless, timestamp},
     },
-    result::{StoredResult, find_project},
+    result::{ResultError, StoredResult, find_project, find_to_change},
 };
 
 /// The source trees that were analysed, and their results
@@ -45,15 +45,22 @@ pub(super) enum ProjectCommand {
         output: Option<Format>,
     },
     /// Gives a project another name
-    Rename { project: String, name: String },
+    Rename {
+        /// Its name, id or folder
+        project: String,
+        /// What it is to be called
+        name: String,
+    },
     /// Says on which nodes a project's sparks run from now on; on all of them if none is named
     Assign {
+        /// Its name, id or folder
         project: String,
         /// Names of nodes, any of them; or labels KEY=VALUE or KEY, all of them
         nodes: Vec<String>,
     },
     /// Forgets a project and its results; its folder is not touched
     Rm {
+        /// Its name, id or folder
         project: String,
         /// Does it without asking
         #[arg(long)]
@@ -101,7 +108,7 @@ impl ProjectCommand {
     }
 }
 
-fn item((id, project): (ProjectId, &bitacora_core::fleet::Project)) -> ProjectItem {
+fn item((id, project): (ProjectId, &Project)) -> ProjectItem {
     let results = project.history.iter().map(|result| ResultItem {
         job: result.job.to_string(),
         at: timestamp(result.at),
@@ -181,7 +188,7 @@ fn rename(context: &Context, wanted: &str, name: String) -> anyhow::Result<Exit>
     if name.is_empty() || name.chars().any(|c| c.is_control() || c == '/') {
         return Err(UsageError(format!("{name:?} is no name for a project: empty, or with a slash or a control character")).into());
     }
-    carry_out(context, find_project(&ledger(context)?, Some(wanted))?.0, &ProjectWish::Rename(name))
+    carry_out(context, meant(context, &ledger(context)?, wanted)?.0, &ProjectWish::Rename(name))
 }
 
 fn assign(context: &Context, wanted: &str, nodes: &[String]) -> anyhow::Result<Exit> {
@@ -189,14 +196,14 @@ fn assign(context: &Context, wanted: &str, nodes: &[String]) -> anyhow::Result<E
         [] => NodeSelector::default(),
         nodes => nodes.join(",").parse().map_err(|error| UsageError(format!("{error}")))?,
     };
-    carry_out(context, find_project(&ledger(context)?, Some(wanted))?.0, &ProjectWish::Assign(nodes))
+    carry_out(context, meant(context, &ledger(context)?, wanted)?.0, &ProjectWish::Assign(nodes))
 }
 
 fn remove(context: &Context, wanted: &str, yes: bool, dry_run: bool) -> anyhow::Result<Exit> {
     let ledger = ledger(context)?;
-    let (id, project) = find_project(&ledger, Some(wanted))?;
-    let plan =
-        format!("project {} ({id}) and its {} results; the folder {} stays", project.name, project.history.len(), String::from_utf8_lossy(&project.root));
+    let (id, project) = meant(context, &ledger, wanted)?;
+    let (results, root) = (counted(project.history.len() as u64, "result"), String::from_utf8_lossy(&project.root));
+    let plan = format!("project {} ({id}) and its {results}; the folder {root} stays", project.name);
     if dry_run {
         context.streams.note(&format!("would forget {plan}"));
         return Ok(Exit::WouldChange);
@@ -206,6 +213,15 @@ fn remove(context: &Context, wanted: &str, yes: bool, dry_run: bool) -> anyhow::
         return Ok(Exit::Refused);
     }
     carry_out(context, id, &ProjectWish::Remove)
+}
+
+/// The project that is to be changed. Whoever meant a name hears when it was the folder that was found.
+fn meant<'l>(context: &Context, ledger: &'l Ledger, wanted: &str) -> Result<(ProjectId, &'l Project), ResultError> {
+    let (id, project, by_folder) = find_to_change(ledger, wanted)?;
+    if by_folder {
+        context.streams.note(&format!("{wanted} is the folder of project {} ({id})", project.name));
+    }
+    Ok((id, project))
 }
 
 /// By the running master, or by this process when there is none.

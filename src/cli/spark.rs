@@ -26,7 +26,11 @@ use crate::{
     exit::Exit,
     journal::Journal,
     logs::Logs,
-    report::{Format, table::Column, text::harmless},
+    report::{
+        Format,
+        table::Column,
+        text::{counted, harmless},
+    },
 };
 
 /// How often a running command is looked at.
@@ -49,12 +53,14 @@ pub(super) enum SparkCommand {
     },
     /// Shows one spark
     Show {
+        /// Its id, as `bitacora spark ls` shows it
         spark: String,
         #[arg(short, long, value_name = "FORMAT")]
         output: Option<Format>,
     },
     /// Prints what a command wrote
     Logs {
+        /// Its id, as `bitacora spark ls` shows it
         spark: String,
         /// Goes on until the command has ended
         #[arg(short, long)]
@@ -62,6 +68,7 @@ pub(super) enum SparkCommand {
     },
     /// Ends one spark; the rest of its job goes on
     Cancel {
+        /// Its id, as `bitacora spark ls` shows it
         spark: String,
     },
 }
@@ -236,7 +243,7 @@ pub(super) fn write(context: &Context, output: Option<Format>, items: &[SparkIte
     ];
     let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
     let rows = items.iter().map(|item| {
-        let what = item.command.clone().unwrap_or_else(|| format!("{} files{}", item.files, if item.isolated { ", isolated" } else { "" }));
+        let what = item.command.clone().unwrap_or_else(|| format!("{}{}", counted(item.files as u64, "file"), if item.isolated { ", isolated" } else { "" }));
         let (status, attempts, failures) = (item.status.clone(), item.attempts.to_string(), item.failures.to_string());
         vec![item.id.clone(), status, or_dash(&item.node), attempts, failures, or_dash(&item.ended), harmless(&what)]
     });

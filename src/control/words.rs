@@ -6,6 +6,7 @@ use bitacora_core::{
 };
 
 use super::Answer;
+use crate::report::text::{counted, timestamp};
 
 /// What came of a request, by what was published of it.
 pub fn outcome(notices: &[Notice]) -> Answer {
@@ -55,12 +56,12 @@ pub fn describe(pending: &Pending) -> String {
         Pending::NoSelectedNode { nodes } => format!("no connected node with its engine is one of {nodes:?}, which it was asked for"),
         Pending::NoSpecialisedNode { kind } => format!("every connected node that it may run on is specialised in something else than {kind}"),
         Pending::NodesClosed => "every node that it may run on is cordoned, drains or leaves; `bitacora node uncordon` opens one".to_owned(),
-        Pending::NoFreeSlot { held } => format!("all slots are taken; {held} sparks are with their nodes"),
+        Pending::NoFreeSlot { held } => format!("all slots are taken; with their nodes: {}", counted((*held).into(), "spark")),
         Pending::Backoff { spark, until, failures } => {
-            format!("spark {spark} failed {failures} times and is tried again at {}", crate::report::text::timestamp(*until))
+            format!("spark {spark} failed {} and is tried again at {}", counted((*failures).into(), "time"), timestamp(*until))
         }
         Pending::Storing => "every spark is over; the result is being stored".to_owned(),
-        Pending::Running { sparks } => format!("{sparks} sparks are running"),
+        Pending::Running { sparks } => format!("running: {}", counted((*sparks).into(), "spark")),
         Pending::Over { status, reason } if reason.is_empty() => format!("the job is {}", status.name()),
         Pending::Over { status, reason } => format!("the job is {}: {reason}", status.name()),
         Pending::Failed { spark, why } => format!("spark {spark} failed: {why}"),

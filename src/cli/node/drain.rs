@@ -11,7 +11,7 @@ use crate::{
     control::{Answer, Cause, HeldSpark, NodeDetail, NodeWish, Request},
     exit::Exit,
     master,
-    report::text::{seconds, timestamp},
+    report::text::{counted, seconds, timestamp},
 };
 
 /// Between two looks.
@@ -25,6 +25,7 @@ const NAMED_MAX: usize = 5;
 /// this command says what for; it may be interrupted, the node is drained all the same.
 #[derive(Args)]
 pub(in crate::cli) struct Drain {
+    /// Its name or id
     node: String,
     /// How long it may finish what it has: 90, 90s, 5m or 2h; ten minutes if not given
     #[arg(long, value_name = "D", value_parser = span)]
@@ -88,9 +89,5 @@ fn waits_for(detail: &NodeDetail) -> String {
         Some(Cause::Draining { until }) => format!("; what is left is moved at {}", timestamp(*until)),
         _ => String::new(),
     };
-    let count = match detail.holds.len() {
-        1 => "1 spark".to_owned(),
-        count => format!("{count} sparks"),
-    };
-    format!("waits for {count}: {}{more}{until}", named.join(", "))
+    format!("waits for {}: {}{more}{until}", counted(detail.holds.len() as u64, "spark"), named.join(", "))
 }

@@ -15,7 +15,7 @@ use crate::{
     report::{
         Format,
         table::Column,
-        text::{bytes, grouped, seconds, timestamp},
+        text::{bytes, counted, seconds, timestamp},
     },
 };
 
@@ -147,10 +147,10 @@ impl DetailItem {
             ("temperature", celsius),
             ("gpus", self.gpus.to_string()),
             ("running", seconds(self.running_seconds as f64)),
-            ("sparks", format!("{} held, {} slots", node.sparks, node.slots)),
-            ("finished", format!("{} sparks, {}, on average {}", grouped(self.finished), bytes(self.bytes), seconds(self.average_seconds))),
+            ("sparks", format!("{} held, {}", node.sparks, counted(node.slots.into(), "slot"))),
+            ("finished", format!("{}, {}, on average {}", counted(self.finished, "spark"), bytes(self.bytes), seconds(self.average_seconds))),
             ("throughput", format!("{}/s a slot", bytes(self.bytes_per_second))),
-            ("failed", format!("{} sparks, {}", grouped(self.failed), percent(self.failed_permille))),
+            ("failed", format!("{}, {}", counted(self.failed, "spark"), percent(self.failed_permille))),
         ];
         rows.extend(self.holds.iter().map(|held| ("holds", format!("{} attempt {}, for {}", held.spark, held.attempt, seconds(held.seconds)))));
         rows.into_iter().map(|(what, value)| vec![what.to_owned(), value]).collect()
