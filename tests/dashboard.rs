@@ -422,6 +422,19 @@ fn a_new_user_gets_from_an_empty_fleet_to_the_source_of_a_symbol() {
 }
 
 #[test]
+fn a_name_does_not_steer_the_terminal_that_it_is_printed_on() {
+    let place = Place::new();
+    place.write("a\u{1b}[2Jb.py", "x = 1\n");
+    place.analyse(0);
+    let command = ["--data-dir", place.data().to_str().unwrap(), "metrics", "-o", "name"].map(OsString::from);
+    let program: Vec<OsString> = std::iter::once(env!("CARGO_BIN_EXE_bitacora").into()).chain(command).collect();
+    let Some(terminal) = Terminal::run(&program, (80, 24), &[]) else { return };
+    terminal.see("a\\u{1b}[2Jb.py");
+    assert_eq!(terminal.end().0, Some(0));
+    assert_eq!(place.run(&["metrics", "-o", "name"]).stdout, b"a\x1b[2Jb.py\n", "whoever is no terminal gets every byte");
+}
+
+#[test]
 fn without_colours_the_selection_is_seen() {
     let fleet = Fleet::new();
     let _agent = fleet.join("anvil");

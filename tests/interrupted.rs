@@ -112,7 +112,14 @@ fn an_interrupt_stops_cleanly_and_suspects_nobody() {
     assert!(!done.is_empty());
     let jobs = report(&place.run(&["job", "ls", "-o", "json"]), 0);
     assert_eq!(jobs["items"][0]["status"], "paused");
-    let sparks = report(&place.run(&["job", "show", jobs["items"][0]["id"].as_str().unwrap(), "-o", "json"]), 0);
+    let job = jobs["items"][0]["id"].as_str().unwrap();
+    let resumed = place.run(&["job", "resume", job]);
+    assert_eq!(resumed.status.code(), Some(7), "nobody is there to go on with it");
+    let explained = place.run(&["job", "explain", job]);
+    for said in [&resumed.stderr, &explained.stdout].map(|said| String::from_utf8_lossy(said)) {
+        assert!(said.contains("no bitacora is running: the same analysis of "), "{said}");
+    }
+    let sparks = report(&place.run(&["job", "show", job, "-o", "json"]), 0);
     assert!(sparks["items"].as_array().unwrap().iter().all(|spark| spark["isolated"] == false));
     assert_eq!(place.analyse(0)["items"].as_array().unwrap().len(), 600);
 }

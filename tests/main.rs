@@ -16,6 +16,7 @@ mod kills;
 mod lan;
 mod liars;
 mod lost;
+mod manners;
 mod middle;
 mod nodes;
 mod operators;
