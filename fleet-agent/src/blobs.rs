@@ -12,6 +12,8 @@ use std::{
 
 use bitacora_core::ids::Digest;
 
+use crate::crash::Point;
+
 /// A folder of blobs.
 #[derive(Clone, Debug)]
 pub struct Blobs {
@@ -129,10 +131,16 @@ impl Blobs {
 fn put(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let readable_by_umask = Permissions::from_mode(0o666);
     let mut beside = tempfile::Builder::new().prefix("").suffix(".part").permissions(readable_by_umask).tempfile_in(folder)?;
+    Point::BlobBegun.reached();
     beside.write_all(bytes)?;
+    Point::BlobWritten.reached();
     beside.as_file().sync_data()?;
+    Point::BlobSynced.reached();
     beside.persist(path)?;
-    File::open(folder)?.sync_all()
+    Point::BlobNamed.reached();
+    File::open(folder)?.sync_all()?;
+    Point::BlobKept.reached();
+    Ok(())
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! - [`analysis`] turns the bytes of one file into one record and knows nothing else.
 //! - [`listing`] finds the files of a tree.
 //! - [`blobs`] keeps bytes by their hash; [`pack`] lays records and their symbols into one blob; [`cache`] finds a record again.
+//! - [`crash`] are the points at which tests kill the process between two steps of writing.
 //! - [`search`] finds names in the lists of packs.
 //! - [`root`] opens files of a project and none outside of it.
 //! - [`net`] is how nodes find, trust and reach one another.
@@ -21,6 +22,7 @@ pub mod blobs;
 pub mod cache;
 pub mod clock;
 pub mod command;
+pub mod crash;
 pub mod doctor;
 pub mod driver;
 pub mod isolation;

@@ -6,6 +6,7 @@ use bitacora_core::{
     fleet::{AuditRecord, Fact, Ledger},
     wire::message::AuditHead,
 };
+use fleet_agent::crash::Point;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, config::DbConfig, params};
 
 use super::{JournalError, RECORD_VERSION, ROW_FACTS_MAX, Recovered, SqliteError, audit, replay};
@@ -115,6 +116,7 @@ impl Journal {
             return Err(JournalError::Overtaken { path, expected: self.last, found });
         }
         let mut last = self.last;
+        Point::BatchBegun.reached();
         for batch in facts.chunks(ROW_FACTS_MAX) {
             last += batch.len() as u64;
             let body = rmp_serde::to_vec_named(batch).expect("facts in memory can be written to memory");
@@ -122,7 +124,9 @@ impl Journal {
             insert.execute(params![last, epoch, RECORD_VERSION, body]).map_err(error("write", &path))?;
         }
         let audit_head = audit::append(&transaction, self.audit_head, records).map_err(error("write", &path))?;
+        Point::BatchWritten.reached();
         transaction.commit().map_err(error("write", &path))?;
+        Point::BatchCommitted.reached();
         self.last = last;
         self.since_snapshot += facts.len() as u64;
         self.audit_head = audit_head;
@@ -137,7 +141,9 @@ impl Journal {
         transaction.execute("DELETE FROM snapshots", []).map_err(error("write", &path))?;
         transaction.execute("INSERT INTO snapshots VALUES (?1, ?2, ?3)", params![self.last, RECORD_VERSION, body]).map_err(error("write", &path))?;
         transaction.execute("DELETE FROM facts WHERE sequence < ?1", [self.last]).map_err(error("write", &path))?;
+        Point::SnapshotWritten.reached();
         transaction.commit().map_err(error("write", &path))?;
+        Point::SnapshotCommitted.reached();
         self.since_snapshot = 0;
         Ok(())
     }
