@@ -205,7 +205,7 @@ fn note_failures(context: &Context, overview: &Overview) {
         context.streams.note(&format!("not analysed: {}: {}", path.to_text(), reason.describe()));
     }
     if let Some(more @ 1..) = overview.failed.len().checked_sub(FAILURES_NOTED_MAX) {
-        context.streams.note(&format!("and {more} more files were not analysed; -o json names all of them"));
+        context.streams.note(&format!("and {more} more of the files were not analysed; -o json names all of them"));
     }
 }
 
@@ -290,6 +290,7 @@ impl Analyze {
         let notices = master.submit(Submission { spec, files }, Arc::clone(&scan))?;
         let job = notices.iter().find_map(accepted).expect("a job for a project that exists is accepted");
         let signals = Signals::watch()?;
+        let bytes = bytes.saturating_sub(finished(master.ledger(), job));
         match self.watch(context, &mut master, job, &signals.latest)? {
             Watched::Over => drop(signals),
             Watched::Stopped => {
@@ -353,7 +354,8 @@ impl Analyze {
         }
         bar.finish_and_clear();
         let ledger = Journal::read(&context.data.journal())?.unwrap_or_default();
-        let spent = Spent { bytes: submitted.bytes, unchanged: submitted.unchanged, elapsed: begun.elapsed() };
+        let bytes = submitted.bytes.saturating_sub(finished(&before, submitted.job));
+        let spent = Spent { bytes, unchanged: submitted.unchanged, elapsed: begun.elapsed() };
         let base = base.map(|base| base.manifest);
         Ok(HandedOver::Over(Box::new(Ended { ledger, job: submitted.job, base, known: None, selection, spent })))
     }
@@ -502,8 +504,7 @@ impl Analyze {
             Format::Plain => table::languages(sink, overview, true, true)?,
             Format::Name => {
                 for row in result.manifest.rows().filter(|row| row.is_analysed() && told.listed.includes(row.path_bytes())) {
-                    sink.write_all(row.path_bytes())?;
-                    sink.write_all(b"\n")?;
+                    sink.name(row.path_bytes())?;
                 }
             }
             format @ (Format::Json | Format::Ndjson) => {
@@ -514,6 +515,11 @@ impl Analyze {
         }
         Ok(true)
     }
+}
+
+/// Bytes of the sparks of a job that are over.
+fn finished(ledger: &Ledger, job: JobId) -> u64 {
+    ledger.jobs.get(&job).map_or(0, |entry| entry.view(job).bytes_done)
 }
 
 /// What became of a request to the master that serves.
@@ -564,7 +570,7 @@ impl Listed {
 
 /// What an analysis took.
 struct Spent {
-    /// Of the files that were not known.
+    /// Of the files that were not known, and that no earlier run of the same job had finished.
     bytes: u64,
     unchanged: bool,
     elapsed: Duration,
@@ -572,10 +578,11 @@ struct Spent {
 
 impl Spent {
     fn describe(&self, overview: &Overview) -> String {
-        let files = text::grouped(overview.totals.files);
+        let files = text::counted(overview.totals.files, "file");
         let seconds = self.elapsed.as_secs_f64();
-        let whole = format!("{files} files, {} in {}", text::bytes(overview.totals.bytes), text::seconds(seconds));
-        match self.bytes {
+        let whole = format!("{files}, {} in {}", text::bytes(overview.totals.bytes), text::seconds(seconds));
+        // Of what was listed, files that were skipped are not in the total either.
+        match self.bytes.min(overview.totals.bytes) {
             _ if self.unchanged => format!("{whole}, nothing changed"),
             0 => whole,
             bytes => format!("{whole}; {} of new and changed files: {}/s", text::bytes(bytes), text::bytes((bytes as f64 / seconds) as u64)),
@@ -629,8 +636,8 @@ fn show(bar: &ProgressBar, progress: &Progress) {
     bar.set_length(progress.bytes);
     bar.set_position(progress.bytes_done);
     let eta = progress.seconds_to_go.map_or_else(String::new, |eta| format!(", {} to go", text::seconds(eta as f64)));
-    let (done, all) = (text::grouped(progress.files_done), text::grouped(progress.files));
-    bar.set_message(format!("{} {done} of {all} files, {}/s{eta}", progress.stage, text::bytes(progress.bytes_per_second)));
+    let (done, all) = (text::grouped(progress.files_done), text::counted(progress.files, "file"));
+    bar.set_message(format!("{} {done} of {all}, {}/s{eta}", progress.stage, text::bytes(progress.bytes_per_second)));
 }
 
 fn progress_bar(context: &Context) -> ProgressBar {
@@ -640,4 +647,20 @@ fn progress_bar(context: &Context) -> ProgressBar {
     let bar = ProgressBar::new(0);
     bar.set_style(ProgressStyle::with_template("{percent:>3} % {wide_msg}").expect("the template is fixed"));
     bar
+}
+
+#[cfg(test)]
+mod tests {
+    use bitacora_core::aggregate::Totals;
+
+    use super::*;
+
+    #[test]
+    fn what_was_done_is_no_more_than_what_there_is() {
+        let overview = Overview { totals: Totals { files: 1, bytes: 2_000, ..Totals::default() }, ..Overview::default() };
+        let spent = |bytes, unchanged| Spent { bytes, unchanged, elapsed: Duration::from_secs(1) }.describe(&overview);
+        assert_eq!(spent(9_000, false), "1 file, 2.0 kB in 1.00 s; 2.0 kB of new and changed files: 2.0 kB/s");
+        assert_eq!(spent(500, false), "1 file, 2.0 kB in 1.00 s; 500 B of new and changed files: 500 B/s");
+        assert_eq!((spent(0, false), spent(0, true)), ("1 file, 2.0 kB in 1.00 s".into(), "1 file, 2.0 kB in 1.00 s, nothing changed".into()));
+    }
 }
