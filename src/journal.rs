@@ -101,7 +101,7 @@ mod tests {
             Fact::ProjectRenamed { project, name: "q".into() },
             Fact::JobAccepted { job, spec: Box::new(spec), files, sparks: vec![vec![0], vec![1, 2], vec![3]], at: Time(2), jobs_kept: 200 },
             Fact::SparkStarted { spark: spark(0), attempt: Attempt(1), node: NodeId(0) },
-            Fact::SparkFinished { spark: spark(0), output: SparkOutput { files: vec![outcome], cached: 0, ended: None } },
+            Fact::SparkFinished { spark: spark(0), output: SparkOutput { files: vec![outcome], cached: 0, ended: None }, node: None },
             Fact::AttemptFailed { spark: spark(1), error: again.clone(), not_before: Time(3), isolate: true, counts: true },
             Fact::SparkSplit { spark: spark(1) },
             Fact::FileQuarantined { spark: spark(3) },
@@ -154,6 +154,21 @@ mod tests {
         let spark = SparkId { job: JobId { epoch: Epoch(7), counter: 2 }, number: 0 };
         let dropped = Fact::CopyDropped { spark, error: AttemptError::Crashed("signal 6".into()), attempt: Attempt(1), node: NodeId(0) };
         are_read_and_written_alike(include_str!("../tests/golden/facts-1-copies.hex"), &[dropped]);
+    }
+
+    #[test]
+    fn facts_about_disputes_are_read_and_written_alike_for_ever() {
+        let spark = SparkId { job: JobId { epoch: Epoch(7), counter: 2 }, number: 0 };
+        let outcomes = vec![FileOutcome { index: 0, stat: None, result: FileResult::Skipped(SkipReason::Binary) }];
+        let output = SparkOutput { files: outcomes.clone(), cached: 0, ended: None };
+        let (one, two) = (NodeId::counted(Epoch(7), 1), NodeId::counted(Epoch(7), 3));
+        let path = RelativePath::new(b"a.c".to_vec()).unwrap();
+        let facts = [
+            Fact::SparkFinished { spark, output, node: Some(one) },
+            Fact::SparkDisputed { spark, attempt: Attempt(2), node: two, first: Some(one), path: path.clone(), outcomes: outcomes.clone() },
+            Fact::SparkDisputed { spark, attempt: Attempt(3), node: two, first: None, path, outcomes },
+        ];
+        are_read_and_written_alike(include_str!("../tests/golden/facts-1-disputes.hex"), &facts);
     }
 
     #[test]

@@ -85,6 +85,10 @@ fn in_words(fact: &Fact, ledger: &Ledger) -> Option<(&'static str, String, Strin
         Fact::PacksLost { node, packs } => ("packs-lost", node.to_string(), format!("{} packs", packs.len())),
         Fact::AttemptFailed { spark, error, .. } => ("attempt-failed", spark.to_string(), error.describe()),
         Fact::CopyDropped { spark, error, .. } => ("copy-dropped", spark.to_string(), error.describe()),
+        Fact::SparkDisputed { spark, node, first, path, .. } => {
+            let [first, second] = ledger.names_of(*first, *node);
+            ("spark-disputed", spark.to_string(), format!("{first} and {second} differ over {}", path.to_text()))
+        }
         Fact::SparkSplit { spark } => ("spark-split", spark.to_string(), "it ends its process; halves of it go on".to_owned()),
         Fact::FileQuarantined { spark } => ("file-quarantined", spark.to_string(), nothing()),
         Fact::SparkFailed { spark, error } => ("spark-failed", spark.to_string(), error.describe()),

@@ -17,10 +17,11 @@ use bitacora_core::{
         FromAgent,
         message::Output,
         node::NodeProfile,
-        task::{AttemptError, SparkOutput, Work},
+        task::{AttemptError, FileOutcome, FileResult, SkipReason, SparkOutput, Task, TaskFile, Work},
     },
 };
 use fleet_agent::{
+    analysis,
     blobs::{self, Blobs},
     net::{
         codec::{HEADER_BYTES, Kind, MAGIC, RequestId},
@@ -207,6 +208,47 @@ fn a_node_is_given_what_lies_in_the_tree_and_nothing_that_a_link_leads_to() {
     });
     analysis.kill().unwrap();
     analysis.wait().unwrap();
+}
+
+#[test]
+fn two_nodes_that_say_different_things_of_the_same_bytes_are_both_named() {
+    let fleet = Fleet::new();
+    let [one, two] = ["one", "two"].map(|name| place_of(&fleet, name));
+    fleet.place.write("a.py", "def a(): pass\n");
+    fleet.place.write("b.c", "int b(void) { return 1; }\n");
+    let begun = fleet.begin_with(&["--partition", "by-language"]);
+    let answer = |task: &Task, reason| {
+        let Work::Analyse(analysis) = &task.work else { panic!("it has files to analyse") };
+        let outcome = |file: &TaskFile| FileOutcome { index: file.index, stat: None, result: FileResult::Skipped(reason) };
+        let output = SparkOutput { files: analysis.files.iter().map(outcome).collect(), ..SparkOutput::default() };
+        FromAgent::Finished { spark: task.spark, attempt: task.attempt, output, took: Span::from_millis(1) }
+    };
+    runtime().block_on(async {
+        let mut first = Node::link(&fleet, &one).await;
+        let (held, programs, profile) = (Vec::new(), Vec::new(), Box::default());
+        first.say(FromAgent::Hello { slots: 2, fingerprint: analysis::fingerprint(), held, programs, profile }).await;
+        let given = [first.task().await, first.task().await];
+        // It takes its time, and another one is asked for one of them as well.
+        let mut second = Node::link(&fleet, &two).await;
+        second.say_hello(&[], NodeProfile::default()).await;
+        let copy = second.task().await;
+        let (slow, other) = if given[0].spark == copy.spark { (&given[0], &given[1]) } else { (&given[1], &given[0]) };
+        assert_eq!((slow.spark, slow.attempt.0 + 1), (copy.spark, copy.attempt.0));
+        second.say(answer(&copy, SkipReason::Binary)).await;
+        until(|| fleet.sparks_done() == 1);
+        first.say(answer(slow, SkipReason::Minified)).await;
+        first.say(answer(other, SkipReason::Generated)).await;
+        let report = report(&begun.wait_with_output().unwrap(), 3);
+        let errors = report["errors"].as_array().unwrap();
+        assert_eq!((errors.len(), &errors[0]["reason"]), (1, &"conflict: two results for it differ".into()), "{report}");
+        assert_eq!(report["skipped"][0]["reason"], "generated", "the rest completes");
+        let job = fleet.jobs()[0]["id"].as_str().unwrap().to_owned();
+        let told = format!("two and one differ over {}", errors[0]["path"].as_str().unwrap());
+        let explained = String::from_utf8(fleet.place.run(&["job", "explain", &job]).stdout).unwrap();
+        assert!(explained.contains(&told), "{explained}");
+        let sparks = super::support::report(&fleet.place.run(&["job", "show", &job, "-o", "json"]), 0);
+        assert!(sparks["items"].as_array().unwrap().iter().any(|spark| spark["disputed"] == told), "{sparks}");
+    });
 }
 
 /// Dials by QUIC alone, and says what the protocol does not know.

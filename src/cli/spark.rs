@@ -244,6 +244,7 @@ pub(super) fn write(context: &Context, output: Option<Format>, items: &[SparkIte
     let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
     let rows = items.iter().map(|item| {
         let what = item.command.clone().unwrap_or_else(|| format!("{}{}", counted(item.files as u64, "file"), if item.isolated { ", isolated" } else { "" }));
+        let what = item.disputed.as_ref().map_or_else(|| what.clone(), |disputed| format!("{what}, disputed: {disputed}"));
         let (status, attempts, failures) = (item.status.clone(), item.attempts.to_string(), item.failures.to_string());
         vec![item.id.clone(), status, or_dash(&item.node), attempts, failures, or_dash(&item.ended), harmless(&what)]
     });

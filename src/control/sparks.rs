@@ -1,8 +1,8 @@
 //! Sparks as they stand in a list, on this machine's screen or another's.
 
 use bitacora_core::{
-    fleet::{Ledger, Spark, SparkState},
-    ids::{JobId, NodeId, SparkId},
+    fleet::{Dispute, Ledger, Spark, SparkState},
+    ids::{JobId, SparkId},
     wire::command::CommandLine,
 };
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,9 @@ pub struct SparkItem {
     pub attempts: u32,
     pub failures: u32,
     pub isolated: bool,
+    /// Over which file two nodes gave different answers for it.
+    #[serde(default)]
+    pub disputed: Option<String>,
     /// How its command ended.
     pub ended: Option<String>,
     pub output_bytes: Option<u64>,
@@ -29,8 +32,12 @@ pub struct SparkItem {
 impl SparkItem {
     /// A spark that was split is none any more: its halves stand for it.
     pub fn of(ledger: &Ledger, id: SparkId, spark: &Spark) -> Option<SparkItem> {
-        let command = ledger.jobs[&id.job].spec.command.as_ref();
-        let named = |node: &NodeId| ledger.nodes.get(node).map_or_else(|| node.to_string(), |node| node.name.clone());
+        let job = &ledger.jobs[&id.job];
+        let command = job.spec.command.as_ref();
+        let disputed = |dispute: &Dispute| {
+            let [first, second] = ledger.names_of(dispute.first, dispute.second);
+            format!("{first} and {second} differ over {}", dispute.path.to_text())
+        };
         let ended = spark.command_end();
         Some(SparkItem {
             id: id.to_string(),
@@ -38,12 +45,13 @@ impl SparkItem {
             command: command.map(|command| shown(&command.line)),
             files: spark.files.len(),
             node: match &spark.state {
-                SparkState::Running { node, .. } => Some(named(node)),
+                SparkState::Running { node, .. } => Some(ledger.node_name(*node)),
                 SparkState::Queued { .. } | SparkState::Completed | SparkState::Quarantined | SparkState::Failed(_) | SparkState::Split => None,
             },
             attempts: spark.attempts,
             failures: spark.failures,
             isolated: spark.isolated,
+            disputed: job.disputes.iter().find(|dispute| dispute.spark == id.number).map(disputed),
             ended: ended.map(|ended| ended.status.to_string()),
             output_bytes: ended.map(|ended| ended.log_bytes),
             dropped_bytes: ended.map(|ended| ended.dropped_bytes),

@@ -64,6 +64,10 @@ pub fn describe(pending: &Pending) -> String {
         Pending::Running { sparks } => format!("running: {}", counted((*sparks).into(), "spark")),
         Pending::Over { status, reason } if reason.is_empty() => format!("the job is {}", status.name()),
         Pending::Over { status, reason } => format!("the job is {}: {reason}", status.name()),
+        Pending::Disputed { spark, nodes: [first, second], path, files } => {
+            let others = if *files > 1 { format!(" and {} more files", files - 1) } else { String::new() };
+            format!("spark {spark} is disputed: {first} and {second} differ over {path}{others}; `bitacora analyze --no-cache` analyses everything anew")
+        }
         Pending::Failed { spark, why } => format!("spark {spark} failed: {why}"),
     }
 }

@@ -32,6 +32,13 @@ impl Aggregate {
         }
     }
 
+    /// Takes in what a second answer says otherwise: neither is believed from then on.
+    pub fn dispute(&mut self, outcome: FileOutcome) {
+        if let Some(counted) = self.outcomes.remove(&outcome.index) {
+            self.outcomes.insert(outcome.index, reconcile(counted, outcome));
+        }
+    }
+
     pub fn get(&self, index: u32) -> Option<&FileOutcome> {
         self.outcomes.get(&index)
     }
@@ -67,6 +74,27 @@ fn reconcile(a: FileOutcome, b: FileOutcome) -> FileOutcome {
         _ => FileResult::Failed(FailReason::Conflict),
     };
     FileOutcome { index: a.index, stat, result }
+}
+
+/// Can two outcomes of one file not both be right? `pinned` says that both had to be of the content that was listed.
+///
+/// The same bytes come to the same figures; what the clock decided, what could not be read, and what changed between the
+/// two looks may differ. A record's place is none of its figures.
+pub fn contradict(one: &FileOutcome, other: &FileOutcome, pinned: bool) -> bool {
+    let same_look = pinned || (one.stat.is_some() && one.stat == other.stat);
+    match (&one.result, &other.result) {
+        (FileResult::Analysed { content, language, summary, .. }, FileResult::Analysed { content: c, language: l, summary: s, .. }) => {
+            content == c && (language, summary) != (l, s)
+        }
+        (a, b) => same_look && follows_from_content(a) && follows_from_content(b) && a != b,
+    }
+}
+
+fn follows_from_content(result: &FileResult) -> bool {
+    match result {
+        FileResult::Analysed { .. } | FileResult::Skipped(_) | FileResult::Failed(FailReason::TooComplex | FailReason::TooLarge) => true,
+        FileResult::Failed(_) => false,
+    }
 }
 
 /// Equal records in two packs: one of them, always the same one.
@@ -151,5 +179,39 @@ mod tests {
         }
         let again = aggregate(&[a.clone(), b, a]);
         assert_eq!(again.get(1).unwrap().result, FileResult::Failed(FailReason::Conflict));
+    }
+
+    fn of_stat(outcome: FileOutcome, inode: u64) -> FileOutcome {
+        FileOutcome { stat: Some(FileStat { inode, ..FileStat::default() }), ..outcome }
+    }
+
+    #[test]
+    fn only_what_follows_from_the_same_bytes_is_contradicted() {
+        let with = |result| FileOutcome { index: 1, stat: None, result };
+        let other_figures = || {
+            let mut outcome = analysed(1, 1, 1);
+            let FileResult::Analysed { summary, .. } = &mut outcome.result else { unreachable!("it was just made") };
+            summary.cyclomatic += 1;
+            outcome
+        };
+        let binary = || with(FileResult::Skipped(SkipReason::Binary));
+        let timed_out = || with(FileResult::Failed(FailReason::TimedOut));
+        assert!(contradict(&analysed(1, 1, 1), &other_figures(), false), "the content is named");
+        assert!(!contradict(&analysed(1, 1, 1), &analysed(1, 1, 2), true), "where the record lies says nothing");
+        assert!(!contradict(&analysed(1, 1, 1), &analysed(1, 2, 1), false), "the file has changed");
+        assert!(!contradict(&analysed(1, 1, 1), &binary(), false), "the file may have changed");
+        assert!(contradict(&analysed(1, 1, 1), &binary(), true), "the listing named the content");
+        assert!(contradict(&of_stat(analysed(1, 1, 1), 7), &of_stat(binary(), 7), false), "it looked the same");
+        assert!(!contradict(&of_stat(analysed(1, 1, 1), 7), &of_stat(binary(), 8), false));
+        assert!(!contradict(&analysed(1, 1, 1), &timed_out(), true), "the clock decided");
+        assert!(!contradict(&with(FileResult::Failed(FailReason::Conflict)), &analysed(1, 1, 1), true), "it was said already");
+    }
+
+    #[test]
+    fn a_dispute_is_no_duplicate() {
+        let mut merged = aggregate(&[analysed(1, 1, 1)]);
+        merged.dispute(analysed(1, 2, 1));
+        assert_eq!(merged.get(1).unwrap().result, FileResult::Failed(FailReason::Conflict));
+        assert_eq!((merged.len(), merged.duplicates()), (1, 0));
     }
 }

@@ -8,6 +8,7 @@ mod attempts;
 mod audit;
 mod copies;
 mod dependencies;
+mod disputes;
 mod effect;
 mod event;
 mod fact;
@@ -42,7 +43,7 @@ pub use effect::{Effect, Notice};
 pub use event::{Event, JobCommand, NodeCommand, Refusal, Submission, Warming};
 pub use fact::Fact;
 use flights::{Flight, Flights};
-pub use ledger::{Availability, CordonCause, Job, JobFailure, JobStatus, Ledger, ListedFile, OwnRole, PairedNode, Project, ResultSummary, Spark, SparkState};
+pub use ledger::{Availability, CordonCause, Dispute, Job, JobFailure, JobStatus, Ledger, ListedFile, OwnRole, PairedNode, Project, ResultSummary, Spark, SparkState};
 pub use membership::{Health, Node};
 pub use partition::Partitioning;
 pub use placement::Placement;
@@ -87,6 +88,8 @@ pub struct Fleet {
     tokens: BTreeMap<TokenId, joining::OpenToken>,
     watch: audit::Watch,
     stale_messages: u64,
+    /// Late answers that said the same as those that count.
+    duplicates: u64,
     /// Commands that a node did not know.
     unsupported: u64,
     /// Requests of people's devices that they had no right to.
@@ -164,6 +167,7 @@ impl Fleet {
             tokens: BTreeMap::new(),
             watch: audit::Watch::default(),
             stale_messages: 0,
+            duplicates: 0,
             unsupported: 0,
             deeds_refused: 0,
             speeds: placement::Speeds::default(),
@@ -304,6 +308,11 @@ impl Fleet {
     /// Messages that were ignored because their epoch, incarnation or attempt is over.
     pub fn stale_messages(&self) -> u64 {
         self.stale_messages
+    }
+
+    /// Answers that came after another one for the same spark, and said the same.
+    pub fn duplicates(&self) -> u64 {
+        self.duplicates
     }
 
     /// Commands that were answered with "not supported".

@@ -239,6 +239,7 @@ impl Simulation {
         self.master.compare_with_replay();
         self.oracle.check_promises(self.master.durable());
         self.tally.more(Count::StaleMessage, self.master.stale_messages());
+        self.tally.more(Count::AnswerCompared, self.master.duplicates());
         let lasted = self.elapsed();
         Report { events: self.events, lasted, tally: self.tally, results: self.people.results }
     }

@@ -2,7 +2,7 @@
 
 use alloc::{format, string::String, vec::Vec};
 
-use super::{Effect, Fact, Fleet, Flight, Notice, SparkState};
+use super::{Effect, Fact, Fleet, Flight, Notice};
 use crate::{
     cache::splitmix,
     ids::{JobId, NodeId, SparkId},
@@ -37,7 +37,7 @@ impl Fleet {
     /// A result counts once, for the attempt that is running; every answer is acknowledged, or the agent would keep it for ever.
     pub(super) fn on_finished(&mut self, now: Time, node: NodeId, held: Held, (output, took): (SparkOutput, Span), out: &mut Vec<Effect>) {
         if !self.is_current(node, held) {
-            self.stale_messages += 1;
+            self.on_late_answer(node, held, &output, out);
         } else if let Err(misfit) = self.fits(held.spark, &output) {
             let error = AttemptError::Invalid(misfit);
             self.note_failed(node, &error);
@@ -49,11 +49,12 @@ impl Fleet {
         } else {
             self.note_finished(node, held.spark, took);
             let flight = self.land(now, held).expect("it is current");
+            self.flights.forget_lost(held);
             self.speeds.learn(node, &flight.size, took);
             self.learn_lateness(now, held.spark);
             self.call_back(now, held.spark, out);
             self.note_held(node, held.spark, &output, out);
-            self.record(Fact::SparkFinished { spark: held.spark, output }, out);
+            self.record(Fact::SparkFinished { spark: held.spark, output, node: Some(node) }, out);
             out.push(Effect::Publish(Notice::JobChanged(held.spark.job)));
         }
         self.send(node, ToAgent::Acknowledge { spark: held.spark, attempt: held.attempt }, out);
@@ -169,6 +170,7 @@ impl Fleet {
     /// Takes an attempt out of the air.
     fn land(&mut self, now: Time, held: Held) -> Option<Flight> {
         let flight = self.flights.remove(held)?;
+        self.flights.note_lost(held, flight.node);
         if let Some(node) = self.nodes.get_mut(&flight.node)
             && node.held.remove(&held)
         {
@@ -194,10 +196,9 @@ impl Fleet {
     }
 
     /// An answer names exactly the files that were asked for, with the contents that were listed.
-    fn fits(&self, id: SparkId, output: &SparkOutput) -> Result<(), String> {
+    pub(super) fn fits(&self, id: SparkId, output: &SparkOutput) -> Result<(), String> {
         let job = &self.ledger.jobs[&id.job];
         let spark = &job.sparks[id.number as usize];
-        debug_assert!(matches!(spark.state, SparkState::Running { .. }), "what is in flight is running");
         let runs_command = self.ledger.jobs[&id.job].spec.command.is_some();
         if output.ended.is_some() != runs_command {
             return Err((if runs_command { "it does not say how the command ended" } else { "there was no command to end" }).into());

@@ -11,10 +11,11 @@ use super::{
 };
 use crate::{
     ids::{Attempt, Digest, Epoch, JobId, NodeId, ProjectId, SparkId},
+    paths::RelativePath,
     time::Time,
     wire::{
         node::Labels,
-        task::{AttemptError, SparkOutput},
+        task::{AttemptError, FileOutcome, SparkOutput},
     },
 };
 
@@ -141,6 +142,22 @@ pub enum Fact {
     SparkFinished {
         spark: SparkId,
         output: SparkOutput,
+        /// Whose answer it is; facts of before it was said do not know.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        node: Option<NodeId>,
+    },
+    /// A second answer for a spark that is completed contradicts the first: over these files neither is believed.
+    SparkDisputed {
+        spark: SparkId,
+        /// Of the second answer.
+        attempt: Attempt,
+        node: NodeId,
+        /// Whose answer counted.
+        first: Option<NodeId>,
+        /// The first file that they differ over.
+        path: RelativePath,
+        /// What the second answer says of every such file.
+        outcomes: Vec<FileOutcome>,
     },
     /// The attempt came to nothing; the spark is queued again.
     AttemptFailed {
@@ -243,6 +260,7 @@ impl Fact {
             | Fact::SparkStarted { .. }
             | Fact::CopyDropped { .. }
             | Fact::SparkFinished { .. }
+            | Fact::SparkDisputed { .. }
             | Fact::AttemptFailed { .. }
             | Fact::SparkSplit { .. }
             | Fact::FileQuarantined { .. }

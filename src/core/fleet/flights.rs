@@ -10,6 +10,9 @@ use crate::{
     wire::message::Held,
 };
 
+/// Attempts whose answer nobody waits for and that are remembered all the same; beyond that the first of them are not.
+const LOST_MAX: usize = 16_384;
+
 /// Every attempt in the air.
 #[derive(Default)]
 pub(super) struct Flights {
@@ -17,6 +20,8 @@ pub(super) struct Flights {
     present: BTreeMap<SparkId, Flight>,
     /// Those that a copy was made of, on another node. Never without a present one, and gone with a restart of the master.
     earlier: BTreeMap<SparkId, Flight>,
+    /// Of jobs that are not over: attempts that were given up or outrun, with who had them. An answer may come all the same.
+    lost: BTreeMap<Held, NodeId>,
     /// Nobody looks for late ones before this.
     pub(super) look_at: Time,
 }
@@ -64,6 +69,22 @@ impl Flights {
         let of_spark = [&mut self.present, &mut self.earlier];
         let flights = of_spark.into_iter().find(|flights| flights.get(&held.spark).is_some_and(|flight| flight.attempt == held.attempt))?;
         flights.remove(&held.spark)
+    }
+
+    pub(super) fn note_lost(&mut self, held: Held, node: NodeId) {
+        if self.lost.len() == LOST_MAX {
+            self.lost.pop_first();
+        }
+        self.lost.insert(held, node);
+    }
+
+    /// Answers with whose it was.
+    pub(super) fn forget_lost(&mut self, held: Held) -> Option<NodeId> {
+        self.lost.remove(&held)
+    }
+
+    pub(super) fn forget_lost_of(&mut self, job: JobId) {
+        self.lost.retain(|held, _| held.spark.job != job);
     }
 
     /// The earlier attempt of a spark whose present one is gone becomes the present one.

@@ -243,6 +243,7 @@ impl Fleet {
         self.active.remove(&job);
         let sparks: Vec<SparkId> = self.flights.of_job(job).map(|(spark, _)| spark).collect();
         sparks.into_iter().for_each(|spark| self.call_back(now, spark, out));
+        self.flights.forget_lost_of(job);
     }
 
     pub(super) fn on_spark_cancelled(&mut self, now: Time, spark: SparkId, out: &mut Vec<Effect>) {

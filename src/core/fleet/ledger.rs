@@ -2,7 +2,7 @@
 
 use alloc::{
     collections::{BTreeMap, BTreeSet},
-    string::String,
+    string::{String, ToString},
     vec::Vec,
 };
 
@@ -186,9 +186,28 @@ pub struct Job {
     pub bytes_total: u64,
     pub sparks: Vec<Spark>,
     pub aggregate: Aggregate,
+    /// The first of the disputes over its sparks.
+    #[serde(default)]
+    pub disputes: Vec<Dispute>,
     /// What each spark has its node keep, of a job that brings records to a node; given back once it is completed.
     #[serde(default)]
     pub packs: Vec<Vec<Digest>>,
+}
+
+/// Disputes of one job that are remembered: enough to see who is at fault.
+const DISPUTES_KEPT_MAX: usize = 16;
+
+/// Two nodes' answers for one spark that cannot both be right.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dispute {
+    pub spark: u32,
+    /// Whose answer came first, where that is known.
+    pub first: Option<NodeId>,
+    pub second: NodeId,
+    /// The first file that they differ over.
+    pub path: RelativePath,
+    /// How many there are.
+    pub files: u32,
 }
 
 /// What ended a job that failed.
@@ -247,6 +266,9 @@ pub struct Spark {
     /// Of a command that succeeded.
     #[serde(default)]
     pub ended: Option<CommandEnd>,
+    /// Whose answer counts.
+    #[serde(default)]
+    pub answered_by: Option<NodeId>,
 }
 
 /// Where a spark stands.
@@ -280,7 +302,7 @@ impl SparkState {
 
 impl Spark {
     fn new(files: Vec<u32>, isolated: bool) -> Spark {
-        Spark { files, state: SparkState::Queued { not_before: Time(0) }, attempts: 0, failures: 0, isolated, ended: None }
+        Spark { files, state: SparkState::Queued { not_before: Time(0) }, attempts: 0, failures: 0, isolated, ended: None, answered_by: None }
     }
 
     /// How its command ended, where it has one that ended.
@@ -310,6 +332,16 @@ impl Ledger {
     /// What the master's own machine does: it commands, if nobody has said anything else.
     pub fn own_role(&self) -> OwnRole {
         self.role.unwrap_or(OwnRole::Master)
+    }
+
+    /// What people call a node; its number if it belongs to the fleet no more.
+    pub fn node_name(&self, id: NodeId) -> String {
+        self.nodes.get(&id).map_or_else(|| id.to_string(), |node| node.name.clone())
+    }
+
+    /// Of the two sides of a dispute.
+    pub fn names_of(&self, first: Option<NodeId>, second: NodeId) -> [String; 2] {
+        [first.map_or_else(|| "another node".into(), |node| self.node_name(node)), self.node_name(second)]
     }
 
     pub fn spark(&self, id: SparkId) -> Option<&Spark> {
@@ -351,14 +383,13 @@ impl Ledger {
             Fact::WarmingAccepted { job, spec, packs, at, jobs_kept } => {
                 self.apply_accepted(*job, spec, (&[], &alloc::vec![Vec::new(); packs.len()], packs), *at, *jobs_kept);
             }
-            Fact::SparkStarted { spark, attempt, node } => {
-                self.job_mut(spark.job).status = JobStatus::Running;
-                let spark = self.spark_mut(*spark);
-                spark.attempts = attempt.0;
-                spark.state = SparkState::Running { attempt: *attempt, node: *node };
-            }
+            Fact::SparkStarted { spark, attempt, node } => self.apply_started(*spark, *attempt, *node),
             Fact::CopyDropped { spark, attempt, node, .. } => self.spark_mut(*spark).state = SparkState::Running { attempt: *attempt, node: *node },
-            Fact::SparkFinished { spark, output } => self.apply_finished(*spark, output),
+            Fact::SparkFinished { spark, output, node } => self.apply_finished(*spark, output, *node),
+            Fact::SparkDisputed { spark, node, first, path, outcomes, .. } => {
+                let files = outcomes.len() as u32;
+                self.apply_disputed(spark.job, Dispute { spark: spark.number, first: *first, second: *node, path: path.clone(), files }, outcomes);
+            }
             Fact::AttemptFailed { spark, not_before, isolate, counts, .. } => {
                 let spark = self.spark_mut(*spark);
                 spark.state = SparkState::Queued { not_before: *not_before };
@@ -376,12 +407,7 @@ impl Ledger {
             Fact::JobRetried { job, at } => self.job_mut(*job).begin_again(*at),
             Fact::JobDone { job, at } => self.job_mut(*job).end(JobStatus::Completed, *at),
             Fact::JobCompleted { job, result, history_max } => self.apply_completed(*job, result, *history_max),
-            Fact::JobFailed { job, reason, failure, at } => {
-                let job = self.job_mut(*job);
-                job.reason.clone_from(reason);
-                job.failure = *failure;
-                job.end(JobStatus::Failed, *at);
-            }
+            Fact::JobFailed { job, reason, failure, at } => self.job_mut(*job).fail(reason, *failure, *at),
         }
     }
 
@@ -394,12 +420,28 @@ impl Ledger {
         self.lose_packs(node, |_| true);
     }
 
-    fn apply_finished(&mut self, id: SparkId, output: &SparkOutput) {
+    fn apply_started(&mut self, id: SparkId, attempt: Attempt, node: NodeId) {
+        self.job_mut(id.job).status = JobStatus::Running;
+        let spark = self.spark_mut(id);
+        spark.attempts = attempt.0;
+        spark.state = SparkState::Running { attempt, node };
+    }
+
+    fn apply_finished(&mut self, id: SparkId, output: &SparkOutput, node: Option<NodeId>) {
         let finished = self.spark_mut(id);
         finished.state = SparkState::Completed;
         finished.ended.clone_from(&output.ended);
+        finished.answered_by = node;
         let aggregate = &mut self.job_mut(id.job).aggregate;
         output.files.iter().for_each(|outcome| aggregate.absorb(outcome.clone()));
+    }
+
+    fn apply_disputed(&mut self, id: JobId, dispute: Dispute, outcomes: &[FileOutcome]) {
+        let job = self.job_mut(id);
+        outcomes.iter().for_each(|outcome| job.aggregate.dispute(outcome.clone()));
+        if job.disputes.len() < DISPUTES_KEPT_MAX {
+            job.disputes.push(dispute);
+        }
     }
 
     fn apply_paired(&mut self, node: NodeId, name: &str, at: Time) {
@@ -428,6 +470,7 @@ impl Ledger {
             bytes_total: files.iter().map(|file| file.size).sum(),
             sparks,
             aggregate: Aggregate::default(),
+            disputes: Vec::new(),
             packs: packs.to_vec(),
         };
         self.jobs.insert(id, job);
@@ -510,6 +553,12 @@ impl Job {
         for spark in self.sparks.iter_mut().filter(|spark| !spark.state.is_over()) {
             spark.state = SparkState::Failed(AttemptError::Cancelled);
         }
+    }
+
+    fn fail(&mut self, reason: &str, failure: JobFailure, at: Time) {
+        self.reason = reason.into();
+        self.failure = failure;
+        self.end(JobStatus::Failed, at);
     }
 
     fn forget_files(&mut self) {

@@ -5,7 +5,7 @@ use alloc::{
     vec::Vec,
 };
 
-use super::{Awaited, Fleet, Health, Job, JobSpec, JobStatus, JobType, NodeRecord, SparkState};
+use super::{Awaited, Dispute, Fleet, Health, Job, JobSpec, JobStatus, JobType, NodeRecord, SparkState};
 use crate::{
     ids::{JobId, NodeId, SparkId},
     time::Time,
@@ -141,6 +141,14 @@ pub enum Pending {
         spark: u32,
         why: String,
     },
+    /// Two nodes said different things of the same bytes.
+    Disputed {
+        spark: u32,
+        nodes: [String; 2],
+        path: String,
+        /// That they differ over.
+        files: u32,
+    },
 }
 
 impl Fleet {
@@ -191,6 +199,7 @@ impl Fleet {
     pub fn explain(&self, id: JobId) -> Vec<Pending> {
         let Some(job) = self.ledger.jobs.get(&id) else { return Vec::new() };
         let mut reasons = job.failures();
+        reasons.extend(job.disputes.iter().map(|dispute| self.disputed(dispute)));
         let Some(runnable) = self.active.get(&id) else {
             reasons.insert(0, Pending::Over { status: job.status, reason: job.reason.clone() });
             return reasons;
@@ -211,6 +220,11 @@ impl Fleet {
             reasons.push(self.why_no_node(job));
         }
         reasons
+    }
+
+    fn disputed(&self, dispute: &Dispute) -> Pending {
+        let Dispute { spark, first, second, path, files } = dispute;
+        Pending::Disputed { spark: *spark, nodes: self.ledger.names_of(*first, *second), path: path.to_text(), files: *files }
     }
 
     /// The nodes that a job and its project are for, in words.

@@ -38,6 +38,7 @@ pub(super) struct Master {
     commits: u64,
     /// Of the lives before this one.
     stale_messages: u64,
+    duplicates: u64,
 }
 
 /// The answer to [`Effect::StoreResult`].
@@ -55,7 +56,7 @@ impl Master {
         let journal: Vec<Fact> = (1..=u64::from(nodes)).map(paired).chain([own]).collect();
         let mut durable = Ledger::default();
         journal.iter().for_each(|fact| durable.apply(fact));
-        Master { settings, fleet: None, life: 0, pending: Vec::new(), wake_at: None, journal, results: BTreeMap::new(), durable, commits: 0, stale_messages: 0 }
+        Master { settings, fleet: None, life: 0, pending: Vec::new(), wake_at: None, journal, results: BTreeMap::new(), durable, commits: 0, stale_messages: 0, duplicates: 0 }
     }
 
     pub(super) fn fleet(&self) -> Option<&Fleet> {
@@ -68,6 +69,10 @@ impl Master {
 
     pub(super) fn stale_messages(&self) -> u64 {
         self.stale_messages + self.fleet().map_or(0, Fleet::stale_messages)
+    }
+
+    pub(super) fn duplicates(&self) -> u64 {
+        self.duplicates + self.fleet().map_or(0, Fleet::duplicates)
     }
 
     /// Up, with all nodes known, everything committed, and every job completed or cancelled.
@@ -236,6 +241,7 @@ impl Simulation {
     /// The process is gone, and with it all that is not on disk.
     fn stop_master(&mut self) {
         self.master.stale_messages = self.master.stale_messages();
+        self.master.duplicates = self.master.duplicates();
         self.master.fleet = None;
         self.master.pending.clear();
         self.master.wake_at = None;
@@ -296,6 +302,7 @@ impl Simulation {
                 assert!(self.nodes[node].keeps(packs), "node {} is believed to have what it has not", node.0);
                 self.tally.one(Count::PacksHeld);
             }
+            Fact::SparkDisputed { spark, path, .. } => panic!("{spark} is disputed over {}, and every node is honest", path.to_text()),
             Fact::JobCancelled { .. } => self.tally.one(Count::JobCancelled),
             Fact::JobFailed { .. } => self.tally.one(Count::JobFailed),
             Fact::JobPaused { .. } => self.tally.one(Count::JobPaused),

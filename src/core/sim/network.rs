@@ -6,7 +6,7 @@ use crate::{
     fleet::{Fact, SparkState},
     ids::NodeId,
     time::Span,
-    wire::{Envelope, FromAgent, ToAgent, message::Held, task::SparkOutput},
+    wire::{Envelope, FromAgent, ToAgent, message::Held, task::{FileResult, SparkOutput}},
 };
 
 impl Simulation {
@@ -72,6 +72,7 @@ impl Simulation {
         match self.scenario.plant {
             Some(Plant::AcceptStaleAttempt) => node = self.rejuvenate(node, &mut message),
             Some(Plant::ResurrectedResult) => self.resurrect(&mut message),
+            Some(Plant::AnswerOtherwise) => self.answer_otherwise(&mut message),
             Some(Plant::CountLoser) => self.count_loser(&message),
             _ => {}
         }
@@ -100,12 +101,24 @@ impl Simulation {
         self.oracle.buried = Some(fresh);
     }
 
+    /// Whoever answers for what is done already has other figures.
+    fn answer_otherwise(&self, message: &mut Envelope<FromAgent>) {
+        let FromAgent::Finished { spark, output, .. } = &mut message.body else { return };
+        if self.master.durable().spark(*spark).is_some_and(|known| known.state == SparkState::Completed) {
+            for outcome in &mut output.files {
+                if let FileResult::Analysed { summary, .. } = &mut outcome.result {
+                    summary.symbols += 1;
+                }
+            }
+        }
+    }
+
     /// The answer of the slower attempt is written down beside that of the faster one.
     fn count_loser(&mut self, message: &Envelope<FromAgent>) {
         let FromAgent::Finished { spark, attempt, output, .. } = &message.body else { return };
         let counted = self.master.durable().spark(*spark).is_some_and(|known| known.state == SparkState::Completed && !known.files.is_empty());
         if counted && self.oracle.is_outrun(Held { spark: *spark, attempt: *attempt }) {
-            self.append(Fact::SparkFinished { spark: *spark, output: output.clone() });
+            self.append(Fact::SparkFinished { spark: *spark, output: output.clone(), node: None });
         }
     }
 

@@ -171,10 +171,12 @@ pub enum Plant {
     ForgetDropped,
     /// A node says that it keeps what it was asked to keep, and does not.
     KeepNothing,
+    /// A node that answers late has other figures for the same contents.
+    AnswerOtherwise,
 }
 
 impl Plant {
-    pub const ALL: [Plant; 13] = [
+    pub const ALL: [Plant; 14] = [
         Plant::LoseFact,
         Plant::RepeatFact,
         Plant::SendBeforeRecord,
@@ -188,6 +190,7 @@ impl Plant {
         Plant::CountLoser,
         Plant::ForgetDropped,
         Plant::KeepNothing,
+        Plant::AnswerOtherwise,
     ];
 }
 
@@ -220,6 +223,8 @@ pub enum Count {
     ResultNotStored,
     ResultLate,
     StaleMessage,
+    /// A late answer said the same as the one that counts.
+    AnswerCompared,
     JobCompleted,
     JobCancelled,
     JobFailed,
@@ -252,7 +257,7 @@ pub enum Count {
 }
 
 impl Count {
-    pub const ALL: [Count; 44] = [
+    pub const ALL: [Count; 45] = [
         Count::MessageLost,
         Count::MessageDuplicated,
         Count::MessageLate,
@@ -276,6 +281,7 @@ impl Count {
         Count::ResultNotStored,
         Count::ResultLate,
         Count::StaleMessage,
+        Count::AnswerCompared,
         Count::JobCompleted,
         Count::JobCancelled,
         Count::JobFailed,
@@ -302,7 +308,7 @@ impl Count {
     /// Does it take more than a deadly file to bring this about?
     pub fn is_trouble(self) -> bool {
         use Count::{
-            ChildPoisoned, CopyBegun, CopyDropped, CopyLost, CopyWon, DependantBegun, DisconnectReported, FileQuarantined, JobCancelled, JobCompleted,
+            AnswerCompared, ChildPoisoned, CopyBegun, CopyDropped, CopyLost, CopyWon, DependantBegun, DisconnectReported, FileQuarantined, JobCancelled, JobCompleted,
             NodeWarmed, PacksHeld, ProcessPoisoned, SparkSplit, StaleMessage, WorkStopped,
         };
         // A later submission for the same tree cancels an unfinished earlier one and stops its work.
@@ -322,6 +328,7 @@ impl Count {
                 | ChildPoisoned
                 | DisconnectReported
                 | StaleMessage
+                | AnswerCompared
                 | SparkSplit
                 | FileQuarantined
         )
