@@ -157,6 +157,14 @@ mod tests {
     }
 
     #[test]
+    fn facts_about_what_is_asked_for_again_are_read_and_written_alike_for_ever() {
+        let job = JobId { epoch: Epoch(7), counter: 2 };
+        let amended = |placement, timeout| Fact::JobAmended { job, placement, timeout };
+        let facts = [amended(Placement::LeastLoaded, Some(Span::from_secs(9))), amended(Placement::Intelligent, None)];
+        are_read_and_written_alike(include_str!("../tests/golden/facts-1-amended.hex"), &facts);
+    }
+
+    #[test]
     fn facts_about_disputes_are_read_and_written_alike_for_ever() {
         let spark = SparkId { job: JobId { epoch: Epoch(7), counter: 2 }, number: 0 };
         let outcomes = vec![FileOutcome { index: 0, stat: None, result: FileResult::Skipped(SkipReason::Binary) }];

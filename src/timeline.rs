@@ -95,6 +95,7 @@ fn in_words(fact: &Fact, ledger: &Ledger) -> Option<(&'static str, String, Strin
         Fact::JobPaused { job } => ("job-paused", job.to_string(), nothing()),
         Fact::JobResumed { job } => ("job-resumed", job.to_string(), nothing()),
         Fact::JobPinned { job, .. } => ("job-pinned", job.to_string(), nothing()),
+        Fact::JobAmended { job, .. } => ("job-amended", job.to_string(), nothing()),
         Fact::JobPrioritised { job, priority } => ("job-prioritised", job.to_string(), priority.name().to_owned()),
         Fact::JobCancelled { job, .. } => ("job-cancelled", job.to_string(), nothing()),
         Fact::JobRetried { job, .. } => ("job-retried", job.to_string(), nothing()),

@@ -120,7 +120,7 @@ struct Runnable {
     /// This master works on it since then, and so much was done before: what a rate is made of.
     started_at: Time,
     bytes_before: u64,
-    /// How long it ran without being paused, up to `runs_since`; not across masters.
+    /// How long it ran without being paused, up to `runs_since`, after it was asked for the last time; not across masters.
     ran: Span,
     runs_since: Option<Time>,
     /// Sparks of it that this master had run a second time.
@@ -148,6 +148,11 @@ impl Runnable {
     fn resume(&mut self, now: Time) {
         self.runs_since.get_or_insert(now);
         self.waits_since = now;
+    }
+
+    /// Whoever asks again gives it its whole time again.
+    fn begin_time(&mut self, now: Time) {
+        (self.ran, self.runs_since) = (Span(0), Some(now));
     }
 }
 

@@ -5,14 +5,14 @@ use alloc::{boxed::Box, string::String, vec::Vec};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    NodeSelector, Right,
+    NodeSelector, Placement, Right,
     ledger::{Availability, JobFailure, ListedFile, OwnRole, ResultSummary},
     spec::{JobSpec, Priority},
 };
 use crate::{
     ids::{Attempt, Digest, Epoch, JobId, NodeId, ProjectId, SparkId},
     paths::RelativePath,
-    time::Time,
+    time::{Span, Time},
     wire::{
         node::Labels,
         task::{AttemptError, FileOutcome, SparkOutput},
@@ -194,6 +194,12 @@ pub enum Fact {
         job: JobId,
         nodes: NodeSelector,
     },
+    /// It was asked for again, to be placed by another rule or given up at another time.
+    JobAmended {
+        job: JobId,
+        placement: Placement,
+        timeout: Option<Span>,
+    },
     JobCancelled {
         job: JobId,
         at: Time,
@@ -251,6 +257,7 @@ impl Fact {
             | Fact::NodeLabelled { .. }
             | Fact::NodeDraining { .. }
             | Fact::JobPinned { .. }
+            | Fact::JobAmended { .. }
             | Fact::ProjectAdded { .. }
             | Fact::ProjectRenamed { .. }
             | Fact::ProjectAssigned { .. }

@@ -123,11 +123,13 @@ impl Fleet {
         self.ledger.jobs[&id].spec.is_about_the_same(spec)
     }
 
+    /// What it is to come to is the same; how and until when is what was asked for last.
     fn resume_submitted(&mut self, now: Time, job: JobId, spec: &JobSpec, out: &mut Vec<Effect>) {
         let entry = &self.ledger.jobs[&job];
         let sparks_finished = entry.sparks.iter().filter(|spark| spark.state.has_outcomes()).count() as u32;
         let (paused, prioritised) = (entry.status == JobStatus::Paused, entry.spec.priority != spec.priority);
         let pinned = entry.spec.nodes != spec.nodes;
+        let amended = (entry.spec.placement, entry.spec.timeout) != (spec.placement, spec.timeout);
         if paused {
             self.record(Fact::JobResumed { job }, out);
         }
@@ -137,9 +139,13 @@ impl Fleet {
         if pinned {
             self.record(Fact::JobPinned { job, nodes: spec.nodes.clone() }, out);
         }
+        if amended {
+            self.record(Fact::JobAmended { job, placement: spec.placement, timeout: spec.timeout }, out);
+        }
         let runnable = self.active.get_mut(&job).expect("it is not over");
         runnable.listed = true;
         runnable.resume(now);
+        runnable.begin_time(now);
         out.push(Effect::Publish(Notice::JobResumed { job, sparks_finished }));
     }
 

@@ -403,6 +403,10 @@ impl Ledger {
             Fact::JobResumed { job } => self.job_mut(*job).status = JobStatus::Running,
             Fact::JobPrioritised { job, priority } => self.job_mut(*job).spec.priority = *priority,
             Fact::JobPinned { job, nodes } => self.job_mut(*job).spec.nodes.clone_from(nodes),
+            Fact::JobAmended { job, placement, timeout } => {
+                let spec = &mut self.job_mut(*job).spec;
+                (spec.placement, spec.timeout) = (*placement, *timeout);
+            }
             Fact::JobCancelled { job, at } => self.job_mut(*job).end(JobStatus::Cancelled, *at),
             Fact::JobRetried { job, at } => self.job_mut(*job).begin_again(*at),
             Fact::JobDone { job, at } => self.job_mut(*job).end(JobStatus::Completed, *at),

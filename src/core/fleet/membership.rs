@@ -339,8 +339,8 @@ mod tests {
     use super::*;
     use crate::{
         fleet::{
-            Event, Fact, JobCommand, JobFailure, JobSpec, JobStatus, JobType, ListedFile, NodeSelector, Partitioning, Pending, Placement, Priority, SparkState,
-            Submission,
+            Event, Fact, Job, JobCommand, JobFailure, JobSpec, JobStatus, JobType, ListedFile, NodeSelector, Partitioning, Pending, Placement, Priority,
+            SparkState, Submission,
         },
         ids::{Attempt, JobId, ProjectId, SparkId},
         paths::RelativePath,
@@ -464,6 +464,23 @@ mod tests {
         assert_eq!(fleet.ledger().jobs[&spark.job].status, JobStatus::Running);
         handle(&mut fleet, later + Span::from_secs(1), Event::Woken);
         assert_eq!(fleet.ledger().jobs[&spark.job].status, JobStatus::Failed);
+    }
+
+    #[test]
+    fn who_asks_again_says_when_it_is_given_up_and_how_it_is_placed() {
+        for (first, second) in [(None, Some(Span::from_secs(2))), (Some(Span::from_secs(2)), None), (Some(Span::from_secs(4)), Some(Span::from_secs(2)))] {
+            let (mut fleet, spark) = busy(first);
+            let asked = NOW + Span::from_secs(1);
+            let Job { spec, files, .. } = fleet.ledger().jobs[&spark.job].clone();
+            let spec = JobSpec { timeout: second, placement: Placement::RoundRobin, priority: Priority::High, ..spec };
+            let out = handle(&mut fleet, asked, Event::JobSubmitted(Submission { spec: spec.clone(), files }));
+            assert!(out.contains(&Effect::Record(Fact::JobAmended { job: spark.job, placement: Placement::RoundRobin, timeout: second })));
+            assert_eq!(fleet.ledger().jobs[&spark.job].spec, spec);
+            handle(&mut fleet, asked + Span(1_999_999), Event::Woken);
+            assert_eq!(fleet.ledger().jobs[&spark.job].status, JobStatus::Running, "it has its whole time from then on");
+            handle(&mut fleet, asked + Span::from_secs(2), Event::Woken);
+            assert_eq!(fleet.ledger().jobs[&spark.job].status == JobStatus::Failed, second.is_some());
+        }
     }
 
     #[test]

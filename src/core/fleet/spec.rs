@@ -11,7 +11,7 @@ use crate::{
     wire::{command::CommandLine, node::Specialisation, task::FileLimits},
 };
 
-/// What a job is to do. Two submissions that agree in everything but priority, partitioning, nodes and time-out are the same request.
+/// What a job is to do. Two submissions that agree in everything but priority, partitioning, placement, nodes and time-out are the same request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobSpec {
     /// Whose tree it is about; `None` for work that is about no tree.

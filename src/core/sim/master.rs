@@ -343,6 +343,7 @@ impl Simulation {
             | Fact::NodeDraining { .. }
             | Fact::NodeStopped { .. }
             | Fact::JobPinned { .. }
+            | Fact::JobAmended { .. }
             | Fact::NodeRemoved { .. }
             | Fact::ProjectAdded { .. }
             | Fact::ProjectRenamed { .. }

@@ -176,7 +176,9 @@ impl Simulation {
 
     /// The same request again: the same job when it is unfinished, another one when it is over.
     fn submit_again(&mut self) {
-        if let Some(submission) = self.people.last.clone() {
+        if let Some(mut submission) = self.people.last.clone() {
+            submission.spec.placement = self.dice.pick(&Placement::ALL).unwrap_or_default();
+            submission.spec.timeout = self.dice.chance(3_000).then(|| self.dice.millis(1_500, 12_000));
             self.tell_master(Event::JobSubmitted(submission));
         }
     }
