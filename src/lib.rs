@@ -6,6 +6,7 @@
 //! - [`master`] is the driver around the core: one loop that waits, handles, journals and sends.
 //! - [`journal`] keeps the facts; [`manifest`] is the blob that holds a result's rows.
 //! - [`scan`] lists a tree and sees what of it is known, [`selection`] says which part of it is meant; [`result`] reads results back, [`search`] finds symbols in them.
+//! - [`preparation`] makes a job of what somebody wants analysed.
 //! - [`names`] is a derived index of symbols' names, so that a search reads little.
 //! - [`archive`] is the state of a data directory as one file.
 //! - [`links`] are the links to the nodes of the fleet, [`trust`] is by what they are known, [`pairing`] is how a code makes a node one of them.
@@ -29,6 +30,7 @@ pub mod manifest;
 pub mod master;
 pub mod names;
 pub mod pairing;
+pub mod preparation;
 pub mod report;
 pub mod result;
 pub mod scan;

@@ -14,13 +14,13 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use bitacora_core::{
-    fleet::{JobFailure, JobSpec, JobStatus, JobType, Ledger, NodeSelector, Notice, Partitioning, Placement, Priority, Settings, Submission},
-    ids::{Digest, JobId, ProjectId},
+    fleet::{JobFailure, JobStatus, JobType, Ledger, NodeSelector, Notice, Partitioning, Placement, Priority, Settings, Submission},
+    ids::{Digest, JobId},
     time::Span,
     wire::task::FileLimits,
 };
 use clap::{Args, ValueEnum};
-use fleet_agent::{analysis, cache::Cache, work::with_cause};
+use fleet_agent::work::with_cause;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{
@@ -29,14 +29,14 @@ use super::{
 };
 use crate::{
     control::{self, Answer, Progress, Request, Wish},
-    dependencies,
     exit::Exit,
     journal::Journal,
     manifest::{Manifest, Overview},
     master::{self, Master, Watched},
+    preparation::{self, PreparationError, Prepared},
     report::{Format, table, text},
     result::{StoredResult, find_project, read_manifest},
-    scan::{Earlier, Scan},
+    scan::Scan,
     selection::Selection,
 };
 
@@ -268,25 +268,21 @@ impl Analyze {
         let root = self.root(master.ledger())?;
         let selection = self.selection(&root)?;
         let project = master.project_at(root.as_os_str().as_bytes())?;
-        let base = self.base(context, &master, project);
+        let wish = self.wish(&root, job_type);
         let threads = self.threads();
-        let packs = Cache::open(context.data.root(), analysis::fingerprint())?.packs().clone();
-        // What nodes have nobody brings here: this process commands none.
-        let held = HashSet::new();
-        let earlier = Earlier { base, packs: &packs, held: &held, trusted: !self.no_cache };
-        let (scan, mut files) = Scan::take(&root, threads as usize, &self.limits(), earlier, selection.as_ref(), master::now())?;
-        if Partitioning::from(self.partition) == Partitioning::ByDependencies {
-            dependencies::cluster(&context.data, &master.ledger().projects[&project], &mut files);
-        }
-        if selection.as_ref().is_some_and(|selection| !scan.holds_any(selection)) {
-            context.streams.note("no file matches what --only names; hidden files and what .gitignore and .ignore name are left out");
-            return Ok(Exit::NoMatch);
-        }
+        let prepared = preparation::prepare(&context.data, &wish, &master.ledger().projects[&project], None, threads as usize, master::now());
+        let Prepared { scan, files } = match prepared {
+            Err(nothing @ PreparationError::NothingSelected) => {
+                context.streams.note(&nothing.to_string());
+                return Ok(Exit::NoMatch);
+            }
+            prepared => prepared?,
+        };
         let (scan, bytes) = (Arc::new(scan), files.iter().map(|file| file.size).sum::<u64>());
         if !files.is_empty() {
             master.start_agent(threads, std::env::current_exe().context("cannot find this program's own file")?)?;
         }
-        let spec = self.spec(project, job_type, &scan);
+        let spec = preparation::spec(wish, project, &scan);
         let notices = master.submit(Submission { spec, files }, Arc::clone(&scan))?;
         let job = notices.iter().find_map(accepted).expect("a job for a project that exists is accepted");
         let signals = Signals::watch()?;
@@ -313,19 +309,7 @@ impl Analyze {
         let root = self.root(&before)?;
         let selection = self.selection(&root)?;
         let base = before.projects.values().find(|project| project.root == root.as_os_str().as_bytes()).and_then(|project| project.history.last());
-        let wish = Wish {
-            root: root.as_os_str().as_bytes().to_vec(),
-            job_type,
-            priority: self.priority.into(),
-            partitioning: self.partition.into(),
-            placement: self.placement.into(),
-            limits: self.limits(),
-            use_cache: !self.no_cache,
-            timeout: self.timeout.map(Span::from_secs),
-            selection: self.only.clone(),
-            after: Vec::new(),
-            nodes: self.nodes.clone().unwrap_or_default(),
-        };
+        let wish = self.wish(&root, job_type);
         let ask = |request| control::ask(&context.data.control(), &request).context("the bitacora that serves this data directory does not answer");
         let submitted = match ask(Request::Analyse(wish)) {
             // A link that breaks is a master that just ended with its own command.
@@ -402,30 +386,19 @@ impl Analyze {
         self.threads.unwrap_or(cores)
     }
 
-    /// The last result, where its engine is this one. One that cannot be read costs a computation.
-    fn base(&self, context: &Context, master: &Master, project: ProjectId) -> Option<(Digest, Manifest)> {
-        let last = master.ledger().projects[&project].history.last().filter(|_| !self.no_cache || !self.only.is_empty())?;
-        let manifest = read_manifest(&context.data, last.manifest).ok()?;
-        (manifest.fingerprint() == analysis::fingerprint()).then_some((last.manifest, manifest))
-    }
-
-    fn spec(&self, project: ProjectId, job_type: JobType, scan: &Scan) -> JobSpec {
-        JobSpec {
-            project: Some(project),
+    fn wish(&self, root: &Path, job_type: JobType) -> Wish {
+        Wish {
+            root: root.as_os_str().as_bytes().to_vec(),
             job_type,
             priority: self.priority.into(),
             partitioning: self.partition.into(),
             placement: self.placement.into(),
-            fingerprint: analysis::fingerprint(),
             limits: self.limits(),
             use_cache: !self.no_cache,
-            base: scan.base(),
-            listing: scan.listing,
             timeout: self.timeout.map(Span::from_secs),
             selection: self.only.clone(),
             after: Vec::new(),
-            command: None,
-            nodes: NodeSelector::default(),
+            nodes: self.nodes.clone().unwrap_or_default(),
         }
     }
 

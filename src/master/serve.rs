@@ -1,7 +1,7 @@
 //! A master that stays: nodes link with it, other processes ask it for analyses, and it ends when it is told to.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
     net::SocketAddr,
     path::PathBuf,
     sync::Arc,
@@ -9,15 +9,13 @@ use std::{
 };
 
 use bitacora_core::{
-    fleet::{Event, JobSpec, Ledger, ListedFile, Notice, Partitioning, Requester, Submission},
+    fleet::{Event, Notice, Project, Requester, Submission},
     ids::{Digest, JobId, ProjectId},
     paths::RelativePath,
 };
 use crossbeam_channel::Sender;
 use fleet_agent::{
-    analysis,
     blobs::Blobs,
-    cache::Cache,
     net::{
         discovery::{DiscoveryError, Found, State},
         join::Grant,
@@ -38,13 +36,9 @@ use super::{
 use crate::{
     control::{self, Answer, Asked, ControlSocket, NodeSeen, PairFailure, Progress, Request, Submitted, Wish},
     data::DataDirectory,
-    dependencies,
     links::{Deliver, LinkEvent, Links, Shelf, Stores},
-    manifest::Manifest,
     pairing::{Pairing, Wanted},
-    result::read_manifest,
-    scan::{self, Earlier, Scan},
-    selection::Selection,
+    preparation::{self, Known, PreparationError, Prepared},
     trust::{self, Passphrase, Trust},
 };
 
@@ -75,7 +69,7 @@ pub enum Served {
 pub(super) struct Listed {
     wish: Wish,
     project: ProjectId,
-    listed: Result<(Scan, Vec<ListedFile>, Shelf), String>,
+    listed: Result<(Prepared, Shelf), String>,
     asker: Asker,
 }
 
@@ -267,19 +261,7 @@ impl Master {
     pub(super) fn list_again(&mut self, job: JobId) -> Result<(), MasterError> {
         let spec = self.fleet.ledger().jobs[&job].spec.clone();
         let project = spec.project.expect("only what is about a tree has one to list");
-        let wish = Wish {
-            root: self.fleet.ledger().projects[&project].root.clone(),
-            job_type: spec.job_type,
-            priority: spec.priority,
-            partitioning: spec.partitioning,
-            placement: spec.placement,
-            limits: spec.limits,
-            use_cache: spec.use_cache,
-            timeout: spec.timeout,
-            selection: spec.selection,
-            after: spec.after,
-            nodes: spec.nodes,
-        };
+        let wish = preparation::wish(spec, self.fleet.ledger().projects[&project].root.clone());
         self.begin_listing(wish, project, Asker::Job(job));
         Ok(())
     }
@@ -287,7 +269,6 @@ impl Master {
     /// Lists the tree and hashes what is to be done, beside the loop.
     fn begin_listing(&mut self, wish: Wish, project: ProjectId, asker: Asker) {
         let history = self.fleet.ledger().projects[&project].clone();
-        let base = history.history.last().map(|last| last.manifest);
         let Some(serving) = &mut self.serving else { return };
         let is_person = matches!(asker, Asker::Process(_));
         if is_person && serving.listings >= LISTINGS_MAX {
@@ -297,12 +278,7 @@ impl Master {
         let (data, outbox) = (self.data.clone(), self.outbox.clone());
         let known = Known::of(self.fleet.ledger(), project);
         std::thread::spawn(move || {
-            let listed = list(&data, &wish, base, &known).map(|(scan, mut files, shelf)| {
-                if wish.partitioning == Partitioning::ByDependencies {
-                    dependencies::cluster(&data, &history, &mut files);
-                }
-                (scan, files, shelf)
-            });
+            let listed = list(&data, &wish, &history, &known).map_err(|error| with_cause(&error));
             // A master that is gone needs no listing.
             let _ = outbox.send(Input::Listed(Box::new(Listed { wish, project, listed, asker })));
         });
@@ -318,7 +294,7 @@ impl Master {
             return Ok(());
         }
         let serving = self.serving.as_mut().expect("only a serving master lists beside its loop");
-        let (scan, files, shelf) = match listed {
+        let (Prepared { scan, files }, shelf) = match listed {
             Ok(listed) => listed,
             Err(error) => {
                 if let Asker::Job(job) = asker {
@@ -332,23 +308,7 @@ impl Master {
         // On its shelf before its job: the first spark may be asked for at once.
         serving.shelves.insert(scan.listing, Arc::new(shelf));
         serving.links.shelve(serving.shelves.values().cloned().collect());
-        let spec = JobSpec {
-            project: Some(project),
-            job_type: wish.job_type,
-            priority: wish.priority,
-            partitioning: wish.partitioning,
-            placement: wish.placement,
-            fingerprint: analysis::fingerprint(),
-            limits: wish.limits,
-            use_cache: wish.use_cache,
-            base: scan.base(),
-            listing: scan.listing,
-            timeout: wish.timeout,
-            selection: wish.selection,
-            after: wish.after,
-            command: None,
-            nodes: wish.nodes,
-        };
+        let spec = preparation::spec(wish, project, &scan);
         let notices = self.submit(Submission { spec, files }, Arc::new(scan))?;
         let job = notices.iter().find_map(|notice| match notice {
             Notice::JobAccepted(job) | Notice::JobResumed { job, .. } => Some(*job),
@@ -418,48 +378,12 @@ fn path_of(root: &[u8]) -> PathBuf {
     PathBuf::from(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(root))
 }
 
-/// What the ledger says that listing a tree needs.
-struct Known {
-    /// The last result of each project.
-    results: Vec<Digest>,
-    /// Packs that nodes have.
-    held: HashSet<Digest>,
-    /// The contents that unfinished jobs of this project have sparks for, by what they were listed in.
-    begun: HashMap<Digest, HashSet<Digest>>,
-}
-
-impl Known {
-    fn of(ledger: &Ledger, project: ProjectId) -> Known {
-        let mut begun: HashMap<Digest, HashSet<Digest>> = HashMap::new();
-        for job in ledger.jobs.values().filter(|job| !job.status.is_over() && job.spec.project == Some(project)) {
-            begun.entry(job.spec.listing).or_default().extend(job.files.iter().filter_map(|file| file.content));
-        }
-        let results = ledger.projects.values().filter_map(|project| project.history.last()).map(|last| last.manifest).collect();
-        Known { results, held: ledger.holders.keys().copied().collect(), begun }
-    }
-}
-
-fn list(data: &DataDirectory, wish: &Wish, base: Option<Digest>, known: &Known) -> Result<(Scan, Vec<ListedFile>, Shelf), String> {
-    let root = path_of(&wish.root);
-    let say = |error: &dyn std::error::Error| with_cause(error);
-    let selection = (!wish.selection.is_empty()).then(|| Selection::new(&root, &wish.selection)).transpose().map_err(|error| say(&error))?;
-    let cache = Cache::open(data.root(), analysis::fingerprint()).map_err(|error| say(&error))?;
-    let usable = base.filter(|_| wish.use_cache || selection.is_some());
-    let base = usable.and_then(|name| read_manifest(data, name).ok().map(|manifest| (name, manifest)));
-    let base = base.filter(|(_, manifest): &(Digest, Manifest)| manifest.fingerprint() == analysis::fingerprint());
+fn list(data: &DataDirectory, wish: &Wish, project: &Project, known: &Known) -> Result<(Prepared, Shelf), PreparationError> {
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let earlier = Earlier { base, packs: cache.packs(), held: &known.held, trusted: wish.use_cache };
-    let (mut scan, files) = Scan::take(&root, threads, &wish.limits, earlier, selection.as_ref(), now()).map_err(|error| say(&error))?;
-    if selection.as_ref().is_some_and(|selection| !scan.holds_any(selection)) {
-        return Err("no file matches what --only names; hidden files and what .gitignore and .ignore name are left out".into());
-    }
-    let folder = Root::open(&root).map_err(|error| say(&error))?;
-    let found = match wish.use_cache && !files.is_empty() {
-        true => scan::Found::among(&cache, known.results.iter().filter_map(|name| read_manifest(data, *name).ok()).collect(), &known.held, &known.begun),
-        false => scan::Found::nothing(&cache, &known.begun),
-    };
-    let files = scan.name_contents(&folder, files, threads, &wish.limits, &found);
+    let prepared = preparation::prepare(data, wish, project, Some(known), threads, now())?;
     let mut paths: HashMap<Digest, Vec<RelativePath>> = HashMap::new();
-    files.iter().filter_map(|file| Some((file.content?, &file.path))).for_each(|(name, path)| paths.entry(name).or_default().push(path.clone()));
-    Ok((scan, files, Shelf::new(folder, paths)))
+    let named = prepared.files.iter().filter_map(|file| Some((file.content?, &file.path)));
+    named.for_each(|(name, path)| paths.entry(name).or_default().push(path.clone()));
+    let folder = Root::open(preparation::folder(wish)).map_err(PreparationError::Folder)?;
+    Ok((prepared, Shelf::new(folder, paths)))
 }
