@@ -82,7 +82,8 @@ pub fn prepare(data: &DataDirectory, wish: &Wish, project: &Project, fleet: Opti
     let cache = Cache::open(data.root(), analysis::fingerprint())?;
     let nothing = HashSet::new();
     let held = fleet.map_or(&nothing, |fleet| &fleet.held);
-    let earlier = Earlier { base: base(data, wish, project), packs: cache.packs(), held, trusted: wish.use_cache };
+    let latest = project.history.last().map(|last| last.manifest);
+    let earlier = Earlier { base: base(data, wish, project), latest, packs: cache.packs(), held, trusted: wish.use_cache };
     let (mut scan, mut files) = Scan::take(root, threads, &wish.limits, earlier, selection.as_ref(), now)?;
     if selection.as_ref().is_some_and(|selection| !scan.holds_any(selection)) {
         return Err(PreparationError::NothingSelected);

@@ -1,6 +1,7 @@
 //! A tree as it is now, compared with its last result: what is known, what is to be done.
 
 mod found;
+mod merge;
 
 use std::{
     collections::HashSet,
@@ -9,13 +10,12 @@ use std::{
 };
 
 use bitacora_core::{
-    aggregate::{Aggregate, Totals},
     cache,
     fleet::ListedFile,
     ids::Digest,
     paths::RelativePath,
     time::Time,
-    wire::task::{FailReason, FileLimits, FileResult, FileStat, SkipReason},
+    wire::task::{FileLimits, FileResult, FileStat, SkipReason},
 };
 use fleet_agent::{
     analysis::{LanguageIndex, classify},
@@ -25,11 +25,8 @@ use fleet_agent::{
     work,
 };
 
-pub use self::found::Found;
-use crate::{
-    manifest::{Manifest, ManifestError, ManifestWriter},
-    selection::Selection,
-};
+pub use self::{found::Found, merge::Outcomes};
+use crate::{manifest::Manifest, selection::Selection};
 
 /// A listed tree with what is known of it.
 #[derive(Debug)]
@@ -40,6 +37,10 @@ pub struct Scan {
     other: u64,
     /// The result that answers for what is known.
     base: Option<(Digest, Manifest)>,
+    /// The project's last result when the tree was listed, of use or not.
+    pub latest: Option<Digest>,
+    /// The part of the tree that was looked at.
+    selection: Option<Selection>,
     /// Identifies paths, sizes, times and what is known of them.
     pub listing: Digest,
     /// Nothing changed at all: the base is the result.
@@ -57,6 +58,8 @@ struct Entry {
 enum Standing {
     /// The base's row of this number holds.
     Known(u32),
+    /// So it does as far as anybody knows: nobody asked.
+    Left(u32),
     /// The job's file of this number.
     Work(u32),
     /// Decided by name and size alone.
@@ -68,6 +71,8 @@ enum Standing {
 pub struct Earlier<'a> {
     /// The last result, where it is of this engine.
     pub base: Option<(Digest, Manifest)>,
+    /// The last result by its name, of use or not.
+    pub latest: Option<Digest>,
     /// Where its records are.
     pub packs: &'a Blobs,
     /// Those that nodes have.
@@ -87,7 +92,7 @@ impl Scan {
         now: Time,
     ) -> Result<(Scan, Vec<ListedFile>), ListingError> {
         let tree = listing::list(root, threads, limits.bytes_max)?;
-        let Earlier { base, packs, held, trusted } = earlier;
+        let Earlier { base, latest, packs, held, trusted } = earlier;
         let lost: HashSet<u32> = base.as_ref().map(|(_, manifest)| lost_packs(manifest, packs, held)).unwrap_or_default();
         let mut hasher = blake3::Hasher::new();
         // Limits decide which files are work, and so their numbers.
@@ -100,7 +105,7 @@ impl Scan {
                 if let Some((row, stat)) = base.as_ref().and_then(|(_, manifest)| left_row(manifest, &found.path, known, &lost)) {
                     known = row + 1;
                     identify(&mut hasher, &found.path, &stat, true);
-                    files.push(Entry { path: found.path, stat, standing: Standing::Known(row) });
+                    files.push(Entry { path: found.path, stat, standing: Standing::Left(row) });
                 }
                 continue;
             }
@@ -130,7 +135,7 @@ impl Scan {
         }
         let unchanged = base.as_ref().is_some_and(|(_, manifest)| is_whole(manifest, &files, tree.other));
         let listing = Digest(*hasher.finalize().as_bytes());
-        Ok((Scan { listed_at: now, files, other: tree.other, base, listing, unchanged }, work))
+        Ok((Scan { listed_at: now, files, other: tree.other, base, latest, selection: selection.cloned(), listing, unchanged }, work))
     }
 
     pub fn base(&self) -> Option<Digest> {
@@ -144,25 +149,6 @@ impl Scan {
     /// Takes the base out when it is the whole result.
     pub fn into_base(self) -> Option<Manifest> {
         self.base.map(|(_, manifest)| manifest)
-    }
-
-    /// The result: what is known, what the job found, and a name for what is missing.
-    pub fn merge(&self, outcomes: &Aggregate, missing: impl Fn(u32) -> String, fingerprint: Digest) -> Result<(Vec<u8>, Totals), ManifestError> {
-        let mut writer = ManifestWriter::new(fingerprint, self.listed_at, self.other);
-        for entry in &self.files {
-            match &entry.standing {
-                Standing::Decided(result) => writer.push(&entry.path, Some(entry.stat), result),
-                Standing::Known(row) => {
-                    let row = self.base_manifest().and_then(|manifest| manifest.row(*row)).expect("what is known is in the base");
-                    writer.push(&entry.path, Some(entry.stat), &row.result()?);
-                }
-                Standing::Work(index) => match outcomes.get(*index) {
-                    Some(outcome) => writer.push(&entry.path, outcome.stat.or(lasting_stat(entry, &outcome.result)), &outcome.result),
-                    None => writer.push(&entry.path, None, &FileResult::Failed(FailReason::Missing(missing(*index)))),
-                },
-            }
-        }
-        Ok(writer.finish())
     }
 
     /// Names what is to be done by its content, for nodes that do not read this disk. What cannot be read, is decided by its
@@ -271,7 +257,7 @@ fn known_row(manifest: &Manifest, (path, stat): (&RelativePath, FileStat), hint:
 /// Is the base the whole result already? Every row is still known or decided the same, and nothing came or went.
 fn is_whole(manifest: &Manifest, files: &[Entry], other: u64) -> bool {
     let same = |(number, entry): (u32, &Entry)| match &entry.standing {
-        Standing::Known(row) => *row == number,
+        Standing::Known(row) | Standing::Left(row) => *row == number,
         Standing::Work(_) => false,
         Standing::Decided(result) => {
             manifest.row(number).is_some_and(|row| row.path_bytes() == entry.path.as_bytes() && row.result().is_ok_and(|old| old == *result))

@@ -557,3 +557,43 @@ fn a_node_on_a_bare_wire_is_found_and_paired() {
     assert!(output.status.success(), "{said}\nmaster: {}\nagent: {}", log("m.log"), log("a.log"));
     assert!(!said.contains("10."), "there is no other address: {said}");
 }
+
+/// The names that a project's last result has of these.
+fn known_names(fleet: &Fleet, names: &[&str]) -> Vec<bool> {
+    let found = |name: &&str| fleet.place.run(&["symbols", name, "-o", "json"]);
+    let exact = |output: Output| {
+        let found: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        found["items"].as_array().is_some_and(|items| items.iter().any(|item| item["fit"] == "exact"))
+    };
+    names.iter().map(|name| exact(found(name))).collect()
+}
+
+#[test]
+fn a_part_and_the_whole_of_a_tree_at_once_lose_nothing_of_each_other() {
+    // Whichever ends last was listed on a result that is not the last one any more.
+    for (whole, part) in [("critical", "background"), ("background", "critical")] {
+        let fleet = Fleet::new();
+        fleet.place.write("one.c", "int old_one(void) { return 1; }\n");
+        fleet.place.write("two.c", "int old_two(void) { return 2; }\n");
+        let _agent = fleet.join("a");
+        outcome(&fleet.begin().wait_with_output().unwrap());
+        assert_eq!(fleet.place.run(&["node", "cordon", "a"]).status.code(), Some(0));
+        fleet.place.write("one.c", "int new_one(void) { return 1; }\n");
+        fleet.place.write("two.c", "int new_two(void) { return 22; }\n");
+        let begun = |count: usize| until(|| fleet.jobs().len() == count);
+        let whole = fleet.begin_with(&["--priority", whole]);
+        begun(2);
+        // As the one who looks later finds it; the other one's look at it is over.
+        fleet.place.write("one.c", "int newest_one(void) { return 111; }\n");
+        let part = fleet.begin_with(&["--priority", part, "--only", "one.c"]);
+        begun(3);
+        assert_eq!(fleet.place.run(&["node", "uncordon", "a"]).status.code(), Some(0));
+        let (whole, part) = (whole.wait_with_output().unwrap(), part.wait_with_output().unwrap());
+        assert_eq!(part.status.code(), Some(0), "{}", String::from_utf8_lossy(&part.stderr));
+        assert!([Some(0), Some(3)].contains(&whole.status.code()), "one.c was another one when it was listed");
+        let names = ["old_one", "old_two", "new_one", "new_two", "newest_one"];
+        assert_eq!(known_names(&fleet, &names), [false, false, false, true, true]);
+        let again = outcome(&fleet.begin().wait_with_output().unwrap());
+        assert_eq!(again, fleet.local());
+    }
+}

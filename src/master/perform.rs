@@ -3,14 +3,19 @@
 use std::collections::BTreeMap;
 
 use bitacora_core::{
-    fleet::{AuditRecord, Effect, Event, Fact, Notice, Requester, ResultSummary, SparkState},
+    fleet::{AuditRecord, Effect, Event, Fact, Job, Notice, Requester, ResultSummary, SparkState},
     ids::{JobId, NodeId},
     wire::{Envelope, ToAgent, task::AttemptError},
 };
 use fleet_agent::work::with_cause;
 
 use super::{Master, MasterError, now, work};
-use crate::journal::SNAPSHOT_AFTER;
+use crate::{
+    journal::SNAPSHOT_AFTER,
+    manifest::Manifest,
+    result::read_manifest,
+    scan::{Outcomes, Scan},
+};
 
 /// Rounds of effects that one turn may lead to: storing a result leads to one more.
 const ROUNDS_MAX: usize = 16;
@@ -124,7 +129,8 @@ impl Master {
         let job = &self.fleet.ledger().jobs[&id];
         let scan = self.scans.get(&work(&job.spec, &job.files)).ok_or("the listing it was made for is gone; run the analysis again")?;
         let summary = |manifest, totals| ResultSummary { job: id, at: now(), manifest, totals };
-        if let (true, Some(base), Some(manifest)) = (scan.unchanged, scan.base(), scan.base_manifest()) {
+        let newer = self.stored_since(scan, job);
+        if let (true, Some(base), Some(manifest), None) = (scan.unchanged, scan.base(), scan.base_manifest(), &newer) {
             return Ok(summary(base, manifest.overview().map_err(|error| with_cause(&error))?.totals));
         }
         let why = |index| {
@@ -134,9 +140,16 @@ impl Master {
                 _ => AttemptError::Interrupted.describe(),
             }
         };
-        let (bytes, totals) = scan.merge(&job.aggregate, why, job.spec.fingerprint).map_err(|error| with_cause(&error))?;
+        let outcomes = Outcomes { found: &job.aggregate, missing: &why };
+        let (bytes, totals) = scan.merge(outcomes, job.spec.fingerprint, newer.as_ref()).map_err(|error| with_cause(&error))?;
         let manifest = self.results.write(&bytes).map_err(|error| with_cause(&error))?;
         Ok(summary(manifest, totals))
+    }
+
+    /// What another job of the project has stored after this one's tree was listed. One that cannot be read costs a computation.
+    fn stored_since(&self, scan: &Scan, job: &Job) -> Option<Manifest> {
+        let last = self.fleet.ledger().projects[&job.spec.project?].history.last()?;
+        if scan.latest == Some(last.manifest) { None } else { read_manifest(&self.data, last.manifest).ok() }
     }
 }
 
