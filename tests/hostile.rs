@@ -5,9 +5,11 @@ use std::{
     fs,
     io::Write,
     os::unix::ffi::OsStrExt,
-    process::Command,
+    process::{Command, Output},
     sync::atomic::{AtomicBool, Ordering},
 };
+
+use serde_json::Value;
 
 use super::support::{Place, item, open_to_all, reason, report, skip, timeless, unprivileged};
 
@@ -136,21 +138,114 @@ fn a_file_that_changes_while_it_is_read_is_named() {
     assert!(seen, "in {TRIES_MAX} tries no change fell into a read");
 }
 
-#[test]
-fn a_full_disk_is_an_error_that_says_so_and_loses_nothing() {
-    let place = Place::new();
-    place.fill(60);
+/// Runs a script with the program, the data directory and the tree of a place as `$1`, `$2` and `$3`, where it may mount a small
+/// disk; `None` where that cannot be done.
+fn with_mounts(place: &Place, script: &str) -> Option<Output> {
     fs::create_dir_all(place.data()).unwrap();
-    let script = "mount -t tmpfs -o size=300k tmpfs \"$2\" && \"$1\" --data-dir \"$2\" analyze \"$3\" -o json >/dev/null; echo \"code $?\" >&2; mount -o remount,size=64m \"$2\" && exec \"$1\" --data-dir \"$2\" analyze \"$3\" -o json";
     let mut command = Command::new("unshare");
     command.args(["-rm", "sh", "-c", script, "sh", env!("CARGO_BIN_EXE_bitacora")]).arg(place.data()).arg(place.tree());
-    let output = command.output().unwrap();
+    let output = command.output().ok()?;
     let said = String::from_utf8_lossy(&output.stderr);
-    if said.contains("unshare") || said.contains("mount:") {
-        return skip("user and mount namespaces");
+    let impossible = said.contains("unshare") || said.contains("mount:");
+    if impossible {
+        skip("user and mount namespaces");
     }
+    (!impossible).then_some(output)
+}
+
+#[test]
+fn a_disk_too_small_for_the_journal_is_an_error_that_says_so_and_loses_nothing() {
+    let place = Place::new();
+    place.fill(60);
+    let script = "mount -t tmpfs -o size=300k tmpfs \"$2\" && \"$1\" --data-dir \"$2\" analyze \"$3\" -o json >/dev/null; echo \"code $?\" >&2; mount -o remount,size=64m \"$2\" && exec \"$1\" --data-dir \"$2\" analyze \"$3\" -o json";
+    let Some(output) = with_mounts(&place, script) else { return };
+    let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("code 1"), "{said}");
     assert!(said.contains("full") || said.contains("space"), "the disk is blamed: {said}");
     let resumed = timeless(report(&output, 0));
     assert_eq!(resumed, timeless(place.analyse(0)), "with room again it goes on, on what the full disk holds");
+}
+
+/// Analyses on a disk of eight megabytes that is filled up to so many bytes, and once more when there is room. Each report goes
+/// to a file; stderr has the exit codes, what was left of the disk after the first one, and what the packs take in the end.
+fn on_a_full_disk(place: &Place, left: u64) -> Option<String> {
+    let script = format!(
+        "cd \"$2/..\" && mount -t tmpfs -o size=8m tmpfs \"$2\" && head -c {} /dev/zero >\"$2/filler\" || exit 9
+        run() {{ report=$1; shift; \"$program\" --data-dir \"$data\" \"$@\" -o json >\"$report\"; echo \"$report ended with $?\" >&2; }}
+        program=$1 data=$2 tree=$3
+        run first analyze \"$tree\" --partition by-language
+        stat -f -c 'left %a %S' \"$data\" >&2
+        run jobs job ls
+        rm \"$data/filler\"
+        run again analyze \"$tree\"
+        du -sb \"$data/packs\" | sed 's/^/packs /' >&2",
+        (8 << 20) - left
+    );
+    let output = with_mounts(place, &script)?;
+    Some(String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+fn written(place: &Place, name: &str) -> Value {
+    serde_json::from_slice(&fs::read(place.path(name)).unwrap()).unwrap()
+}
+
+/// The numbers after a word at the beginning of a line.
+fn numbers(said: &str, word: &str) -> Vec<u64> {
+    let line = said.lines().find_map(|line| line.strip_prefix(word)).unwrap_or_else(|| panic!("{word} is not in {said}"));
+    line.split_whitespace().filter_map(|number| number.parse().ok()).collect()
+}
+
+/// One file of many symbols, whose record takes more than a disk has left, among small ones of other languages.
+fn one_large_among_small(place: &Place) {
+    let name = |number: u64| (0..4).map(|part: u64| format!("{:06x}", (number * 4 + part).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40)).collect::<String>();
+    let functions: String = (0..30_000).map(|number| format!("def f{}(): pass\n", name(number))).collect();
+    place.write("large.py", functions);
+    place.write("small.c", "int small(void) { return 1; }\n");
+    place.write("small.go", "package p\nfunc small() {}\n");
+    place.write("small.js", "function small() {}\n");
+}
+
+#[test]
+fn what_finds_no_room_on_the_disk_is_named_and_the_rest_completes() {
+    let place = Place::new();
+    one_large_among_small(&place);
+    // The last sixteenth of the disk is not for packs; what is free besides is for the journal and the small ones.
+    let Some(said) = on_a_full_disk(&place, (512 << 10) + (700 << 10)) else { return };
+    assert!(said.contains("first ended with 3"), "{said}");
+    let first = written(&place, "first");
+    let reason = reason(&first, "errors", "large.py").unwrap_or_else(|| panic!("{first}"));
+    assert!(reason.starts_with("missing: its result could not be written: no space left on device"), "{reason}");
+    for path in ["small.c", "small.go", "small.js"] {
+        assert!(item(&first, path).is_some(), "{path} was analysed");
+    }
+    let (left, packs) = (numbers(&said, "left "), numbers(&said, "packs ")[0]);
+    assert!(left[0] * left[1] < packs, "the disk was too full for it: {said}");
+    assert!(said.contains("jobs ended with 0") && written(&place, "jobs")["items"][0]["status"] == "completed", "{said}");
+    assert!(said.contains("again ended with 0"), "{said}");
+    assert_eq!(timeless(written(&place, "again")), timeless(place.analyse(0)), "what was missing is tried again");
+}
+
+#[test]
+fn a_disk_without_room_for_any_result_is_told_of_and_the_journal_goes_on() {
+    let place = Place::new();
+    one_large_among_small(&place);
+    let Some(said) = on_a_full_disk(&place, 480 << 10) else { return };
+    assert!(said.contains("first ended with 1") && said.contains("no space left on device"), "{said}");
+    let job = &written(&place, "jobs")["items"][0];
+    assert_eq!(job["status"], "failed", "{job}");
+    assert!(job["reason"].as_str().unwrap().contains("no space left on device"), "{job}");
+    assert!(said.contains("again ended with 0"), "{said}");
+    assert_eq!(timeless(written(&place, "again")), timeless(place.analyse(0)));
+}
+
+#[test]
+fn a_tree_on_a_full_disk_is_analysed_like_any_other() {
+    let place = Place::new();
+    let script = "mount -t tmpfs -o size=1m tmpfs \"$3\" && echo 'int small(void) { return 1; }' >\"$3/small.c\" || exit 9
+        cat /dev/zero >\"$3/filler\" 2>/dev/null
+        stat -f -c 'left %a %S' \"$3\" >&2
+        exec \"$1\" --data-dir \"$2\" analyze \"$3\" -o json";
+    let Some(output) = with_mounts(&place, script) else { return };
+    assert_eq!(numbers(&String::from_utf8_lossy(&output.stderr), "left ")[0], 0, "it is full");
+    assert!(item(&report(&output, 0), "small.c").is_some());
 }

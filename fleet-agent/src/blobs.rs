@@ -14,10 +14,17 @@ use bitacora_core::ids::Digest;
 
 use crate::crash::Point;
 
+/// What is left free of a disk by blobs that can be made again: room for the journal and the result of a tree of a hundred
+/// thousand files, so that a full disk is told of.
+const KEPT_FREE_BYTES: u64 = 32 << 20;
+/// Of a small disk, one such part.
+const KEPT_FREE_PART: u64 = 16;
+
 /// A folder of blobs.
 #[derive(Clone, Debug)]
 pub struct Blobs {
     folder: PathBuf,
+    leaves_room: bool,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +33,8 @@ pub enum BlobError {
     Missing(Digest),
     #[error("blob {0} does not have the content its name says and was set aside as {1}")]
     Corrupt(Digest, PathBuf),
+    #[error("no space left on device: its last {kept} bytes are for the journal")]
+    Full { kept: u64 },
     #[error("cannot {operation} {path}")]
     Io { operation: &'static str, path: PathBuf, source: io::Error },
 }
@@ -43,7 +52,12 @@ pub fn digest(bytes: &[u8]) -> Digest {
 impl Blobs {
     pub fn open(folder: &Path) -> Result<Blobs, BlobError> {
         fs::create_dir_all(folder).map_err(BlobError::io("create", folder))?;
-        Ok(Blobs { folder: folder.to_owned() })
+        Ok(Blobs { folder: folder.to_owned(), leaves_room: false })
+    }
+
+    /// Of what can be made again: it leaves the end of a disk to what cannot.
+    pub fn open_sparing(folder: &Path) -> Result<Blobs, BlobError> {
+        Ok(Blobs { leaves_room: true, ..Blobs::open(folder)? })
     }
 
     pub fn path(&self, digest: Digest) -> PathBuf {
@@ -58,10 +72,20 @@ impl Blobs {
         if self.read(name).is_ok() {
             return Ok(name);
         }
+        self.check_room(bytes.len() as u64)?;
         let folder = path.parent().expect("a blob lies in a folder");
         self.create_shard(folder).map_err(BlobError::io("create", folder))?;
         put(folder, &path, bytes).map_err(|source| BlobError::Io { operation: "write", path, source })?;
         Ok(name)
+    }
+
+    fn check_room(&self, bytes: u64) -> Result<(), BlobError> {
+        // Where nobody can say how much is left, writing it does.
+        let Ok(disk) = rustix::fs::statvfs(&self.folder) else { return Ok(()) };
+        let [all, left] = [disk.f_blocks, disk.f_bavail].map(|blocks| blocks.saturating_mul(disk.f_frsize));
+        let kept = KEPT_FREE_BYTES.min(all / KEPT_FREE_PART);
+        let has_room = all == 0 || left >= kept.saturating_add(bytes);
+        if has_room || !self.leaves_room { Ok(()) } else { Err(BlobError::Full { kept }) }
     }
 
     /// A new folder's name must last as long as what is put into it.

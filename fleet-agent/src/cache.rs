@@ -70,7 +70,7 @@ impl CacheIndex {
 
 impl Cache {
     pub fn open(data: &Path, fingerprint: Digest) -> Result<Cache, CacheError> {
-        Ok(Cache { packs: Blobs::open(&data.join("packs"))?, fingerprint })
+        Ok(Cache { packs: Blobs::open_sparing(&data.join("packs"))?, fingerprint })
     }
 
     pub fn fingerprint(&self) -> Digest {

@@ -99,7 +99,7 @@ impl Master {
         }
         let outbox = self.outbox.clone();
         let deliver: Deliver = Arc::new(move |event| outbox.try_send(Input::Link(event)).is_ok());
-        let stores = Stores { packs: Blobs::open(&self.data.packs())?, logs: self.logs.kept().clone(), takes_packs: self.fleet.keeps_results_here() };
+        let stores = Stores { packs: Blobs::open_sparing(&self.data.packs())?, logs: self.logs.kept().clone(), takes_packs: self.fleet.keeps_results_here() };
         let links = Links::open(address, &identity, authority.clone(), &keys, stores, deliver.clone())?;
         let ledger = self.fleet.ledger();
         links.admit(ledger.nodes.keys().copied(), ledger.operators.keys().copied());
