@@ -22,7 +22,7 @@ pub enum Partitioning {
     ByComplexity,
     /// Files that import one another together, by the previous result; by folder where there is none.
     ByDependencies,
-    /// Neighbours together, the same expected time in each.
+    /// Neighbours together, the same expected time in each: by size, and by the complexity in the previous result.
     #[default]
     Intelligent,
 }
@@ -54,13 +54,17 @@ const SPARK_PATH_BYTES_MAX: usize = 2 << 20;
 const SPARK_CONTENT_BYTES_MAX: u64 = 2 * SPARK_BYTES_MAX;
 /// What opening and keeping a file costs, in bytes of parsing.
 const FILE_COST: u64 = 1024;
+/// What a decision in the code counts as, in bytes of parsing: about as much as there is of source for each.
+const DECISION_COST: u64 = 64;
 
 /// Cuts `files` for a fleet of `slots`. Each spark is a list of positions, ascending.
 pub fn cut(strategy: Partitioning, files: &[ListedFile], slots: u32) -> Vec<Vec<u32>> {
     let cost: fn(&ListedFile) -> u64 = match strategy {
         Partitioning::ByFileCount => |_| 1,
-        Partitioning::ByComplexity => |file| if file.complexity > 0 { FILE_COST + 64 * u64::from(file.complexity) } else { FILE_COST + file.size },
-        Partitioning::ByLanguage | Partitioning::ByDependencies | Partitioning::Intelligent => |file| FILE_COST + file.size,
+        Partitioning::ByComplexity => |file| FILE_COST + complexity_cost(file),
+        Partitioning::ByLanguage | Partitioning::ByDependencies => |file| FILE_COST + file.size,
+        // Every byte is parsed, and what is found among them is measured.
+        Partitioning::Intelligent => |file| FILE_COST + u64::midpoint(file.size, complexity_cost(file)),
     };
     let mut order: Vec<u32> = (0..files.len() as u32).collect();
     match strategy {
@@ -74,6 +78,11 @@ pub fn cut(strategy: Partitioning, files: &[ListedFile], slots: u32) -> Vec<Vec<
     let spark_cost = |spark: &Vec<u32>| spark.iter().map(|&i| cost(&files[i as usize])).sum::<u64>();
     sparks.sort_by_cached_key(|spark| core::cmp::Reverse(spark_cost(spark)));
     sparks
+}
+
+/// By what the previous result found in the file, or by its size where it found nothing.
+fn complexity_cost(file: &ListedFile) -> u64 {
+    if file.complexity > 0 { DECISION_COST * u64::from(file.complexity) } else { file.size }
 }
 
 /// Clusters first, by number; files without one by folder.
@@ -205,6 +214,23 @@ mod tests {
             let first = &files[spark[0] as usize].language;
             assert!(spark.iter().all(|&i| &files[i as usize].language == first));
         }
+    }
+
+    #[test]
+    fn what_was_found_to_be_complex_has_fewer_neighbours() {
+        // As large as one another, and a half of them dense: what they come to by their size and their decisions is even.
+        let files: Vec<ListedFile> = listing(4_000).into_iter().map(|file| ListedFile { size: 20_000, complexity: 0, ..file }).collect();
+        let dense = |number: usize| number < 2_000;
+        let measured: Vec<ListedFile> =
+            (0..).zip(&files).map(|(number, file)| ListedFile { complexity: if dense(number) { 1_500 } else { 100 }, ..file.clone() }).collect();
+        let mean = |sparks: &[Vec<u32>], of: bool| {
+            let kind: Vec<usize> = sparks.iter().filter(|spark| spark.iter().all(|&file| dense(file as usize) == of)).map(Vec::len).collect();
+            kind.iter().sum::<usize>() / kind.len()
+        };
+        let (first, second) = (cut(Partitioning::Intelligent, &files, 2), cut(Partitioning::Intelligent, &measured, 2));
+        assert!(mean(&first, true).abs_diff(mean(&first, false)) <= 1, "nothing is known of them");
+        assert!(mean(&second, true) * 3 < mean(&second, false), "{} and {}", mean(&second, true), mean(&second, false));
+        assert!(second.iter().all(|spark| spark.windows(2).all(|pair| pair[1] == pair[0] + 1)), "neighbours are together");
     }
 
     #[test]
