@@ -412,7 +412,7 @@ impl Progress {
         Progress {
             over: view.status.is_over(),
             status: view.status.name().to_owned(),
-            stage: view.stage.name().to_owned(),
+            stage: view.stage_name().to_owned(),
             files: view.files,
             files_done: view.files_done,
             bytes: view.bytes,

@@ -330,3 +330,16 @@ fn who_has_it_read_aloud_types_command_lines() {
     assert_eq!(place.run(&["project", "show"]).status.code(), Some(0), "it is still there");
     assert_eq!(place.run(&["--plain", "project", "ls"]).status.code(), Some(2), "that is about the dashboard");
 }
+
+#[test]
+fn a_job_that_is_over_says_so_and_still_knows_its_files() {
+    let place = Place::new();
+    place.fill(3);
+    place.analyse(0);
+    let jobs = report(&place.run(&["job", "ls", "-o", "json"]), 0);
+    let job = &jobs["items"][0];
+    assert_eq!((&job["stage"], &job["percent"], &job["files_done"], &job["files"]), (&"completed".into(), &100.into(), &6.into(), &6.into()));
+    let sparks = report(&place.run(&["job", "show", job["id"].as_str().unwrap(), "-o", "json"]), 0);
+    let files: u64 = sparks["items"].as_array().unwrap().iter().map(|spark| spark["files"].as_u64().unwrap()).sum();
+    assert_eq!(files, 6);
+}

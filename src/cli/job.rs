@@ -125,7 +125,7 @@ fn item(view: &JobView, project: &str) -> JobItem {
         r#type: view.spec.job_type.name(),
         status: view.status.name(),
         priority: view.spec.priority.name(),
-        stage: view.stage.name().to_owned(),
+        stage: view.stage_name().to_owned(),
         percent: view.percent(),
         files_done: view.files_done,
         files: view.files,

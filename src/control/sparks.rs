@@ -43,7 +43,7 @@ impl SparkItem {
             id: id.to_string(),
             status: spark.status()?.to_owned(),
             command: command.map(|command| shown(&command.line)),
-            files: spark.files.len(),
+            files: spark.file_count() as usize,
             node: match &spark.state {
                 SparkState::Running { node, .. } => Some(ledger.node_name(*node)),
                 SparkState::Queued { .. } | SparkState::Completed | SparkState::Quarantined | SparkState::Failed(_) | SparkState::Split => None,

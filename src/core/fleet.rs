@@ -43,7 +43,9 @@ pub use effect::{Effect, Notice};
 pub use event::{Event, JobCommand, NodeCommand, Refusal, Submission, Warming};
 pub use fact::Fact;
 use flights::{Flight, Flights};
-pub use ledger::{Availability, CordonCause, Dispute, Job, JobFailure, JobStatus, Ledger, ListedFile, OwnRole, PairedNode, Project, ResultSummary, Spark, SparkState};
+pub use ledger::{
+    Availability, CordonCause, Dispute, Job, JobFailure, JobStatus, Ledger, ListedFile, OwnRole, PairedNode, Project, ResultSummary, Spark, SparkState,
+};
 pub use membership::{Health, Node};
 pub use partition::Partitioning;
 pub use placement::Placement;

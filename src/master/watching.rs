@@ -173,7 +173,7 @@ impl Master {
     }
 
     fn spark_row(&self, id: SparkId, spark: &Spark, flight: Option<&FlightView>, command: &str) -> SparkRow {
-        let files = spark.files.len() as u32;
+        let files = spark.file_count();
         let node = flight.map(|flight| self.ledger().nodes.get(&flight.node).map_or_else(|| "this machine".to_owned(), |node| node.name.clone()));
         SparkRow {
             id,

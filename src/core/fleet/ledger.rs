@@ -266,6 +266,9 @@ pub struct Spark {
     /// Of a command that succeeded.
     #[serde(default)]
     pub ended: Option<CommandEnd>,
+    /// How many files it had, once they are given back with those of its job.
+    #[serde(default)]
+    pub files_given_back: u32,
     /// Whose answer counts.
     #[serde(default)]
     pub answered_by: Option<NodeId>,
@@ -302,7 +305,21 @@ impl SparkState {
 
 impl Spark {
     fn new(files: Vec<u32>, isolated: bool) -> Spark {
-        Spark { files, state: SparkState::Queued { not_before: Time(0) }, attempts: 0, failures: 0, isolated, ended: None, answered_by: None }
+        Spark {
+            files,
+            state: SparkState::Queued { not_before: Time(0) },
+            attempts: 0,
+            failures: 0,
+            isolated,
+            ended: None,
+            files_given_back: 0,
+            answered_by: None,
+        }
+    }
+
+    /// Files of it, whether or not their places are still known.
+    pub fn file_count(&self) -> u32 {
+        self.files_given_back.max(self.files.len() as u32)
     }
 
     /// How its command ended, where it has one that ended.
@@ -568,7 +585,10 @@ impl Job {
     fn forget_files(&mut self) {
         self.files = Vec::new();
         self.aggregate = Aggregate::default();
-        self.sparks.iter_mut().for_each(|spark| spark.files = Vec::new());
+        for spark in &mut self.sparks {
+            spark.files_given_back = spark.file_count();
+            spark.files = Vec::new();
+        }
     }
 
     /// Bytes of the files that have an outcome.

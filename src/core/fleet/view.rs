@@ -78,6 +78,11 @@ impl Stage {
 }
 
 impl JobView {
+    /// The stage that it is in; how it ended, once it has.
+    pub const fn stage_name(&self) -> &'static str {
+        if self.status.is_over() { self.status.name() } else { self.stage.name() }
+    }
+
     /// 0 to 100, by bytes.
     pub fn percent(&self) -> u32 {
         match self.bytes {
@@ -274,10 +279,11 @@ impl Job {
             id,
             spec: self.spec.clone(),
             status: self.status,
-            stage: Stage::Caching,
+            stage: self.work_stage(),
             files_done: if self.status == JobStatus::Completed { u64::from(self.files_total) } else { self.aggregate.len() as u64 },
             files: u64::from(self.files_total),
-            bytes_done,
+            // What a completed job has no files of any more, it has done.
+            bytes_done: if self.status == JobStatus::Completed { self.bytes_total } else { bytes_done },
             bytes: self.bytes_total,
             sparks_done: done,
             sparks: partitions,

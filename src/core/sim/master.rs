@@ -56,7 +56,19 @@ impl Master {
         let journal: Vec<Fact> = (1..=u64::from(nodes)).map(paired).chain([own]).collect();
         let mut durable = Ledger::default();
         journal.iter().for_each(|fact| durable.apply(fact));
-        Master { settings, fleet: None, life: 0, pending: Vec::new(), wake_at: None, journal, results: BTreeMap::new(), durable, commits: 0, stale_messages: 0, duplicates: 0 }
+        Master {
+            settings,
+            fleet: None,
+            life: 0,
+            pending: Vec::new(),
+            wake_at: None,
+            journal,
+            results: BTreeMap::new(),
+            durable,
+            commits: 0,
+            stale_messages: 0,
+            duplicates: 0,
+        }
     }
 
     pub(super) fn fleet(&self) -> Option<&Fleet> {

@@ -6,7 +6,11 @@ use crate::{
     fleet::{Fact, SparkState},
     ids::NodeId,
     time::Span,
-    wire::{Envelope, FromAgent, ToAgent, message::Held, task::{FileResult, SparkOutput}},
+    wire::{
+        Envelope, FromAgent, ToAgent,
+        message::Held,
+        task::{FileResult, SparkOutput},
+    },
 };
 
 impl Simulation {

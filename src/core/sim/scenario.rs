@@ -308,8 +308,8 @@ impl Count {
     /// Does it take more than a deadly file to bring this about?
     pub fn is_trouble(self) -> bool {
         use Count::{
-            AnswerCompared, ChildPoisoned, CopyBegun, CopyDropped, CopyLost, CopyWon, DependantBegun, DisconnectReported, FileQuarantined, JobCancelled, JobCompleted,
-            NodeWarmed, PacksHeld, ProcessPoisoned, SparkSplit, StaleMessage, WorkStopped,
+            AnswerCompared, ChildPoisoned, CopyBegun, CopyDropped, CopyLost, CopyWon, DependantBegun, DisconnectReported, FileQuarantined, JobCancelled,
+            JobCompleted, NodeWarmed, PacksHeld, ProcessPoisoned, SparkSplit, StaleMessage, WorkStopped,
         };
         // A later submission for the same tree cancels an unfinished earlier one and stops its work.
         !matches!(
