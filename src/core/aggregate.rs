@@ -128,7 +128,8 @@ impl Totals {
     pub fn add_file(&mut self, summary: &FileSummary) {
         let Lines { total, code, comment, blank } = summary.lines;
         self.files += 1;
-        self.bytes += summary.bytes;
+        // A node says how many: sums of what it makes up end where the number does.
+        self.bytes = self.bytes.saturating_add(summary.bytes);
         self.lines += u64::from(total);
         self.code += u64::from(code);
         self.comment += u64::from(comment);

@@ -20,12 +20,12 @@ pub(super) struct Frame {
     last_row: usize,
     parameters: u32,
     recursive: bool,
-    /// Decisions; the function's complexity is one more. Below zero for a moment where a `match` takes one away before its
+    /// Decisions, each a node of its own: a file has fewer bytes than this counts. The function's complexity is one more. Below zero for a moment where a `match` takes one away before its
     /// arms are counted.
     pub(super) cyclomatic: i32,
-    pub(super) cognitive: u32,
+    cognitive: u32,
     pub(super) nesting: u32,
-    pub(super) nesting_max: u32,
+    nesting_max: u32,
     /// Its place among the functions, so that they come out in the order of the text.
     place: usize,
 }
@@ -34,6 +34,11 @@ impl Frame {
     /// A function that was found in the text may end inside of a structure of the tree.
     pub(super) fn unnest(&mut self) {
         self.nesting = self.nesting.saturating_sub(1);
+    }
+
+    /// Nested as deep as a hostile file can, structures come to more than the number holds.
+    pub(super) fn add_cognitive(&mut self, more: u32) {
+        self.cognitive = self.cognitive.saturating_add(more);
     }
 
     pub(super) fn nest(&mut self) {
@@ -101,7 +106,7 @@ impl Frames {
         let frame = self.current();
         if inside && !frame.recursive && frame.name.as_bytes() == called {
             frame.recursive = true;
-            frame.cognitive += 1;
+            frame.add_cognitive(1);
         }
     }
 

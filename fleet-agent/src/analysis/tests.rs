@@ -116,8 +116,17 @@ fn nested_texts_and_conditions_end() {
     let texts = format!("{}x{}\n\n", "`${\n\n".repeat(50_000), "}`".repeat(50_000));
     let record = analyse("javascript", &texts).unwrap();
     assert_eq!((record.lines.total, record.lines.code, record.lines.blank), (100_002, 100_001, 1));
-    let conditions = format!("void f(int a) {{ {}; }}", "if(a)".repeat(100_000));
-    assert_eq!(first_function("c", &conditions).cognitive, u32::MAX, "more than the number holds");
+}
+
+/// Deep conditions come to more than the number holds: what is counted after them leaves it there.
+#[test]
+fn cognitive_complexity_ends_at_the_most_that_its_number_holds() {
+    let deep = "if(a)".repeat(100_000);
+    for last in ["", "if(a&&a)", "if(a);else ", "goto end;end:", "f(a)"] {
+        let record = analyse("c", &format!("void f(int a) {{ {deep}{last}; }} void g(int a) {{ if(a); }}")).unwrap();
+        let functions: Vec<u32> = record.functions.iter().map(|function| function.cognitive).collect();
+        assert_eq!((functions, record.cognitive), (vec![u32::MAX, 1], u32::MAX), "{last:?}");
+    }
 }
 
 /// What parses in a moment may walk for long.

@@ -231,15 +231,14 @@ impl<'a> Walk<'a> {
             frame.cyclomatic -= 1;
         }
         if traits & kinds::FLAT != 0 {
-            frame.cognitive += 1;
+            frame.add_cognitive(1);
         }
         if traits & kinds::LOGICAL != 0 && starts_a_run(open, ancestors) {
-            frame.cognitive += 1;
+            frame.add_cognitive(1);
         }
         if traits & kinds::STRUCTURE != 0 && !self.is_else_if(open, ancestors) {
             let frame = self.frames.current();
-            // Nested as deep as a hostile file can, they come to more than the number holds.
-            frame.cognitive = frame.cognitive.saturating_add(1 + frame.nesting);
+            frame.add_cognitive(1 + frame.nesting);
             frame.nest();
             open.opened.nesting = true;
         } else if traits & kinds::NESTS != 0 && !open.opened.function {
