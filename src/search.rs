@@ -185,19 +185,21 @@ impl Sources {
         let mut names_max = limit.saturating_add(1).saturating_mul(STALE_FACTOR);
         loop {
             let best = self.scan(names_max, &Literal::new(query))?;
-            if best.names.is_empty()
-                && let Some(qualified) = Qualified::parse(query)
-            {
-                let (found, more) = self.qualified(result, &qualified, limit)?;
-                if !found.is_empty() {
-                    return Ok((found, more));
+            let (mut dropped, mut placed) = (best.dropped, self.place(result, &best)?);
+            // Only names of an older state hold it, or none.
+            if placed.is_empty() && (!dropped || self.is_in_vain(result, names_max)) {
+                if let Some(qualified) = Qualified::parse(query) {
+                    let (found, more) = self.qualified(result, &qualified, limit)?;
+                    if !found.is_empty() {
+                        return Ok((found, more));
+                    }
+                }
+                // Whoever knows a part of the name wants that; what merely has the same letters would bury it.
+                if query.chars().count() >= FUZZY_CHARACTERS_MIN {
+                    let best = self.scan(names_max, &Fuzzy::new(query))?;
+                    (dropped, placed) = (best.dropped, self.place(result, &best)?);
                 }
             }
-            // Whoever knows a part of the name wants that; what merely has the same letters would bury it.
-            let fuzzy = best.names.is_empty() && query.chars().count() >= FUZZY_CHARACTERS_MIN;
-            let best = if fuzzy { self.scan(names_max, &Fuzzy::new(query))? } else { best };
-            let dropped = best.dropped;
-            let mut placed = self.place(result, &best)?;
             let more = dropped || placed.len() > limit;
             placed.truncate(limit);
             let found = self.read(result, &placed, |_, _, _| true)?;

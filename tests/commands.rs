@@ -36,6 +36,25 @@ fn symbols_are_found_by_name_prefix_part_and_letters() {
 }
 
 #[test]
+fn a_name_that_is_gone_hides_none_that_is_like_it() {
+    let place = Place::new();
+    place.write("kept.py", "def kept(): pass\n");
+    place.write("changed.py", "def foobar(): pass\nclass Other:\n    def inner(self): pass\n");
+    place.write("z.py", "class Inner:\n    def thing(self): pass\n");
+    place.analyse(0);
+    let (index, none) = (place.path("index"), place.path("no-index"));
+    search::make_index(&last_result(&place), &index, 100).unwrap();
+    assert!(found(&place, &none, "foobar").contains("foobar exact"));
+    // The pack that has the old names lives on with the other files.
+    place.write("changed.py", "def foo_bar(): pass\nclass Inner:\n    def thing(self): pass\n");
+    place.analyse(0);
+    for index in [&none, &index] {
+        assert_eq!(found(&place, index, "foobar"), r#"false ["foo_bar fuzzy changed.py:1 "]"#);
+        assert_eq!(found(&place, index, "inner"), r#"false ["Inner exact changed.py:2 ", "Inner exact z.py:1 "]"#);
+    }
+}
+
+#[test]
 fn an_index_of_names_changes_nothing_but_the_time() {
     let place = Place::new();
     place.fill(20);
