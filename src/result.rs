@@ -1,7 +1,7 @@
 //! Reading a stored result back: its rows, and the records they point to.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     io,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
@@ -9,7 +9,7 @@ use std::{
 
 use bitacora_core::{
     fleet::{Ledger, Project},
-    ids::{Digest, ProjectId},
+    ids::{Digest, NodeId, ProjectId},
     paths::RelativePath,
     wire::{
         record::FileRecord,
@@ -104,9 +104,29 @@ pub struct StoredResult {
     buffer: RecordBuffer,
     /// Of the master that may bring what is not here.
     control: PathBuf,
-    /// What it could not bring, and the nodes that have it.
+    /// The nodes that have packs of the result, by their names.
+    holders: Holders,
+    /// What nobody could bring, and the nodes that have it.
     lacking: BTreeSet<Digest>,
     out_of_reach: BTreeSet<String>,
+}
+
+/// Packs that nodes are known to have, and those nodes by their names.
+pub type Holders = BTreeMap<Digest, BTreeSet<String>>;
+
+/// Files whose record was wanted and is not to be had, each in the order of paths.
+#[derive(Debug, Default)]
+pub struct Lacking {
+    /// It is damaged or gone.
+    pub lost: Vec<RelativePath>,
+    /// It is on nodes that cannot be asked.
+    pub away: Vec<RelativePath>,
+}
+
+impl Lacking {
+    pub fn is_empty(&self) -> bool {
+        self.lost.is_empty() && self.away.is_empty()
+    }
 }
 
 impl StoredResult {
@@ -124,13 +144,26 @@ impl StoredResult {
             open: Vec::new(),
             buffer: RecordBuffer::default(),
             control: data.control(),
+            holders: Holders::new(),
             lacking: BTreeSet::new(),
             out_of_reach: BTreeSet::new(),
         })
     }
 
+    /// Where no master can be asked, what is on nodes is known from its ledger: it is out of reach, and not lost.
+    pub fn with_holders_of(mut self, ledger: &Ledger) -> StoredResult {
+        let name = |node: &NodeId| ledger.nodes.get(node).map_or_else(|| node.to_string(), |known| known.name.clone());
+        let holders = self.manifest.packs().into_iter().filter_map(|pack| Some((pack, ledger.holders.get(&pack)?.iter().map(name).collect())));
+        self.holders = holders.collect();
+        self
+    }
+
     pub fn cache(&self) -> &Cache {
         &self.cache
+    }
+
+    pub fn holders(&self) -> &Holders {
+        &self.holders
     }
 
     /// Nodes that have records which were wanted, and cannot be asked.
@@ -145,7 +178,7 @@ impl StoredResult {
 
     /// Was it wanted, and is it with such a node alone?
     pub fn is_out_of_reach(&self, pack: Digest) -> bool {
-        self.lacking.contains(&pack) && !self.out_of_reach.is_empty()
+        self.lacking.contains(&pack) && self.holders.contains_key(&pack)
     }
 
     pub fn is_here(&self, pack: Digest) -> bool {
@@ -162,8 +195,11 @@ impl StoredResult {
                     self.lacking.extend(lacking);
                     self.out_of_reach.extend(nodes);
                 }
-                // Nobody commands the nodes, or has time for it: what is not here is lost for now.
-                Ok(_) | Err(_) => self.lacking.extend(packs),
+                // Nobody commands the nodes, or has time for it.
+                Ok(_) | Err(_) => {
+                    self.out_of_reach.extend(packs.iter().filter_map(|pack| self.holders.get(pack)).flatten().cloned());
+                    self.lacking.extend(packs);
+                }
             }
         }
     }
@@ -174,21 +210,22 @@ impl StoredResult {
         self.manifest.rows().filter_map(|row| wanted(&row).map(|record| Ok((row.path()?, record)))).collect()
     }
 
-    /// Hands each file's record to `take`; answers with the files whose record is lost. A pack that is damaged or gone
+    /// Hands each file's record to `take`; answers with the files whose record is not to be had. A pack that is damaged or gone
     /// costs its own files: whoever has begun a report can end it.
     pub fn each(
         &mut self,
         files: Vec<(RelativePath, RecordRef)>,
         mut take: impl FnMut(&RelativePath, &FileRecord<&str>) -> io::Result<()>,
-    ) -> io::Result<Vec<RelativePath>> {
-        let mut lost = Vec::new();
+    ) -> io::Result<Lacking> {
+        let mut lacking = Lacking::default();
         for (path, reference) in files {
             match self.record(reference) {
                 Ok(record) => take(&path, &record)?,
-                Err(_) => lost.push(path),
+                Err(_) if self.is_out_of_reach(reference.pack) => lacking.away.push(path),
+                Err(_) => lacking.lost.push(path),
             }
         }
-        Ok(lost)
+        Ok(lacking)
     }
 
     /// A record, checked. The pack of one that is not as it was written is looked at as a whole: what is damaged is set

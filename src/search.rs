@@ -34,7 +34,7 @@ use crate::{
     control::{self, Answer, Request},
     manifest::{ManifestError, Row},
     names::{self, Names, NamesError},
-    result::{ResultError, StoredResult},
+    result::{Holders, Lacking, ResultError, StoredResult},
 };
 
 /// Names kept for each one shown: some may be of an older state of the tree.
@@ -66,8 +66,8 @@ pub struct Found {
     pub more: bool,
     /// Nodes that have names or records, and could not be asked: there may be better ones.
     pub out_of_reach: BTreeSet<String>,
-    /// Files whose names or records were wanted, and are damaged or gone: there may be better ones in them.
-    pub lost: Vec<RelativePath>,
+    /// Files whose names or records were wanted and were not to be had: there may be better ones in them.
+    pub lacking: Lacking,
     /// So many names were looked through without an index that one would pay: see [`make_index`].
     pub index_due: Option<u64>,
 }
@@ -100,10 +100,10 @@ pub fn symbols(result: &mut StoredResult, index: &Path, query: &str, limit: usiz
         let sources = Sources::new(result, index, threads.max(1));
         match sources.symbols(result, query, limit) {
             Ok((matches, more)) => {
-                let mut out_of_reach = sources.away.lacking();
+                let mut out_of_reach = sources.away.nodes();
                 out_of_reach.extend(result.out_of_reach().iter().cloned());
-                let (lost, index_due) = (sources.lost_files(result)?, sources.index_due());
-                return Ok(Found { matches, more, out_of_reach, lost, index_due });
+                let lacking = Lacking { lost: files_of(result, &sources.lost())?, away: files_of(result, &sources.away.out_of_reach())? };
+                return Ok(Found { matches, more, out_of_reach, lacking, index_due: sources.index_due() });
             }
             Err(Trouble::Result(error)) => return Err(error),
             Err(Trouble::Index) => index = None,
@@ -147,7 +147,7 @@ impl Sources {
         index.iter().flat_map(|index| index.packs.iter().flatten()).for_each(|number| covered[*number as usize] = true);
         let uncovered = (0_u32..).zip(covered).filter(|(_, covered)| !covered).map(|(number, _)| number);
         let (rest, absent): (Vec<u32>, Vec<u32>) = uncovered.partition(|number| result.is_here(packs[*number as usize]));
-        let away = Away::new(result.control(), absent, &packs);
+        let away = Away::new(result, absent, &packs);
         let extents = rest.iter().filter_map(|number| cache.names_extent(packs[*number as usize]).ok());
         let (rest_bytes, rest_names) = extents.fold((0, 0), |(bytes, names), extent| (bytes + extent.bytes, names + u64::from(extent.names)));
         Sources { cache, packs, index, rest, rest_bytes, rest_names, away, lost: Mutex::default(), threads }
@@ -163,13 +163,6 @@ impl Sources {
     fn lost(&self) -> BTreeSet<u32> {
         let away = self.away.lost();
         self.lost.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().chain(away).collect()
-    }
-
-    /// In the order of paths.
-    fn lost_files(&self, result: &StoredResult) -> Result<Vec<RelativePath>, ManifestError> {
-        let lost = self.lost();
-        let is_lost = |row: &Row<'_>| row.record_place().is_some_and(|(pack, _)| lost.contains(&pack));
-        if lost.is_empty() { Ok(Vec::new()) } else { result.manifest.rows().filter(is_lost).map(|row| row.path()).collect() }
     }
 
     /// How many names an index would have, if it is time for one: too much is not covered, or too much of it is not needed.
@@ -320,6 +313,7 @@ impl Sources {
         let mut matches: Vec<(usize, Match)> = Vec::with_capacity(placed.len());
         for same in reading.chunk_by(|one, next| one.0 == next.0) {
             if result.is_out_of_reach(same[0].2.pack) {
+                self.away.miss(same[0].0.0);
                 continue;
             }
             let Ok(record) = result.record(same[0].2) else {
@@ -336,6 +330,12 @@ impl Sources {
         matches.sort_unstable_by_key(|(order, _)| *order);
         Ok(matches.into_iter().map(|(_, found)| found).collect())
     }
+}
+
+/// The files whose records these packs have, in the order of paths.
+fn files_of(result: &StoredResult, packs: &BTreeSet<u32>) -> Result<Vec<RelativePath>, ManifestError> {
+    let is_of = |row: &Row<'_>| row.record_place().is_some_and(|(pack, _)| packs.contains(&pack));
+    if packs.is_empty() { Ok(Vec::new()) } else { result.manifest.rows().filter(is_of).map(|row| row.path()).collect() }
 }
 
 /// The names of one pack, for those who ask for one after the other.
@@ -363,6 +363,7 @@ struct Away {
     /// Of the master that commands the nodes.
     control: PathBuf,
     packs: HashMap<Digest, u32>,
+    holders: Holders,
     found: Mutex<FoundAway>,
 }
 
@@ -370,16 +371,17 @@ struct Away {
 struct FoundAway {
     /// Of each name that was found, by its number.
     places: Vec<Vec<(u32, SymbolRef)>>,
-    /// Nodes with packs that nobody could look through.
-    lacking: BTreeSet<String>,
+    /// Packs that nobody could look through, and the nodes that have them.
+    out_of_reach: BTreeSet<u32>,
+    nodes: BTreeSet<String>,
     /// Packs that nobody is known to have.
     lost: BTreeSet<u32>,
 }
 
 impl Away {
-    fn new(control: &Path, numbers: Vec<u32>, packs: &[Digest]) -> Away {
+    fn new(result: &StoredResult, numbers: Vec<u32>, packs: &[Digest]) -> Away {
         let packs = numbers.into_iter().map(|number| (packs[number as usize], number)).collect();
-        Away { control: control.to_owned(), packs, found: Mutex::default() }
+        Away { control: result.control().to_owned(), packs, holders: result.holders().clone(), found: Mutex::default() }
     }
 
     /// The best names of those packs.
@@ -395,14 +397,12 @@ impl Away {
         let answer = control::ask(&self.control, &Request::Search(wanted));
         let mut state = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         let Ok(Some(Answer::Searched { found, lacking, nodes })) = answer else {
-            // Nobody commands the nodes, or has time for it: what is nowhere here is lost for now.
-            state.lost.extend(self.packs.values());
+            // Nobody commands the nodes, or has time for it.
+            self.packs.keys().for_each(|pack| self.lack(&mut state, *pack));
             return best;
         };
-        if nodes.is_empty() {
-            state.lost.extend(lacking.iter().filter_map(|pack| self.packs.get(pack)));
-        }
-        state.lacking.extend(nodes);
+        lacking.iter().for_each(|pack| self.lack(&mut state, *pack));
+        state.nodes.extend(nodes);
         for answer in found {
             best.dropped |= answer.dropped;
             for name in answer.names {
@@ -418,8 +418,29 @@ impl Away {
         self.found.lock().unwrap_or_else(PoisonError::into_inner).places[number as usize].clone()
     }
 
-    fn lacking(&self) -> BTreeSet<String> {
-        self.found.lock().unwrap_or_else(PoisonError::into_inner).lacking.clone()
+    /// A pack that nobody looks through is out of reach where nodes have it, and lost otherwise.
+    fn lack(&self, state: &mut FoundAway, pack: Digest) {
+        let Some(&number) = self.packs.get(&pack) else { return };
+        match self.holders.get(&pack) {
+            Some(nodes) => {
+                state.out_of_reach.insert(number);
+                state.nodes.extend(nodes.iter().cloned());
+            }
+            None => drop(state.lost.insert(number)),
+        }
+    }
+
+    /// The records of a pack are out of reach.
+    fn miss(&self, pack: u32) {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).out_of_reach.insert(pack);
+    }
+
+    fn nodes(&self) -> BTreeSet<String> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).nodes.clone()
+    }
+
+    fn out_of_reach(&self) -> BTreeSet<u32> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).out_of_reach.clone()
     }
 
     fn lost(&self) -> BTreeSet<u32> {

@@ -151,6 +151,16 @@ fn records_stay_on_the_nodes_and_outlive_one_of_them() {
     let said = String::from_utf8_lossy(&search.stderr);
     assert_eq!(search.status.code(), Some(3), "{said}");
     assert!(said.contains("two") && said.contains("three"), "{said}");
+
+    // With nobody to ask the nodes, what they have is not lost.
+    assert_eq!(fleet.master.take().unwrap().terminate(), Some(0));
+    for arguments in [&["symbols", "function_3_7"][..], &["metrics"]] {
+        let partial = report(&fleet.place.run(&[arguments, &["-o", "json"]].concat()), 3);
+        let errors = partial["errors"].as_array().unwrap();
+        assert_eq!((errors.len(), &errors[0]["reason"]), (120, &"its record is on a node that is out of reach".into()), "{partial}");
+        let said = String::from_utf8(fleet.place.run(&[arguments, &["-o", "ndjson"]].concat()).stderr).unwrap();
+        assert!(said.contains("two") && said.contains("three") && !said.contains("damaged"), "{said}");
+    }
 }
 
 #[test]

@@ -443,7 +443,7 @@ impl Analyze {
         if overview.totals.files == 0 {
             context.streams.note("no file of a known language was found; hidden files and what .gitignore and .ignore name are left out");
         }
-        let result = StoredResult::open(&context.data, manifest)?;
+        let result = StoredResult::open(&context.data, manifest)?.with_holders_of(&ledger);
         if !self.names_failures(context) {
             note_failures(context, &overview);
         }

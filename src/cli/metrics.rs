@@ -46,7 +46,7 @@ impl Metrics {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
         let ledger = Journal::read(&context.data.journal())?.unwrap_or_default();
         let (_, project) = find_project(&ledger, self.project.as_deref())?;
-        let result = StoredResult::last(&context.data, project)?;
+        let result = StoredResult::last(&context.data, project)?.with_holders_of(&ledger);
         let files = measured(&result)?;
         let mut out = Sink::open(None)?;
         let mut whole = true;

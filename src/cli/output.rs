@@ -26,7 +26,7 @@ use crate::{
         table::{self, Column},
         text::{counted, harmless, timestamp},
     },
-    result::{ResultError, StoredResult},
+    result::{Lacking, ResultError, StoredResult},
     trust::TrustError,
 };
 
@@ -206,24 +206,29 @@ impl Document<'_> {
         files: Vec<(RelativePath, RecordRef)>,
     ) -> anyhow::Result<bool> {
         let mut writer = json::AnalysisWriter::begin(out, self.lines)?;
-        let lost = result.each(files, |path, record| writer.item(&json::FileItem::new(path, record, self.detailed)))?;
+        let lacking = result.each(files, |path, record| writer.item(&json::FileItem::new(path, record, self.detailed)))?;
         let mut errors = json::failed(self.overview);
-        let reason = if result.out_of_reach().is_empty() { RECORD_LOST } else { RECORD_AWAY };
-        errors.extend(lost.iter().map(|path| Problem { path: PathText::new(path), reason: reason.to_owned() }));
+        errors.extend(problems(&lacking));
         writer.end(&json::Summary::new(self.project, self.overview), &json::skipped(self.overview), &errors, &timestamp(master::now()))?;
-        match result.out_of_reach() {
-            none if none.is_empty() => note_lost(context, &lost),
-            _ if lost.is_empty() => {}
-            nodes => context.streams.note(&format!("the records of {} are out of reach, on {}", counted(lost.len() as u64, "file"), join(nodes))),
+        note_lost(context, &lacking.lost);
+        if !lacking.away.is_empty() {
+            let of = counted(lacking.away.len() as u64, "file");
+            context.streams.note(&format!("the records of {of} are out of reach, on {}", join(result.out_of_reach())));
         }
-        Ok(lost.is_empty())
+        Ok(lacking.is_empty())
     }
+}
+
+/// Files that were analysed and are not in a report, and why.
+pub(super) fn problems(lacking: &Lacking) -> impl Iterator<Item = Problem> {
+    let problem = |reason: &'static str| move |path| Problem { path: PathText::new(path), reason: reason.to_owned() };
+    lacking.lost.iter().map(problem(RECORD_LOST)).chain(lacking.away.iter().map(problem(RECORD_AWAY)))
 }
 
 /// Files named where nobody asked for a list of them.
 const LOST_NAMED_MAX: usize = 5;
 
-/// Says which files an answer lacks, if any.
+/// Says which files an answer lacks for good, if any.
 pub(super) fn note_lost(context: &Context, lost: &[RelativePath]) {
     if lost.is_empty() {
         return;
@@ -241,7 +246,7 @@ pub(super) fn join(names: &BTreeSet<String>) -> String {
 }
 
 /// Why a file that was analysed is not in a report.
-pub(super) const RECORD_LOST: &str = "its record is damaged or gone; the next analysis makes it again";
+const RECORD_LOST: &str = "its record is damaged or gone; the next analysis makes it again";
 /// And where it will be once its node is back.
 const RECORD_AWAY: &str = "its record is on a node that is out of reach";
 

@@ -2,14 +2,13 @@
 
 use std::{ffi::OsStr, io::Write, os::unix::ffi::OsStrExt, path::Path};
 
-use bitacora_core::paths::RelativePath;
 use clap::Args;
 use fleet_agent::root::Root;
 use serde::Serialize;
 
 use super::{
     Context,
-    output::{RECORD_LOST, Sink, join, note_lost},
+    output::{Sink, join, note_lost, problems},
 };
 use crate::{
     exit::Exit,
@@ -21,7 +20,7 @@ use crate::{
         table::{self, Column},
         text,
     },
-    result::{StoredResult, find_project},
+    result::{Lacking, StoredResult, find_project},
     search::{self, Found, Match, Source},
 };
 
@@ -101,13 +100,13 @@ impl Symbols {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
         let ledger = Journal::read(&context.data.journal())?.unwrap_or_default();
         let (id, project) = find_project(&ledger, self.project.as_deref())?;
-        let mut result = StoredResult::last(&context.data, project)?;
+        let mut result = StoredResult::last(&context.data, project)?.with_holders_of(&ledger);
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let index = names::path(&context.data, id);
-        let Found { matches, more, out_of_reach, lost, index_due } = search::symbols(&mut result, &index, &self.query, self.limit as usize, threads)?;
+        let Found { matches, more, out_of_reach, lacking, index_due } = search::symbols(&mut result, &index, &self.query, self.limit as usize, threads)?;
         let mut sink = Sink::open(None)?;
         let sources = if self.source { sources(&result, &project.root, &matches) } else { Vec::new() };
-        self.write(context, &mut sink, &matches, sources, &lost)?;
+        self.write(context, &mut sink, &matches, sources, &lacking)?;
         sink.close()?;
         if matches.is_empty() {
             context.streams.note(&format!("no symbol of {} is like {:?}", project.name, self.query));
@@ -118,8 +117,8 @@ impl Symbols {
         if !out_of_reach.is_empty() {
             context.streams.note(&format!("not all symbols were looked through: {} cannot be asked", join(&out_of_reach)));
         }
-        note_lost(context, &lost);
-        if !lost.is_empty() && !ledger.nodes.is_empty() {
+        note_lost(context, &lacking.lost);
+        if !out_of_reach.is_empty() && !context.data.is_served() {
             context.streams.note("what stays on nodes is reached while `bitacora serve` runs");
         }
         if let Some(names) = index_due {
@@ -127,21 +126,21 @@ impl Symbols {
             let _ = search::make_index(&result, &index, names);
         }
         Ok(match matches.is_empty() {
-            _ if !out_of_reach.is_empty() || !lost.is_empty() => Exit::Partial,
+            _ if !out_of_reach.is_empty() || !lacking.is_empty() => Exit::Partial,
             true => Exit::NoMatch,
             false => Exit::Ok,
         })
     }
 
     /// `sources` in the order of the matches, or none.
-    fn write(&self, context: &Context, out: &mut Sink, matches: &[Match], sources: Vec<Option<Source>>, lost: &[RelativePath]) -> anyhow::Result<()> {
+    fn write(&self, context: &Context, out: &mut Sink, matches: &[Match], sources: Vec<Option<Source>>, lacking: &Lacking) -> anyhow::Result<()> {
         let format = Format::or_for(self.output, context.streams.stdout_is_terminal);
         let sources = sources.into_iter().chain(std::iter::repeat(None));
         let items: Vec<SymbolMatch<'_>> = matches.iter().zip(sources).map(|(found, source)| SymbolMatch::new(found, source)).collect();
         match format {
             Format::Json => {
                 let generated_at = text::timestamp(master::now());
-                let errors: Vec<Problem> = lost.iter().map(|path| Problem { path: PathText::new(path), reason: RECORD_LOST.to_owned() }).collect();
+                let errors: Vec<Problem> = problems(lacking).collect();
                 let envelope = Envelope { schema: "bitacora/symbols/1", kind: "symbols", items: &items, errors: &errors, generated_at: &generated_at };
                 serde_json::to_writer(&mut *out, &envelope)?;
                 writeln!(out)?;
