@@ -114,7 +114,7 @@ pub struct StoredResult {
 /// Packs that nodes are known to have, and those nodes by their names.
 pub type Holders = BTreeMap<Digest, BTreeSet<String>>;
 
-/// Files whose record was wanted and is not to be had, each in the order of paths.
+/// Files whose record was wanted and is not to be had.
 #[derive(Debug, Default)]
 pub struct Lacking {
     /// It is damaged or gone.
@@ -187,8 +187,8 @@ impl StoredResult {
 
     /// Has the master bring what stays on its nodes. What it cannot bring it is not asked for again.
     pub fn bring(&mut self, packs: impl Iterator<Item = Digest>) {
-        let absent: BTreeSet<Digest> = packs.filter(|pack| !self.lacking.contains(pack) && !self.is_here(*pack)).collect();
-        let absent: Vec<Digest> = absent.into_iter().collect();
+        let wanted: BTreeSet<Digest> = packs.filter(|pack| !self.lacking.contains(pack)).collect();
+        let absent: Vec<Digest> = wanted.into_iter().filter(|pack| !self.is_here(*pack)).collect();
         for packs in absent.chunks(BROUGHT_MAX) {
             match control::ask(&self.control, &Request::Bring { packs: packs.to_vec() }) {
                 Ok(Some(Answer::Brought { lacking, nodes })) => {
@@ -219,11 +219,39 @@ impl StoredResult {
     ) -> io::Result<Lacking> {
         let mut lacking = Lacking::default();
         for (path, reference) in files {
-            match self.record(reference) {
-                Ok(record) => take(&path, &record)?,
-                Err(_) if self.is_out_of_reach(reference.pack) => lacking.away.push(path),
-                Err(_) => lacking.lost.push(path),
-            }
+            self.hand_over(path, reference, &mut lacking, &mut take)?;
+        }
+        Ok(lacking)
+    }
+
+    fn hand_over(
+        &mut self,
+        path: RelativePath,
+        reference: RecordRef,
+        lacking: &mut Lacking,
+        take: impl FnOnce(&RelativePath, &FileRecord<&str>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        match self.record(reference) {
+            Ok(record) => return take(&path, &record),
+            Err(_) if self.is_out_of_reach(reference.pack) => lacking.away.push(path),
+            Err(_) => lacking.lost.push(path),
+        }
+        Ok(())
+    }
+
+    /// As [`StoredResult::each`], for files that come in any order: each is handed over with its number, in the order in which the
+    /// records lie, so that no pack is opened twice.
+    pub fn each_as_it_lies(
+        &mut self,
+        files: Vec<(RelativePath, RecordRef)>,
+        mut take: impl FnMut(usize, &RelativePath, &FileRecord<&str>) -> io::Result<()>,
+    ) -> io::Result<Lacking> {
+        self.bring(files.iter().map(|(_, reference)| reference.pack));
+        let mut numbered: Vec<_> = files.into_iter().enumerate().collect();
+        numbered.sort_by_key(|(number, (_, reference))| (reference.pack, reference.entry, *number));
+        let mut lacking = Lacking::default();
+        for (number, (path, reference)) in numbered {
+            self.hand_over(path, reference, &mut lacking, |path, record| take(number, path, record))?;
         }
         Ok(lacking)
     }

@@ -121,6 +121,39 @@ fn a_report_whose_pack_is_damaged_names_what_is_lost() {
 }
 
 #[test]
+fn metrics_come_in_one_order_whatever_the_packs() {
+    let place = Place::new();
+    place.fill(20);
+    let tree = place.tree();
+    report(&place.run(&["analyze", tree.to_str().unwrap(), "--partition", "by-language", "-o", "json"]), 0);
+    let names = String::from_utf8(place.run(&["metrics", "-o", "name"]).stdout).unwrap();
+    let names: Vec<&str> = names.lines().collect();
+    for (limit, count) in [("7", 7), ("1000", 40)] {
+        let limited = report(&place.run(&["metrics", "--limit", limit, "-o", "json"]), 0);
+        let paths: Vec<&str> = limited["items"].as_array().unwrap().iter().map(|item| item["path"].as_str().unwrap()).collect();
+        assert_eq!(paths, names[..count]);
+    }
+    let mut result = last_result(&place);
+    let mut files = result.files(|_| true).unwrap();
+    files.sort_by_key(|(path, _)| path.as_bytes().iter().rev().copied().collect::<Vec<u8>>());
+    let (mut packs, mut numbers) = (Vec::new(), Vec::new());
+    let lacking = result.each_as_it_lies(files.clone(), |number, path, _| {
+        assert_eq!(*path, files[number].0);
+        numbers.push(number);
+        packs.push(files[number].1.pack);
+        Ok(())
+    });
+    assert!(lacking.unwrap().is_empty());
+    packs.dedup();
+    let opened = packs.len();
+    packs.sort_unstable();
+    packs.dedup();
+    assert_eq!((packs.len() > 1, opened), (true, packs.len()), "each pack is opened once");
+    numbers.sort_unstable();
+    assert_eq!(numbers, (0..40).collect::<Vec<_>>());
+}
+
+#[test]
 fn a_qualified_name_is_found_among_many_that_merely_hold_it() {
     let place = Place::new();
     for number in 0..400 {

@@ -30,6 +30,12 @@ use crate::{
 /// Files in a table that nobody has limited.
 const TABLE_FILES: usize = 40;
 
+/// Of a report that is held in memory: records lie in another order, and each portion reads every pack that it needs once.
+const PORTION_BYTES_MAX: u64 = 64 << 20;
+/// What a file takes there, and each of its functions, with what the program needs beside the text.
+const FILE_BYTES: u64 = 1024;
+const FUNCTION_BYTES: u64 = 512;
+
 /// Shows the metrics of the last result: every file, the most complex first.
 #[derive(Args)]
 pub(super) struct Metrics {
@@ -54,8 +60,8 @@ impl Metrics {
             format @ (Format::Json | Format::Ndjson) => {
                 let overview = result.manifest.overview()?;
                 let document = Document { project: &project.name, overview: &overview, detailed: false, lines: format == Format::Ndjson };
-                let files = files.into_iter().take(self.limit.unwrap_or(usize::MAX)).map(|file| (file.path, file.record)).collect();
-                whole = document.write_files(context, &mut out, result, files)?;
+                let shown = files.into_iter().take(self.limit.unwrap_or(usize::MAX));
+                whole = document.write_portions(context, &mut out, result, portions(shown, PORTION_BYTES_MAX))?;
             }
             Format::Name => files.iter().take(self.limit.unwrap_or(usize::MAX)).try_for_each(|file| out.name(file.path.as_bytes()))?,
             format => self.table(&mut out, &files, format == Format::Plain)?,
@@ -97,6 +103,21 @@ struct Measured {
     summary: FileSummary,
 }
 
+/// In their order, at least one in each.
+fn portions(files: impl Iterator<Item = Measured>, bytes_max: u64) -> Vec<Vec<(RelativePath, RecordRef)>> {
+    let (mut portions, mut room) = (Vec::new(), 0);
+    for Measured { path, record, summary } in files {
+        let bytes = FILE_BYTES + FUNCTION_BYTES * u64::from(summary.functions);
+        if bytes > room {
+            portions.push(Vec::new());
+            room = bytes_max;
+        }
+        room = room.saturating_sub(bytes);
+        portions.last_mut().expect("the first one has no room").push((path, record));
+    }
+    portions
+}
+
 /// The most complex first, and of the same complexity in the order of paths: the same order in every format.
 fn measured(result: &StoredResult) -> Result<Vec<Measured>, ManifestError> {
     let mut files = Vec::new();
@@ -107,4 +128,27 @@ fn measured(result: &StoredResult) -> Result<Vec<Measured>, ManifestError> {
     }
     files.sort_by(|one, other| (Reverse(one.summary.cyclomatic), &one.path).cmp(&(Reverse(other.summary.cyclomatic), &other.path)));
     Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use bitacora_core::ids::Digest;
+
+    use super::*;
+
+    #[test]
+    fn a_portion_is_as_large_as_what_is_held_of_it() {
+        let file = |functions| Measured {
+            path: RelativePath::new(b"a".to_vec()).unwrap(),
+            record: RecordRef { pack: Digest([0; 32]), entry: 0 },
+            summary: FileSummary { functions, ..FileSummary::default() },
+        };
+        let lengths =
+            |functions: &[u32], bytes_max| -> Vec<usize> { portions(functions.iter().map(|count| file(*count)), bytes_max).iter().map(Vec::len).collect() };
+        let lengths_of_three = |functions: &[u32]| lengths(functions, 3 * FILE_BYTES);
+        assert_eq!(lengths_of_three(&[0; 7]), [3, 3, 1]);
+        assert_eq!(lengths_of_three(&[0, 1_000_000, 0, 0]), [1, 1, 2]);
+        assert_eq!(lengths_of_three(&[2, 2, 2]), [1, 1, 1]);
+        assert!(lengths_of_three(&[]).is_empty());
+    }
 }

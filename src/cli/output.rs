@@ -192,23 +192,41 @@ pub(super) struct Document<'a> {
 
 impl Document<'_> {
     /// Once begun, the document is ended: a file whose record is lost is one of its errors. Answers with whether it is whole.
-    pub(super) fn write(&self, context: &Context, out: &mut Sink, result: StoredResult, wanted: impl Fn(&[u8]) -> bool) -> anyhow::Result<bool> {
+    pub(super) fn write(&self, context: &Context, out: &mut Sink, mut result: StoredResult, wanted: impl Fn(&[u8]) -> bool) -> anyhow::Result<bool> {
         let files = result.files(wanted)?;
-        self.write_files(context, out, result, files)
+        let mut writer = json::AnalysisWriter::begin(out, self.lines)?;
+        let lacking = result.each(files, |path, record| writer.item(&json::FileItem::new(path, record, self.detailed)))?;
+        self.end(context, writer, &result, &lacking)
     }
 
-    /// Of these files, in their order.
-    pub(super) fn write_files(
+    /// Of these files, in their order: what is written of one portion of them is held in memory.
+    pub(super) fn write_portions(
         &self,
         context: &Context,
         out: &mut Sink,
         mut result: StoredResult,
-        files: Vec<(RelativePath, RecordRef)>,
+        portions: Vec<Vec<(RelativePath, RecordRef)>>,
     ) -> anyhow::Result<bool> {
         let mut writer = json::AnalysisWriter::begin(out, self.lines)?;
-        let lacking = result.each(files, |path, record| writer.item(&json::FileItem::new(path, record, self.detailed)))?;
+        let mut lacking = Lacking::default();
+        for portion in portions {
+            let mut items: Vec<Option<Vec<u8>>> = vec![None; portion.len()];
+            let Lacking { lost, away } = result.each_as_it_lies(portion, |number, path, record| {
+                items[number] = Some(json::FileItem::new(path, record, self.detailed).fields()?);
+                Ok(())
+            })?;
+            lacking.lost.extend(lost);
+            lacking.away.extend(away);
+            items.iter().flatten().try_for_each(|fields| writer.fields(fields))?;
+        }
+        lacking.lost.sort_unstable();
+        lacking.away.sort_unstable();
+        self.end(context, writer, &result, &lacking)
+    }
+
+    fn end(&self, context: &Context, writer: json::AnalysisWriter<&mut Sink>, result: &StoredResult, lacking: &Lacking) -> anyhow::Result<bool> {
         let mut errors = json::failed(self.overview);
-        errors.extend(problems(&lacking));
+        errors.extend(problems(lacking));
         writer.end(&json::Summary::new(self.project, self.overview), &json::skipped(self.overview), &errors, &timestamp(master::now()))?;
         note_lost(context, &lacking.lost);
         if !lacking.away.is_empty() {

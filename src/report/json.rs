@@ -172,6 +172,15 @@ impl<W: Write> AnalysisWriter<W> {
     }
 
     pub fn item(&mut self, item: &FileItem<'_>) -> io::Result<()> {
+        self.add(|into| item.write(into))
+    }
+
+    /// A file whose record was read before: see [`FileItem::fields`].
+    pub fn fields(&mut self, fields: &[u8]) -> io::Result<()> {
+        self.add(|into| into.write_all(fields))
+    }
+
+    fn add(&mut self, fields: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> io::Result<()> {
         let before: &[u8] = match (self.lines, self.items) {
             (true, _) => b"{\"kind\":\"file\",",
             (false, 0) => b"\n{",
@@ -180,7 +189,7 @@ impl<W: Write> AnalysisWriter<W> {
         self.items += 1;
         self.item.clear();
         self.item.extend_from_slice(before);
-        item.write(&mut self.item)?;
+        fields(&mut self.item)?;
         self.item.extend_from_slice(if self.lines { b"}\n" } else { b"}" });
         self.out.write_all(&self.item)
     }

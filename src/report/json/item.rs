@@ -23,6 +23,13 @@ impl<'a> FileItem<'a> {
         FileItem { path, record, detailed }
     }
 
+    /// For whoever writes files in another order than the one they are read in.
+    pub fn fields(&self) -> io::Result<Vec<u8>> {
+        let mut fields = Vec::new();
+        self.write(&mut fields)?;
+        Ok(fields)
+    }
+
     /// Its fields, behind the brace or the field before.
     pub(super) fn write(&self, out: &mut Vec<u8>) -> io::Result<()> {
         let record = self.record;
