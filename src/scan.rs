@@ -25,7 +25,10 @@ use fleet_agent::{
     work,
 };
 
-pub use self::{found::Found, merge::Outcomes};
+pub use self::{
+    found::Found,
+    merge::{Meanwhile, Outcomes},
+};
 use crate::{manifest::Manifest, selection::Selection};
 
 /// A listed tree with what is known of it.

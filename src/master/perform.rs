@@ -14,7 +14,7 @@ use crate::{
     journal::SNAPSHOT_AFTER,
     manifest::Manifest,
     result::read_manifest,
-    scan::{Outcomes, Scan},
+    scan::{Meanwhile, Outcomes, Scan},
 };
 
 /// Rounds of effects that one turn may lead to: storing a result leads to one more.
@@ -130,8 +130,8 @@ impl Master {
         let job = &self.fleet.ledger().jobs[&id];
         let scan = self.scans.get(&work(&job.spec, &job.files)).ok_or("the listing it was made for is gone; run the analysis again")?;
         let summary = |manifest, totals| ResultSummary { job: id, at: now(), manifest, totals };
-        let newer = self.stored_since(scan, job);
-        if let (true, Some(base), Some(manifest), None) = (scan.unchanged, scan.base(), scan.base_manifest(), &newer) {
+        let stored = self.stored_since(scan, job);
+        if let (true, Some(base), Some(manifest), None) = (scan.unchanged, scan.base(), scan.base_manifest(), &stored) {
             return Ok(summary(base, manifest.overview().map_err(|error| with_cause(&error))?.totals));
         }
         let why = |index| {
@@ -142,7 +142,9 @@ impl Master {
             }
         };
         let outcomes = Outcomes { found: &job.aggregate, missing: &why };
-        let (bytes, totals) = scan.merge(outcomes, job.spec.fingerprint, newer.as_ref()).map_err(|error| with_cause(&error))?;
+        let before = scan.latest.filter(|_| stored.is_some()).and_then(|before| read_manifest(&self.data, before).ok());
+        let meanwhile = stored.as_ref().map(|stored| Meanwhile { stored, before: before.as_ref() });
+        let (bytes, totals) = scan.merge(outcomes, job.spec.fingerprint, meanwhile).map_err(|error| with_cause(&error))?;
         let manifest = self.results.write(&bytes).map_err(|error| with_cause(&error))?;
         Ok(summary(manifest, totals))
     }

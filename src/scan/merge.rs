@@ -1,7 +1,8 @@
 //! The result of a job: what was known, what it found, and what another job of the same project has stored meanwhile.
 //!
-//! Of two looks at a file the later one counts, unless it saw nothing. A row always says of which state of its file it is, so
-//! that a wrong choice here costs a computation and is never a wrong answer.
+//! Of two looks at a file the later one counts, unless it saw nothing. What a part of a tree only carried over is no look: it is
+//! known by what was there before. Rows do not say when they were looked at, so that of several jobs that came between all count
+//! as looked at when the last of them was.
 
 use std::borrow::Cow;
 
@@ -23,13 +24,22 @@ pub struct Outcomes<'a> {
     pub missing: &'a dyn Fn(u32) -> String,
 }
 
+/// What is there that was not when the tree was listed.
+#[derive(Clone, Copy)]
+pub struct Meanwhile<'a> {
+    /// The last result now.
+    pub stored: &'a Manifest,
+    /// The one that was the last when the tree was listed, of use or not; what both of them say nobody has looked at since.
+    pub before: Option<&'a Manifest>,
+}
+
 /// A row to be.
 type Finding<'a> = (Option<FileStat>, Cow<'a, FileResult>);
 
 impl Scan {
-    /// What is known, what the job found, and a name for what is missing; `newer` was stored after the tree was listed.
-    pub fn merge(&self, outcomes: Outcomes<'_>, fingerprint: Digest, newer: Option<&Manifest>) -> Result<(Vec<u8>, Totals), ManifestError> {
-        match newer.filter(|newer| newer.fingerprint() == fingerprint) {
+    /// What is known, what the job found, and a name for what is missing.
+    pub fn merge(&self, outcomes: Outcomes<'_>, fingerprint: Digest, meanwhile: Option<Meanwhile<'_>>) -> Result<(Vec<u8>, Totals), ManifestError> {
+        match meanwhile.filter(|meanwhile| meanwhile.stored.fingerprint() == fingerprint) {
             None => {
                 let mut writer = ManifestWriter::new(fingerprint, self.listed_at, self.other);
                 for entry in &self.files {
@@ -38,11 +48,12 @@ impl Scan {
                 }
                 Ok(writer.finish())
             }
-            Some(newer) => self.merge_with(outcomes, fingerprint, newer),
+            Some(meanwhile) => self.merge_with(outcomes, fingerprint, meanwhile),
         }
     }
 
-    fn merge_with(&self, outcomes: Outcomes<'_>, fingerprint: Digest, newer: &Manifest) -> Result<(Vec<u8>, Totals), ManifestError> {
+    fn merge_with(&self, outcomes: Outcomes<'_>, fingerprint: Digest, meanwhile: Meanwhile<'_>) -> Result<(Vec<u8>, Totals), ManifestError> {
+        let Meanwhile { stored: newer, before } = meanwhile;
         let is_later = newer.listed_at() > self.listed_at;
         let other = if is_later { newer.overview()?.other_by_name } else { self.other };
         // By the earlier of the two clocks no row is trusted for longer than it was.
@@ -64,7 +75,7 @@ impl Scan {
             }
             let own = self.own(entry, outcomes)?;
             let (stat, result) = match row {
-                Some(row) => self.choose(entry, own, row, is_later)?,
+                Some(row) => choose(entry, own, row, before, is_later)?,
                 None => own,
             };
             writer.push(&entry.path, stat, &result);
@@ -88,28 +99,24 @@ impl Scan {
         })
     }
 
-    fn choose<'a>(&self, entry: &Entry, own: Finding<'a>, row: Row<'_>, is_later: bool) -> Result<Finding<'a>, ManifestError> {
-        let theirs = row.result()?;
-        let asked = !matches!(entry.standing, Standing::Left(_));
-        let base = self.base_manifest().and_then(|base| base.find(row.path_bytes(), row.number()));
-        // What the base says as well nobody has looked at anew.
-        let is_news = match base {
-            Some(base) => base.result()? != theirs,
-            None => true,
-        };
-        let (own_lasts, theirs_last) = (cache::is_lasting(&own.1), cache::is_lasting(&theirs));
-        let take_theirs = match (asked, is_news) {
-            (false, _) => true,
-            (true, false) => false,
-            (true, true) if is_later => theirs_last || !own_lasts,
-            (true, true) => theirs_last && !own_lasts && row.stat() == entry.stat,
-        };
-        Ok(if take_theirs { (Some(row.stat()), Cow::Owned(theirs)) } else { own })
-    }
-
     fn looked_at(&self, path: &[u8]) -> bool {
         self.selection.as_ref().is_none_or(|selection| selection.includes(path))
     }
+}
+
+fn choose<'a>(entry: &Entry, own: Finding<'a>, row: Row<'_>, before: Option<&Manifest>, is_later: bool) -> Result<Finding<'a>, ManifestError> {
+    let theirs = row.result()?;
+    let asked = !matches!(entry.standing, Standing::Left(_));
+    let before = before.and_then(|before| before.find(row.path_bytes(), row.number()));
+    let is_news = before.is_none_or(|before| before.result().is_ok_and(|before| before != theirs));
+    let (own_lasts, theirs_last) = (cache::is_lasting(&own.1), cache::is_lasting(&theirs));
+    let take_theirs = match (asked, is_news) {
+        (false, _) => true,
+        (true, false) => false,
+        (true, true) if is_later => theirs_last || !own_lasts,
+        (true, true) => theirs_last && !own_lasts && row.stat() == entry.stat,
+    };
+    Ok(if take_theirs { (Some(row.stat()), Cow::Owned(theirs)) } else { own })
 }
 
 #[cfg(test)]
@@ -148,14 +155,18 @@ mod tests {
         Manifest::open(writer.finish().0).unwrap()
     }
 
-    /// The base has `a`, `b` and `c`, each in state 1.
+    /// The result that was there before has `a`, `b` and `c`, each in state 1.
+    fn before() -> Manifest {
+        manifest(10, &[("a", 1), ("b", 1), ("c", 1)])
+    }
+
     fn scan(listed_at: u64, only: Option<&str>, files: Vec<(&str, u8, Standing)>) -> Scan {
         let files = files.into_iter().map(|(name, state, standing)| Entry { path: path(name), stat: stat(state), standing });
         Scan {
             listed_at: Time(listed_at),
             files: files.collect(),
             other: 0,
-            base: Some((Digest([1; 32]), manifest(10, &[("a", 1), ("b", 1), ("c", 1)]))),
+            base: Some((Digest([1; 32]), before())),
             latest: Some(Digest([1; 32])),
             selection: only.map(|only| Selection::new(std::path::Path::new("/nowhere"), &[only.to_owned()]).unwrap()),
             listing: Digest::default(),
@@ -172,7 +183,8 @@ mod tests {
     /// The state of each file in the merged result; zero for one that failed.
     fn merged(scan: &Scan, found: &Aggregate, newer: &Manifest) -> Vec<(String, u8)> {
         let outcomes = Outcomes { found, missing: &|_| "it is missing".to_owned() };
-        let merged = Manifest::open(scan.merge(outcomes, ENGINE, Some(newer)).unwrap().0).unwrap();
+        let meanwhile = Meanwhile { stored: newer, before: Some(&before()) };
+        let merged = Manifest::open(scan.merge(outcomes, ENGINE, Some(meanwhile)).unwrap().0).unwrap();
         merged.rows().map(|row| (String::from_utf8(row.path_bytes().to_vec()).unwrap(), if row.is_analysed() { row.content().0[0] } else { 0 })).collect()
     }
 
@@ -216,12 +228,21 @@ mod tests {
     }
 
     #[test]
+    fn what_a_part_carried_over_is_no_news_to_a_whole_that_believes_no_earlier_result() {
+        let files = vec![("a", 2, Standing::Work(0)), ("b", 2, Standing::Work(1)), ("c", 2, Standing::Work(2))];
+        let whole = Scan { base: None, ..scan(20, None, files) };
+        let all = found(&[(0, result(2), 2), (1, result(2), 2), (2, result(2), 2)]);
+        let part = manifest(25, &[("a", 1), ("b", 9), ("c", 1)]);
+        assert_eq!(merged(&whole, &all, &part), states(&[("a", 2), ("b", 9), ("c", 2)]));
+    }
+
+    #[test]
     fn a_result_of_another_engine_is_of_no_use() {
         let whole = scan(20, None, vec![("a", 2, Standing::Work(0))]);
         let outcomes = found(&[(0, result(2), 2)]);
         let outcomes = Outcomes { found: &outcomes, missing: &|_| String::new() };
         let newer = manifest(25, &[("a", 9), ("z", 9)]);
-        let merged = Manifest::open(whole.merge(outcomes, Digest([8; 32]), Some(&newer)).unwrap().0).unwrap();
+        let merged = Manifest::open(whole.merge(outcomes, Digest([8; 32]), Some(Meanwhile { stored: &newer, before: None })).unwrap().0).unwrap();
         assert_eq!(merged.len(), 1);
     }
 }
