@@ -49,7 +49,7 @@ impl Fleet {
         } else {
             self.note_finished(node, held.spark, took);
             let flight = self.land(now, held).expect("it is current");
-            self.flights.forget_lost(held);
+            self.flights.forget_lost(held, node);
             self.speeds.learn(node, &flight.size, took);
             self.learn_lateness(now, held.spark);
             self.call_back(now, held.spark, out);

@@ -19,7 +19,7 @@ use crate::{
 impl Fleet {
     /// An answer that nobody waits for.
     pub(super) fn on_late_answer(&mut self, node: NodeId, held: Held, output: &SparkOutput, out: &mut Vec<Effect>) {
-        let was_asked = self.flights.forget_lost(held) == Some(node);
+        let was_asked = self.flights.forget_lost(held, node);
         match self.contradictions(held, output).filter(|_| was_asked) {
             None => self.stale_messages += 1,
             Some(outcomes) if outcomes.is_empty() => self.duplicates += 1,
@@ -216,6 +216,8 @@ mod tests {
             finish(&mut fleet, TWO, spark, SECOND, [analysed(0, 1, 5, 2), analysed(1, 2, 6, 2)]);
             let out = finish(&mut fleet, node, spark, attempt, [analysed(0, 1, 50, 1), analysed(1, 2, 60, 1)]);
             assert_eq!((facts(&out), fleet.stale_messages(), fleet.duplicates()), (0, 1, 0), "{node} {attempt:?}");
+            let out = finish(&mut fleet, ONE, spark, FIRST, [analysed(0, 1, 5, 1), analysed(1, 2, 60, 1)]);
+            assert!(matches!(out[0], Effect::Record(Fact::SparkDisputed { node: ONE, .. })), "nobody else has taken its word: {out:?}");
         }
     }
 

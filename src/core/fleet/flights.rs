@@ -78,9 +78,13 @@ impl Flights {
         self.lost.insert(held, node);
     }
 
-    /// Answers with whose it was.
-    pub(super) fn forget_lost(&mut self, held: Held) -> Option<NodeId> {
-        self.lost.remove(&held)
+    /// Was it this node's? Who names an attempt of another one takes nothing from it.
+    pub(super) fn forget_lost(&mut self, held: Held, node: NodeId) -> bool {
+        let was_its_own = self.lost.get(&held) == Some(&node);
+        if was_its_own {
+            self.lost.remove(&held);
+        }
+        was_its_own
     }
 
     pub(super) fn forget_lost_of(&mut self, job: JobId) {
