@@ -20,6 +20,7 @@ mod output;
 mod passphrase;
 mod project;
 mod schema;
+mod script;
 mod serve;
 mod span;
 mod spark;
@@ -62,6 +63,15 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    #[command(flatten)]
+    WithData(DataCommand),
+    #[command(flatten)]
+    Alone(AloneCommand),
+}
+
+// What reads or changes a data directory, or asks the master that does. (clap would take a doc comment for what the program does.)
+#[derive(Subcommand)]
+enum DataCommand {
     Analyze(analyze::Analyze),
     Symbols(symbols::Symbols),
     Metrics(metrics::Metrics),
@@ -87,16 +97,28 @@ enum Command {
     Authority(authority::AuthorityCommand),
     Export(export::Export),
     Import(import::Import),
-    Schema(schema::Schema),
     /// One spark for a parent process
     #[command(hide = true)]
     RunSpark,
     /// The agent of the machine that serves
     #[command(hide = true)]
     RunAgent,
+}
+
+// What needs no data directory, and so runs where there can be none.
+#[derive(Subcommand)]
+enum AloneCommand {
+    Script(script::Script),
+    Schema(schema::Schema),
     /// Stands over one command
     #[command(hide = true, name = "run-command")]
     Supervise,
+}
+
+/// What was given for whichever command it is.
+struct Given {
+    data_dir: Option<PathBuf>,
+    connect: Option<String>,
 }
 
 /// What a command is given besides its own arguments.
@@ -129,22 +151,21 @@ pub fn main() -> Exit {
     };
     arguments.color.apply();
     let streams = Streams::new();
-    let data = || DataDirectory::open(arguments.data_dir.as_deref()).map_err(anyhow::Error::from);
+    let given = Given { data_dir: arguments.data_dir, connect: arguments.connect };
     let result = match arguments.command {
         Some(_) if arguments.look.is_given() => {
             Err(UsageError("--theme, --plain, --read-only and --no-start are for the dashboard, without a command".into()).into())
         }
-        // Needs no data, and so no disk.
-        Some(Command::Schema(command)) => command.run(),
-        Some(Command::Supervise) => supervise(),
-        command => data().and_then(|data| run((command, &arguments.look), data, streams, arguments.connect.as_deref())),
+        Some(Command::Alone(command)) => command.run(streams, &given),
+        Some(Command::WithData(command)) => run((Some(command), &arguments.look), streams, &given),
+        None => run((None, &arguments.look), streams, &given),
     };
     result.unwrap_or_else(|error| streams.fail(&error))
 }
 
-fn run((command, look): (Option<Command>, &dashboard::Look), data: DataDirectory, streams: Streams, connect: Option<&str>) -> anyhow::Result<Exit> {
-    let mut context = Context { data, streams, remote: None };
-    if let Some(wanted) = connect {
+fn run((command, look): (Option<DataCommand>, &dashboard::Look), streams: Streams, given: &Given) -> anyhow::Result<Exit> {
+    let mut context = Context { data: DataDirectory::open(given.data_dir.as_deref())?, streams, remote: None };
+    if let Some(wanted) = given.connect.as_deref() {
         if command.as_ref().is_some_and(|command| !command.is_for_any_master()) {
             return Err(UsageError("this command needs the disk of the master itself: run it there".to_owned()).into());
         }
@@ -163,45 +184,57 @@ fn run((command, look): (Option<Command>, &dashboard::Look), data: DataDirectory
     }
 }
 
-impl Command {
+impl DataCommand {
     /// Can it be asked of a master elsewhere? Everything else reads or writes the data directory itself.
     fn is_for_any_master(&self) -> bool {
-        matches!(self, Command::Node(_) | Command::Job(_) | Command::Spark(_) | Command::Project(_) | Command::Events(_) | Command::Wait(_) | Command::Audit(_))
+        matches!(
+            self,
+            DataCommand::Node(_)
+                | DataCommand::Job(_)
+                | DataCommand::Spark(_)
+                | DataCommand::Project(_)
+                | DataCommand::Events(_)
+                | DataCommand::Wait(_)
+                | DataCommand::Audit(_)
+        )
     }
 
     fn run(self, context: &Context) -> anyhow::Result<Exit> {
         match self {
-            Command::Analyze(command) => command.run(context),
-            Command::Symbols(command) => command.run(context),
-            Command::Metrics(command) => command.run(context),
-            Command::Project(command) => command.run(context),
-            Command::Job(command) => command.run(context),
-            Command::Spark(command) => command.run(context),
-            Command::Cache(command) => command.run(context),
-            Command::Bench(command) => command.run(context),
-            Command::Serve(command) => command.run(context),
-            Command::Join(command) => command.run(context),
-            Command::Node(command) => command.run(context),
-            Command::Events(command) => command.run(context),
-            Command::Wait(command) => command.run(context),
-            Command::Audit(command) => command.run(context),
-            Command::Authority(command) => command.run(context),
-            Command::Export(command) => command.run(context),
-            Command::Import(command) => command.run(context),
-            Command::Schema(command) => command.run(),
-            Command::Supervise => supervise(),
-            Command::RunAgent => {
+            DataCommand::Analyze(command) => command.run(context),
+            DataCommand::Symbols(command) => command.run(context),
+            DataCommand::Metrics(command) => command.run(context),
+            DataCommand::Project(command) => command.run(context),
+            DataCommand::Job(command) => command.run(context),
+            DataCommand::Spark(command) => command.run(context),
+            DataCommand::Cache(command) => command.run(context),
+            DataCommand::Bench(command) => command.run(context),
+            DataCommand::Serve(command) => command.run(context),
+            DataCommand::Join(command) => command.run(context),
+            DataCommand::Node(command) => command.run(context),
+            DataCommand::Events(command) => command.run(context),
+            DataCommand::Wait(command) => command.run(context),
+            DataCommand::Audit(command) => command.run(context),
+            DataCommand::Authority(command) => command.run(context),
+            DataCommand::Export(command) => command.run(context),
+            DataCommand::Import(command) => command.run(context),
+            DataCommand::RunAgent => {
                 let tell = |text: &str| Streams::new().note(&format!("the agent of this machine: {text}"));
                 Ok(fleet_agent::resident::child_main(context.data.root(), tell).map(|()| Exit::Ok)?)
             }
-            Command::RunSpark => Ok(fleet_agent::driver::child_main(context.data.root()).map(|()| Exit::Ok)?),
+            DataCommand::RunSpark => Ok(fleet_agent::driver::child_main(context.data.root()).map(|()| Exit::Ok)?),
         }
     }
 }
 
-/// Needs no data either.
-fn supervise() -> anyhow::Result<Exit> {
-    Ok(fleet_agent::command::supervise().map(|()| Exit::Ok)?)
+impl AloneCommand {
+    fn run(self, streams: Streams, given: &Given) -> anyhow::Result<Exit> {
+        match self {
+            AloneCommand::Script(command) => command.run(streams, given),
+            AloneCommand::Schema(command) => command.run(),
+            AloneCommand::Supervise => Ok(fleet_agent::command::supervise().map(|()| Exit::Ok)?),
+        }
+    }
 }
 
 #[cfg(test)]

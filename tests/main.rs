@@ -24,6 +24,7 @@ mod operators;
 mod puppet;
 mod quarantine;
 mod readme;
+mod scripts;
 mod sparks;
 mod storm;
 mod support;

@@ -81,8 +81,8 @@ pub(super) fn run(context: &Context, look: &Look) -> anyhow::Result<Exit> {
     };
     Ok(match tui::run(setting)? {
         Ended::Quit => Exit::Ok,
-        Ended::Signalled(signal_hook::consts::SIGINT) => Exit::Interrupted,
-        Ended::Signalled(_) | Ended::Alone => Exit::Terminated,
+        Ended::Signalled(signal) => Exit::of_signal(signal),
+        Ended::Alone => Exit::Terminated,
     })
 }
 

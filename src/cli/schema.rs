@@ -22,6 +22,7 @@ const SCHEMAS: &[(&str, &str)] = &[
     ("nodes", include_str!("../../assets/schemas/nodes.json")),
     ("operators", include_str!("../../assets/schemas/operators.json")),
     ("projects", include_str!("../../assets/schemas/projects.json")),
+    ("script", include_str!("../../assets/schemas/script.json")),
     ("sparks", include_str!("../../assets/schemas/sparks.json")),
     ("symbols", include_str!("../../assets/schemas/symbols.json")),
 ];
