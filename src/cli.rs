@@ -7,6 +7,7 @@ mod audit;
 mod authority;
 mod bench;
 mod cache;
+mod completions;
 mod dashboard;
 mod duration;
 mod events;
@@ -14,6 +15,7 @@ mod export;
 mod import;
 mod job;
 mod join;
+mod man;
 mod metrics;
 mod node;
 mod output;
@@ -110,6 +112,8 @@ enum DataCommand {
 enum AloneCommand {
     Script(script::Script),
     Schema(schema::Schema),
+    Completions(completions::Completions),
+    Man(man::Man),
     /// Stands over one command
     #[command(hide = true, name = "run-command")]
     Supervise,
@@ -141,6 +145,9 @@ impl Context {
 
 /// Runs the program.
 pub fn main() -> Exit {
+    if let Some(exit) = completions::answer_shell() {
+        return exit;
+    }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -232,6 +239,8 @@ impl AloneCommand {
         match self {
             AloneCommand::Script(command) => command.run(streams, given),
             AloneCommand::Schema(command) => command.run(),
+            AloneCommand::Completions(command) => command.run(),
+            AloneCommand::Man(command) => command.run(),
             AloneCommand::Supervise => Ok(fleet_agent::command::supervise().map(|()| Exit::Ok)?),
         }
     }

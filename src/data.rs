@@ -32,14 +32,24 @@ pub enum DataError {
 }
 
 impl DataDirectory {
-    /// The given folder, or the platform's one for this program.
+    /// The given folder, or the platform's one for this program; it is made if it is missing.
     pub fn open(given: Option<&Path>) -> Result<DataDirectory, DataError> {
-        let root = match given {
-            Some(path) => path.to_owned(),
-            None => etcetera::choose_base_strategy().map_err(|_| DataError::NoHome)?.data_dir().join("bitacora"),
-        };
+        let root = DataDirectory::place(given)?;
         fs::create_dir_all(&root).map_err(|source| DataError::Io { operation: "create", path: root.clone(), source })?;
         Ok(DataDirectory { root })
+    }
+
+    /// The same, if it is there.
+    pub fn existing(given: Option<&Path>) -> Option<DataDirectory> {
+        DataDirectory::place(given).ok().filter(|root| root.is_dir()).map(|root| DataDirectory { root })
+    }
+
+    /// Where it is, or would be.
+    pub fn place(given: Option<&Path>) -> Result<PathBuf, DataError> {
+        match given {
+            Some(path) => Ok(path.to_owned()),
+            None => Ok(etcetera::choose_base_strategy().map_err(|_| DataError::NoHome)?.data_dir().join("bitacora")),
+        }
     }
 
     pub fn root(&self) -> &Path {

@@ -7,6 +7,7 @@ mod authority;
 mod bridge;
 mod cache;
 mod commands;
+mod completions;
 mod crashes;
 mod dashboard;
 mod fleet;

@@ -95,6 +95,8 @@ enum Command {
         #[arg(short, long, default_value = "plain", value_name = "FORMAT")]
         output: Output,
     },
+    /// Prints the manual's page of this program, for `man -l -`
+    Man,
     /// One spark for a parent process
     #[command(hide = true)]
     RunSpark,
@@ -119,6 +121,9 @@ fn main() -> ExitCode {
     };
     if let Some(Command::Doctor { output }) = arguments.command {
         return report::doctor(arguments.data_dir.as_deref(), output);
+    }
+    if let Some(Command::Man) = arguments.command {
+        return report::manual(Arguments::command());
     }
     match agent::run(arguments) {
         Ok(()) => ExitCode::SUCCESS,

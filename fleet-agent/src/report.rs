@@ -1,4 +1,4 @@
-//! What `fleet-agent doctor` says: a line for each thing that was looked at, or JSON. 1 when something is bad.
+//! What `fleet-agent doctor` says: a line for each thing that was looked at, or JSON. 1 when something is bad. And the manual's page.
 
 use std::{io::Write, path::Path, process::ExitCode};
 
@@ -46,6 +46,15 @@ fn line(finding: &Finding) -> String {
     let Finding { subject, verdict, found, remedy } = finding;
     let remedy = if remedy.is_empty() { String::new() } else { format!("\n      {remedy}") };
     format!("{:<5} {subject}: {found}{remedy}\n", verdict.name())
+}
+
+/// Made of the same table as the help.
+pub fn manual(command: clap::Command) -> ExitCode {
+    let mut page = Vec::new();
+    let made = clap_mangen::Man::new(command).manual("Bitácora fleets").render(&mut page);
+    // A closed pipe is nobody listening.
+    let _ = std::io::stdout().write_all(&page);
+    ExitCode::from(u8::from(made.is_err()))
 }
 
 fn json(findings: Vec<Finding>) -> String {

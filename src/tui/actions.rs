@@ -465,7 +465,8 @@ pub fn named(name: &str, place: Scope) -> Option<&'static Row> {
 }
 
 /// Command lines that change nothing, by how they begin.
-const READING: [&str; 22] = [
+const READING: [&str; 23] = [
+    "completions",
     "symbols",
     "metrics",
     "events",
