@@ -8,6 +8,7 @@ mod authority;
 mod bench;
 mod cache;
 mod completions;
+mod config;
 mod dashboard;
 mod duration;
 mod events;
@@ -59,6 +60,9 @@ struct Arguments {
     /// Asks the master of a fleet elsewhere, which this device has joined: by the fleet's name, or by its master's host
     #[arg(long, global = true, value_name = "FLEET")]
     connect: Option<String>,
+    /// The configuration, instead of the one that `bitacora config path` names
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -114,6 +118,8 @@ enum AloneCommand {
     Schema(schema::Schema),
     Completions(completions::Completions),
     Man(man::Man),
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
     /// Stands over one command
     #[command(hide = true, name = "run-command")]
     Supervise,
@@ -123,6 +129,7 @@ enum AloneCommand {
 struct Given {
     data_dir: Option<PathBuf>,
     connect: Option<String>,
+    config: Option<PathBuf>,
 }
 
 /// What a command is given besides its own arguments.
@@ -158,7 +165,7 @@ pub fn main() -> Exit {
     };
     arguments.color.apply();
     let streams = Streams::new();
-    let given = Given { data_dir: arguments.data_dir, connect: arguments.connect };
+    let given = Given { data_dir: arguments.data_dir, connect: arguments.connect, config: arguments.config };
     let result = match arguments.command {
         Some(_) if arguments.look.is_given() => {
             Err(UsageError("--theme, --plain, --read-only and --no-start are for the dashboard, without a command".into()).into())
@@ -187,7 +194,7 @@ fn run((command, look): (Option<DataCommand>, &dashboard::Look), streams: Stream
     }
     match command {
         Some(command) => command.run(&context),
-        None => dashboard::run(&context, look),
+        None => dashboard::run(&context, look, &config::load(streams, given)?),
     }
 }
 
@@ -241,6 +248,7 @@ impl AloneCommand {
             AloneCommand::Schema(command) => command.run(),
             AloneCommand::Completions(command) => command.run(),
             AloneCommand::Man(command) => command.run(),
+            AloneCommand::Config(command) => command.run(streams, given),
             AloneCommand::Supervise => Ok(fleet_agent::command::supervise().map(|()| Exit::Ok)?),
         }
     }

@@ -47,7 +47,7 @@ use self::{
     feed::Feed,
     input::Typed,
     keymap::Key,
-    state::{Options, State},
+    state::{Feed as Hearing, Options, State},
     terminal::{Happened, Screen},
     theme::Theme,
     update::{Action, Cmd, Heard},
@@ -56,7 +56,7 @@ use self::{
 /// What happens waits here while a frame is drawn; whoever brings more waits with it.
 const INBOX_MAX: usize = 1024;
 /// Between two frames: a storm of keys or sizes is drawn as a few, and a key is still answered at once.
-const FRAME_EVERY: Duration = Duration::from_millis(15);
+const FRAME_EVERY: Duration = Duration::from_micros(state::REFRESH_LEAST.0);
 
 /// What the dashboard is given.
 pub struct Setting {
@@ -136,7 +136,7 @@ pub fn run(setting: Setting) -> Result<Ended, TuiError> {
     terminal::listen(&tx).map_err(TuiError::Thread)?;
     let feed = Feed::start(setting.control, &tx).map_err(TuiError::Thread)?;
     let errands = Errands::new(setting.program, setting.arguments, tx.clone());
-    let dashboard = Dashboard { screen, state, feed, errands, theme: setting.theme, next_frame: Instant::now() };
+    let dashboard = Dashboard { screen, state, feed, errands, theme: setting.theme, next_frame: Instant::now(), next_unasked: Instant::now(), asked: true };
     match dashboard.run(&rx) {
         Err(TuiError::Terminal(error)) if is_gone(&error) => Ok(Ended::Alone),
         ended => ended,
@@ -154,13 +154,17 @@ struct Dashboard {
     feed: Feed,
     errands: Errands,
     theme: Theme,
+    /// The earliest moment of the next frame: of one that the person asked for, and of any.
     next_frame: Instant,
+    next_unasked: Instant,
+    /// The person did something since the last frame, or has seen nothing yet.
+    asked: bool,
 }
 
 impl Dashboard {
     fn run(mut self, rx: &Receiver<Happening>) -> Result<Ended, TuiError> {
         loop {
-            if self.state.dirty && Instant::now() >= self.next_frame {
+            if self.state.dirty && Instant::now() >= self.frame_due() {
                 self.draw()?;
             }
             self.feed.look_at(self.state.focus());
@@ -183,9 +187,13 @@ impl Dashboard {
         }
     }
 
+    fn frame_due(&self) -> Instant {
+        if self.asked { self.next_frame } else { self.next_unasked }
+    }
+
     /// How long there is nothing to do; `None` for as long as nothing happens.
     fn patience(&self) -> Option<Duration> {
-        let frame = self.state.dirty.then(|| self.next_frame.saturating_duration_since(Instant::now()));
+        let frame = self.state.dirty.then(|| self.frame_due().saturating_duration_since(Instant::now()));
         let due = self.state.next_deadline().map(|due| Duration::from_micros((due - clock::now()).0));
         frame.into_iter().chain(due).min()
     }
@@ -196,12 +204,14 @@ impl Dashboard {
             self.update(Cmd::Resized(size))?;
         }
         self.screen.draw(&self.state, self.theme).map_err(TuiError::Terminal)?;
-        self.state.dirty = false;
+        (self.state.dirty, self.asked) = (false, false);
         self.next_frame = Instant::now() + FRAME_EVERY;
+        self.next_unasked = Instant::now() + Duration::from_micros(self.state.options.refresh.0);
         Ok(())
     }
 
     fn on_happening(&mut self, happening: Happening) -> Result<Option<Ended>, TuiError> {
+        self.asked |= !matches!(happening, Happening::Heard(_)) || self.state.feed == Hearing::Waiting;
         let cmd = match happening {
             Happening::Terminal(Happened::Typed(Typed::Key(key))) => return self.on_key(key),
             Happening::Terminal(Happened::Typed(Typed::Pasted(text))) => Cmd::Paste(text),

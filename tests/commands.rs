@@ -270,6 +270,7 @@ fn every_kind_of_document_fits_its_schema() {
             "jobs" => &["job", "ls"],
             // Take a master that serves: tests/fleet.rs, tests/nodes.rs and tests/sparks.rs hold them to their schemas.
             "bench" | "discovered" | "events" | "doctor" | "node" | "nodes" | "operators" | "script" => continue,
+            "config" => &["config", "show"],
             "projects" => &["project", "show"],
             "sparks" => &["job", "show", job],
             "symbols" => &["symbols", "Class"],

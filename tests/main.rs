@@ -8,6 +8,7 @@ mod bridge;
 mod cache;
 mod commands;
 mod completions;
+mod config;
 mod crashes;
 mod dashboard;
 mod fleet;

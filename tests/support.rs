@@ -57,7 +57,7 @@ impl Place {
     pub fn bitacora(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bitacora"));
         command.arg("--data-dir").arg(self.data()).args(arguments).stdin(Stdio::null());
-        command.env("XDG_STATE_HOME", self.state());
+        command.env("XDG_STATE_HOME", self.state()).env("XDG_CONFIG_HOME", self.path("config"));
         command
     }
 

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use bitacora_core::time::Time;
 use clap::{Args, CommandFactory, ValueEnum};
 
-use super::{Arguments, Context, attach, output::Sink};
+use super::{Arguments, Context, attach, config::Config, output::Sink};
 use crate::{
     control::{Answer, JobState, NodeState, ProjectState, Request, Snapshot},
     exit::Exit,
@@ -41,7 +41,7 @@ pub(super) struct Look {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum ThemeKind {
+pub(super) enum ThemeKind {
     Dark,
     Light,
     HighContrast,
@@ -56,28 +56,29 @@ impl Look {
 }
 
 /// Where nobody serves the data directory a master is started first, if anything may be changed.
-pub(super) fn run(context: &Context, look: &Look) -> anyhow::Result<Exit> {
+pub(super) fn run(context: &Context, look: &Look, config: &Config) -> anyhow::Result<Exit> {
+    let read_only = look.read_only || config.options.read_only;
     if context.remote.is_some() {
         return status(context);
     }
     let program = env::current_exe().context("cannot find this program on disk")?;
     if look.plain {
         status(context)?;
-        return plain::run(context, program, look.read_only);
+        return plain::run(context, program, read_only);
     }
     let is_dumb = env::var_os("TERM").is_none_or(|term| term == "dumb");
     if !context.streams.stdout_is_terminal || !std::io::stdin().is_terminal() || is_dumb {
         return status(context);
     }
-    if !(look.no_start || look.read_only) {
+    if !(look.no_start || read_only) {
         attach::have_master(context, &program)?;
     }
     let setting = Setting {
         control: context.data.control(),
         program,
         arguments: vec!["--data-dir".into(), context.data.root().into()],
-        theme: theme(look.theme),
-        options: Options { read_only: look.read_only, motion: env::var_os("NO_MOTION").is_none_or(|value| value.is_empty()), commands: commands() },
+        theme: theme(look.theme.or(config.theme), config.unicode),
+        options: Options { read_only, commands: commands(), ..config.options.clone() },
     };
     Ok(match tui::run(setting)? {
         Ended::Quit => Exit::Ok,
@@ -97,14 +98,9 @@ fn commands() -> Vec<String> {
 }
 
 /// As the person asks for, or the environment, or `--color`.
-fn theme(wanted: Option<ThemeKind>) -> Theme {
-    let has_colours = match anstream::ColorChoice::global() {
-        anstream::ColorChoice::Never => false,
-        anstream::ColorChoice::Always | anstream::ColorChoice::AlwaysAnsi => true,
-        anstream::ColorChoice::Auto => env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
-    };
+fn theme(wanted: Option<ThemeKind>, unicode: Option<bool>) -> Theme {
     let palette = match wanted {
-        _ if !has_colours => Palette::Mono,
+        _ if !has_colours() => Palette::Mono,
         Some(ThemeKind::Dark) => Palette::Dark,
         Some(ThemeKind::Light) => Palette::Light,
         Some(ThemeKind::HighContrast) => Palette::HighContrast,
@@ -112,9 +108,22 @@ fn theme(wanted: Option<ThemeKind>) -> Theme {
         None if env::var("COLORFGBG").is_ok_and(|colours| is_light(&colours)) => Palette::Light,
         None => Palette::Dark,
     };
+    Theme { palette, signs: if unicode.unwrap_or_else(is_utf8) { UNICODE } else { ASCII } }
+}
+
+/// As `--color` and the environment say.
+fn has_colours() -> bool {
+    match anstream::ColorChoice::global() {
+        anstream::ColorChoice::Never => false,
+        anstream::ColorChoice::Always | anstream::ColorChoice::AlwaysAnsi => true,
+        anstream::ColorChoice::Auto => env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+    }
+}
+
+/// Does the terminal show more than ASCII?
+fn is_utf8() -> bool {
     let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(|name| env::var(name).ok()).find(|value| !value.is_empty());
-    let is_utf8 = locale.is_some_and(|locale| locale.to_ascii_lowercase().replace('-', "").contains("utf8"));
-    Theme { palette, signs: if is_utf8 { UNICODE } else { ASCII } }
+    locale.is_some_and(|locale| locale.to_ascii_lowercase().replace('-', "").contains("utf8"))
 }
 
 /// `15;0`: the numbers of the colours of text and of what is behind it, as some terminals say.

@@ -16,7 +16,9 @@ use super::{
 use crate::exit::Exit;
 
 /// The environment, for the page of the whole program.
-const ENVIRONMENT: [(&str, &str); 6] = [
+const ENVIRONMENT: [(&str, &str); 8] = [
+    ("BITACORA_CONFIG", "The configuration, where --config names none; `bitacora config path` says which it is."),
+    ("BITACORA_THEME and the like", "A setting of `bitacora config show`, in capitals and with _; wins over the file."),
     ("NO_COLOR, CLICOLOR_FORCE", "No colours, or colours also where there is no terminal."),
     ("NO_MOTION", "The dashboard does not move anything by itself."),
     ("COLORFGBG", "The colours of the terminal: whether the dashboard is to be dark or light."),

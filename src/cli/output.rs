@@ -161,8 +161,21 @@ pub(super) fn write_items<Item: Serialize>(
     rows: Vec<Vec<String>>,
     name: impl Fn(&Item) -> &str,
 ) -> anyhow::Result<Exit> {
+    list_items(context.streams, output, kind, items, columns, rows, name)
+}
+
+/// The same, of what needs no data directory.
+pub(super) fn list_items<Item: Serialize>(
+    streams: Streams,
+    output: Option<Format>,
+    kind: &str,
+    items: &[Item],
+    columns: &[Column],
+    rows: Vec<Vec<String>>,
+    name: impl Fn(&Item) -> &str,
+) -> anyhow::Result<Exit> {
     let mut out = Sink::open(None)?;
-    match Format::or_for(output, context.streams.stdout_is_terminal) {
+    match Format::or_for(output, streams.stdout_is_terminal) {
         Format::Json => {
             let (schema, generated_at) = (format!("bitacora/{kind}/1"), timestamp(master::now()));
             serde_json::to_writer(&mut out, &Envelope { schema: &schema, kind, items, errors: &[], generated_at: &generated_at })?;

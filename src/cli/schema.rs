@@ -14,6 +14,7 @@ const SCHEMAS: &[(&str, &str)] = &[
     ("bench", include_str!("../../assets/schemas/bench.json")),
     ("bench-link", include_str!("../../assets/schemas/bench-link.json")),
     ("cache", include_str!("../../assets/schemas/cache.json")),
+    ("config", include_str!("../../assets/schemas/config.json")),
     ("discovered", include_str!("../../assets/schemas/discovered.json")),
     ("doctor", include_str!("../../assets/schemas/doctor.json")),
     ("events", include_str!("../../assets/schemas/events.json")),

@@ -155,6 +155,9 @@ fn arguments(words: &[String], given: &Given) -> Result<Vec<OsString>, LineError
     if let (None, Some(connect)) = (&parsed.connect, &given.connect) {
         all.extend(["--connect".into(), connect.into()]);
     }
+    if let (None, Some(config)) = (&parsed.config, &given.config) {
+        all.extend(["--config".into(), config.into()]);
+    }
     all.extend(words.iter().map(OsString::from));
     Ok(all)
 }

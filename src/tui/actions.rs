@@ -465,8 +465,12 @@ pub fn named(name: &str, place: Scope) -> Option<&'static Row> {
 }
 
 /// Command lines that change nothing, by how they begin.
-const READING: [&str; 23] = [
+const READING: [&str; 27] = [
     "completions",
+    "config show",
+    "config get",
+    "config check",
+    "config path",
     "symbols",
     "metrics",
     "events",

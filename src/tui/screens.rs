@@ -109,8 +109,10 @@ fn list(state: &State, theme: Theme, buffer: &mut Buffer, areas: &Areas) {
     let on_screen = state.shown.iter().skip(state.list().top);
     if state.tier > Tier::Phone {
         let frame = table::Frame { titles: areas.titles, rows: areas.list, selected: state.list().at.saturating_sub(state.list().top) };
-        let rows = on_screen.map(|place| (is_marked(state, *place), cells(state, *place, theme)));
-        return table::draw(buffer, frame, columns(state.screen), rows, theme);
+        let (all, wanted) = (columns(state.screen), &state.options.columns[state.screen as usize]);
+        let columns = chosen(wanted, all.to_vec());
+        let rows = on_screen.map(|place| (is_marked(state, *place), chosen(wanted, cells(state, *place, theme))));
+        return table::draw(buffer, frame, &columns, rows, theme);
     }
     let lines = state.tier.lines_per_entry(state.size);
     for (nth, place) in (0..areas.list.height / lines).zip(on_screen) {
@@ -129,6 +131,16 @@ fn list(state: &State, theme: Theme, buffer: &mut Buffer, areas: &Areas) {
 fn is_marked(state: &State, place: usize) -> bool {
     let marked = &state.list().marked;
     !marked.is_empty() && marked.contains(&state.key_of(place))
+}
+
+/// Those that are wanted, in that order; all where nobody wants others.
+fn chosen<Part: Clone>(wanted: &[usize], all: Vec<Part>) -> Vec<Part> {
+    if wanted.is_empty() { all } else { wanted.iter().map(|place| all[*place].clone()).collect() }
+}
+
+/// What the columns of a screen's table are called where they are chosen.
+pub fn column_names(screen: Screen) -> Vec<String> {
+    columns(screen).iter().map(|column| column.title.to_lowercase().trim_end_matches('.').replace(' ', "-")).collect()
 }
 
 fn columns(screen: Screen) -> &'static [Column] {

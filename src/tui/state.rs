@@ -13,6 +13,7 @@ use super::{
     asked::{Asked, Definition, Query, Record},
     editor::Editor,
     history::History,
+    keymap::Keymap,
     layout::{self, Areas, Tier, Wanted},
     list::List,
     log::Log,
@@ -70,11 +71,43 @@ pub struct Options {
     pub motion: bool,
     /// The beginnings of command lines, for suggestions.
     pub commands: Vec<String>,
+    pub keymap: Keymap,
+    /// The columns of each screen's table, by their places; none of them for all.
+    pub columns: [Vec<usize>; Screen::ALL.len()],
+    /// From which danger on an action is asked about first.
+    pub asks: Asks,
+    /// More entries at once are asked about in any case, and their number is typed.
+    pub unasked_max: usize,
+    /// Between two frames that nobody asked for.
+    pub refresh: Span,
 }
+
+/// What a person is asked about before it is done. What cannot be taken back is never done unasked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Asks {
+    Everything,
+    #[default]
+    Disruptive,
+    Final,
+}
+
+/// Between two frames: a storm of news is drawn as a few.
+pub const REFRESH_LEAST: Span = Span::from_millis(15);
+/// More at once are asked about first, if nothing else is wanted.
+pub const UNASKED_MAX: usize = 5;
 
 impl Default for Options {
     fn default() -> Options {
-        Options { read_only: false, motion: true, commands: Vec::new() }
+        Options {
+            read_only: false,
+            motion: true,
+            commands: Vec::new(),
+            keymap: Keymap::default(),
+            columns: Default::default(),
+            asks: Asks::default(),
+            unasked_max: UNASKED_MAX,
+            refresh: REFRESH_LEAST,
+        }
     }
 }
 

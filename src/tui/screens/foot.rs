@@ -7,8 +7,9 @@ use ratatui::{
 
 use super::{Touched, paint};
 use crate::tui::{
-    actions::{ACTIONS, ActionId, Does, Row},
+    actions::{self, ACTIONS, ActionId, Does, Row},
     editor::Editor,
+    keymap::Key,
     state::{Mode, Screen, State},
     suggest,
     theme::{Theme, Tone},
@@ -53,12 +54,14 @@ fn hints(state: &State, width: usize) -> Vec<(ActionId, Line)> {
     let allowed = |row: &Row| !(state.options.read_only && row.changes());
     let fits = |row: &&Row| row.scope.reaches(state.scope()) && row.fits(&subject) && allowed(row) && is_useful(state, row);
     // Help is always among them: it names the rest.
-    let help = hint("?", "help");
+    let help_key = state.options.keymap.first(actions::row(ActionId::Help)).map_or_else(|| ":".to_owned(), Key::name);
+    let help = hint(&help_key, "help");
     let (mut hints, mut room) = (Vec::new(), width.saturating_sub(paint::width(&help)));
     // The way out of what is opened comes first.
     let (out, others): (Vec<&Row>, Vec<&Row>) = ACTIONS.iter().filter(fits).partition(|row| row.id == ActionId::Back);
     for row in out.into_iter().chain(others).take(HINTS_MAX) {
-        let pieces = hint(&row.keys[0].name(), row.hint);
+        let Some(key) = state.options.keymap.first(row) else { continue };
+        let pieces = hint(&key.name(), row.hint);
         let Some(left) = room.checked_sub(paint::width(&pieces)) else { break };
         room = left;
         hints.push((row.id, pieces));

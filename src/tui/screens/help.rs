@@ -14,17 +14,18 @@ pub(super) fn lines(state: &State) -> Vec<Line> {
     let here = state.screen.scope();
     let of = |scope: Scope| ACTIONS.iter().filter(move |row| row.scope == scope);
     let mut lines = vec![paint::plain(state.screen.name(), Tone::Title)];
-    lines.extend(of(here).flat_map(|row| entry(row, usize::from(state.size.width))));
+    lines.extend(of(here).flat_map(|row| entry(state, row)));
     lines.push(Line::new());
     lines.push(paint::plain("everywhere", Tone::Title));
-    lines.extend(of(Scope::Anywhere).flat_map(|row| entry(row, usize::from(state.size.width))));
+    lines.extend(of(Scope::Anywhere).flat_map(|row| entry(state, row)));
     lines.push(Line::new());
     lines.push(paint::plain("An action's name works after : as well.", Tone::Dim));
     lines
 }
 
-fn entry(row: &Row, width: usize) -> Vec<Line> {
-    let keys: Vec<String> = row.keys.iter().map(|key| key.name()).collect();
+fn entry(state: &State, row: &Row) -> Vec<Line> {
+    let width = usize::from(state.size.width);
+    let keys: Vec<String> = state.options.keymap.keys(row).iter().map(|key| key.name()).collect();
     let first = vec![(format!("  {:<20} ", keys.join(" ")), Tone::Accent), (format!("{:<10} ", row.name), Tone::Text)];
     let begun = paint::width(&first);
     let indent = " ".repeat(if width < ONE_LINE_MIN { 4 } else { begun });

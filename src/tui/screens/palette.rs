@@ -7,6 +7,7 @@ use ratatui::{
 
 use super::{Touched, foot, paint, rule};
 use crate::tui::{
+    keymap::Key,
     layout,
     palette::rows,
     state::{Palette, State},
@@ -45,7 +46,7 @@ pub(super) fn draw(state: &State, palette: &Palette, theme: Theme, buffer: &mut 
         let pieces = vec![
             (mark, Tone::Accent),
             (format!("{:<13}", row.name), Tone::Title),
-            (format!("{:<6}", row.keys[0].name()), Tone::Accent),
+            (format!("{:<6}", state.options.keymap.first(row).map(Key::name).unwrap_or_default()), Tone::Accent),
             (row.title.into(), Tone::Dim),
         ];
         paint::line(buffer, line, &pieces, theme);

@@ -234,3 +234,19 @@ fn every_theme_says_the_same_in_its_own_way() {
         insta::assert_snapshot!(format!("fleet-80x24-styles-{palette}"), styles(screen));
     }
 }
+
+#[test]
+fn a_person_chooses_the_columns_and_the_keys_that_are_hinted_at() {
+    let mut state = person(80, 24);
+    let shown = text(&drawn(&state, DARK));
+    assert!(shown.contains("HEALTH") && shown.contains(" c cordon"), "{shown}");
+    // The name, and then the health.
+    state.options.columns[Screen::Fleet as usize] = vec![1, 0];
+    state.options.keymap.bind(crate::tui::actions::ActionId::Cordon, vec![Key::Char('C')]);
+    let shown = text(&drawn(&state, DARK));
+    let titles = shown.lines().find(|line| line.contains("NAME")).unwrap();
+    assert!(titles.trim_start().starts_with("NAME") && titles.contains("HEALTH") && !titles.contains("LOAD"), "{shown}");
+    assert!(shown.contains(" C cordon") && !shown.contains(" c cordon"), "{shown}");
+    state.options.keymap.bind(crate::tui::actions::ActionId::Cordon, Vec::new());
+    assert!(!text(&drawn(&state, DARK)).contains("cordon"));
+}

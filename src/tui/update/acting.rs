@@ -10,13 +10,11 @@ use crate::tui::{
     asked::Search,
     editor::Editor,
     log::After,
-    state::{Deed, FLASH_SPAN, Flash, Mode, Palette, Prompt, Question, Screen, State},
+    state::{Asks, Deed, FLASH_SPAN, Flash, Mode, Palette, Prompt, Question, Screen, State},
     subject::Subject,
     words,
 };
 
-/// More at once are asked about first, and their number is typed.
-const UNASKED_MAX: usize = 5;
 /// A person who wants more uses a script.
 const DEEDS_MAX: usize = 100;
 pub(super) const READ_ONLY: &str = "this dashboard is read-only";
@@ -245,9 +243,15 @@ fn carry_out(state: &mut State, id: ActionId, command: &Command, subjects: &[Sub
     let Some(deeds) = deeds(command, subjects, typed) else { return say(state, "a quote is not ended".into(), true) };
     let (count, name) = (deeds.len(), deeds.first().map(|deed| deed.name.clone()).unwrap_or_default());
     let whom = if count == 1 { name.clone() } else { count.to_string() };
-    let number = (count > UNASKED_MAX).then(|| count.to_string());
+    let number = (count > state.options.unasked_max).then(|| count.to_string());
+    let is_unasked = match (command.danger, state.options.asks) {
+        (Danger::Reversible { .. }, asks) => asks != Asks::Everything,
+        (Danger::Disruptive { .. }, asks) => asks == Asks::Final,
+        (Danger::Final { .. }, _) => false,
+    };
     let (plan, expected) = match command.danger {
-        Danger::Reversible { .. } if number.is_none() => return run(state, deeds, command.done, None),
+        _ if is_unasked && number.is_none() => return run(state, deeds, command.done, None),
+        Danger::Reversible { .. } if count == 1 => (actions::row(id).title, number),
         Danger::Reversible { .. } => ("That is done to all of them.", number),
         Danger::Disruptive { plan } => (plan, number),
         Danger::Final { plan } => (plan, Some(whom.clone())),

@@ -7,7 +7,7 @@ use crate::tui::{
     actions::{self, ACTIONS, Does},
     keymap,
     samples::{self, NOW, answer, fleet, hear, person},
-    state::Feed,
+    state::{Asks, Feed},
     words,
 };
 
@@ -396,4 +396,32 @@ fn what_a_key_does_and_what_its_command_does_are_the_same() {
             assert_eq!(run(vec![*key]), by_line, "{} and {}", key.name(), row.name);
         }
     }
+}
+
+#[test]
+fn a_person_decides_what_is_asked_first() {
+    let asked = |asks: Asks, keys: &str| {
+        let mut state = person(80, 24);
+        state.options.asks = asks;
+        (lines(&press(&mut state, typed(keys))), matches!(state.mode, Mode::Confirm(_)))
+    };
+    let nothing = Vec::new();
+    assert_eq!(asked(Asks::Disruptive, "c").0, ["node cordon anvil"]);
+    assert_eq!(asked(Asks::Everything, "c"), (nothing.clone(), true));
+    assert_eq!(asked(Asks::Everything, "cy").0, ["node cordon anvil"]);
+    assert_eq!(asked(Asks::Disruptive, "d"), (nothing.clone(), true));
+    assert_eq!(asked(Asks::Final, "d").0, ["node drain anvil --detach"]);
+    assert_eq!(asked(Asks::Final, "R"), (nothing.clone(), true), "what cannot be taken back is never done unasked");
+    let mut state = person(80, 24);
+    state.options.unasked_max = 1;
+    assert_eq!(lines(&press(&mut state, typed("Vc"))), nothing, "two at once");
+    assert!(matches!(&state.mode, Mode::Confirm(question) if question.expected.as_deref() == Some("2")));
+}
+
+#[test]
+fn a_key_that_was_taken_away_leaves_the_name() {
+    let mut state = person(80, 24);
+    state.options.keymap.bind(ActionId::Cordon, Vec::new());
+    state.options.keymap.bind(ActionId::Help, vec![Key::Char('c')]);
+    assert_eq!(lines(&press(&mut state, typed("c\u{1b}:cordon\n"))), ["node cordon anvil"]);
 }
