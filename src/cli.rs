@@ -10,6 +10,7 @@ mod cache;
 mod completions;
 mod config;
 mod dashboard;
+mod doctor;
 mod duration;
 mod events;
 mod export;
@@ -120,6 +121,7 @@ enum AloneCommand {
     Man(man::Man),
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    Doctor(doctor::Doctor),
     /// Stands over one command
     #[command(hide = true, name = "run-command")]
     Supervise,
@@ -249,6 +251,7 @@ impl AloneCommand {
             AloneCommand::Completions(command) => command.run(),
             AloneCommand::Man(command) => command.run(),
             AloneCommand::Config(command) => command.run(streams, given),
+            AloneCommand::Doctor(command) => command.run(streams, given),
             AloneCommand::Supervise => Ok(fleet_agent::command::supervise().map(|()| Exit::Ok)?),
         }
     }

@@ -83,3 +83,21 @@ fn a_mistake_in_the_file_is_named_by_its_line_before_anything_is_shown() {
     assert_eq!(place.run(&["config", "show", "--config", "/no/such/file"]).status.code(), Some(1));
     assert_eq!(place.run(&["project", "ls", "--config", name]).status.code(), Some(0), "that has nothing to do with it");
 }
+
+#[test]
+fn doctor_says_what_is_amiss_and_how_to_mend_it() {
+    let place = Place::new();
+    let document = report(&place.run(&["doctor", "-o", "json"]), 0);
+    let schema = report(&place.run(&["schema", "doctor"]), 0);
+    assert!(jsonschema::validator_for(&schema).unwrap().is_valid(&document), "{document}");
+    let subjects: Vec<&str> = document["items"].as_array().unwrap().iter().map(|item| item["subject"].as_str().unwrap()).collect();
+    for subject in ["terminal", "configuration", "ports", "udp buffers", "multicast", "data directory", "disk"] {
+        assert!(subjects.contains(&subject), "{subject}: {subjects:?}");
+    }
+    assert!(!place.data().exists(), "whoever looks makes nothing");
+    fs::create_dir_all(place.data()).unwrap();
+    fs::write(place.data().join("journal.sqlite"), "this was a journal once, and is something else by now").unwrap();
+    let document = report(&place.run(&["doctor", "-o", "json"]), 1);
+    let journal = document["items"].as_array().unwrap().iter().find(|item| item["subject"] == "journal").unwrap();
+    assert!(journal["verdict"] == "bad" && journal["remedy"].as_str().unwrap().contains("import"), "{journal}");
+}

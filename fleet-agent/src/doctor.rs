@@ -1,15 +1,18 @@
-//! What `fleet-agent doctor` looks at: whether the machine lets an agent do its work, and what to do where it does not.
+//! What `fleet-agent doctor` looks at: whether the machine lets an agent do its work, and what to do where it does not. `bitacora doctor` looks at some
+//! of the same things.
 //!
 //! It changes nothing but a file that it makes and takes away again, and it never speaks to a master: a second link of
 //! the same node would replace the one that works.
 
 use std::{
-    fs, io,
+    fmt, fs, io,
     net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket},
     os::unix::fs::PermissionsExt,
     path::Path,
     time::{Duration, SystemTime},
 };
+
+use serde::Serialize;
 
 use crate::{
     net::{
@@ -31,7 +34,8 @@ const DISK_LEAST_BYTES: u64 = 256 << 20;
 const BUILT_AFTER: Duration = Duration::from_secs(1_767_225_600);
 
 /// How bad something is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Verdict {
     Good,
     /// It works, and not as well as it could.
@@ -51,7 +55,7 @@ impl Verdict {
 }
 
 /// One thing that was looked at.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
     pub subject: &'static str,
     pub verdict: Verdict,
@@ -62,16 +66,25 @@ pub struct Finding {
 }
 
 impl Finding {
-    fn good(subject: &'static str, found: String) -> Finding {
+    pub fn good(subject: &'static str, found: String) -> Finding {
         Finding { subject, verdict: Verdict::Good, found, remedy: String::new() }
     }
 
-    fn weak(subject: &'static str, found: String, remedy: &str) -> Finding {
+    pub fn weak(subject: &'static str, found: String, remedy: &str) -> Finding {
         Finding { subject, verdict: Verdict::Weak, found, remedy: remedy.to_owned() }
     }
 
-    fn bad(subject: &'static str, found: String, remedy: &str) -> Finding {
+    pub fn bad(subject: &'static str, found: String, remedy: &str) -> Finding {
         Finding { subject, verdict: Verdict::Bad, found, remedy: remedy.to_owned() }
+    }
+}
+
+/// A line, and one for the remedy.
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Finding { subject, verdict, found, remedy } = self;
+        write!(f, "{:<5} {subject}: {found}", verdict.name())?;
+        if remedy.is_empty() { Ok(()) } else { write!(f, "\n      {remedy}") }
     }
 }
 
@@ -80,26 +93,26 @@ pub fn examine(data: &Path) -> Vec<Finding> {
     vec![rights(data), disk(data), identity(data), clock(data, SystemTime::now()), port(), udp_buffers(), multicast()]
 }
 
-fn rights(data: &Path) -> Finding {
+pub fn rights(data: &Path) -> Finding {
     const SUBJECT: &str = "data directory";
     let place = data.display();
     if let Err(error) = tempfile::NamedTempFile::new_in(data) {
         return Finding::bad(
             SUBJECT,
             format!("{place} cannot be written: {error}"),
-            "make it belong to the user that runs the agent, or name another with --data-dir",
+            "make it belong to the user that runs this program, or name another with --data-dir",
         );
     }
     match fs::metadata(data).map(|folder| folder.permissions().mode()) {
         Ok(mode) if mode & 0o022 != 0 => {
-            Finding::weak(SUBJECT, format!("others may write in {place}"), "chmod go-w it: whoever writes there decides what this node answers")
+            Finding::weak(SUBJECT, format!("others may write in {place}"), "chmod go-w it: whoever writes there decides what this program answers")
         }
         Ok(_) => Finding::good(SUBJECT, format!("{place} can be written by its owner")),
         Err(error) => Finding::bad(SUBJECT, format!("{place} cannot be looked at: {error}"), "look at the rights of the folders above it"),
     }
 }
 
-fn disk(data: &Path) -> Finding {
+pub fn disk(data: &Path) -> Finding {
     const SUBJECT: &str = "disk";
     const REMEDY: &str = "free some of it, or name a folder on another disk with --data-dir";
     let mebibytes = |bytes: u64| bytes >> 20;
@@ -128,17 +141,17 @@ fn identity(data: &Path) -> Finding {
 }
 
 /// A clock that is wrong makes certificates of today look expired or not yet valid.
-fn clock(data: &Path, now: SystemTime) -> Finding {
+pub fn clock(data: &Path, now: SystemTime) -> Finding {
     const SUBJECT: &str = "clock";
     const REMEDY: &str = "set it, and keep it with chrony or systemd-timesyncd";
     let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     if since < BUILT_AFTER {
         return Finding::bad(SUBJECT, "it shows a time before this program was built".to_owned(), REMEDY);
     }
-    // Written when the certificate was: nothing of ours can be from the future.
+    // Nothing of ours can be from the future.
     let ahead = fs::read_dir(data).into_iter().flatten().flatten().filter_map(|entry| entry.metadata().ok()?.modified().ok()?.duration_since(now).ok()).max();
     match ahead.filter(|ahead| *ahead > Duration::from_secs(60)) {
-        Some(ahead) => Finding::weak(SUBJECT, format!("it is {} s behind files that this node wrote", ahead.as_secs()), REMEDY),
+        Some(ahead) => Finding::weak(SUBJECT, format!("it is {} s behind files that this program wrote", ahead.as_secs()), REMEDY),
         None => Finding::good(SUBJECT, "nothing contradicts it".to_owned()),
     }
 }
@@ -154,7 +167,7 @@ fn port() -> Finding {
     }
 }
 
-fn udp_buffers() -> Finding {
+pub fn udp_buffers() -> Finding {
     const SUBJECT: &str = "udp buffers";
     let any: SocketAddr = (Ipv4Addr::UNSPECIFIED, 0).into();
     let asked = Settings::default().udp_buffer_bytes;
@@ -172,9 +185,9 @@ fn udp_buffers() -> Finding {
     }
 }
 
-fn multicast() -> Finding {
+pub fn multicast() -> Finding {
     const SUBJECT: &str = "multicast";
-    const REMEDY: &str = "allow multicast on an interface (ip link set DEV multicast on) and in the firewall; without it nodes are not found by themselves, and --peer does as well";
+    const REMEDY: &str = "allow multicast on an interface (ip link set DEV multicast on) and in the firewall; without it nodes are not found by themselves, and an address (--peer, `node pair ADDR`) does as well";
     match heard_ourselves() {
         Ok(()) => Finding::good(SUBJECT, format!("our own packet to {MULTICAST} came back")),
         Err(error) => Finding::weak(SUBJECT, format!("our own packet to {MULTICAST} did not come back: {error}"), REMEDY),
@@ -186,7 +199,7 @@ fn heard_ourselves() -> io::Result<()> {
     socket.join_multicast_v4(&MULTICAST, &Ipv4Addr::UNSPECIFIED)?;
     socket.set_multicast_loop_v4(true)?;
     socket.set_read_timeout(Some(MULTICAST_MAX))?;
-    let ours = b"fleet-agent doctor";
+    let ours = b"bitacora doctor";
     socket.send_to(ours, SocketAddrV4::new(MULTICAST, socket.local_addr()?.port()))?;
     let mut heard = [0; 64];
     let (bytes, _) = socket.recv_from(&mut heard)?;

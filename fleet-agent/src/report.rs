@@ -11,17 +11,9 @@ use super::{Output, agent};
 struct Envelope {
     schema: &'static str,
     kind: &'static str,
-    items: Vec<Item>,
+    items: Vec<Finding>,
     errors: [(); 0],
     generated_at: String,
-}
-
-#[derive(Serialize)]
-struct Item {
-    subject: &'static str,
-    verdict: &'static str,
-    found: String,
-    remedy: String,
 }
 
 pub fn doctor(data: Option<&Path>, output: Output) -> ExitCode {
@@ -34,18 +26,12 @@ pub fn doctor(data: Option<&Path>, output: Output) -> ExitCode {
     };
     let worst = findings.iter().map(|finding| finding.verdict).max().unwrap_or(Verdict::Good);
     let text = match output {
-        Output::Plain => findings.iter().map(line).collect(),
+        Output::Plain => findings.iter().map(|finding| format!("{finding}\n")).collect(),
         Output::Json => json(findings) + "\n",
     };
     // A closed pipe is nobody listening.
     let _ = std::io::stdout().write_all(text.as_bytes());
     ExitCode::from(u8::from(worst == Verdict::Bad))
-}
-
-fn line(finding: &Finding) -> String {
-    let Finding { subject, verdict, found, remedy } = finding;
-    let remedy = if remedy.is_empty() { String::new() } else { format!("\n      {remedy}") };
-    format!("{:<5} {subject}: {found}{remedy}\n", verdict.name())
 }
 
 /// Made of the same table as the help.
@@ -58,8 +44,7 @@ pub fn manual(command: clap::Command) -> ExitCode {
 }
 
 fn json(findings: Vec<Finding>) -> String {
-    let item = |finding: Finding| Item { subject: finding.subject, verdict: finding.verdict.name(), found: finding.found, remedy: finding.remedy };
     let generated_at = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-    let envelope = Envelope { schema: "bitacora/doctor/1", kind: "doctor", items: findings.into_iter().map(item).collect(), errors: [], generated_at };
+    let envelope = Envelope { schema: "bitacora/doctor/1", kind: "doctor", items: findings, errors: [], generated_at };
     serde_json::to_string(&envelope).expect("texts and numbers become JSON")
 }

@@ -12,6 +12,7 @@ use std::{
 use anyhow::Context as _;
 use clap::Subcommand;
 use etcetera::BaseStrategy;
+use fleet_agent::work::with_cause;
 use serde::Serialize;
 use serde_json::Value;
 use toml_edit::{Array, DocumentMut, Item};
@@ -124,6 +125,19 @@ pub(super) fn load(streams: Streams, given: &Given) -> anyhow::Result<Config> {
 /// Says everything that is wrong with it.
 fn read(streams: Streams, path: &Path) -> anyhow::Result<Config> {
     checked(streams, path, &file::read(path)?)
+}
+
+/// Whether it can be used, in one line.
+pub(super) fn examine(given: &Given) -> Result<String, String> {
+    let path = path(given).map_err(|error| format!("{error:#}"))?;
+    if !path.exists() && given.config.is_none() && env::var_os(VARIABLE).is_none() {
+        return Ok(format!("none; {} would be it", path.display()));
+    }
+    let text = file::read(&path).map_err(|error| with_cause(&error))?;
+    let mut config = Config::of_text(&text)
+        .map_err(|mistakes| mistakes.first().map(|first| format!("{}:{}: {}", path.display(), first.at, first.what)).unwrap_or_default())?;
+    config.hear(|name| env::var(name).ok())?;
+    Ok(format!("{} is good", path.display()))
 }
 
 fn checked(streams: Streams, path: &Path, text: &str) -> anyhow::Result<Config> {

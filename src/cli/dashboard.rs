@@ -112,7 +112,7 @@ fn theme(wanted: Option<ThemeKind>, unicode: Option<bool>) -> Theme {
 }
 
 /// As `--color` and the environment say.
-fn has_colours() -> bool {
+pub(super) fn has_colours() -> bool {
     match anstream::ColorChoice::global() {
         anstream::ColorChoice::Never => false,
         anstream::ColorChoice::Always | anstream::ColorChoice::AlwaysAnsi => true,
@@ -121,7 +121,7 @@ fn has_colours() -> bool {
 }
 
 /// Does the terminal show more than ASCII?
-fn is_utf8() -> bool {
+pub(super) fn is_utf8() -> bool {
     let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(|name| env::var(name).ok()).find(|value| !value.is_empty());
     locale.is_some_and(|locale| locale.to_ascii_lowercase().replace('-', "").contains("utf8"))
 }

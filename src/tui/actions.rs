@@ -465,12 +465,13 @@ pub fn named(name: &str, place: Scope) -> Option<&'static Row> {
 }
 
 /// Command lines that change nothing, by how they begin.
-const READING: [&str; 27] = [
+const READING: [&str; 28] = [
     "completions",
     "config show",
     "config get",
     "config check",
     "config path",
+    "doctor",
     "symbols",
     "metrics",
     "events",

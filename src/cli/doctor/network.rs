@@ -1,0 +1,47 @@
+//! The network: whether nodes find this machine's master, and what they send arrives.
+
+use std::{
+    io,
+    net::{Ipv4Addr, TcpListener, UdpSocket},
+    path::Path,
+};
+
+use fleet_agent::doctor::{Finding, multicast, udp_buffers};
+
+use crate::{
+    control::{self, Answer, Request},
+    data::DataDirectory,
+};
+
+/// Where a master listens if nobody says otherwise; those that join use the port after it.
+const PORT: u16 = 7411;
+
+pub(super) fn examine(root: &Path) -> Vec<Finding> {
+    vec![ports(root), udp_buffers(), multicast()]
+}
+
+fn ports(root: &Path) -> Finding {
+    const SUBJECT: &str = "ports";
+    let serves = DataDirectory::existing(Some(root)).and_then(|data| control::ask(&data.control(), &Request::Snapshot).ok().flatten());
+    if let Some(Answer::Snapshot(fleet)) = serves
+        && let Some(address) = fleet.listens
+    {
+        return Finding::good(SUBJECT, format!("the master listens on {address}"));
+    }
+    match are_free() {
+        Ok(()) => Finding::good(SUBJECT, format!("{PORT} (UDP and TCP) and {} (UDP) are free for a master", PORT + 1)),
+        Err((port, error)) => Finding::weak(
+            SUBJECT,
+            format!("port {port} cannot be used: {error}"),
+            "another program, or the master of another data directory, has it: `bitacora serve --listen 0.0.0.0:PORT` takes another one",
+        ),
+    }
+}
+
+fn are_free() -> Result<(), (u16, io::Error)> {
+    let of = |port| move |error| (port, error);
+    UdpSocket::bind((Ipv4Addr::UNSPECIFIED, PORT)).map_err(of(PORT))?;
+    TcpListener::bind((Ipv4Addr::UNSPECIFIED, PORT)).map_err(of(PORT))?;
+    UdpSocket::bind((Ipv4Addr::UNSPECIFIED, PORT + 1)).map_err(of(PORT + 1))?;
+    Ok(())
+}
