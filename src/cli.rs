@@ -18,6 +18,7 @@ mod import;
 mod job;
 mod join;
 mod man;
+mod manner;
 mod metrics;
 mod node;
 mod output;
@@ -143,6 +144,15 @@ struct Context {
 }
 
 impl Context {
+    /// Is there a master that stays? Whoever needs the data directory for himself would wait for it for ever.
+    fn is_served_for_good(&self) -> anyhow::Result<bool> {
+        let stays = matches!(self.ask(&Request::Snapshot)?, Some(Answer::Snapshot(fleet)) if fleet.listens.is_some());
+        if stays {
+            self.streams.note(&format!("refused: a bitacora serves {}; end it first", self.data.root().display()));
+        }
+        Ok(stays)
+    }
+
     /// The master's answer; `None` where nobody serves this data directory.
     fn ask(&self, request: &Request) -> anyhow::Result<Option<Answer>> {
         match &self.remote {

@@ -31,5 +31,6 @@ mod sparks;
 mod storm;
 mod support;
 mod tidy;
+mod trials;
 mod trust;
 mod usurpers;

@@ -85,6 +85,9 @@ pub(super) struct Analyze {
     /// Gives the job up after so many seconds
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=TIMEOUT_SECONDS_MAX))]
     timeout: Option<u64>,
+    /// Has the master that serves do it, prints the job's id and does not wait
+    #[arg(long, conflicts_with_all = ["output", "out"])]
+    detach: bool,
     /// Reads and analyses every file again
     #[arg(long)]
     no_cache: bool,
@@ -233,6 +236,7 @@ impl Analyze {
             threads: None,
             max_file_bytes: FileLimits::default().bytes_max,
             timeout,
+            detach: false,
             no_cache: false,
             output: None,
             out: None,
@@ -242,10 +246,15 @@ impl Analyze {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
         let job_type = self.job_type()?;
         // Opened first, so that hours of work do not end in a folder that is not there.
-        let sink = Sink::open(self.out.as_deref())?;
+        let mut sink = Sink::open(self.out.as_deref())?;
         let mut told = false;
         while context.data.is_served() {
             match self.hand_over(context, job_type)? {
+                HandedOver::Detached(job) => {
+                    writeln!(sink, "{job}")?;
+                    sink.close()?;
+                    return Ok(Exit::Ok);
+                }
                 HandedOver::Over(ended) => return self.conclude(context, sink, *ended),
                 HandedOver::Lost => {
                     context.streams.note("the master that had the job is gone; the same command goes on from here");
@@ -257,6 +266,9 @@ impl Analyze {
                     told = true;
                 }
             }
+        }
+        if self.detach {
+            return Err(UsageError("--detach needs a bitacora that serves, which goes on with the job; start one with `bitacora serve`".to_owned()).into());
         }
         if self.nodes.is_some() {
             return Err(UsageError("--nodes is for a fleet, and no bitacora serves one from here; start one with `bitacora serve`".to_owned()).into());
@@ -318,6 +330,9 @@ impl Analyze {
             Ok(Some(Answer::Refused(reason))) => bail!("the master refused: {reason}"),
             Ok(Some(_)) => bail!("the master answered something else"),
         };
+        if self.detach {
+            return Ok(HandedOver::Detached(submitted.job));
+        }
         let bar = progress_bar(context);
         let mut asked = 0;
         loop {
@@ -498,6 +513,8 @@ fn finished(ledger: &Ledger, job: JobId) -> u64 {
 /// What became of a request to the master that serves.
 enum HandedOver {
     Over(Box<Ended>),
+    /// It goes on without this process.
+    Detached(JobId),
     /// It ends with its own command, or does not listen yet.
     NotTaken,
     /// It ended while the job was under way.

@@ -114,6 +114,9 @@ impl Stats {
 
 /// Holds the lock, so that no running job loses what it has just packed.
 fn collect(context: &Context, dry_run: bool) -> anyhow::Result<Exit> {
+    if context.is_served_for_good()? {
+        return Ok(Exit::Refused);
+    }
     let _lock = context.data.lock(|holder| context.streams.note(&format!("waiting for bitacora (process {holder}) to end")))?;
     let ledger = Journal::read(&context.data.journal())?.unwrap_or_default();
     let needed = Needed::of(&context.data, &ledger)?;

@@ -33,6 +33,9 @@ impl Import {
         if self.passphrase.is_stdin() && self.file == Path::new("-") {
             return Err(UsageError("the archive and its passphrase cannot both come from stdin".to_owned()).into());
         }
+        if context.is_served_for_good()? {
+            return Ok(Exit::Refused);
+        }
         let from: Box<dyn Read> = match self.file.as_os_str().as_encoded_bytes() {
             b"-" => Box::new(std::io::stdin().lock()),
             _ => Box::new(File::open(&self.file).with_context(|| format!("cannot open {}", self.file.display()))?),

@@ -13,8 +13,9 @@ use serde::Serialize;
 use super::{
     Context,
     analyze::PriorityKind,
+    manner::{self, Patience, Trial},
     output::{Sink, UsageError, write_items},
-    spark,
+    spark, wait,
 };
 use crate::{
     control::{self, Answer, Command, JobState, Request, SparkItem},
@@ -52,21 +53,35 @@ pub(super) enum JobCommand {
     Cancel {
         /// Its id, as `bitacora job ls` shows it
         job: String,
+        #[command(flatten)]
+        trial: Trial,
+        #[command(flatten)]
+        patience: Patience,
     },
     /// Gives the failed sparks of a failed or cancelled job another chance, when it is analysed again
     Retry {
         /// Its id, as `bitacora job ls` shows it
         job: String,
+        #[command(flatten)]
+        trial: Trial,
+        #[command(flatten)]
+        patience: Patience,
     },
     /// Starts no more sparks of a job
     Pause {
         /// Its id, as `bitacora job ls` shows it
         job: String,
+        #[command(flatten)]
+        trial: Trial,
     },
     /// Goes on with a paused job
     Resume {
         /// Its id, as `bitacora job ls` shows it
         job: String,
+        #[command(flatten)]
+        trial: Trial,
+        #[command(flatten)]
+        patience: Patience,
     },
     /// Changes a job's priority
     Priority {
@@ -74,6 +89,8 @@ pub(super) enum JobCommand {
         job: String,
         /// What it is to be; the higher goes first
         priority: PriorityKind,
+        #[command(flatten)]
+        trial: Trial,
     },
 }
 
@@ -105,11 +122,11 @@ impl JobCommand {
             JobCommand::Ls { output } => list(context, output),
             JobCommand::Show { job, output } => show(context, parse(&job)?, output),
             JobCommand::Explain { job } => explain(context, parse(&job)?),
-            JobCommand::Cancel { job } => command(context, parse(&job)?, Command::Cancel),
-            JobCommand::Retry { job } => command(context, parse(&job)?, Command::Retry),
-            JobCommand::Pause { job } => command(context, parse(&job)?, Command::Pause),
-            JobCommand::Resume { job } => resume(context, parse(&job)?),
-            JobCommand::Priority { job, priority } => command(context, parse(&job)?, Command::SetPriority(priority.into())),
+            JobCommand::Cancel { job, trial, patience } => awaited(context, &job, Command::Cancel, (&trial, &patience)),
+            JobCommand::Retry { job, trial, patience } => awaited(context, &job, Command::Retry, (&trial, &patience)),
+            JobCommand::Resume { job, trial, patience } => awaited(context, &job, Command::Resume, (&trial, &patience)),
+            JobCommand::Pause { job, trial } => change(context, &job, Command::Pause, &trial),
+            JobCommand::Priority { job, priority, trial } => change(context, &job, Command::SetPriority(priority.into()), &trial),
         }
     }
 }
@@ -288,6 +305,47 @@ fn resume(context: &Context, job: JobId) -> anyhow::Result<Exit> {
             context.streams.note(&format!("job {job} does not go on: {}", how_to_go_on(&ledger, job)));
             Ok(Exit::Unreachable)
         }
+    }
+}
+
+/// Does it, and waits for what it is to lead to.
+fn awaited(context: &Context, job: &str, command: Command, (trial, patience): (&Trial, &Patience)) -> anyhow::Result<Exit> {
+    let exit = change(context, job, command, trial)?;
+    if exit != Exit::Ok || !patience.wait || trial.dry_run {
+        return Ok(exit);
+    }
+    let end = if command == Command::Cancel { "cancelled" } else { "completed" };
+    wait::until(context, job, end, patience.timeout)
+}
+
+fn change(context: &Context, job: &str, wish: Command, trial: &Trial) -> anyhow::Result<Exit> {
+    let id = parse(job)?;
+    if !trial.dry_run {
+        return if wish == Command::Resume { resume(context, id) } else { command(context, id, wish) };
+    }
+    let Some(known) = items(context)?.into_iter().find(|known| known.id == id.to_string()) else {
+        context.streams.note(&format!("there is no job {id}; `bitacora job ls` lists them"));
+        return Ok(Exit::NoMatch);
+    };
+    match plan(&known, wish) {
+        Some(plan) => Ok(manner::tell(context, Some(&plan))),
+        None => {
+            context.streams.note(&format!("would be refused: the job is {}", known.status));
+            Ok(Exit::Refused)
+        }
+    }
+}
+
+/// What would become of a job; `None` for what is refused to one that is as it is.
+fn plan(job: &JobItem, wish: Command) -> Option<String> {
+    let (id, status) = (&job.id, job.status);
+    match (wish, status) {
+        (Command::Cancel, "queued" | "running" | "paused") => Some(format!("end job {id}, of which {} of {} sparks are done", job.sparks_done, job.sparks)),
+        (Command::Pause, "queued" | "running") => Some(format!("start no more sparks of job {id}")),
+        (Command::Resume, "paused") => Some(format!("go on with job {id}")),
+        (Command::Retry, "failed" | "cancelled") => Some(format!("give the failed sparks of job {id} another chance")),
+        (Command::SetPriority(priority), "queued" | "running" | "paused") => Some(format!("make job {id} {} instead of {}", priority.name(), job.priority)),
+        _ => None,
     }
 }
 

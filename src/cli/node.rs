@@ -19,6 +19,7 @@ use fleet_agent::net::discovery::clean_name;
 
 use super::{
     Context, duration,
+    manner::{self, Trial},
     output::{UsageError, write_items},
 };
 use crate::{
@@ -99,6 +100,23 @@ fn find(context: &Context, nodes: &[NodeState], wanted: &str) -> Option<NodeId> 
     found
 }
 
+/// What would become of a node; `None` where it is so already.
+fn plan(node: &NodeState, wish: &NodeWish) -> Option<String> {
+    let name = &node.name;
+    match wish {
+        NodeWish::Cordon => (node.availability != "cordoned").then(|| format!("give {name} no more work")),
+        NodeWish::Uncordon => (node.availability != "active").then(|| format!("give {name} work again")),
+        NodeWish::Drain { .. } => Some(format!("empty {name}, which holds {} sparks", node.sparks)),
+        NodeWish::Stop { .. } => Some(format!("stop all work on {name}")),
+        NodeWish::Remove => Some(format!("remove {name} from the fleet; it must be joined again to come back")),
+        NodeWish::Relabel { set, unset } => {
+            let is_new = set.iter().any(|(key, value)| node.labels.get(key) != Some(value)) || unset.iter().any(|key| node.labels.contains_key(key));
+            let given: Vec<String> = set.iter().map(|(key, value)| format!("{key}={value}")).chain(unset.iter().map(|key| format!("{key}-"))).collect();
+            is_new.then(|| format!("label {name} {}", given.join(" ")))
+        }
+    }
+}
+
 /// The devices of people; `None` when nobody serves.
 fn operators(context: &Context) -> anyhow::Result<Option<Vec<OperatorState>>> {
     Ok(match ask(context, &Request::Operators)? {
@@ -118,10 +136,14 @@ fn command_operator(context: &Context, operator: NodeId, command: OperatorWish) 
     Ok(answer.map_or(Exit::Unreachable, |answer| context.streams.conclude(&answer)))
 }
 
-/// Has the master do it.
-fn command(context: &Context, wanted: &str, command: NodeWish) -> anyhow::Result<Exit> {
+/// Has the master do it, or says what it would do.
+fn command(context: &Context, wanted: &str, command: NodeWish, trial: &Trial) -> anyhow::Result<Exit> {
     let Some(nodes) = nodes(context)? else { return Ok(Exit::Unreachable) };
     let Some(node) = find(context, &nodes, wanted) else { return Ok(Exit::NoMatch) };
+    if trial.dry_run {
+        let plan = nodes.iter().find(|known| known.id == node.to_string()).and_then(|known| plan(known, &command));
+        return Ok(manner::tell(context, plan.as_deref()));
+    }
     let answer = ask(context, &Request::Node { node, command })?;
     Ok(answer.map_or(Exit::Unreachable, |answer| context.streams.conclude(&answer)))
 }

@@ -14,6 +14,7 @@ use serde::Serialize;
 use self::summary::Summary;
 use super::{
     Context,
+    manner::{self, Trial},
     output::{Sink, UsageError, write_items},
 };
 use crate::{
@@ -50,6 +51,8 @@ pub(super) enum ProjectCommand {
         project: String,
         /// What it is to be called
         name: String,
+        #[command(flatten)]
+        trial: Trial,
     },
     /// Says on which nodes a project's sparks run from now on; on all of them if none is named
     Assign {
@@ -57,6 +60,8 @@ pub(super) enum ProjectCommand {
         project: String,
         /// Names of nodes, any of them; or labels KEY=VALUE or KEY, all of them
         nodes: Vec<String>,
+        #[command(flatten)]
+        trial: Trial,
     },
     /// Forgets a project and its results; its folder is not touched
     Rm {
@@ -101,8 +106,8 @@ impl ProjectCommand {
         match self {
             ProjectCommand::Ls { output } => list(context, output),
             ProjectCommand::Show { project, output } => show(context, project.as_deref(), output),
-            ProjectCommand::Rename { project, name } => rename(context, &project, name),
-            ProjectCommand::Assign { project, nodes } => assign(context, &project, &nodes),
+            ProjectCommand::Rename { project, name, trial } => rename(context, &project, name, &trial),
+            ProjectCommand::Assign { project, nodes, trial } => assign(context, &project, &nodes, &trial),
             ProjectCommand::Rm { project, yes, dry_run } => remove(context, &project, yes, dry_run),
         }
     }
@@ -184,19 +189,32 @@ fn ledger(context: &Context) -> anyhow::Result<Ledger> {
     Ok(Journal::read(&context.data.journal())?.unwrap_or_default())
 }
 
-fn rename(context: &Context, wanted: &str, name: String) -> anyhow::Result<Exit> {
+fn rename(context: &Context, wanted: &str, name: String, trial: &Trial) -> anyhow::Result<Exit> {
     if name.is_empty() || name.chars().any(|c| c.is_control() || c == '/') {
         return Err(UsageError(format!("{name:?} is no name for a project: empty, or with a slash or a control character")).into());
     }
-    carry_out(context, meant(context, &ledger(context)?, wanted)?.0, &ProjectWish::Rename(name))
+    let ledger = ledger(context)?;
+    let (id, project) = meant(context, &ledger, wanted)?;
+    if trial.dry_run {
+        let plan = (project.name != name).then(|| format!("call project {} {name}", project.name));
+        return Ok(manner::tell(context, plan.as_deref()));
+    }
+    carry_out(context, id, &ProjectWish::Rename(name))
 }
 
-fn assign(context: &Context, wanted: &str, nodes: &[String]) -> anyhow::Result<Exit> {
+fn assign(context: &Context, wanted: &str, nodes: &[String], trial: &Trial) -> anyhow::Result<Exit> {
     let nodes = match nodes {
         [] => NodeSelector::default(),
         nodes => nodes.join(",").parse().map_err(|error| UsageError(format!("{error}")))?,
     };
-    carry_out(context, meant(context, &ledger(context)?, wanted)?.0, &ProjectWish::Assign(nodes))
+    let ledger = ledger(context)?;
+    let (id, project) = meant(context, &ledger, wanted)?;
+    if trial.dry_run {
+        let place = if nodes == NodeSelector::default() { "all nodes".to_owned() } else { nodes.to_string() };
+        let plan = (project.nodes != nodes).then(|| format!("run what project {} asks for on {place}", project.name));
+        return Ok(manner::tell(context, plan.as_deref()));
+    }
+    carry_out(context, id, &ProjectWish::Assign(nodes))
 }
 
 fn remove(context: &Context, wanted: &str, yes: bool, dry_run: bool) -> anyhow::Result<Exit> {

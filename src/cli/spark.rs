@@ -19,6 +19,7 @@ use clap::{Args, Subcommand};
 use super::{
     Context,
     analyze::PriorityKind,
+    manner::{self, Trial},
     output::{Sink, UsageError, write_items},
 };
 use crate::{
@@ -70,6 +71,8 @@ pub(super) enum SparkCommand {
     Cancel {
         /// Its id, as `bitacora spark ls` shows it
         spark: String,
+        #[command(flatten)]
+        trial: Trial,
     },
 }
 
@@ -114,7 +117,7 @@ impl SparkCommand {
             SparkCommand::Ls { job, output } => list(context, job.as_deref(), output),
             SparkCommand::Show { spark, output } => show(context, parse(&spark)?, output),
             SparkCommand::Logs { spark, follow } => logs(context, parse(&spark)?, follow),
-            SparkCommand::Cancel { spark } => cancel(context, parse(&spark)?),
+            SparkCommand::Cancel { spark, trial } => cancel(context, parse(&spark)?, &trial),
         }
     }
 }
@@ -347,7 +350,14 @@ fn copy_from(path: &std::path::Path, offset: u64, out: &mut impl Write) -> io::R
     io::copy(&mut file, out)
 }
 
-fn cancel(context: &Context, spark: SparkId) -> anyhow::Result<Exit> {
+fn cancel(context: &Context, spark: SparkId, trial: &Trial) -> anyhow::Result<Exit> {
+    if trial.dry_run {
+        return match ask(context, &Request::Spark { spark })? {
+            Some(Answer::Spark(known)) if known.state.is_over() => Ok(manner::tell(context, None)),
+            Some(Answer::Spark(_)) => Ok(manner::tell(context, Some(&format!("end spark {spark}; the rest of its job goes on")))),
+            answer => Ok(answer.map_or(Exit::Unreachable, |answer| context.streams.conclude(&answer))),
+        };
+    }
     let answer = ask(context, &Request::CancelSpark { spark })?;
     Ok(answer.map_or(Exit::Unreachable, |answer| context.streams.conclude(&answer)))
 }

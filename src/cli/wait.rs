@@ -82,32 +82,37 @@ impl Subject {
 
 impl Wait {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
-        let (subject, begun) = (Subject::of(&self.what), Instant::now());
-        if !subject.knows(&self.state) {
-            return Err(UsageError(format!("{} is never {:?}", self.what, self.state)).into());
+        until(context, &self.what, &self.state, self.timeout)
+    }
+}
+
+/// Waits, and says why it ended if that is not what was waited for.
+pub(super) fn until(context: &Context, what: &str, wanted: &str, timeout: Option<u64>) -> anyhow::Result<Exit> {
+    let (subject, begun) = (Subject::of(what), Instant::now());
+    if !subject.knows(wanted) {
+        return Err(UsageError(format!("{what} is never {wanted:?}")).into());
+    }
+    loop {
+        let states = match subject.states(context)? {
+            Ok(states) => states,
+            Err(exit) => {
+                let why = if exit == Exit::Unreachable { "no bitacora serves; start one with `bitacora serve`" } else { "there is no such thing" };
+                context.streams.note(&format!("{what}: {why}"));
+                return Ok(exit);
+            }
+        };
+        let over = states.iter().find(|state| FINAL.contains(&state.as_str()));
+        if states.iter().any(|state| state == wanted) || (wanted == "over" && over.is_some()) {
+            return Ok(Exit::Ok);
         }
-        loop {
-            let states = match subject.states(context)? {
-                Ok(states) => states,
-                Err(exit) => {
-                    let why = if exit == Exit::Unreachable { "no bitacora serves; start one with `bitacora serve`" } else { "there is no such thing" };
-                    context.streams.note(&format!("{}: {why}", self.what));
-                    return Ok(exit);
-                }
-            };
-            let over = states.iter().find(|state| FINAL.contains(&state.as_str()));
-            if states.contains(&self.state) || (self.state == "over" && over.is_some()) {
-                return Ok(Exit::Ok);
-            }
-            if let Some(state) = over {
-                context.streams.note(&format!("{} is {state}", self.what));
-                return Ok(Exit::RemoteFailed);
-            }
-            if self.timeout.is_some_and(|seconds| begun.elapsed().as_secs() >= seconds) {
-                context.streams.note(&format!("{} is {} and not {}", self.what, states.join(", "), self.state));
-                return Ok(Exit::TimedOut);
-            }
-            std::thread::sleep(LOOK_EVERY);
+        if let Some(state) = over {
+            context.streams.note(&format!("{what} is {state}"));
+            return Ok(Exit::RemoteFailed);
         }
+        if timeout.is_some_and(|seconds| begun.elapsed().as_secs() >= seconds) {
+            context.streams.note(&format!("{what} is {} and not {wanted}", states.join(", ")));
+            return Ok(Exit::TimedOut);
+        }
+        std::thread::sleep(LOOK_EVERY);
     }
 }

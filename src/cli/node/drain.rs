@@ -1,13 +1,13 @@
 //! `bitacora node drain`.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bitacora_core::{ids::NodeId, time::Span};
 use clap::Args;
 
-use super::{Context, ask, find, nodes};
+use super::{Context, ask, command, find, nodes};
 use crate::{
-    cli::span::span,
+    cli::{manner::Trial, span::span},
     control::{Answer, Cause, HeldSpark, NodeDetail, NodeWish, Request},
     exit::Exit,
     master,
@@ -36,23 +36,25 @@ pub(in crate::cli) struct Drain {
     /// Does not wait
     #[arg(long)]
     detach: bool,
+    /// Gives up waiting after so many seconds; the node is drained all the same
+    #[arg(long, value_name = "SECONDS", conflicts_with = "detach")]
+    timeout: Option<u64>,
+    #[command(flatten)]
+    trial: Trial,
 }
 
 impl Drain {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
         let Some(nodes) = nodes(context)? else { return Ok(Exit::Unreachable) };
         let Some(node) = find(context, &nodes, &self.node) else { return Ok(Exit::NoMatch) };
-        let exit = match ask(context, &Request::Node { node, command: NodeWish::Drain { within: self.deadline } })? {
-            None => Exit::Unreachable,
-            Some(answer) => context.streams.conclude(&answer),
-        };
-        if exit != Exit::Ok || self.detach { Ok(exit) } else { wait(context, node, &self.node) }
+        let exit = command(context, &self.node, NodeWish::Drain { within: self.deadline }, &self.trial)?;
+        if exit != Exit::Ok || self.detach || self.trial.dry_run { Ok(exit) } else { wait(context, node, &self.node, self.timeout) }
     }
 }
 
 /// Until the node is empty; says what it waits for each time that this has changed.
-fn wait(context: &Context, node: NodeId, name: &str) -> anyhow::Result<Exit> {
-    let mut told = Vec::new();
+fn wait(context: &Context, node: NodeId, name: &str, timeout: Option<u64>) -> anyhow::Result<Exit> {
+    let (begun, mut told) = (Instant::now(), Vec::new());
     loop {
         let detail = match ask(context, &Request::NodeDetail { node })? {
             None => return Ok(Exit::Unreachable),
@@ -74,6 +76,10 @@ fn wait(context: &Context, node: NodeId, name: &str) -> anyhow::Result<Exit> {
         if told != detail.holds {
             context.streams.note(&waits_for(&detail));
             told = detail.holds;
+        }
+        if timeout.is_some_and(|seconds| begun.elapsed().as_secs() >= seconds) {
+            context.streams.note(&format!("node {name} still has {}; it goes on draining", told.len()));
+            return Ok(Exit::TimedOut);
         }
         std::thread::sleep(LOOK_EVERY);
     }

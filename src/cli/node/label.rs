@@ -4,7 +4,7 @@ use bitacora_core::wire::node::{Labels, is_label, label};
 use clap::Args;
 
 use super::{Context, UsageError, command};
-use crate::{control::NodeWish, exit::Exit};
+use crate::{cli::manner::Trial, control::NodeWish, exit::Exit};
 
 /// Gives a node labels, or takes them off again
 ///
@@ -17,6 +17,8 @@ pub(in crate::cli) struct Label {
     /// KEY=VALUE to give it one, KEY- to take it off
     #[arg(required = true, value_name = "CHANGE")]
     changes: Vec<String>,
+    #[command(flatten)]
+    trial: Trial,
 }
 
 impl Label {
@@ -32,6 +34,6 @@ impl Label {
                 }
             }
         }
-        command(context, &self.node, NodeWish::Relabel { set, unset })
+        command(context, &self.node, NodeWish::Relabel { set, unset }, &self.trial)
     }
 }

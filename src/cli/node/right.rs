@@ -3,7 +3,11 @@
 use clap::Args;
 
 use super::{Context, command_operator, find_operator, operators, token::RightKind};
-use crate::{control::OperatorWish, exit::Exit};
+use crate::{
+    cli::manner::{self, Trial},
+    control::OperatorWish,
+    exit::Exit,
+};
 
 /// Says what a person's device may do from now on, up to what its certificate permits
 #[derive(Args)]
@@ -12,6 +16,8 @@ pub(in crate::cli) struct Right {
     device: String,
     /// What it may do
     right: RightKind,
+    #[command(flatten)]
+    trial: Trial,
 }
 
 impl Right {
@@ -21,6 +27,11 @@ impl Right {
             context.streams.note(&format!("no device is called {}; `bitacora node ls --operators` lists them", self.device));
             return Ok(Exit::NoMatch);
         };
-        command_operator(context, operator, OperatorWish::SetRight(self.right.into()))
+        let (right, now) = (self.right.into(), operators.iter().find(|known| known.id == operator).map(|known| known.right));
+        if self.trial.dry_run {
+            let plan = (now != Some(right)).then(|| format!("let {} {}", self.device, right.name()));
+            return Ok(manner::tell(context, plan.as_deref()));
+        }
+        command_operator(context, operator, OperatorWish::SetRight(right))
     }
 }

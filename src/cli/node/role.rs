@@ -1,9 +1,17 @@
 //! `bitacora node role`.
 
+use bitacora_core::fleet::OwnRole;
 use clap::Args;
 
 use super::{Context, ask};
-use crate::{cli::serve::Role, control::Request, exit::Exit};
+use crate::{
+    cli::{
+        manner::{self, Trial},
+        serve::Role,
+    },
+    control::Request,
+    exit::Exit,
+};
 
 /// Changes what the machine that serves does: commands only, or runs work besides
 ///
@@ -15,11 +23,18 @@ pub(in crate::cli) struct ChangeRole {
     node: String,
     /// What it is to do
     role: Role,
+    #[command(flatten)]
+    trial: Trial,
 }
 
 impl ChangeRole {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
-        let answer = ask(context, &Request::Role { name: self.node, role: self.role.into() })?;
+        let role = OwnRole::from(self.role);
+        if self.trial.dry_run {
+            let is_served = ask(context, &Request::Nodes)?.is_some();
+            return Ok(if is_served { manner::tell(context, Some(&format!("make {} a {}", self.node, role.name()))) } else { Exit::Unreachable });
+        }
+        let answer = ask(context, &Request::Role { name: self.node, role })?;
         Ok(answer.map_or(Exit::Unreachable, |answer| context.streams.conclude(&answer)))
     }
 }

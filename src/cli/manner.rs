@@ -1,0 +1,141 @@
+//! How something that changes the fleet is done: really, or told alone; and whether its end is waited for.
+
+use clap::Args;
+
+use super::Context;
+use crate::exit::Exit;
+
+// Not a doc comment: clap would take it for what the command does.
+#[derive(Args)]
+pub(super) struct Trial {
+    /// Says what would be done
+    #[arg(long)]
+    pub(super) dry_run: bool,
+}
+
+// Not a doc comment either.
+#[derive(Args)]
+pub(super) struct Patience {
+    /// Waits until it is over, and fails if it ends otherwise
+    #[arg(long)]
+    pub(super) wait: bool,
+    /// Gives up waiting after so many seconds
+    #[arg(long, value_name = "SECONDS", requires = "wait")]
+    pub(super) timeout: Option<u64>,
+}
+
+/// What `--dry-run` ends with; without a plan there is nothing to be done.
+pub(super) fn tell(context: &Context, plan: Option<&str>) -> Exit {
+    match plan {
+        Some(plan) => {
+            context.streams.note(&format!("would {plan}"));
+            Exit::WouldChange
+        }
+        None => {
+            context.streams.note("nothing would change");
+            Exit::Ok
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Command, CommandFactory};
+
+    use crate::cli::Arguments;
+
+    /// Each command with what it takes besides its own: whoever writes one decides this here.
+    const TABLE: &[(&str, &[&str])] = &[
+        ("analyze", &["output", "timeout", "detach"]),
+        ("symbols", &["output"]),
+        ("metrics", &["output"]),
+        ("project ls", &["output"]),
+        ("project show", &["output"]),
+        ("project rename", &["dry_run"]),
+        ("project assign", &["dry_run"]),
+        ("project rm", &["dry_run", "yes"]),
+        ("job ls", &["output"]),
+        ("job show", &["output"]),
+        ("job explain", &[]),
+        ("job cancel", &["dry_run", "wait", "timeout"]),
+        ("job retry", &["dry_run", "wait", "timeout"]),
+        ("job resume", &["dry_run", "wait", "timeout"]),
+        ("job pause", &["dry_run"]),
+        ("job priority", &["dry_run"]),
+        ("spark run", &["timeout", "detach"]),
+        ("spark ls", &["output"]),
+        ("spark show", &["output"]),
+        ("spark logs", &["follow"]),
+        ("spark cancel", &["dry_run"]),
+        ("cache stats", &["output"]),
+        ("cache gc", &["dry_run"]),
+        ("cache warm", &["timeout"]),
+        ("bench sparks", &["output"]),
+        ("bench link", &["output"]),
+        // Ends by itself, by a signal or never.
+        ("serve", &[]),
+        ("join", &[]),
+        ("node ls", &["output"]),
+        ("node show", &["output"]),
+        ("node discover", &["output"]),
+        // What is asked for or printed is good for a short time and once.
+        ("node pair", &[]),
+        ("node token", &[]),
+        ("node cordon", &["dry_run"]),
+        ("node uncordon", &["dry_run"]),
+        ("node drain", &["dry_run", "wait", "detach", "timeout"]),
+        ("node label", &["dry_run"]),
+        ("node role", &["dry_run"]),
+        ("node right", &["dry_run"]),
+        ("node shutdown", &["dry_run", "yes"]),
+        ("node rm", &["dry_run", "yes"]),
+        ("events", &["output", "follow"]),
+        ("wait", &["timeout"]),
+        ("audit ls", &["output"]),
+        ("audit verify", &[]),
+        // A passphrase is asked for.
+        ("authority protect", &[]),
+        ("authority unprotect", &[]),
+        ("export", &[]),
+        // Refused where there is anything already.
+        ("import", &[]),
+        ("script", &["dry_run"]),
+        ("schema", &[]),
+        ("completions", &[]),
+        ("man", &[]),
+        ("config show", &["output"]),
+        ("config get", &[]),
+        ("config set", &["dry_run"]),
+        ("config unset", &["dry_run"]),
+        ("config check", &[]),
+        ("config path", &[]),
+        ("doctor", &["output"]),
+    ];
+
+    /// Of the flags that mean the same everywhere.
+    const COMMON: [&str; 7] = ["output", "dry_run", "yes", "wait", "detach", "timeout", "follow"];
+
+    fn leaves(command: &Command, within: &str) -> Vec<(String, Vec<String>)> {
+        let visible: Vec<&Command> = command.get_subcommands().filter(|inner| !inner.is_hide_set()).collect();
+        if visible.is_empty() {
+            let known = command.get_arguments().map(|argument| argument.get_id().to_string());
+            return vec![(within.to_owned(), known.filter(|id| COMMON.contains(&id.as_str())).collect())];
+        }
+        visible.into_iter().flat_map(|inner| leaves(inner, format!("{within} {}", inner.get_name()).trim())).collect()
+    }
+
+    #[test]
+    fn every_command_takes_what_the_table_says() {
+        let found = leaves(&Arguments::command(), "");
+        for (command, mut flags) in found.clone() {
+            let Some((_, wanted)) = TABLE.iter().find(|(name, _)| *name == command) else { panic!("{command} is not in the table") };
+            let mut wanted = wanted.to_vec();
+            wanted.sort_unstable();
+            flags.sort_unstable();
+            assert_eq!(flags, wanted, "{command}");
+        }
+        for (name, _) in TABLE {
+            assert!(found.iter().any(|(command, _)| command == name), "{name} is no command");
+        }
+    }
+}
