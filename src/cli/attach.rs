@@ -1,4 +1,5 @@
-//! The master behind a dashboard: the one that serves the data directory, or one that is started for it and outlives it.
+//! The master that a command needs which may be somebody's first: the one that serves the data directory, or one that is
+//! started for it and outlives it.
 
 use std::{
     fs::{self, File},
@@ -47,7 +48,10 @@ pub(super) fn have_master(context: &Context, program: &Path) -> anyhow::Result<(
             Started::Failed(words) => reason = words,
         }
     }
-    bail!("no master could be started: {reason}; {} has what it said, and `bitacora --no-start` opens the dashboard without one", root.join(LOG).display());
+    bail!(
+        "no master could be started: {reason}; {} has what it said; `bitacora serve` starts one by hand, and `bitacora --no-start` opens the dashboard without one",
+        root.join(LOG).display()
+    );
 }
 
 /// One that runs a command, and ends with it, serves nobody.

@@ -1,6 +1,7 @@
 //! `bitacora node pair`.
 
 use std::{
+    env,
     io::{self, BufRead, IsTerminal, Read, Write},
     net::ToSocketAddrs,
 };
@@ -11,6 +12,7 @@ use fleet_agent::net::pairing::PairingCode;
 
 use super::{Context, ask, check_name, discover::hear};
 use crate::{
+    cli::attach,
     control::{Answer, NodeSeen, Request},
     exit::Exit,
 };
@@ -19,6 +21,8 @@ use crate::{
 const LINE_BYTES_MAX: u64 = 256;
 
 /// Takes a node into the fleet by the code that it shows, which is asked for or read from stdin
+///
+/// Where nobody serves, a master is started in the background, which stays for as long as nodes are linked.
 #[derive(Args)]
 pub(in crate::cli) struct Pair {
     /// As `bitacora node discover` lists it, by name or key; or ADDR:PORT
@@ -40,6 +44,10 @@ enum Meant<'a> {
 impl Pair {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
         self.name.as_deref().map_or(Ok(()), check_name)?;
+        if context.remote.is_none() {
+            // Before the code is typed, which is good for a few tries only.
+            attach::have_master(context, &env::current_exe().context("cannot find this program on disk")?)?;
+        }
         let addresses = match self.addresses(context)? {
             Ok(addresses) => addresses,
             Err(exit) => return Ok(exit),
@@ -67,10 +75,6 @@ impl Pair {
     /// Where the node is.
     fn addresses(&self, context: &Context) -> anyhow::Result<Result<Vec<String>, Exit>> {
         if self.node.contains(':') {
-            // Without a master there is nobody to pair with it; that is better known before the code is typed.
-            if ask(context, &Request::Nodes)?.is_none() {
-                return Ok(Err(Exit::Unreachable));
-            }
             let found = self.node.to_socket_addrs().with_context(|| format!("{} cannot be looked up", self.node))?;
             return Ok(Ok(found.map(|address| address.to_string()).collect()));
         }
