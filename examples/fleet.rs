@@ -36,6 +36,7 @@ use bitacora_core::{
 use fleet_agent::{
     clock,
     command::Commands,
+    configuration::{Configuration, Settings as NodeSettings},
     driver::{AgentThread, Config},
     isolation::ChildCommand,
     link::{self, Choice, Dialler},
@@ -160,8 +161,10 @@ async fn agent(folder: PathBuf, master: SocketAddr, token: JoinToken) -> Result<
     let cache = fleet_agent::cache::Cache::open(&folder, fleet_agent::analysis::fingerprint())?;
     // It allows no commands, and has no second program for a file that takes its process with it.
     let (uplink, session) = link::uplink(cache.packs().clone(), Commands::none());
+    let settings = NodeSettings { profile: sense::profile(), slots: 1, leave_max: Span(0) };
     let config = Config {
-        slots: 1,
+        settings: settings.clone(),
+        configuration: Configuration::fixed(settings),
         incarnation: Incarnation(clock::now().0),
         data: folder.clone(),
         child: ChildCommand { program: "fleet-agent".into(), arguments: vec!["run-spark".into()] },
@@ -169,7 +172,6 @@ async fn agent(folder: PathBuf, master: SocketAddr, token: JoinToken) -> Result<
         epoch: (Epoch(0), None),
         audit_head: None,
         commands: Commands::none(),
-        profile: sense::profile(),
         tell: |_| {},
     };
     let agent = AgentThread::start(config, clock::now, move |message| uplink.say(message))?;

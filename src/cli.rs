@@ -92,6 +92,8 @@ enum DataCommand {
     #[command(subcommand)]
     Cache(cache::CacheCommand),
     #[command(subcommand)]
+    Config(config::ConfigCommand),
+    #[command(subcommand)]
     Bench(bench::BenchCommand),
     Serve(serve::Serve),
     Join(join::Join),
@@ -144,6 +146,22 @@ struct Context {
 }
 
 impl Context {
+    /// `None` where the fleet that was named is none of this device's; that was said.
+    fn open(streams: Streams, given: &Given) -> anyhow::Result<Option<Context>> {
+        let mut context = Context { data: DataDirectory::open(given.data_dir.as_deref())?, streams, remote: None };
+        if let Some(wanted) = given.connect.as_deref() {
+            let fleets = context.data.fleets();
+            let Some(device) = Device::find(&fleets, wanted)? else {
+                let known: Vec<String> = Device::all(&fleets)?.into_iter().map(|device| device.name).collect();
+                let known = if known.is_empty() { "this device has joined none".to_owned() } else { format!("there are {}", known.join(", ")) };
+                streams.note(&format!("there is no fleet {wanted}: {known}; `bitacora join` joins one"));
+                return Ok(None);
+            };
+            context.remote = Some(Remote::connect(&device)?);
+        }
+        Ok(Some(context))
+    }
+
     /// Is there a master that stays? Whoever needs the data directory for himself would wait for it for ever.
     fn is_served_for_good(&self) -> anyhow::Result<bool> {
         let stays = matches!(self.ask(&Request::Snapshot)?, Some(Answer::Snapshot(fleet)) if fleet.listens.is_some());
@@ -190,20 +208,10 @@ pub fn main() -> Exit {
 }
 
 fn run((command, look): (Option<DataCommand>, &dashboard::Look), streams: Streams, given: &Given) -> anyhow::Result<Exit> {
-    let mut context = Context { data: DataDirectory::open(given.data_dir.as_deref())?, streams, remote: None };
-    if let Some(wanted) = given.connect.as_deref() {
-        if command.as_ref().is_some_and(|command| !command.is_for_any_master()) {
-            return Err(UsageError("this command needs the disk of the master itself: run it there".to_owned()).into());
-        }
-        let fleets = context.data.fleets();
-        let Some(device) = Device::find(&fleets, wanted)? else {
-            let known: Vec<String> = Device::all(&fleets)?.into_iter().map(|device| device.name).collect();
-            let known = if known.is_empty() { "this device has joined none".to_owned() } else { format!("there are {}", known.join(", ")) };
-            streams.note(&format!("there is no fleet {wanted}: {known}; `bitacora join` joins one"));
-            return Ok(Exit::NoMatch);
-        };
-        context.remote = Some(Remote::connect(&device)?);
+    if given.connect.is_some() && command.as_ref().is_some_and(|command| !command.is_for_any_master()) {
+        return Err(UsageError("this command needs the disk of the master itself: run it there".to_owned()).into());
     }
+    let Some(context) = Context::open(streams, given)? else { return Ok(Exit::NoMatch) };
     match command {
         Some(command) => command.run(&context),
         None => dashboard::run(&context, look, &config::load(streams, given)?),

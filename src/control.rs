@@ -25,8 +25,8 @@ use std::{
 
 use bitacora_core::{
     fleet::{
-        Awaited, CommandSpec, Event, JobCommand, JobType, JobView, NodeCommand, NodeSelector, OwnRole, Partitioning, Placement, Priority, Project, Requester,
-        Right, Spark,
+        Awaited, CommandSpec, Event, JobCommand, JobType, JobView, NodeCommand, NodeSelector, OwnRole, Partitioning, Placement, Priority, Project, Push,
+        Requester, Right, Spark,
     },
     ids::{Digest, JobId, NodeId, ProjectId, SparkId},
     time::{Span, Time},
@@ -122,6 +122,16 @@ pub enum Request {
     /// What is new. Answered when there is something, and after [`WATCH_MAX`] in any case.
     Watch(Watch),
     Nodes,
+    /// Change a node's configuration. What came of it is asked for by itself.
+    Configure {
+        node: NodeId,
+        /// TOML.
+        text: String,
+    },
+    /// What came of the last change of a node's configuration.
+    Configuration {
+        node: NodeId,
+    },
     /// Everything that is known of one.
     NodeDetail {
         node: NodeId,
@@ -337,6 +347,7 @@ pub enum Answer {
         /// Where the master listens.
         address: String,
     },
+    Configuration(Option<Push>),
     Projects(BTreeMap<ProjectId, Project>),
     Operators(Vec<OperatorState>),
     Sparks(Vec<SparkItem>),

@@ -26,12 +26,14 @@ use std::{
 use bitacora_core::{
     fleet::{Effect, Event, Fleet, JobSpec, JobView, Ledger, ListedFile, Notice, Requester, Settings, Spark, Submission},
     ids::{Digest, Epoch, Incarnation, JobId, NodeId},
+    time::Span,
     wire::{Envelope, FromAgent, message::AuditHead},
 };
 use fleet_agent::{
     blobs::{BlobError, Blobs},
     cache::CacheError,
     command::Commands,
+    configuration::{self, Configuration},
     driver::{AgentThread, Config},
     isolation::ChildCommand,
     sense,
@@ -191,8 +193,11 @@ impl Master {
     /// Starts the agent inside this process. `program` is this program, for sparks that need a process of their own.
     pub fn start_agent(&mut self, slots: u32, program: PathBuf) -> Result<(), MasterError> {
         let arguments = vec!["--data-dir".into(), self.data.root().into(), "run-spark".into()];
+        // Whoever ends it waits for nothing that it runs.
+        let settings = configuration::Settings { profile: sense::profile(), slots, leave_max: Span(0) };
         let config = Config {
-            slots,
+            settings: settings.clone(),
+            configuration: Configuration::fixed(settings),
             incarnation: Incarnation(u64::from(self.fleet.epoch().0)),
             data: self.data.root().to_owned(),
             child: ChildCommand { program, arguments },
@@ -201,7 +206,6 @@ impl Master {
             audit_head: None,
             // Commands are for nodes that were configured to run them.
             commands: Commands::none(),
-            profile: sense::profile(),
             // Whoever could stop it is this process.
             tell: |_| {},
         };
@@ -316,6 +320,8 @@ impl Master {
             Request::NodeDetail { node } => self.node_detail(node),
             Request::Token { name, span, operator } => self.issue_token(by, name, span, operator)?,
             Request::Role { name, role } => self.choose_role(by, &name, role)?,
+            Request::Configure { node, text } => self.configure(by, node, text)?,
+            Request::Configuration { node } => Answer::Configuration(self.fleet.push_of(node).cloned()),
             Request::Projects => Answer::Projects(self.ledger().projects.clone()),
             Request::Operators => self.operators(),
             Request::Operator { operator, command } => control::outcome(&self.turn_for(by, [Event::OperatorCommanded { operator, command: command.into() }])?),

@@ -11,6 +11,7 @@ use std::{
 };
 
 use bitacora::trust::Safe;
+use fleet_agent::net::tls::Identity;
 use serde_json::Value;
 
 use super::support::{Place, report, skip, timeless};
@@ -183,6 +184,12 @@ impl Fleet {
 }
 
 /// Another package's program, which lies beside this one's when the whole workspace was built.
+/// The identity of a node that has joined, and whose place the test takes.
+pub(super) fn place_of(fleet: &Fleet, name: &str) -> Identity {
+    drop(fleet.join(name));
+    Identity::load(&fleet.folder(name)).unwrap()
+}
+
 pub(super) fn agent_program() -> &'static PathBuf {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {

@@ -25,7 +25,7 @@ use fleet_agent::{
     blobs::{self, Blobs},
     net::{
         codec::{HEADER_BYTES, Kind, MAGIC, RequestId},
-        tls::{self, Identity, Role},
+        tls::{self, Role},
         transfer::{self, BlobKind, Offered, TransferError},
     },
 };
@@ -33,19 +33,13 @@ use quinn::crypto::rustls::QuicClientConfig;
 use serde::Serialize;
 
 use super::{
-    fleet::{Fleet, Process, grow, outcome, until},
+    fleet::{Fleet, Process, grow, outcome, place_of, until},
     puppet::{Node, authority, authority_of, dial, frame, identity, patiently, runtime},
     support::report,
 };
 
 /// What a master may take of memory above what it had, whoever wants more. Its own queues have their limits far below.
 const MEMORY_BYTES_MAX: u64 = 96 << 20;
-
-/// The place of a node that has joined, and that the test takes.
-fn place_of(fleet: &Fleet, name: &str) -> Identity {
-    drop(fleet.join(name));
-    Identity::load(&fleet.folder(name)).unwrap()
-}
 
 /// A line of what the system says of a process, in bytes: `VmRSS` is what it has, `VmHWM` the most that it ever had.
 fn memory(fleet: &Fleet, line: &str) -> u64 {

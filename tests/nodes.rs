@@ -6,10 +6,16 @@ use std::{
     process::{Output, Stdio},
 };
 
+use bitacora_core::wire::{
+    FromAgent,
+    configuration::{ConfigurationOutcome, ConfigurationReport},
+    node::NodeProfile,
+};
 use serde_json::{Value, json};
 
 use super::{
-    fleet::{Fleet, Process, until},
+    fleet::{Fleet, Process, place_of, until},
+    puppet::{Node, runtime},
     support::report,
 };
 
@@ -149,4 +155,76 @@ fn an_emergency_stops_all_work_and_says_why() {
     assert!(jsonschema::validator_for(&schema).unwrap().is_valid(&nodes), "{nodes}");
     done(&fleet, &["uncordon", "one"]);
     until(|| is_running("86413"));
+}
+
+#[test]
+fn a_pushed_configuration_is_lived_by_at_once_and_after_a_restart() {
+    let fleet = Fleet::new();
+    let own = ["--changeable", "label,cores", "--label", "zone=eu", "--program", "sleep"];
+    let one = fleet.join_with("one", &own);
+    let file = fleet.place.path("pushed.toml");
+    let push = |content: &str| {
+        fs::write(&file, content).unwrap();
+        fleet.place.run(&["config", "push", "one", file.to_str().unwrap()])
+    };
+    let pushed = push("label = [\"zone=us\"]\ncores = 3\n");
+    assert_eq!(pushed.status.code(), Some(0), "{}", text(&pushed.stderr));
+    let lived = || (fleet.node("one")["labels"].clone(), fleet.node("one")["slots"].clone());
+    assert_eq!(lived(), (json!({"zone": "us"}), json!(3)), "at once");
+    let sleepers = ["86421", "86422", "86423"];
+    sleepers.iter().for_each(|seconds| drop(begin(&fleet, seconds)));
+    until(|| sleepers.iter().all(|seconds| is_running(seconds)));
+    let nothing_has_changed = || (lived(), fleet.folder("one").join("configuration.before").exists());
+    for (content, code, why) in [
+        ("leave-max = 5", 9, "leave-max"),
+        ("\nprogram = [\"sh\"]", 2, "line 2"),
+        ("label = []\ncores = 0", 2, "line 2"),
+        ("label = [\"a b\"]", 2, "is no label"),
+        ("cores", 2, "line 1"),
+    ] {
+        let refused = push(content);
+        assert!(refused.status.code() == Some(code) && text(&refused.stderr).contains(why), "{content}: {}", text(&refused.stderr));
+        assert_eq!(nothing_has_changed(), ((json!({"zone": "us"}), json!(3)), false), "{content}");
+    }
+    fs::write(&file, "").unwrap();
+    assert_eq!(fleet.place.run(&["config", "push", "nobody", file.to_str().unwrap()]).status.code(), Some(5));
+    assert_eq!(fleet.node("one")["changeable"], json!(["label", "cores"]));
+    one.kill();
+    let _one = Process(fleet.agent("one").args(own).spawn().unwrap());
+    until(|| fleet.node("one")["linked"] == true && lived() == (json!({"zone": "us"}), json!(3)));
+    assert_eq!(push("").status.code(), Some(0));
+    assert_eq!(lived(), (json!({"zone": "eu"}), json!(1)), "as its owner configured it");
+    let audited = text(&fleet.place.run(&["audit", "ls", "-o", "plain"]).stdout);
+    assert!(audited.contains("config push label,cores"), "{audited}");
+}
+
+/// A node in the test's hands takes what it is given and dies of it.
+#[test]
+fn a_node_that_dies_of_what_was_pushed_is_told_to_have_gone_back() {
+    let fleet = Fleet::new();
+    let identity = place_of(&fleet, "one");
+    let file = fleet.place.path("pushed.toml");
+    fs::write(&file, "cores = 2").unwrap();
+    let begin_to_push = || fleet.place.bitacora(&["config", "push", "one", file.to_str().unwrap()]).stderr(Stdio::piped()).spawn().unwrap();
+    let profile = || NodeProfile { changeable: vec!["cores".into()], ..NodeProfile::default() };
+    runtime().block_on(async {
+        let mut node = Node::link(&fleet, &identity).await;
+        node.say_hello(&[], profile()).await;
+        until(|| fleet.node("one")["linked"] == true);
+        let pushing = begin_to_push();
+        let revision = node.update().await;
+        node.say(FromAgent::Configuration(ConfigurationReport { revision, outcome: ConfigurationOutcome::Applied })).await;
+        assert_eq!(fleet.place.run(&["config", "push", "one", file.to_str().unwrap()]).status.code(), Some(9), "one at a time");
+        node.begin_another_life();
+        node.say_hello(&[], profile()).await;
+        let pushed = pushing.wait_with_output().unwrap();
+        assert!(pushed.status.code() == Some(8) && text(&pushed.stderr).contains("went back"), "{}", text(&pushed.stderr));
+        let pushing = begin_to_push();
+        let revision = node.update().await;
+        let reason = "no\x1b[2J room".to_owned();
+        node.say(FromAgent::Configuration(ConfigurationReport { revision, outcome: ConfigurationOutcome::Refused { reason } })).await;
+        let pushed = pushing.wait_with_output().unwrap();
+        let said = text(&pushed.stderr);
+        assert!(pushed.status.code() == Some(9) && said.contains("room") && !said.contains('\x1b'), "{said:?}");
+    });
 }

@@ -67,6 +67,7 @@ fn a_viewer_looks_and_does_not_touch() {
         &["node", "token", "two"],
         &["spark", "run", "true"],
         &["node", "right", "phone", "admin"],
+        &["config", "push", "one", "/dev/null"],
     ] {
         let refused = device.run(touch);
         assert_eq!(refused.status.code(), Some(9), "{touch:?}: {}", said(&refused));
@@ -95,7 +96,13 @@ fn an_operator_has_work_done_and_does_not_let_anybody_in() {
     assert_eq!(String::from_utf8_lossy(&log.stdout), "hello from afar\n");
     assert_eq!(device.code(&["node", "cordon", "one"]), Some(0));
     assert_eq!(fleet.nodes()[0]["availability"], "cordoned");
-    for touch in [&["node", "rm", "one", "--yes"][..], &["node", "token", "two"], &["node", "rm", "laptop", "--yes"], &["node", "right", "laptop", "view"]] {
+    for touch in [
+        &["node", "rm", "one", "--yes"][..],
+        &["node", "token", "two"],
+        &["node", "rm", "laptop", "--yes"],
+        &["node", "right", "laptop", "view"],
+        &["config", "push", "one", "/dev/null"],
+    ] {
         assert_eq!(device.code(touch), Some(9), "{touch:?}");
     }
     let cordoned = device.list(&["audit", "ls"]).into_iter().find(|record| record["action"] == "node-commanded").unwrap();

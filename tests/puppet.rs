@@ -191,26 +191,42 @@ async fn welcome(listener: &mut Listener) -> (Connection, Incarnation) {
 pub(super) struct Node {
     _endpoint: Endpoint,
     pub(super) connection: Connection,
+    life: Incarnation,
 }
 
 impl Node {
     /// Takes the place of a node that has joined and is gone.
     pub(super) async fn link(fleet: &Fleet, identity: &Identity) -> Node {
         let (endpoint, connection) = dial(fleet, identity).await;
-        let mut node = Node { _endpoint: endpoint, connection: connection.unwrap() };
+        let mut node = Node { _endpoint: endpoint, connection: connection.unwrap(), life: LAST_LIFE };
         let welcome = frame(&mut node.connection).await;
         assert_eq!(welcome.kind, Kind::Welcome, "{welcome:?}");
         node
     }
 
     pub(super) async fn say(&mut self, body: FromAgent) {
-        let message = Envelope { epoch: Epoch(1), incarnation: LAST_LIFE, body };
+        let message = Envelope { epoch: Epoch(1), incarnation: self.life, body };
         self.connection.tx.send(Kind::FromAgent, RequestId(0), &message).await.unwrap();
     }
 
     pub(super) async fn say_hello(&mut self, programs: &[&str], profile: NodeProfile) {
         let programs = programs.iter().map(ToString::to_string).collect();
         self.say(FromAgent::Hello { slots: 1, fingerprint: analysis::fingerprint(), held: Vec::new(), programs, profile: Box::new(profile) }).await;
+    }
+
+    /// What it says from now on is of a later process.
+    pub(super) fn begin_another_life(&mut self) {
+        self.life.0 += 1;
+    }
+
+    /// The next configuration that it is given, by its number.
+    pub(super) async fn update(&mut self) -> u64 {
+        loop {
+            let message: Envelope<ToAgent> = frame(&mut self.connection).await.body().unwrap();
+            if let ToAgent::UpdateConfiguration { revision, .. } = message.body {
+                return revision;
+            }
+        }
     }
 
     /// The next task that it is given.

@@ -8,6 +8,7 @@ use bitacora_core::{
     wire::{
         Envelope, FromAgent, ToAgent,
         command::{CommandLine, OUTPUT_BYTES},
+        configuration::ConfigurationOutcome,
         task::{Analysis, AttemptError, FailReason, FileResult, SparkOutput, TaskFile, Work},
     },
 };
@@ -76,6 +77,38 @@ fn a_path_out_of_the_project_is_no_message_and_ends_the_link() {
         master.linked_again();
     }
     assert!(master.log().contains("the master sent what cannot be read"), "{}", master.log());
+}
+
+fn said_of_configuration(revision: u64) -> impl Fn(FromAgent) -> Option<ConfigurationOutcome> {
+    move |message| if let FromAgent::Configuration(report) = message { Some(report.outcome).filter(|_| report.revision == revision) } else { None }
+}
+
+fn slots_of(message: FromAgent) -> Option<u32> {
+    if let FromAgent::Hello { slots, .. } = message { Some(slots) } else { None }
+}
+
+#[test]
+fn a_configuration_that_no_master_confirms_is_gone_after_its_trial_and_after_a_restart() {
+    let mut master = Master::new(&["--leave-max", "0"]);
+    let push = |master: &mut Master, revision, text: &str| {
+        let message = master.envelope(1, ToAgent::UpdateConfiguration { revision, text: text.into() });
+        master.say(&message);
+        master.hear(said_of_configuration(revision))
+    };
+    assert_eq!(push(&mut master, 1, "cores = 3"), ConfigurationOutcome::Applied);
+    assert!(fs::read_to_string(master.path("agent/configuration.toml")).unwrap().contains("cores = 3"));
+    let rolled_back = |message| said_of_configuration(1)(message).filter(|outcome| *outcome == ConfigurationOutcome::RolledBack);
+    assert_eq!(master.hear(slots_of), 1, "what it says of itself once it went back");
+    master.hear(rolled_back);
+    assert_eq!(push(&mut master, 2, "cores = 4"), ConfigurationOutcome::Applied);
+    master.restart_agent();
+    let sync = master.envelope(1, ToAgent::SyncState);
+    master.say(&sync);
+    assert_eq!(master.hear(slots_of), 1, "a process that begins during a trial did not pass it");
+    for evil in ["program = [\"sh\"]", "changeable = [\"cores\"]", "cores = 0", "peer = \"192.0.2.1:1\""] {
+        assert!(matches!(push(&mut master, 3, evil), ConfigurationOutcome::Refused { .. }), "{evil}");
+    }
+    assert_eq!(fs::read_to_string(master.path("agent/configuration.toml")).unwrap(), "");
 }
 
 #[test]

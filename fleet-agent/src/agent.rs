@@ -13,7 +13,9 @@ use bitacora_core::{
 };
 use etcetera::BaseStrategy;
 use fleet_agent::{
-    command, driver,
+    command,
+    configuration::{CHANGEABLE, Configuration, Settings},
+    driver,
     life::{Life, LifeError, Stop},
     link::LinkError,
     net::{join::JoinError, renewal::RenewalError, tls::TlsError},
@@ -64,16 +66,21 @@ async fn serve(arguments: &Arguments, data: &Path) -> anyhow::Result<()> {
         identity,
         masters,
         carrier: arguments.carrier.into(),
-        slots: arguments.cores.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32)),
         programs: arguments.programs.iter().cloned().collect(),
-        profile: profile(arguments)?,
         sees_sources: false,
-        leave_max: Span::from_secs(arguments.leave_max.into()),
+        configuration: configuration(arguments, data)?,
         tell,
     };
     let lived = life.run(&mut stop).await.map_err(explained);
     drop(announcement);
     lived
+}
+
+fn configuration(arguments: &Arguments, data: &Path) -> anyhow::Result<Configuration> {
+    let changeable = arguments.changeable.iter().filter(|key| CHANGEABLE.contains(&key.as_str())).cloned().collect();
+    let slots = arguments.cores.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32));
+    let own = Settings { profile: profile(arguments)?, slots, leave_max: Span::from_secs(arguments.leave_max.into()) };
+    Ok(Configuration::kept_in(data, changeable, own))
 }
 
 fn profile(arguments: &Arguments) -> anyhow::Result<NodeProfile> {

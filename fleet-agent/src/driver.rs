@@ -3,7 +3,7 @@
 //! Sparks run on worker threads, one per slot. The loop itself never reads a file, so that heartbeats are never late.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     path::{Path, PathBuf},
     sync::{
         Arc, OnceLock,
@@ -14,13 +14,12 @@ use std::{
 };
 
 use bitacora_core::{
-    agent::{Agent, Effect, Event},
+    agent::{Agent, Effect, Event, Lived},
     ids::{Digest, Epoch, Incarnation},
-    time::Time,
+    time::{Span, Time},
     wire::{
         Envelope, FromAgent, ToAgent,
         message::{AuditHead, Held},
-        node::NodeProfile,
         task::{Analysis, AttemptError, SparkOutput, Task, Work},
     },
 };
@@ -30,6 +29,7 @@ use tokio::sync::oneshot;
 use crate::{
     cache::{Cache, CacheError, CacheIndex},
     command::Commands,
+    configuration::{CORES_MAX, Configuration, ConfigurationError, Settings},
     isolation::{self, ChildCommand},
     sense::Sensing,
     work::{self, Supply, Worker, with_cause},
@@ -41,7 +41,10 @@ const INBOX_MAX: usize = 16_384;
 /// What an agent needs to run.
 #[derive(Clone)]
 pub struct Config {
-    pub slots: u32,
+    /// What it lives by, slots and what it says of itself, until a master changes it.
+    pub settings: Settings,
+    /// What a master may change of that.
+    pub configuration: Configuration,
     pub incarnation: Incarnation,
     pub data: PathBuf,
     pub child: ChildCommand,
@@ -52,8 +55,6 @@ pub struct Config {
     /// The file that keeps the end of the audit; none likewise.
     pub audit_head: Option<PathBuf>,
     pub commands: Commands,
-    /// What the agent says of itself.
-    pub profile: NodeProfile,
     /// Takes what people are told here.
     pub tell: fn(&str),
 }
@@ -61,6 +62,7 @@ pub struct Config {
 /// What reaches the loop.
 enum Input {
     Event(Event),
+    Leave,
     Stop,
 }
 
@@ -97,10 +99,10 @@ impl AgentThread {
         let _ = self.inbox.send(Input::Event(Event::Connected));
     }
 
-    /// The process is to end: what waits is handed back, what runs may go on until then. The thread ends by itself once
-    /// the master knows that nothing is left here.
-    pub fn leave(&self, until: Time) {
-        let _ = self.inbox.send(Input::Event(Event::Leave { until }));
+    /// The process is to end: what waits is handed back, what runs may go on for as long as the node's configuration says.
+    /// The thread ends by itself once the master knows that nothing is left here.
+    pub fn leave(&self) {
+        let _ = self.inbox.send(Input::Leave);
     }
 
     /// Resolves when the thread has ended. To be asked for once.
@@ -141,16 +143,20 @@ struct Driver<Say> {
     epoch_file: Option<PathBuf>,
     audit_file: Option<PathBuf>,
     commands: Commands,
+    configuration: Configuration,
+    leave_max: Span,
     tell: fn(&str),
+    /// What the effects themselves led to.
+    followed: VecDeque<Event>,
     /// Nothing is left to do.
     over: bool,
 }
 
 impl<Say: FnMut(Envelope<FromAgent>)> Driver<Say> {
     fn new(config: Config, cache: &Cache, clock: fn() -> Time, inbox: Sender<Input>, say: Say) -> Driver<Say> {
-        let agent = Agent::new(config.incarnation, config.slots, cache.fingerprint(), config.epoch.0)
+        let agent = Agent::new(config.incarnation, config.settings.slots, cache.fingerprint(), config.epoch.0)
             .with_programs(config.commands.programs())
-            .described(config.profile.clone())
+            .described(config.settings.profile.clone())
             .knowing(config.audit_head.as_deref().and_then(read_audit_head));
         let pool = Pool::start(&config, cache, &inbox);
         Driver {
@@ -162,7 +168,10 @@ impl<Say: FnMut(Envelope<FromAgent>)> Driver<Say> {
             epoch_file: config.epoch.1,
             audit_file: config.audit_head,
             commands: config.commands,
+            configuration: config.configuration,
+            leave_max: config.settings.leave_max,
             tell: config.tell,
+            followed: VecDeque::new(),
             over: false,
         }
     }
@@ -175,9 +184,14 @@ impl<Say: FnMut(Envelope<FromAgent>)> Driver<Say> {
             if self.over {
                 break;
             }
+            if let Some(event) = self.followed.pop_front() {
+                self.agent.handle((self.clock)(), event, &mut effects);
+                continue;
+            }
             let wait = self.agent.next_deadline() - (self.clock)();
             let event = match inbox.recv_timeout(Duration::from_micros(wait.0)) {
                 Ok(Input::Event(event)) => event,
+                Ok(Input::Leave) => Event::Leave { until: (self.clock)() + self.leave_max },
                 Err(RecvTimeoutError::Timeout) => Event::Woken,
                 Ok(Input::Stop) | Err(RecvTimeoutError::Disconnected) => break,
             };
@@ -202,6 +216,19 @@ impl<Say: FnMut(Envelope<FromAgent>)> Driver<Say> {
                 // As with the epoch; it is told again with the next record.
                 let _ = self.audit_file.as_ref().map(|file| replace(file, &format!("{} {}", head.number, head.hash)));
             }
+            Effect::TryConfiguration { revision, text } => {
+                let result = self.try_configuration(&text);
+                self.followed.push_back(Event::Configured { revision, result });
+            }
+            Effect::KeepConfiguration => {
+                if let Err(error) = self.configuration.keep() {
+                    self.tell_of_leftovers(&error);
+                }
+            }
+            Effect::TakeBackConfiguration { revision } => {
+                let lived = self.take_back();
+                self.followed.push_back(Event::Restored { revision, lived });
+            }
             Effect::Send(message) => (self.say)(message),
             Effect::Tell(reason) => {
                 // What came over the network must not steer a terminal.
@@ -224,6 +251,32 @@ impl<Say: FnMut(Envelope<FromAgent>)> Driver<Say> {
     }
 }
 
+impl<Say> Driver<Say> {
+    fn try_configuration(&mut self, text: &str) -> Result<Lived, String> {
+        let settings = self.configuration.change(text).map_err(|error| with_cause(&error))?;
+        Ok(self.live_by(settings))
+    }
+
+    /// What cannot be taken back now is at the next start; until then this node is what its owner made of it.
+    fn take_back(&mut self) -> Lived {
+        let settings = self.configuration.take_back().unwrap_or_else(|error| {
+            self.tell_of_leftovers(&error);
+            self.configuration.own().clone()
+        });
+        self.live_by(settings)
+    }
+
+    fn live_by(&mut self, settings: Settings) -> Lived {
+        self.leave_max = settings.leave_max;
+        self.pool.grow(settings.slots);
+        settings.lived()
+    }
+
+    fn tell_of_leftovers(&self, error: &ConfigurationError) {
+        (self.tell)(&format!("the configuration is taken back at the next start: {}", with_cause(error)));
+    }
+}
+
 /// A file that is damaged tells nothing.
 fn read_audit_head(file: &Path) -> Option<AuditHead> {
     let text = std::fs::read_to_string(file).ok()?;
@@ -238,25 +291,38 @@ fn replace(file: &Path, text: &str) -> std::io::Result<()> {
     std::fs::rename(beside, file)
 }
 
-/// One thread per slot. The agent starts no more tasks than it has slots, so none waits here.
+/// One thread per slot, or more after there were more slots. The agent starts no more tasks than it has slots, so none waits here.
 struct Pool {
     tasks: Sender<(Task, Arc<AtomicBool>)>,
+    bench: Bench,
     threads: Vec<JoinHandle<()>>,
+}
+
+/// What a worker's thread works with.
+#[derive(Clone)]
+struct Bench {
+    queue: Receiver<(Task, Arc<AtomicBool>)>,
+    inbox: Sender<Input>,
+    cache: Cache,
+    config: Config,
+    known: Arc<OnceLock<CacheIndex>>,
 }
 
 impl Pool {
     fn start(config: &Config, cache: &Cache, inbox: &Sender<Input>) -> Pool {
-        let slots = config.slots;
-        let (tasks, queue) = crossbeam_channel::bounded::<(Task, Arc<AtomicBool>)>(slots as usize);
-        let known = Arc::new(OnceLock::new());
-        let thread = |number| {
-            let (queue, inbox, cache, config, known) = (queue.clone(), inbox.clone(), cache.clone(), config.clone(), Arc::clone(&known));
-            std::thread::Builder::new()
-                .name(format!("worker-{number}"))
-                .spawn(move || work(&queue, &inbox, &cache, &config, &known))
-                .expect("the system can start a thread")
-        };
-        Pool { tasks, threads: (0..slots).map(thread).collect() }
+        let (tasks, queue) = crossbeam_channel::bounded(CORES_MAX as usize);
+        let bench = Bench { queue, inbox: inbox.clone(), cache: cache.clone(), config: config.clone(), known: Arc::default() };
+        let mut pool = Pool { tasks, bench, threads: Vec::new() };
+        pool.grow(config.settings.slots);
+        pool
+    }
+
+    fn grow(&mut self, slots: u32) {
+        for number in self.threads.len()..slots as usize {
+            let bench = self.bench.clone();
+            let thread = std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || work(&bench));
+            self.threads.push(thread.expect("the system can start a thread"));
+        }
     }
 
     fn start_task(&self, task: Task, cancel: Arc<AtomicBool>) {
@@ -265,6 +331,7 @@ impl Pool {
 
     fn join(self) {
         drop(self.tasks);
+        drop(self.bench);
         for thread in self.threads {
             // A panic there has been printed; there is nothing to add.
             let _ = thread.join();
@@ -272,7 +339,7 @@ impl Pool {
     }
 }
 
-fn work(queue: &Receiver<(Task, Arc<AtomicBool>)>, inbox: &Sender<Input>, cache: &Cache, config: &Config, known: &OnceLock<CacheIndex>) {
+fn work(Bench { queue, inbox, cache, config, known }: &Bench) {
     let mut worker: Option<Worker<'_>> = None;
     for (task, cancel) in queue {
         let held = Held { spark: task.spark, attempt: task.attempt };

@@ -22,6 +22,7 @@ pub mod blobs;
 pub mod cache;
 pub mod clock;
 pub mod command;
+pub mod configuration;
 pub mod crash;
 pub mod doctor;
 pub mod driver;

@@ -10,18 +10,16 @@ use std::{
     sync::Arc,
 };
 
-use bitacora_core::{
-    ids::{Epoch, Incarnation},
-    time::Span,
-    wire::node::NodeProfile,
-};
+use bitacora_core::ids::{Epoch, Incarnation};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
     analysis,
+    blobs::Blobs,
     cache::{Cache, CacheError},
     clock,
     command::Commands,
+    configuration::{Configuration, ConfigurationError},
     driver::{AgentThread, Config},
     isolation::ChildCommand,
     link::{self, Choice, Dialler, LinkError, News, Session, Uplink},
@@ -44,15 +42,12 @@ pub struct Life {
     /// Where the master may be, HOST:PORT.
     pub masters: Vec<String>,
     pub carrier: Choice,
-    /// Sparks that run at the same time.
-    pub slots: u32,
     /// That commands may run.
     pub programs: BTreeSet<String>,
-    pub profile: NodeProfile,
     /// Is the master's disk this machine's?
     pub sees_sources: bool,
-    /// How long it may finish what it runs when it is told to end.
-    pub leave_max: Span,
+    /// What its owner made of it, and what a master may change of that.
+    pub configuration: Configuration,
     /// Takes what people are told.
     pub tell: fn(&str),
 }
@@ -62,6 +57,8 @@ pub struct Life {
 pub enum LifeError {
     #[error("the cache cannot be opened")]
     Cache(#[from] CacheError),
+    #[error("what a master has changed of this node's configuration cannot be used")]
+    Configuration(#[from] ConfigurationError),
     #[error("cannot {operation} {path}")]
     Io { operation: &'static str, path: PathBuf, source: io::Error },
     #[error("cannot find this program's own file")]
@@ -86,11 +83,11 @@ impl Life {
         let agent = Arc::new(agent);
         let endpoint = self.endpoint()?;
         (self.tell)(&format!("node {} dials {}", self.identity.peer().node, self.masters.join(" ")));
-        let Life { identity, masters, home, carrier, leave_max, tell, .. } = self;
+        let Life { identity, masters, home, carrier, tell, .. } = self;
         let dialler = Dialler::new(endpoint.clone(), masters, carrier);
         let ended = tokio::select! {
             error = session.run(dialler, Credentials::new(identity, &home), &agent, |news| say_news(tell, news)) => Err(error.into()),
-            () = leave(stop, &agent, &uplink, over, leave_max) => Ok(()),
+            () = leave(stop, &agent, &uplink, over) => Ok(()),
         };
         endpoint.close_cleanly().await;
         // Joins the threads: what runs is cancelled, and the master gives it to others.
@@ -106,7 +103,8 @@ impl Life {
         let (uplink, session) = link::uplink(cache.packs().clone(), commands.clone());
         let epoch = self.home.join("epoch");
         let config = Config {
-            slots: self.slots,
+            settings: self.configuration.begin()?,
+            configuration: self.configuration.clone(),
             incarnation: self.incarnation()?,
             data: self.data.clone(),
             child,
@@ -114,7 +112,6 @@ impl Life {
             epoch: (Epoch(number_in(&epoch).unwrap_or(0) as u32), Some(epoch)),
             audit_head: Some(self.home.join("audit-head")),
             commands,
-            profile: self.profile.clone(),
             tell: self.tell,
         };
         Ok((uplink, session, config))
@@ -163,12 +160,12 @@ fn say_news(tell: fn(&str), news: News<'_>) {
 }
 
 /// At a signal: hands back what waits, finishes what runs if it can, and tells the master. A second signal ends it at once.
-async fn leave(stop: &mut Stop, agent: &AgentThread, uplink: &Uplink, over: impl Future<Output = ()>, within: Span) {
+async fn leave(stop: &mut Stop, agent: &AgentThread, uplink: &Uplink, over: impl Future<Output = ()>) {
     stop.came().await;
     if !uplink.is_linked() {
         return;
     }
-    agent.leave(clock::now() + within);
+    agent.leave();
     tokio::select! {
         () = over => {}
         () = stop.came() => {}

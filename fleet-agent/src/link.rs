@@ -58,7 +58,7 @@ const LINK_MAX: Duration = Duration::from_secs(30);
 const RENEWAL_EVERY: Duration = Duration::from_secs(3600);
 
 /// What a node says of itself when it has dialled.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Greeting {
     /// Of the program.
     pub version: String,
@@ -284,6 +284,7 @@ fn without_output(message: Envelope<FromAgent>, error: &CodecError) -> Envelope<
         | FromAgent::Heartbeat { .. }
         | FromAgent::Leaving { .. }
         | FromAgent::Unsupported { .. }
+        | FromAgent::Configuration(_)
         | FromAgent::AuditHead(_)
         | FromAgent::Progress(_)
         | FromAgent::Output(_)) => other,

@@ -62,6 +62,11 @@ struct Arguments {
     /// How long it may finish what it runs when it is told to end
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=3600))]
     leave_max: u32,
+    /// What a master may change from afar (`bitacora config push`): label, specialise, leave-max, cores; or none. Never which
+    /// programs may run here
+    #[arg(long, value_name = "KEY,…", value_delimiter = ',', default_value = "label,specialise,leave-max,cores",
+        value_parser = ["label", "specialise", "leave-max", "cores", "none"])]
+    changeable: Vec<String>,
     /// A TOML file with these flags, each a key spelled like it; BITACORA_AGENT_… in the environment win over it, flags over both
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,

@@ -18,6 +18,7 @@ use bitacora_core::time::Span;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    configuration::{Configuration, Settings},
     isolation::{ChildCommand, read_message, write_message},
     life::{Life, LifeError, Stop},
     link::Choice,
@@ -89,11 +90,9 @@ pub fn child_main(data: &Path, tell: fn(&str)) -> Result<(), ResidentError> {
         identity: Identity::from_pem(orders.identity.as_bytes()).map_err(ResidentError::Identity)?,
         masters: orders.masters,
         carrier: Choice::Auto,
-        slots: orders.slots,
         programs: orders.programs,
-        profile: sense::profile(),
         sees_sources: true,
-        leave_max: LEAVE_MAX,
+        configuration: Configuration::fixed(Settings { profile: sense::profile(), slots: orders.slots, leave_max: LEAVE_MAX }),
         tell,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(ResidentError::Threads)?;

@@ -1,6 +1,7 @@
-//! `bitacora config …`: what the dashboard is to look like and to ask, and where that is said.
+//! `bitacora config …`: what the dashboard is to look like and to ask, and where that is said; and what nodes are to live by.
 
 mod file;
+mod push;
 mod settings;
 
 use std::{
@@ -20,7 +21,7 @@ use toml_edit::{Array, DocumentMut, Item};
 pub(super) use self::settings::Config;
 use self::settings::{is_list, names, unknown};
 use super::{
-    Given,
+    Context, Given,
     output::{Sink, Streams, UsageError, list_items},
 };
 use crate::{
@@ -74,6 +75,7 @@ pub(super) enum ConfigCommand {
     },
     /// Prints where the file is, or would be
     Path,
+    Push(push::Push),
 }
 
 #[derive(Serialize)]
@@ -85,8 +87,12 @@ struct SettingItem {
 
 impl ConfigCommand {
     pub(super) fn run(self, streams: Streams, given: &Given) -> anyhow::Result<Exit> {
+        if let ConfigCommand::Push(push) = self {
+            return Context::open(streams, given)?.map_or(Ok(Exit::NoMatch), |context| push.run(&context));
+        }
         let path = path(given)?;
         match self {
+            ConfigCommand::Push(_) => unreachable!("it was just run"),
             ConfigCommand::Show { origin, output } => show(&load(streams, given)?, streams, origin, output),
             ConfigCommand::Get { key } => get(&load(streams, given)?, &key),
             ConfigCommand::Set { key, values, dry_run } => set(streams, &path, &key, Some(values), dry_run),

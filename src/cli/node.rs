@@ -66,7 +66,7 @@ impl NodeCommand {
 }
 
 /// Asks the master that serves this data directory.
-fn ask(context: &Context, request: &Request) -> anyhow::Result<Option<Answer>> {
+pub(super) fn ask(context: &Context, request: &Request) -> anyhow::Result<Option<Answer>> {
     let answer = context.ask(request)?;
     if answer.is_none() {
         let place = context.data.root().display();
@@ -84,7 +84,7 @@ fn check_name(name: &str) -> Result<(), UsageError> {
 }
 
 /// `None` when nobody serves.
-fn nodes(context: &Context) -> anyhow::Result<Option<Vec<NodeState>>> {
+pub(super) fn nodes(context: &Context) -> anyhow::Result<Option<Vec<NodeState>>> {
     Ok(match ask(context, &Request::Nodes)? {
         Some(Answer::Nodes(nodes)) => Some(nodes),
         _ => None,
@@ -92,7 +92,7 @@ fn nodes(context: &Context) -> anyhow::Result<Option<Vec<NodeState>>> {
 }
 
 /// A node by its name or id; whoever named none is told.
-fn find(context: &Context, nodes: &[NodeState], wanted: &str) -> Option<NodeId> {
+pub(super) fn find(context: &Context, nodes: &[NodeState], wanted: &str) -> Option<NodeId> {
     let found = nodes.iter().find(|node| node.name == wanted || node.id == wanted).and_then(|node| node.id.parse().ok());
     if found.is_none() {
         context.streams.note(&format!("no node is called {wanted}; `bitacora node ls` lists them"));

@@ -84,6 +84,7 @@ impl Streams {
             | Answer::Node(_)
             | Answer::Token { .. }
             | Answer::Projects(_)
+            | Answer::Configuration(_)
             | Answer::Operators(_)
             | Answer::Sparks(_)
             | Answer::Log { .. }

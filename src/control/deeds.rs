@@ -20,6 +20,7 @@ impl Request {
             | Request::Nodes
             | Request::NodeDetail { .. }
             | Request::Operators
+            | Request::Configuration { .. }
             | Request::Projects
             | Request::Search(_)
             | Request::Discovered => Deed::Look,
@@ -36,6 +37,7 @@ impl Request {
                 NodeWish::Remove => Deed::RemoveNode,
             },
             Request::Role { .. } => Deed::ChooseRole,
+            Request::Configure { .. } => Deed::ConfigureNode,
             Request::Token { .. } | Request::Pair { .. } => Deed::LetJoin,
             Request::Operator { .. } => Deed::ChangeOperator,
         }

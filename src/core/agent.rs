@@ -3,6 +3,8 @@
 //! It decides nothing about the fleet. It runs what it is sent, keeps each answer until the master says that it is in
 //! the journal, and refuses a master of an earlier epoch than it has seen.
 
+mod configuration;
+
 use alloc::{
     boxed::Box,
     collections::{BTreeMap, VecDeque},
@@ -10,6 +12,8 @@ use alloc::{
     vec::Vec,
 };
 
+pub use self::configuration::Lived;
+use self::configuration::Trial;
 use crate::{
     ids::{Digest, Epoch, Incarnation},
     time::{Span, Time},
@@ -48,6 +52,9 @@ pub struct Agent {
     refused: u64,
     /// The longest audit that a master told of.
     audit_head: Option<AuditHead>,
+    trial: Option<Trial>,
+    /// Attempts that may run: as many as there are slots, and more only while what was begun in more of them is not over.
+    running_max: u32,
 }
 
 /// On the way to the process's end.
@@ -85,6 +92,16 @@ pub enum Event {
         held: Held,
         result: Result<SparkOutput, AttemptError>,
     },
+    /// A configuration was tried: what the node lives by now, or why it does not.
+    Configured {
+        revision: u64,
+        result: Result<Lived, String>,
+    },
+    /// A configuration was taken back.
+    Restored {
+        revision: u64,
+        lived: Lived,
+    },
     /// The process is to end: what waits is handed back at once, what runs may go on until then.
     Leave {
         until: Time,
@@ -104,6 +121,17 @@ pub enum Effect {
     /// The master has the answer: what was kept of the attempt to go with it is wanted no more.
     Forget(Held),
     Send(Envelope<FromAgent>),
+    /// Live by this configuration, on trial, and answer with `Configured`.
+    TryConfiguration {
+        revision: u64,
+        text: String,
+    },
+    /// The trial is passed.
+    KeepConfiguration,
+    /// It is not: go back, and answer with `Restored`.
+    TakeBackConfiguration {
+        revision: u64,
+    },
     /// The master stopped all work here, for this reason.
     Tell(String),
     /// Nothing is left that somebody waits for: the process may end.
@@ -129,6 +157,8 @@ impl Agent {
             leaving: None,
             refused: 0,
             audit_head: None,
+            trial: None,
+            running_max: slots,
         }
     }
 
@@ -156,8 +186,11 @@ impl Agent {
             Event::Progressed(progress) => self.say(FromAgent::Progress(progress), out),
             Event::Written(output) => self.say(FromAgent::Output(output), out),
             Event::Ended { held, result } => self.on_ended(now, held, result, out),
+            Event::Configured { revision, result } => self.on_configured(now, revision, result, out),
+            Event::Restored { revision, lived } => self.on_restored(revision, lived, out),
             Event::Leave { until } => self.on_leave(until, out),
         }
+        self.end_trial(now, out);
         self.stop_overdue(now, out);
         self.fill_slots(now, out);
         self.leave(now, out);
@@ -167,7 +200,7 @@ impl Agent {
     pub fn next_deadline(&self) -> Time {
         let overdue = self.running.values().filter(|running| !running.stopping).map(|running| running.deadline);
         let leaving = self.leaving.map(|leaving| if leaving.told { leaving.until + FAREWELL_MAX } else { leaving.until });
-        overdue.chain(leaving).min().map_or(self.next_heartbeat, |deadline| deadline.min(self.next_heartbeat))
+        overdue.chain(leaving).chain(self.trial.map(|trial| trial.until)).min().map_or(self.next_heartbeat, |deadline| deadline.min(self.next_heartbeat))
     }
 
     /// Has it anything to do, or to say?
@@ -182,9 +215,9 @@ impl Agent {
 
     /// Every invariant, asserted.
     pub fn check(&self) {
-        assert!(self.running.len() <= self.slots as usize, "no more attempts run than there are slots");
+        assert!(self.running.len() <= self.running_max as usize, "no more attempts are begun than there are slots");
         let startable = self.queue.iter().any(|task| self.may_start(task));
-        assert!(!startable || self.running.len() == self.slots as usize, "nothing that could start waits while a slot is free");
+        assert!(!startable || self.running.len() >= self.slots as usize, "nothing that could start waits while a slot is free");
         assert!(self.queue.len() <= QUEUE_MAX);
         for held in self.answers.keys() {
             assert!(!self.running.contains_key(held), "an attempt is answered once it is over");
@@ -215,6 +248,8 @@ impl Agent {
                     out.push(Effect::End);
                 }
             }
+            ToAgent::UpdateConfiguration { revision, text } => self.on_update(revision, text, out),
+            ToAgent::KeepConfiguration { revision } => self.on_kept(revision, out),
             ToAgent::AuditHead(head) => self.on_audit_head(head, out),
             ToAgent::SetPace { heartbeat } => {
                 self.pace = heartbeat.clamp(HEARTBEAT, HEARTBEAT_MAX);
@@ -356,6 +391,7 @@ impl Agent {
     }
 
     fn fill_slots(&mut self, now: Time, out: &mut Vec<Effect>) {
+        self.running_max = self.slots.max((self.running.len() as u32).min(self.running_max));
         let free = (self.slots as usize).saturating_sub(self.running.len());
         for _ in 0..free {
             let startable = self.queue.iter().position(|task| self.may_start(task));
@@ -383,6 +419,7 @@ impl Agent {
             None => FromAgent::Heartbeat { held, load: self.load.clone(), pace: self.pace },
         };
         self.say(beat, out);
+        self.report_trial(out);
         for answer in self.answers.values() {
             out.push(Effect::Send(self.envelope(answer.clone())));
         }

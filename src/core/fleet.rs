@@ -6,6 +6,7 @@
 
 mod attempts;
 mod audit;
+mod configuration;
 mod copies;
 mod dependencies;
 mod disputes;
@@ -38,6 +39,7 @@ use alloc::{
 };
 
 pub use audit::{Action, AuditRecord, Intruder, Outcome, Requester};
+pub use configuration::{Push, PushState};
 pub use dependencies::AFTER_MAX;
 pub use effect::{Effect, Notice};
 pub use event::{Event, JobCommand, NodeCommand, Refusal, Submission, Warming};
@@ -96,6 +98,8 @@ pub struct Fleet {
     unsupported: u64,
     /// Requests of people's devices that they had no right to.
     deeds_refused: u64,
+    /// The last change of each node's configuration.
+    pushes: BTreeMap<NodeId, Push>,
     /// What was learned of how fast each node is.
     speeds: placement::Speeds,
     /// The node that was given something last.
@@ -175,8 +179,8 @@ impl Fleet {
             watch: audit::Watch::default(),
             stale_messages: 0,
             duplicates: 0,
-            unsupported: 0,
             deeds_refused: 0,
+            pushes: BTreeMap::new(),
             speeds: placement::Speeds::default(),
             placed_last: NodeId::HERE,
             rounds: 0,
@@ -232,6 +236,7 @@ impl Fleet {
         self.on_expired_tokens(now, out);
         self.on_refusals_due(now, out);
         self.on_losses_due(now);
+        self.on_pushes_due(now);
     }
 
     fn react(&mut self, now: Time, event: Event, out: &mut Vec<Effect>) {
@@ -241,6 +246,7 @@ impl Fleet {
             Event::RoleChosen { role, name } => self.on_role_chosen(now, role, name, out),
             Event::TokenMade { token, name, span, operator } => self.on_token_made(now, token, name, (span, operator), out),
             Event::TokenProved { token } => self.on_token_proved(now, token, out),
+            Event::ConfigurationPushed { node, keys, text } => self.on_configuration_pushed(now, node, &keys, text, out),
             Event::NodeCommanded { node, command } => self.on_node_commanded(now, node, command, out),
             Event::OperatorCommanded { operator, command } => self.on_operator_commanded(now, operator, command, out),
             Event::DeedAsked { operator, certified, deed } => self.on_deed_asked(now, operator, certified, deed, out),
@@ -289,7 +295,13 @@ impl Fleet {
     pub fn next_deadline(&self) -> Option<Time> {
         let jobs = self.active.iter().filter_map(|(id, runnable)| self.job_deadline(*id, runnable));
         let silence = (self.quiet_until < Time::NEVER).then_some(self.quiet_until);
-        jobs.chain(silence).chain(self.drain_deadline()).chain(self.token_deadline()).chain(self.refusals_deadline()).chain(self.loss_deadline()).min()
+        jobs.chain(silence)
+            .chain(self.drain_deadline())
+            .chain(self.token_deadline())
+            .chain(self.refusals_deadline())
+            .chain(self.loss_deadline())
+            .chain(self.push_deadline())
+            .min()
     }
 
     /// When somebody will have said nothing for too long.
@@ -354,6 +366,7 @@ impl Fleet {
             }
             FromAgent::Leaving { held } => self.on_leaving(now, node, &held, out),
             FromAgent::Unsupported { .. } => self.unsupported += 1,
+            FromAgent::Configuration(report) => self.on_configuration_report(now, node, report, out),
             FromAgent::AuditHead(head) => self.on_audit_head(node, head, out),
             FromAgent::Progress(progress) => self.on_progress(node, &progress),
             FromAgent::Output(output) => self.on_output(node, output, out),

@@ -3,6 +3,7 @@
 //! Only types: the codec that turns them into bytes lives in `fleet_agent::net`.
 
 pub mod command;
+pub mod configuration;
 pub mod message;
 pub mod node;
 pub mod record;

@@ -1,12 +1,14 @@
 //! What is told of the nodes of the fleet, to whoever asks.
 
 use bitacora_core::{
-    fleet::{CordonCause, Health, NodeRecord, OwnRole, PairedNode},
+    fleet::{CordonCause, Event, Health, NodeRecord, OwnRole, PairedNode, Requester},
     ids::NodeId,
 };
 
-use super::{Master, now};
-use crate::control::{Answer, Cause, HeldSpark, NodeDetail, NodeState};
+use fleet_agent::{configuration::Pushed, work::with_cause};
+
+use super::{Master, MasterError, now};
+use crate::control::{self, Answer, Cause, HeldSpark, NodeDetail, NodeState};
 
 impl Master {
     /// Every node that belongs to the fleet and may run work, linked or not.
@@ -35,6 +37,17 @@ impl Master {
             bytes_per_second: tally.bytes_per_second(),
             average: tally.average(),
         }))
+    }
+
+    /// Sends a node what it is to live by, once it was found sound here.
+    pub(super) fn configure(&mut self, by: Requester, node: NodeId, text: String) -> Result<Answer, MasterError> {
+        match Pushed::parse(&text) {
+            Err(error) => Ok(Answer::Refused(with_cause(&error))),
+            Ok(pushed) => {
+                let keys = pushed.keys().into_iter().map(str::to_owned).collect();
+                Ok(control::outcome(&self.turn_for(by, [Event::ConfigurationPushed { node, keys, text }])?))
+            }
+        }
     }
 
     /// For those who watch the fleet: how a node is now.

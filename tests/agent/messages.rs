@@ -10,6 +10,7 @@ use bitacora_core::{
     wire::{
         Envelope, FromAgent, ToAgent,
         command::{CommandEnd, CommandLine, ExitStatus},
+        configuration::{ConfigurationOutcome, ConfigurationReport},
         message::{AuditHead, Held, Output, Progress},
         node::{Load, NodeProfile},
         record::FileSummary,
@@ -53,6 +54,8 @@ fn to_agent() -> Vec<(&'static str, ToAgent)> {
         ("emergency-shutdown", ToAgent::EmergencyShutdown { reason: "smoke in the rack".into() }),
         ("migrate-project", ToAgent::MigrateProject { project: ProjectId { epoch: Epoch(1), counter: 2 }, to: NodeId(4_294_967_297) }),
         ("dismiss", ToAgent::Dismiss),
+        ("update-configuration", ToAgent::UpdateConfiguration { revision: 4_294_967_301, text: "cores = 2\n".into() }),
+        ("keep-configuration", ToAgent::KeepConfiguration { revision: 4_294_967_301 }),
         ("set-pace", ToAgent::SetPace { heartbeat: Span::from_millis(1500) }),
     ]
 }
@@ -63,6 +66,7 @@ fn from_agent() -> Vec<(&'static str, FromAgent)> {
     let profile = NodeProfile { host: "ada".into(), cores: 8, labels: [("zone".to_owned(), "eu".to_owned())].into(), ..NodeProfile::default() };
     let load = Load { cpu_permille: 250, cores_permille: vec![500, 0], ..Load::default() };
     let hello = FromAgent::Hello { slots: 8, fingerprint: digest(2), held: held.clone(), programs: vec!["make".into()], profile: Box::new(profile) };
+    let configuration = |outcome| FromAgent::Configuration(ConfigurationReport { revision: 4_294_967_301, outcome });
     let failed = |error| FromAgent::Failed { spark, attempt, error };
     let end = CommandEnd { status: ExitStatus::Signal(9), log: digest(3), log_bytes: 10, dropped_bytes: 20 };
     vec![
@@ -71,6 +75,9 @@ fn from_agent() -> Vec<(&'static str, FromAgent)> {
         ("leaving", FromAgent::Leaving { held }),
         ("unsupported", FromAgent::Unsupported { command: "MigrateProject".into() }),
         ("audit-head-known", FromAgent::AuditHead(AuditHead { number: 9, hash: digest(9) })),
+        ("configuration-applied", configuration(ConfigurationOutcome::Applied)),
+        ("configuration-refused", configuration(ConfigurationOutcome::Refused { reason: "line 1: no".into() })),
+        ("configuration-rolled-back", configuration(ConfigurationOutcome::RolledBack)),
         ("progress", FromAgent::Progress(Progress { spark, attempt, files: 12, bytes: 345_678 })),
         ("output", FromAgent::Output(Output { spark, attempt, offset: 64, bytes: b"a\0\xff".to_vec() })),
         ("finished", FromAgent::Finished { spark, attempt, output: output(), took: Span::from_millis(42) }),

@@ -49,7 +49,7 @@ impl Choice {
 }
 
 /// Dials the master. It may move: its names are looked up at each dial.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Dialler {
     endpoint: Endpoint,
     masters: Vec<String>,
@@ -151,7 +151,7 @@ async fn greet(endpoint: Endpoint, carrier: Carrier, address: SocketAddr) -> Res
 
 async fn welcome(rx: &mut FrameReceiver) -> Result<(), LinkError> {
     match rx.receive().await? {
-        Some(Received::Frame(frame)) if frame.kind == Kind::Welcome => Ok(()),
+        Some(Received::Frame(frame)) if frame.kind == Kind::Welcome => Ok(frame.body()?),
         Some(Received::Frame(frame)) if frame.kind == Kind::Refused => Err(LinkError::Refused(frame.body()?)),
         Some(_) | None => Err(LinkError::Ended),
     }

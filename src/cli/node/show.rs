@@ -42,6 +42,8 @@ struct DetailItem {
     version: String,
     build: String,
     specialisations: Vec<String>,
+    /// Keys of its configuration that can be pushed.
+    changeable: Vec<String>,
     cores_permille: Vec<u16>,
     disk_bytes: u64,
     disk_free_bytes: u64,
@@ -83,9 +85,7 @@ impl Show {
 }
 
 impl From<NodeDetail> for DetailItem {
-    fn from(
-        NodeDetail { state, profile, load, health_since, holds, finished, failed, failed_permille, bytes, bytes_per_second, average }: NodeDetail,
-    ) -> DetailItem {
+    fn from() -> DetailItem {
         let now = master::now();
         let held = |held: crate::control::HeldSpark| HeldItem {
             spark: held.spark.to_string(),
@@ -103,6 +103,7 @@ impl From<NodeDetail> for DetailItem {
             version: profile.version,
             build: profile.build,
             specialisations: profile.specialisations,
+            changeable: profile.changeable,
             cores_permille: load.cores_permille,
             disk_bytes: load.disk_bytes,
             disk_free_bytes: load.disk_free_bytes,
@@ -136,6 +137,7 @@ impl DetailItem {
             ("link", if node.is_linked() { "linked" } else { "none" }.to_owned()),
             ("labels", labels(&node.labels)),
             ("specialisations", self.specialisations.join(", ")),
+            ("changeable", self.changeable.join(", ")),
             ("host", self.host.clone()),
             ("system", format!("{}, {}", self.os, self.arch)),
             ("program", format!("{} (build {})", self.version, self.build)),

@@ -211,6 +211,7 @@ fn asked(event: &Event) -> Option<Action> {
         Event::NodeJoined { name } => Some(Action::NodeJoined { node: None, name: name.clone(), token: None }),
         Event::NodeCommanded { node, command } => Some(Action::NodeCommanded { node: *node, command: command.name().to_owned() }),
         Event::RoleChosen { role, .. } => Some(Action::RoleChosen { role: *role }),
+        Event::ConfigurationPushed { node, keys, .. } => Some(Action::NodeCommanded { node: *node, command: alloc::format!("config push {}", keys.join(",")) }),
         Event::ProjectRemoved { project } => Some(Action::ProjectRemoved { project: *project }),
         Event::JobCommanded { job, command: JobCommand::Cancel } => Some(Action::JobCancelled { job: *job }),
         Event::WorkSubmitted { spec: JobSpec { command: Some(command), .. }, sparks } => {
@@ -283,6 +284,10 @@ impl Refusal {
             Refusal::Superseded { .. } => "superseded",
             Refusal::NameTaken(_) => "name-taken",
             Refusal::TooManyLabels(_) => "too-many-labels",
+            Refusal::NodeAway(_) => "node-away",
+            Refusal::NotChangeable { .. } => "not-changeable",
+            Refusal::OnTrial(_) => "on-trial",
+            Refusal::ConfigurationTooLong { .. } => "configuration-too-long",
             Refusal::NotNow { .. } => "not-now",
             Refusal::NoSuchNode => "no-such-node",
             Refusal::TooManyPacks { .. } => "too-many-packs",

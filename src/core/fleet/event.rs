@@ -43,6 +43,12 @@ pub enum Event {
         node: NodeId,
         command: NodeCommand,
     },
+    /// A person changes a node's configuration; the text was found sound, and says something of these keys.
+    ConfigurationPushed {
+        node: NodeId,
+        keys: Vec<String>,
+        text: String,
+    },
     OperatorCommanded {
         operator: NodeId,
         command: OperatorCommand,
@@ -224,6 +230,18 @@ pub enum Refusal {
     NotPermitted {
         operator: NodeId,
         permitted: Right,
+    },
+    /// It cannot be reached now.
+    NodeAway(NodeId),
+    /// The node's owner does not let it be changed.
+    NotChangeable {
+        node: NodeId,
+        key: String,
+    },
+    /// An earlier change is not decided yet.
+    OnTrial(NodeId),
+    ConfigurationTooLong {
+        bytes_max: usize,
     },
     /// It would have more than are kept.
     TooManyLabels(NodeId),

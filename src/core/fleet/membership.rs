@@ -183,6 +183,7 @@ impl Fleet {
                 self.end_warming_of(now, node, out);
                 self.keeping.look_again();
                 self.records.remove(&node);
+                self.pushes.remove(&node);
                 out.push(Effect::Disconnect { node });
             }
         }
@@ -231,6 +232,9 @@ impl Fleet {
             return;
         }
         let same_life = self.nodes.get(&id).is_some_and(|known| known.incarnation == incarnation);
+        if !same_life {
+            self.on_life_began(id);
+        }
         // Not by spark: beside the attempt that runs a node may hold the answer of an earlier one.
         let listed: BTreeSet<Held> = held.into_iter().collect();
         let mut node = node;

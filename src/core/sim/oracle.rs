@@ -140,6 +140,8 @@ impl Oracle {
             | ToAgent::SyncState
             | ToAgent::SetPace { .. }
             | ToAgent::MigrateProject { .. }
+            | ToAgent::UpdateConfiguration { .. }
+            | ToAgent::KeepConfiguration { .. }
             | ToAgent::Dismiss => {}
         }
     }
@@ -210,6 +212,8 @@ impl Oracle {
             | ToAgent::SetPace { .. }
             | ToAgent::EmergencyShutdown { .. }
             | ToAgent::MigrateProject { .. }
+            | ToAgent::UpdateConfiguration { .. }
+            | ToAgent::KeepConfiguration { .. }
             | ToAgent::Dismiss => {}
         }
     }
@@ -264,6 +268,7 @@ pub(super) fn answered(message: &Envelope<FromAgent>) -> Option<Held> {
         | FromAgent::Heartbeat { .. }
         | FromAgent::Leaving { .. }
         | FromAgent::Unsupported { .. }
+        | FromAgent::Configuration(_)
         | FromAgent::AuditHead(_)
         | FromAgent::Progress(_)
         | FromAgent::Output(_) => None,

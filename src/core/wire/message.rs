@@ -5,6 +5,7 @@ use alloc::{boxed::Box, string::String, vec::Vec};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    configuration::ConfigurationReport,
     node::{Load, NodeProfile},
     task::{AttemptError, SparkOutput, Task},
 };
@@ -54,6 +55,16 @@ pub enum ToAgent {
         project: ProjectId,
         to: NodeId,
     },
+    /// Live by this from now on, on trial: `KeepConfiguration` ends it well.
+    UpdateConfiguration {
+        revision: u64,
+        /// TOML.
+        text: String,
+    },
+    /// The node was heard living by it.
+    KeepConfiguration {
+        revision: u64,
+    },
     /// The answer to `Leaving` with nothing held: the process may end.
     Dismiss,
     /// Heartbeats are to come so often from now on.
@@ -93,6 +104,8 @@ pub enum FromAgent {
     Unsupported {
         command: String,
     },
+    /// What came of `UpdateConfiguration`; of a change on trial with each heartbeat.
+    Configuration(ConfigurationReport),
     /// With each Hello: the end of the audit as a master told it last.
     AuditHead(AuditHead),
     Progress(Progress),

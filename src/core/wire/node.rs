@@ -10,6 +10,7 @@ use alloc::{
 
 use serde::{Deserialize, Serialize};
 
+use super::configuration::KEYS_MAX;
 use crate::time::Span;
 
 /// Characters of a text that a node says of itself: the longest host name has 253.
@@ -45,6 +46,8 @@ pub struct NodeProfile {
     pub labels: Labels,
     /// Words of the closed list; a newer node may know more of them.
     pub specialisations: Vec<String>,
+    /// Keys of its configuration that a master may change.
+    pub changeable: Vec<String>,
 }
 
 impl NodeProfile {
@@ -60,6 +63,7 @@ impl NodeProfile {
             build: text(self.build),
             labels,
             specialisations: self.specialisations.into_iter().take(SPECIALISATIONS_MAX).map(text).collect(),
+            changeable: self.changeable.into_iter().take(KEYS_MAX).map(text).collect(),
             ..self
         }
     }
