@@ -233,6 +233,11 @@ impl Links {
         self.address
     }
 
+    /// Where a node's link comes from.
+    pub fn address_of(&self, node: NodeId) -> Option<SocketAddr> {
+        self.shared.linked.get(node).map(|link| link.remote_address())
+    }
+
     /// What the system grants of the buffers that were asked for.
     pub fn udp_buffers(&self) -> UdpBuffers {
         self.endpoint.udp_buffers()

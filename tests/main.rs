@@ -21,6 +21,7 @@ mod liars;
 mod lost;
 mod manners;
 mod middle;
+mod neighbours;
 mod nodes;
 mod operators;
 mod puppet;

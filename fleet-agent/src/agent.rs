@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File},
     io::Write,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
 };
 
@@ -69,11 +70,21 @@ async fn serve(arguments: &Arguments, data: &Path) -> anyhow::Result<()> {
         programs: arguments.programs.iter().cloned().collect(),
         sees_sources: false,
         configuration: configuration(arguments, data)?,
+        lend: lend(arguments),
         tell,
     };
     let lived = life.run(&mut stop).await.map_err(explained);
     drop(announcement);
     lived
+}
+
+/// Some machines have no IPv6.
+fn lend(arguments: &Arguments) -> Vec<SocketAddr> {
+    match arguments.listen {
+        _ if arguments.no_lending => Vec::new(),
+        Some(address) => vec![address],
+        None => vec![(Ipv6Addr::UNSPECIFIED, 0).into(), (Ipv4Addr::UNSPECIFIED, 0).into()],
+    }
 }
 
 fn configuration(arguments: &Arguments, data: &Path) -> anyhow::Result<Configuration> {

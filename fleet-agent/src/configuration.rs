@@ -152,6 +152,12 @@ impl Configuration {
         Configuration { folder: None, changeable: Vec::new(), own }
     }
 
+    /// Says where neighbours reach this node.
+    pub fn lending_on(mut self, port: Option<u16>) -> Configuration {
+        self.own.profile.lends_on = port;
+        self
+    }
+
     pub fn own(&self) -> &Settings {
         &self.own
     }

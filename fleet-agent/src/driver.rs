@@ -31,6 +31,7 @@ use crate::{
     command::Commands,
     configuration::{CORES_MAX, Configuration, ConfigurationError, Settings},
     isolation::{self, ChildCommand},
+    neighbours::Neighbourhood,
     sense::Sensing,
     work::{self, Supply, Worker, with_cause},
 };
@@ -55,6 +56,8 @@ pub struct Config {
     /// The file that keeps the end of the audit; none likewise.
     pub audit_head: Option<PathBuf>,
     pub commands: Commands,
+    /// Those beside it, if it gives to them and asks them.
+    pub neighbours: Option<Neighbourhood>,
     /// Takes what people are told here.
     pub tell: fn(&str),
 }
@@ -83,7 +86,14 @@ impl AgentThread {
         let inbox = tx.clone();
         let senses = tx.clone();
         // One that finds no room is as good as the next one.
-        let sensing = Sensing::start(config.data.clone(), move |load| drop(senses.try_send(Input::Event(Event::Sensed(load)))));
+        let neighbours = config.neighbours.clone();
+        let sensing = Sensing::start(config.data.clone(), move |load| {
+            let counted = match &neighbours {
+                Some(neighbours) => neighbours.count(load),
+                None => load,
+            };
+            drop(senses.try_send(Input::Event(Event::Sensed(counted))));
+        });
         let thread = std::thread::Builder::new()
             .name("agent".into())
             .spawn(move || {
@@ -145,6 +155,7 @@ struct Driver<Say> {
     commands: Commands,
     configuration: Configuration,
     leave_max: Span,
+    neighbours: Option<Neighbourhood>,
     tell: fn(&str),
     /// What the effects themselves led to.
     followed: VecDeque<Event>,
@@ -170,6 +181,7 @@ impl<Say: FnMut(Envelope<FromAgent>)> Driver<Say> {
             commands: config.commands,
             configuration: config.configuration,
             leave_max: config.settings.leave_max,
+            neighbours: config.neighbours,
             tell: config.tell,
             followed: VecDeque::new(),
             over: false,
@@ -234,6 +246,11 @@ impl<Say: FnMut(Envelope<FromAgent>)> Driver<Say> {
                 // What came over the network must not steer a terminal.
                 let harmless: String = reason.chars().filter(|c| !c.is_control()).collect();
                 (self.tell)(&format!("the master stopped all work here: {harmless}"));
+            }
+            Effect::Meet(known) => {
+                if let Some(neighbours) = &self.neighbours {
+                    neighbours.know(known);
+                }
             }
             Effect::End => self.over = true,
             Effect::Start(task) => {

@@ -30,6 +30,7 @@ pub mod isolation;
 pub mod life;
 pub mod link;
 pub mod listing;
+pub mod neighbours;
 pub mod net;
 pub mod pack;
 pub mod resident;

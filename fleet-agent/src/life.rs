@@ -23,6 +23,7 @@ use crate::{
     driver::{AgentThread, Config},
     isolation::ChildCommand,
     link::{self, Choice, Dialler, LinkError, News, Session, Uplink},
+    neighbours::Neighbourhood,
     net::{
         carrier::{CarrierError, Endpoint},
         quic::{ListenerKeys, Settings},
@@ -48,6 +49,8 @@ pub struct Life {
     pub sees_sources: bool,
     /// What its owner made of it, and what a master may change of that.
     pub configuration: Configuration,
+    /// Where neighbours ask it for contents, the first address that can be had; it neither gives nor asks if there is none.
+    pub lend: Vec<SocketAddr>,
     /// Takes what people are told.
     pub tell: fn(&str),
 }
@@ -76,45 +79,69 @@ pub enum LifeError {
 impl Life {
     /// Until it was told to end and has handed over what it had.
     pub async fn run(self, stop: &mut Stop) -> Result<(), LifeError> {
-        let (uplink, session, config) = self.prepare()?;
+        let keys = ListenerKeys::load_or_create(&self.home)?;
+        let (uplink, session, config) = self.prepare(&keys)?;
+        let neighbours = config.neighbours.clone();
         let say = uplink.clone();
         let mut agent = AgentThread::start(config, clock::now, move |message| say.say(message))?;
         let over = agent.ended();
         let agent = Arc::new(agent);
-        let endpoint = self.endpoint()?;
+        let endpoint = self.endpoint(&keys)?;
         (self.tell)(&format!("node {} dials {}", self.identity.peer().node, self.masters.join(" ")));
         let Life { identity, masters, home, carrier, tell, .. } = self;
-        let dialler = Dialler::new(endpoint.clone(), masters, carrier);
+        let dialler = Dialler::new(endpoint.clone(), masters, carrier).beside(neighbours.clone());
         let ended = tokio::select! {
             error = session.run(dialler, Credentials::new(identity, &home), &agent, |news| say_news(tell, news)) => Err(error.into()),
             () = leave(stop, &agent, &uplink, over) => Ok(()),
         };
         endpoint.close_cleanly().await;
+        if let Some(neighbours) = neighbours {
+            neighbours.close().await;
+        }
         // Joins the threads: what runs is cancelled, and the master gives it to others.
         tokio::task::spawn_blocking(move || drop(agent)).await?;
         ended
     }
 
-    fn prepare(&self) -> Result<(Uplink, Session, Config), LifeError> {
+    fn prepare(&self, keys: &ListenerKeys) -> Result<(Uplink, Session, Config), LifeError> {
         let cache = Cache::open(&self.data, analysis::fingerprint())?;
         let (child, supervisor) = self.children()?;
         let sparks = self.home.join("sparks");
         let commands = Commands::open(self.programs.clone(), sparks.clone(), supervisor).map_err(error("prepare", &sparks))?;
         let (uplink, session) = link::uplink(cache.packs().clone(), commands.clone());
+        let neighbours = self.neighbours(keys, cache.packs());
+        let fetch = neighbours.as_ref().map_or_else(|| uplink.fetch(), |neighbours| neighbours.fetch(uplink.fetch()));
+        let configuration = self.configuration.clone().lending_on(neighbours.as_ref().and_then(Neighbourhood::port));
         let epoch = self.home.join("epoch");
         let config = Config {
-            settings: self.configuration.begin()?,
-            configuration: self.configuration.clone(),
+            settings: configuration.begin()?,
+            configuration,
             incarnation: self.incarnation()?,
             data: self.data.clone(),
             child,
-            supply: Some(Supply { fetch: uplink.fetch(), sees_sources: self.sees_sources }),
+            supply: Some(Supply { fetch, sees_sources: self.sees_sources }),
             epoch: (Epoch(number_in(&epoch).unwrap_or(0) as u32), Some(epoch)),
             audit_head: Some(self.home.join("audit-head")),
             commands,
+            neighbours,
             tell: self.tell,
         };
         Ok((uplink, session, config))
+    }
+
+    /// A node that cannot be asked asks nobody either; everything can be had from the master.
+    fn neighbours(&self, keys: &ListenerKeys, packs: &Blobs) -> Option<Neighbourhood> {
+        let mut failed = None;
+        for &address in &self.lend {
+            match Neighbourhood::open(address, &self.identity, keys, &self.home, packs.clone()) {
+                Ok(neighbours) => return Some(neighbours),
+                Err(error) => failed = Some(error),
+            }
+        }
+        if let Some(error) = failed {
+            (self.tell)(&format!("nothing is brought from neighbours: {}", with_cause(&error)));
+        }
+        None
     }
 
     /// How a spark is run in a process of its own, and how a command is.
@@ -133,9 +160,8 @@ impl Life {
     }
 
     /// For both families of addresses, or for the older one where the system has no other.
-    fn endpoint(&self) -> Result<Endpoint, LifeError> {
-        let keys = ListenerKeys::load_or_create(&self.home)?;
-        let open = |any: SocketAddr| Endpoint::dialling(any, &self.identity, &keys, Settings::default());
+    fn endpoint(&self, keys: &ListenerKeys) -> Result<Endpoint, LifeError> {
+        let open = |any: SocketAddr| Endpoint::dialling(any, &self.identity, keys, Settings::default());
         let endpoint = open((Ipv6Addr::UNSPECIFIED, 0).into()).or_else(|_| open((Ipv4Addr::UNSPECIFIED, 0).into()))?;
         if let Some(shortage) = endpoint.udp_buffers().shortage() {
             (self.tell)(&format!("{shortage}; raise net.core.rmem_max and net.core.wmem_max, or large transfers lose packets"));

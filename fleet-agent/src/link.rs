@@ -155,6 +155,7 @@ impl Session {
                     tell(News::Linked(connection.link.carrier()));
                     let error = self.serve(connection, agent, &mut dialler, &mut credentials).await;
                     self.link.send_replace(None);
+                    dialler.lost();
                     error
                 }
                 Err(error) => error,

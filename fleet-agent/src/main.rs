@@ -32,12 +32,16 @@ struct Arguments {
     /// What it calls itself until it belongs to a fleet, instead of the machine's name
     #[arg(long, value_name = "NAME", value_parser = joining::parse_name)]
     name: Option<String>,
-    /// Where it waits to be paired, instead of UDP port 7413 or a free one
+    /// Where it waits to be paired, instead of UDP port 7413 or a free one; and later on where nodes of its subnet ask it for what
+    /// it was brought, instead of a free one
     #[arg(long, value_name = "ADDR")]
     listen: Option<SocketAddr>,
     /// Does not announce itself on the local network
     #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = ArgAction::Set)]
     no_discovery: bool,
+    /// Brings nothing from nodes of its subnet, and gives them nothing
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = ArgAction::Set)]
+    no_lending: bool,
     /// The master's address, HOST:PORT; kept from the first time on
     #[arg(long, value_name = "ADDR")]
     peer: Option<String>,

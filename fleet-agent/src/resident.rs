@@ -93,6 +93,8 @@ pub fn child_main(data: &Path, tell: fn(&str)) -> Result<(), ResidentError> {
         programs: orders.programs,
         sees_sources: true,
         configuration: Configuration::fixed(Settings { profile: sense::profile(), slots: orders.slots, leave_max: LEAVE_MAX }),
+        // The master that it would spare is the same machine.
+        lend: Vec::new(),
         tell,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(ResidentError::Threads)?;

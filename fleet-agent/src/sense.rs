@@ -168,6 +168,8 @@ impl Senses {
             sent_bytes_per_second: sent,
             temperature_millicelsius: self.temperature,
             running: Span(self.begun.elapsed().as_micros() as u64),
+            // Counted by others.
+            ..Load::default()
         }
     }
 

@@ -20,6 +20,7 @@ use crate::{
     wire::{
         Envelope, FromAgent, ToAgent,
         message::{AuditHead, HEARTBEAT, HEARTBEAT_MAX, Held, Output, Progress},
+        neighbours::Neighbours,
         node::{Load, NodeProfile},
         task::{AttemptError, SparkOutput, Task},
     },
@@ -132,6 +133,8 @@ pub enum Effect {
     TakeBackConfiguration {
         revision: u64,
     },
+    /// From now on these may be asked, and served.
+    Meet(Neighbours),
     /// The master stopped all work here, for this reason.
     Tell(String),
     /// Nothing is left that somebody waits for: the process may end.
@@ -250,6 +253,7 @@ impl Agent {
             }
             ToAgent::UpdateConfiguration { revision, text } => self.on_update(revision, text, out),
             ToAgent::KeepConfiguration { revision } => self.on_kept(revision, out),
+            ToAgent::Neighbours(neighbours) => out.push(Effect::Meet(neighbours)),
             ToAgent::AuditHead(head) => self.on_audit_head(head, out),
             ToAgent::SetPace { heartbeat } => {
                 self.pace = heartbeat.clamp(HEARTBEAT, HEARTBEAT_MAX);

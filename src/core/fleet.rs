@@ -20,6 +20,7 @@ mod jobs;
 mod joining;
 mod ledger;
 mod membership;
+mod neighbours;
 pub mod partition;
 mod placement;
 mod records;
@@ -107,6 +108,7 @@ pub struct Fleet {
     /// The last number given to a request to store a result.
     rounds: u64,
     keeping: holdings::Keeping,
+    vicinity: neighbours::Vicinity,
     /// Has something failed in this turn that others may wait for?
     something_failed: bool,
 }
@@ -185,6 +187,7 @@ impl Fleet {
             placed_last: NodeId::HERE,
             rounds: 0,
             keeping: holdings::Keeping::new(now),
+            vicinity: neighbours::Vicinity::default(),
             something_failed: false,
         };
         let epoch = Epoch(fleet.ledger.epoch.0 + 1);
@@ -250,6 +253,7 @@ impl Fleet {
             Event::NodeCommanded { node, command } => self.on_node_commanded(now, node, command, out),
             Event::OperatorCommanded { operator, command } => self.on_operator_commanded(now, operator, command, out),
             Event::DeedAsked { operator, certified, deed } => self.on_deed_asked(now, operator, certified, deed, out),
+            Event::LinkSeen { node, address } => self.on_link_seen(node, address),
             Event::LinkLost { node } => self.on_link_lost(node, out),
             Event::ProjectAdded { name, root } => self.on_project_added(name, root, out),
             Event::ProjectRenamed { project, name } => self.on_project_renamed(project, name, out),
@@ -287,6 +291,7 @@ impl Fleet {
         self.follow_failures(now, out);
         self.settle_drains(now, out);
         self.make_copies(now, out);
+        self.tell_neighbours(out);
         self.dispatch(now, out);
         self.copy_late_sparks(now, out);
     }

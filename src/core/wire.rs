@@ -5,6 +5,7 @@
 pub mod command;
 pub mod configuration;
 pub mod message;
+pub mod neighbours;
 pub mod node;
 pub mod record;
 pub mod task;

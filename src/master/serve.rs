@@ -12,6 +12,7 @@ use bitacora_core::{
     fleet::{Event, Notice, Project, Requester, Submission},
     ids::{Digest, JobId, ProjectId},
     paths::RelativePath,
+    wire::FromAgent,
 };
 use crossbeam_channel::Sender;
 use fleet_agent::{
@@ -140,6 +141,11 @@ impl Master {
             for input in arrived {
                 match input {
                     Input::Link(LinkEvent::Received { node, message, room }) => {
+                        if matches!(message.body, FromAgent::Hello { .. })
+                            && let Some(address) = self.serving.as_ref().and_then(|serving| serving.links.address_of(node))
+                        {
+                            events.push(Event::LinkSeen { node, address: address.ip() });
+                        }
                         events.push(Event::Received { node, message });
                         rooms.push(room);
                     }

@@ -12,6 +12,7 @@ use bitacora_core::{
         command::{CommandEnd, CommandLine, ExitStatus},
         configuration::{ConfigurationOutcome, ConfigurationReport},
         message::{AuditHead, Held, Output, Progress},
+        neighbours::{Neighbour, Neighbours},
         node::{Load, NodeProfile},
         record::FileSummary,
         task::{Analysis, AttemptError, FailReason, FileLimits, FileOutcome, FileResult, FileStat, RecordRef, SkipReason, SparkOutput, Task, TaskFile, Work},
@@ -37,6 +38,8 @@ fn to_agent() -> Vec<(&'static str, ToAgent)> {
     let path = RelativePath::new(b"src/b\xffd.c".to_vec()).unwrap();
     let file = TaskFile { index: 5, path, language: "c".into(), size: 1234, content: Some(digest(1)) };
     let limits = FileLimits { bytes_max: 5 << 20, parse_steps_max: 20_000_000, wall_max: Span::from_secs(60) };
+    let neighbour = |node, address: &str| Neighbour { node: NodeId(node), address: address.parse().unwrap() };
+    let neighbours = Neighbours { ask: vec![neighbour(1, "10.0.0.7:40000"), neighbour(2, "[fd00::7]:40000")], serve: vec![NodeId(3)] };
     let line = CommandLine {
         program: "make".into(),
         arguments: vec!["check".into(), "a b".into()],
@@ -56,6 +59,7 @@ fn to_agent() -> Vec<(&'static str, ToAgent)> {
         ("dismiss", ToAgent::Dismiss),
         ("update-configuration", ToAgent::UpdateConfiguration { revision: 4_294_967_301, text: "cores = 2\n".into() }),
         ("keep-configuration", ToAgent::KeepConfiguration { revision: 4_294_967_301 }),
+        ("neighbours", ToAgent::Neighbours(neighbours)),
         ("set-pace", ToAgent::SetPace { heartbeat: Span::from_millis(1500) }),
     ]
 }

@@ -14,11 +14,14 @@ use tokio::{
 };
 
 use super::{Greeting, LinkError};
-use crate::net::{
-    carrier::{Carrier, Connection, Endpoint, FrameReceiver},
-    codec::{Kind, Received, RequestId},
-    renewal::{self, Credentials, RenewalError},
-    tls::Identity,
+use crate::{
+    neighbours::Neighbourhood,
+    net::{
+        carrier::{Carrier, Connection, Endpoint, FrameReceiver},
+        codec::{Kind, Received, RequestId},
+        renewal::{self, Credentials, RenewalError},
+        tls::Identity,
+    },
 };
 
 /// For the answer to our Hello.
@@ -54,12 +57,25 @@ pub struct Dialler {
     endpoint: Endpoint,
     masters: Vec<String>,
     choice: Choice,
+    /// What else shows this node's certificate.
+    neighbours: Option<Neighbourhood>,
 }
 
 impl Dialler {
     /// `masters` are HOST:PORT, the likeliest first.
     pub fn new(endpoint: Endpoint, masters: Vec<String>, choice: Choice) -> Dialler {
-        Dialler { endpoint, masters, choice }
+        Dialler { endpoint, masters, choice, neighbours: None }
+    }
+
+    pub fn beside(self, neighbours: Option<Neighbourhood>) -> Dialler {
+        Dialler { neighbours, ..self }
+    }
+
+    /// The link that this has made is lost.
+    pub(super) fn lost(&self) {
+        if let Some(neighbours) = &self.neighbours {
+            neighbours.forget();
+        }
     }
 
     /// With a certificate that holds: one that has expired is renewed first, if it is not too late for that.
@@ -77,7 +93,8 @@ impl Dialler {
 
     /// From now on this is what the node is.
     pub fn adopt(&mut self, credentials: &mut Credentials, identity: Identity) -> Result<(), RenewalError> {
-        credentials.replace(identity, &mut self.endpoint)
+        credentials.replace(identity, &mut self.endpoint)?;
+        Ok(self.neighbours.as_ref().map_or(Ok(()), |neighbours| neighbours.renew(credentials.identity()))?)
     }
 
     /// At the first address where a master answers.

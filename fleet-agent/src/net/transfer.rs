@@ -14,7 +14,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    carrier::{CarrierError, Link, Transfer},
+    carrier::{CarrierError, FrameReceiver, Link, Transfer},
     codec::{CodecError, Frame, Kind, Received, RequestId},
 };
 use crate::blobs;
@@ -165,7 +165,12 @@ fn unpack(packed: &[u8]) -> Option<Vec<u8>> {
 
 /// The next frame, if it is of this kind.
 pub async fn expect(transfer: &mut Transfer, kind: Kind) -> Result<Frame, TransferError> {
-    match transfer.rx.receive().await? {
+    expect_on(&mut transfer.rx, kind).await
+}
+
+/// The same on a control stream.
+pub async fn expect_on(rx: &mut FrameReceiver, kind: Kind) -> Result<Frame, TransferError> {
+    match rx.receive().await? {
         Some(Received::Frame(frame)) if frame.kind == kind => Ok(frame),
         Some(Received::Frame(frame)) if frame.kind == Kind::Refused => Err(TransferError::Refused(frame.body().unwrap_or_default())),
         Some(Received::Frame(frame)) => Err(TransferError::Unexpected(frame.kind)),

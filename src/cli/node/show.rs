@@ -49,6 +49,9 @@ struct DetailItem {
     disk_free_bytes: u64,
     received_bytes_per_second: u64,
     sent_bytes_per_second: u64,
+    from_master_bytes: u64,
+    from_neighbours_bytes: u64,
+    to_neighbours_bytes: u64,
     temperature_millicelsius: Option<i32>,
     running_seconds: u64,
     holds: Vec<HeldItem>,
@@ -109,6 +112,9 @@ impl From<NodeDetail> for DetailItem {
             disk_free_bytes: load.disk_free_bytes,
             received_bytes_per_second: load.received_bytes_per_second,
             sent_bytes_per_second: load.sent_bytes_per_second,
+            from_master_bytes: load.from_master_bytes,
+            from_neighbours_bytes: load.from_neighbours_bytes,
+            to_neighbours_bytes: load.to_neighbours_bytes,
             temperature_millicelsius: load.temperature_millicelsius,
             running_seconds: load.running.0 / 1_000_000,
             holds: holds.into_iter().map(held).collect(),
@@ -123,6 +129,11 @@ impl From<NodeDetail> for DetailItem {
 }
 
 impl DetailItem {
+    fn brought(&self) -> String {
+        let [master, neighbours, given] = [self.from_master_bytes, self.from_neighbours_bytes, self.to_neighbours_bytes].map(bytes);
+        format!("{master} by the master, {neighbours} by neighbours; {given} to neighbours")
+    }
+
     /// For people.
     fn rows(&self) -> Vec<Vec<String>> {
         let since = self.health_since.as_ref().map_or_else(String::new, |since| format!(" since {since}"));
@@ -146,6 +157,7 @@ impl DetailItem {
             ("memory", node.memory(Format::Table)),
             ("disk", format!("{} free of {}", bytes(self.disk_free_bytes), bytes(self.disk_bytes))),
             ("network", format!("{}/s in, {}/s out", bytes(self.received_bytes_per_second), bytes(self.sent_bytes_per_second))),
+            ("brought", self.brought()),
             ("temperature", celsius),
             ("gpus", self.gpus.to_string()),
             ("running", seconds(self.running_seconds as f64)),

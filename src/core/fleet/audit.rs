@@ -218,6 +218,7 @@ fn asked(event: &Event) -> Option<Action> {
             Some(Action::CommandSubmitted { program: command.line.program.clone(), sparks: *sparks })
         }
         Event::Woken
+        | Event::LinkSeen { .. }
         | Event::LinkLost { .. }
         | Event::ProjectAdded { .. }
         | Event::ProjectRenamed { .. }

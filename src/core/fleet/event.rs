@@ -1,6 +1,7 @@
 //! Everything that can happen to a master, closed.
 
 use alloc::{string::String, vec::Vec};
+use core::net::IpAddr;
 
 use super::{
     Deed, NodeSelector, OperatorCommand, Right,
@@ -48,6 +49,11 @@ pub enum Event {
         node: NodeId,
         keys: Vec<String>,
         text: String,
+    },
+    /// A node's link comes from there.
+    LinkSeen {
+        node: NodeId,
+        address: IpAddr,
     },
     OperatorCommanded {
         operator: NodeId,

@@ -184,6 +184,7 @@ impl Fleet {
                 self.keeping.look_again();
                 self.records.remove(&node);
                 self.pushes.remove(&node);
+                self.vicinity.forget(node);
                 out.push(Effect::Disconnect { node });
             }
         }
@@ -220,6 +221,7 @@ impl Fleet {
     pub(super) fn on_link_lost(&mut self, id: NodeId, out: &mut Vec<Effect>) {
         if let Some(node) = self.nodes.get_mut(&id) {
             node.linked = false;
+            self.vicinity.look_again(id);
             out.push(Effect::Publish(Notice::NodeChanged(id)));
         }
     }
@@ -247,6 +249,7 @@ impl Fleet {
         self.watch_from(now + self.settings.degraded_after);
         self.nodes.insert(id, node);
         self.note_profile(id, profile);
+        self.vicinity.look_again(id);
         self.note_health(now, id, Health::Healthy, out);
         self.adjust_pace();
         self.line_up(now, id);
@@ -322,6 +325,7 @@ impl Fleet {
 
     pub(super) fn lose(&mut self, now: Time, id: NodeId, error: AttemptError, out: &mut Vec<Effect>) {
         let Some(node) = self.nodes.remove(&id) else { return };
+        self.vicinity.look_again(id);
         self.note_health(now, id, Health::Offline, out);
         self.adjust_pace();
         for held in node.held {

@@ -134,6 +134,8 @@ impl Simulation {
             Effect::Send(message) => self.post_to_master(origin, &message),
             Effect::Start(task) => self.start_work(origin.node, &task),
             Effect::Stop(held) => self.stop_work(origin.node, held),
+            // People change nothing of the nodes here, and no node lends.
+            Effect::Meet(_) | Effect::TryConfiguration { .. } | Effect::KeepConfiguration | Effect::TakeBackConfiguration { .. } => {}
             Effect::Tell(_) => self.tally.one(Count::NodeStopped),
             Effect::End => self.end_node(origin.node),
         }

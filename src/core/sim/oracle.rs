@@ -141,6 +141,7 @@ impl Oracle {
             | ToAgent::SetPace { .. }
             | ToAgent::MigrateProject { .. }
             | ToAgent::UpdateConfiguration { .. }
+            | ToAgent::Neighbours(_)
             | ToAgent::KeepConfiguration { .. }
             | ToAgent::Dismiss => {}
         }
@@ -213,6 +214,7 @@ impl Oracle {
             | ToAgent::EmergencyShutdown { .. }
             | ToAgent::MigrateProject { .. }
             | ToAgent::UpdateConfiguration { .. }
+            | ToAgent::Neighbours(_)
             | ToAgent::KeepConfiguration { .. }
             | ToAgent::Dismiss => {}
         }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     configuration::ConfigurationReport,
+    neighbours::Neighbours,
     node::{Load, NodeProfile},
     task::{AttemptError, SparkOutput, Task},
 };
@@ -65,6 +66,8 @@ pub enum ToAgent {
     KeepConfiguration {
         revision: u64,
     },
+    /// Whom it may ask for contents, and whom it may give them, besides the master.
+    Neighbours(Neighbours),
     /// The answer to `Leaving` with nothing held: the process may end.
     Dismiss,
     /// Heartbeats are to come so often from now on.

@@ -48,6 +48,8 @@ pub struct NodeProfile {
     pub specialisations: Vec<String>,
     /// Keys of its configuration that a master may change.
     pub changeable: Vec<String>,
+    /// Where other nodes may ask it for contents, by UDP; none where it gives nothing.
+    pub lends_on: Option<u16>,
 }
 
 impl NodeProfile {
@@ -107,6 +109,10 @@ pub struct Load {
     pub temperature_millicelsius: Option<i32>,
     /// How long its process has been running.
     pub running: Span,
+    /// Contents and packs that it was brought since then, and those that it gave to others, unpacked.
+    pub from_master_bytes: u64,
+    pub from_neighbours_bytes: u64,
+    pub to_neighbours_bytes: u64,
 }
 
 impl Load {
