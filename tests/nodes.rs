@@ -228,3 +228,37 @@ fn a_node_that_dies_of_what_was_pushed_is_told_to_have_gone_back() {
         assert!(pushed.status.code() == Some(9) && said.contains("room") && !said.contains('\x1b'), "{said:?}");
     });
 }
+
+/// How nice a thread of a process is, by the thread's name; the process's first one by none.
+fn niceness(process: u32, thread: Option<&str>) -> i32 {
+    let of = |folder: std::path::PathBuf| {
+        let name = fs::read_to_string(folder.join("comm")).ok()?;
+        let stat = fs::read_to_string(folder.join("stat")).ok()?;
+        let nice = stat.rsplit_once(") ")?.1.split(' ').nth(16)?.parse().ok()?;
+        thread.is_none_or(|thread| name.trim() == thread).then_some(nice)
+    };
+    let own = format!("/proc/{process}/task/{process}");
+    match thread {
+        None => of(own.into()).unwrap(),
+        Some(_) => fs::read_dir(format!("/proc/{process}/task")).unwrap().find_map(|task| of(task.ok()?.path())).unwrap(),
+    }
+}
+
+#[test]
+fn commands_keep_to_what_their_node_allows_and_give_way() {
+    let fleet = Fleet::new();
+    let [shared, other] = ["shared", "other"].map(|name| std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id())));
+    [&shared, &other].iter().for_each(|folder| fs::create_dir_all(folder).unwrap());
+    let one = fleet.join_with("one", &["--program", "sh", "--memory", "128", "--writable", shared.to_str().unwrap()]);
+    let before = niceness(std::process::id(), None);
+    until(|| niceness(one.0.id(), Some("worker-0")) == before.max(10));
+    assert_eq!(niceness(one.0.id(), Some("agent")), before, "whoever sends heartbeats waits for nobody");
+    let run = |script: &str| fleet.place.run(&["spark", "run", "--tries", "1", "--", "sh", "-c", script]);
+    let said = run(&format!("ulimit -v; nice; echo own > $TMPDIR/x && cat x; echo shared > {0}/x && cat {0}/x", shared.display()));
+    assert_eq!((said.status.code(), text(&said.stdout)), (Some(0), format!("125000\n{}\nown\nshared\n", before.max(10))), "{}", text(&said.stderr));
+    let refused = run(&format!("echo other > {}/x", other.display()));
+    assert_eq!((refused.status.code(), other.join("x").exists()), (Some(8), false), "{}", text(&refused.stderr));
+    let greedy = run("x=$(head -c 200000000 /dev/zero | tr '\\0' x); echo ${#x}");
+    assert_eq!(greedy.status.code(), Some(8), "{}", text(&greedy.stdout));
+    [shared, other].iter().for_each(|folder| fs::remove_dir_all(folder).unwrap());
+}

@@ -16,6 +16,7 @@ use etcetera::BaseStrategy;
 use fleet_agent::{
     command,
     configuration::{CHANGEABLE, Configuration, Settings},
+    confine::{self, CommandLimits},
     driver,
     life::{Life, LifeError, Stop},
     link::LinkError,
@@ -46,6 +47,11 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     if let Some(Command::Supervise) = arguments.command {
         return Ok(command::supervise()?);
     }
+    if let Some(Command::Become { memory, confined, writable, line }) = arguments.command {
+        let limits = CommandLimits { memory_bytes: memory, writable: confined.then_some(writable) };
+        let (program, rest) = line.split_first().context("there is no command to become")?;
+        return Err(confine::become_command(&limits, Path::new(program), rest)).with_context(|| format!("cannot run {}", Path::new(program).display()));
+    }
     let data = data_folder(arguments.data_dir.as_deref())?;
     if let Some(Command::RunSpark) = arguments.command {
         return Ok(driver::child_main(&data)?);
@@ -68,6 +74,7 @@ async fn serve(arguments: &Arguments, data: &Path) -> anyhow::Result<()> {
         masters,
         carrier: arguments.carrier.into(),
         programs: arguments.programs.iter().cloned().collect(),
+        command_limits: command_limits(arguments),
         sees_sources: false,
         configuration: configuration(arguments, data)?,
         lend: lend(arguments),
@@ -76,6 +83,11 @@ async fn serve(arguments: &Arguments, data: &Path) -> anyhow::Result<()> {
     let lived = life.run(&mut stop).await.map_err(explained);
     drop(announcement);
     lived
+}
+
+fn command_limits(arguments: &Arguments) -> CommandLimits {
+    let writable = (!arguments.writable.is_empty()).then(|| arguments.writable.clone());
+    CommandLimits { memory_bytes: arguments.memory.map(|megabytes| megabytes * 1_000_000), writable }
 }
 
 /// Some machines have no IPv6.

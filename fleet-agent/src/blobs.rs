@@ -60,6 +60,10 @@ impl Blobs {
         Ok(Blobs { leaves_room: true, ..Blobs::open(folder)? })
     }
 
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     pub fn path(&self, digest: Digest) -> PathBuf {
         let hex = digest.to_hex();
         self.folder.join(&hex[..2]).join(&hex[2..])

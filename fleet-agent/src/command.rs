@@ -44,9 +44,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     blobs,
+    confine::CommandLimits,
     isolation::{ChildCommand, read_message, write_message},
 };
 
+/// The word by which this program becomes a command.
+pub const BECOME: &str = "become-command";
 /// Where a program is looked for that is named without a folder, and the `PATH` that it finds.
 const SEARCHED: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Between asking a process group to end and ending it.
@@ -68,6 +71,7 @@ pub struct Commands {
     /// Folders of running commands, and logs that are not acknowledged yet.
     place: PathBuf,
     supervisor: ChildCommand,
+    limits: CommandLimits,
 }
 
 /// What a supervisor is told.
@@ -77,6 +81,8 @@ struct Order {
     arguments: Vec<String>,
     environment: BTreeMap<String, String>,
     folder: PathBuf,
+    memory_bytes: Option<u64>,
+    writable: Option<Vec<PathBuf>>,
 }
 
 impl Commands {
@@ -86,13 +92,18 @@ impl Commands {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => fs::create_dir_all(&place)?,
         }
-        Ok(Commands { programs: Arc::new(programs), place, supervisor })
+        Ok(Commands { programs: Arc::new(programs), place, supervisor, limits: CommandLimits::default() })
+    }
+
+    /// What each of them may take and touch.
+    pub fn limited(self, limits: CommandLimits) -> Commands {
+        Commands { limits, ..self }
     }
 
     /// None may be run here.
     pub fn none() -> Commands {
         let supervisor = ChildCommand { program: PathBuf::new(), arguments: Vec::new() };
-        Commands { programs: Arc::default(), place: PathBuf::new(), supervisor }
+        Commands { programs: Arc::default(), place: PathBuf::new(), supervisor, limits: CommandLimits::default() }
     }
 
     /// Where sparks have folders of their own; emptied when a life begins.
@@ -113,7 +124,19 @@ impl Commands {
         let program = find(&line.program).ok_or_else(|| AttemptError::Refused(format!("there is no program {}", line.program)))?;
         let storage = |what: &'static str| move |error: io::Error| AttemptError::Storage(format!("cannot {what}: {error}"));
         let folder = tempfile::Builder::new().prefix(&name(held)).tempdir_in(&self.place).map_err(storage("make the folder of a command"))?;
-        let order = Order { program, arguments: line.arguments.clone(), environment: environment(held, line, folder.path()), folder: folder.path().to_owned() };
+        let mut environment = environment(held, line, folder.path());
+        if self.limits.writable.is_some() {
+            // Where it would be without a word it may not write.
+            environment.entry("TMPDIR".to_owned()).or_insert_with(|| folder.path().to_string_lossy().into_owned());
+        }
+        let order = Order {
+            program,
+            arguments: line.arguments.clone(),
+            environment,
+            folder: folder.path().to_owned(),
+            memory_bytes: self.limits.memory_bytes,
+            writable: self.limits.writable.clone(),
+        };
         let mut run = Run::start(&self.supervisor, &order).map_err(storage("start a command"))?;
         let mut log = Log { held, bytes: Vec::new(), bytes_max: line.output_bytes_max, dropped: 0, shown: 0, shown_at: Instant::now() };
         let ended = run.watch(&mut log, cancel, written).map_err(storage("watch a command"))?;
@@ -276,8 +299,7 @@ pub fn supervise() -> io::Result<()> {
 
 fn begin(order: &Order) -> io::Result<Child> {
     let output: OwnedFd = io::stdout().as_fd().try_clone_to_owned()?;
-    Command::new(&order.program)
-        .args(&order.arguments)
+    started(order)?
         .env_clear()
         .envs(&order.environment)
         .current_dir(&order.folder)
@@ -286,6 +308,26 @@ fn begin(order: &Order) -> io::Result<Child> {
         .stderr(Stdio::from(output))
         .process_group(0)
         .spawn()
+}
+
+/// The program itself, or this one, which becomes it once it has given up what it may not have.
+fn started(order: &Order) -> io::Result<Command> {
+    let (memory, writable) = (order.memory_bytes.map(|bytes| format!("--memory={bytes}")), order.writable.as_deref());
+    if memory.is_none() && writable.is_none() {
+        let mut command = Command::new(&order.program);
+        command.args(&order.arguments);
+        return Ok(command);
+    }
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg(BECOME).args(memory);
+    if let Some(writable) = writable {
+        command.arg("--confined");
+        for folder in writable {
+            command.arg("--writable").arg(folder);
+        }
+    }
+    command.arg("--").arg(&order.program).args(&order.arguments);
+    Ok(command)
 }
 
 /// What a supervisor waits for.

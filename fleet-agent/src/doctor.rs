@@ -15,6 +15,7 @@ use std::{
 use serde::Serialize;
 
 use crate::{
+    confine,
     net::{
         quic::{self, Settings},
         tls::{Identity, TlsError},
@@ -90,7 +91,7 @@ impl fmt::Display for Finding {
 
 /// Everything, in the order in which an agent needs it.
 pub fn examine(data: &Path) -> Vec<Finding> {
-    vec![rights(data), disk(data), identity(data), clock(data, SystemTime::now()), port(), udp_buffers(), multicast()]
+    vec![rights(data), disk(data), identity(data), clock(data, SystemTime::now()), port(), udp_buffers(), multicast(), confinement(confine::is_available())]
 }
 
 pub fn rights(data: &Path) -> Finding {
@@ -191,6 +192,18 @@ pub fn multicast() -> Finding {
     match heard_ourselves() {
         Ok(()) => Finding::good(SUBJECT, format!("our own packet to {MULTICAST} came back")),
         Err(error) => Finding::weak(SUBJECT, format!("our own packet to {MULTICAST} did not come back: {error}"), REMEDY),
+    }
+}
+
+fn confinement(is_available: bool) -> Finding {
+    const SUBJECT: &str = "landlock";
+    match is_available {
+        true => Finding::good(SUBJECT, "children that analyse can be kept from every file but those that they are given".to_owned()),
+        false => Finding::weak(
+            SUBJECT,
+            "this kernel cannot keep children that analyse from files of no concern to them".to_owned(),
+            "a kernel from 5.13 on, with landlock among the words of /sys/kernel/security/lsm; without it --writable refuses commands",
+        ),
     }
 }
 

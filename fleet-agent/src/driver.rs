@@ -30,6 +30,7 @@ use crate::{
     cache::{Cache, CacheError, CacheIndex},
     command::Commands,
     configuration::{CORES_MAX, Configuration, ConfigurationError, Settings},
+    confine,
     isolation::{self, ChildCommand},
     neighbours::Neighbourhood,
     sense::Sensing,
@@ -56,6 +57,8 @@ pub struct Config {
     /// The file that keeps the end of the audit; none likewise.
     pub audit_head: Option<PathBuf>,
     pub commands: Commands,
+    /// Do its workers give way to whatever else runs on the machine? Not where somebody waits for them.
+    pub gives_way: bool,
     /// Those beside it, if it gives to them and asks them.
     pub neighbours: Option<Neighbourhood>,
     /// Takes what people are told here.
@@ -357,6 +360,9 @@ impl Pool {
 }
 
 fn work(Bench { queue, inbox, cache, config, known }: &Bench) {
+    if config.gives_way {
+        confine::give_way();
+    }
     let mut worker: Option<Worker<'_>> = None;
     for (task, cancel) in queue {
         let held = Held { spark: task.spark, attempt: task.attempt };

@@ -5,6 +5,7 @@
 
 use std::{
     collections::BTreeSet,
+    ffi::OsStr,
     io::{self, Read, Write},
     os::unix::{ffi::OsStrExt, process::ExitStatusExt},
     path::Path,
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     cache::{Cache, CacheIndex},
+    confine,
     work::{CONTENT_GONE, Fetch, Worker, with_cause},
 };
 
@@ -140,6 +142,8 @@ fn describe(status: ExitStatus) -> String {
 /// The child's side: one task from stdin, its output to stdout.
 pub fn serve_one(cache: &Cache) -> io::Result<()> {
     let Batch { held, analysis } = read_message(&mut io::stdin().lock())?;
+    // What is parsed may be made to harm us; where the kernel cannot confine it, it is still a process of its own.
+    confine::to_folders(Path::new(OsStr::from_bytes(&analysis.root)), cache.packs().folder());
     let known = if analysis.use_cache { cache.index().map_err(|error| io::Error::other(with_cause(&error)))? } else { CacheIndex::default() };
     let result = Worker::new(cache, &known, None).run(held, &analysis, &AtomicBool::new(false), &mut |_| {});
     write_message(&mut io::stdout().lock(), &result)

@@ -23,6 +23,7 @@ pub mod cache;
 pub mod clock;
 pub mod command;
 pub mod configuration;
+pub mod confine;
 pub mod crash;
 pub mod doctor;
 pub mod driver;

@@ -20,6 +20,7 @@ use crate::{
     clock,
     command::Commands,
     configuration::{Configuration, ConfigurationError},
+    confine::CommandLimits,
     driver::{AgentThread, Config},
     isolation::ChildCommand,
     link::{self, Choice, Dialler, LinkError, News, Session, Uplink},
@@ -45,6 +46,7 @@ pub struct Life {
     pub carrier: Choice,
     /// That commands may run.
     pub programs: BTreeSet<String>,
+    pub command_limits: CommandLimits,
     /// Is the master's disk this machine's?
     pub sees_sources: bool,
     /// What its owner made of it, and what a master may change of that.
@@ -107,7 +109,8 @@ impl Life {
         let cache = Cache::open(&self.data, analysis::fingerprint())?;
         let (child, supervisor) = self.children()?;
         let sparks = self.home.join("sparks");
-        let commands = Commands::open(self.programs.clone(), sparks.clone(), supervisor).map_err(error("prepare", &sparks))?;
+        let commands =
+            Commands::open(self.programs.clone(), sparks.clone(), supervisor).map_err(error("prepare", &sparks))?.limited(self.command_limits.clone());
         let (uplink, session) = link::uplink(cache.packs().clone(), commands.clone());
         let neighbours = self.neighbours(keys, cache.packs());
         let fetch = neighbours.as_ref().map_or_else(|| uplink.fetch(), |neighbours| neighbours.fetch(uplink.fetch()));
@@ -123,6 +126,7 @@ impl Life {
             epoch: (Epoch(number_in(&epoch).unwrap_or(0) as u32), Some(epoch)),
             audit_head: Some(self.home.join("audit-head")),
             commands,
+            gives_way: true,
             neighbours,
             tell: self.tell,
         };

@@ -9,7 +9,7 @@ use std::{ffi::OsString, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use bitacora_core::wire::node::{Specialisation, label};
 use clap::{ArgAction, CommandFactory, Parser, Subcommand, ValueEnum};
-use fleet_agent::{link::Choice, work::with_cause};
+use fleet_agent::{command, link::Choice, work::with_cause};
 
 use self::config::ConfigError;
 
@@ -57,6 +57,13 @@ struct Arguments {
     /// A program that commands may run here, by its name or absolute path; none if not given. May be repeated
     #[arg(long = "program", value_name = "PROGRAM")]
     programs: Vec<String>,
+    /// What each process of a command may take of memory, in MB; as much as there is if not given
+    #[arg(long, value_name = "MB", value_parser = clap::value_parser!(u64).range(16..=1 << 30))]
+    memory: Option<u64>,
+    /// A folder that commands may write in besides their own and /dev; if none is given, wherever this user may. May be
+    /// repeated. It takes a kernel with Landlock
+    #[arg(long = "writable", value_name = "DIR")]
+    writable: Vec<PathBuf>,
     /// What it is labelled with, KEY=VALUE; may be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = label)]
     label: Vec<(String, String)>,
@@ -109,6 +116,18 @@ enum Command {
     /// One spark for a parent process
     #[command(hide = true)]
     RunSpark,
+    /// Becomes one command, within its limits
+    #[command(hide = true, name = command::BECOME)]
+    Become {
+        #[arg(long)]
+        memory: Option<u64>,
+        #[arg(long)]
+        confined: bool,
+        #[arg(long)]
+        writable: Vec<PathBuf>,
+        #[arg(last = true, required = true)]
+        line: Vec<OsString>,
+    },
     /// Stands over one command
     #[command(hide = true, name = "run-command")]
     Supervise,

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     configuration::{Configuration, Settings},
+    confine::CommandLimits,
     isolation::{ChildCommand, read_message, write_message},
     life::{Life, LifeError, Stop},
     link::Choice,
@@ -91,6 +92,7 @@ pub fn child_main(data: &Path, tell: fn(&str)) -> Result<(), ResidentError> {
         masters: orders.masters,
         carrier: Choice::Auto,
         programs: orders.programs,
+        command_limits: CommandLimits::default(),
         sees_sources: true,
         configuration: Configuration::fixed(Settings { profile: sense::profile(), slots: orders.slots, leave_max: LEAVE_MAX }),
         // The master that it would spare is the same machine.
