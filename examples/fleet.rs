@@ -172,6 +172,7 @@ async fn agent(folder: PathBuf, master: SocketAddr, token: JoinToken) -> Result<
         epoch: (Epoch(0), None),
         audit_head: None,
         commands: Commands::none(),
+        pack_bytes_max: None,
         gives_way: true,
         neighbours: None,
         tell: |_| {},

@@ -206,6 +206,7 @@ impl Master {
             audit_head: None,
             // Commands are for nodes that were configured to run them.
             commands: Commands::none(),
+            pack_bytes_max: None,
             gives_way: false,
             neighbours: None,
             // Whoever could stop it is this process.

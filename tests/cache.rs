@@ -5,13 +5,15 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    time::{Duration, SystemTime},
 };
 
+use bitacora::journal::Journal;
 use bitacora_core::ids::Digest;
-use fleet_agent::{analysis, cache::Cache};
+use fleet_agent::{analysis, blobs::Blobs, cache::Cache};
 
 use super::{
-    fleet::{Fleet, outcome, until},
+    fleet::{Fleet, Process, grow, outcome, until},
     support::{Place, report, timeless},
 };
 
@@ -161,6 +163,30 @@ fn records_stay_on_the_nodes_and_outlive_one_of_them() {
         let said = String::from_utf8(fleet.place.run(&[arguments, &["-o", "ndjson"]].concat()).stderr).unwrap();
         assert!(said.contains("two") && said.contains("three") && !said.contains("damaged"), "{said}");
     }
+}
+
+#[test]
+fn a_node_keeps_to_what_its_packs_may_take_and_says_what_went() {
+    let mut fleet = Fleet::of(Place::new(), "127.0.0.1:0".into(), None);
+    fleet.serve_with(&["--results", "nodes", "--copies", "1"]);
+    grow(&fleet.place);
+    let one = fleet.join("one");
+    let named = fleet.place.run(&["analyze", fleet.place.tree().to_str().unwrap(), "-o", "name"]);
+    assert_eq!(named.status.code(), Some(0));
+    assert_eq!(one.terminate(), Some(0));
+    let packs = Blobs::open(&fleet.folder("one").join("packs")).unwrap();
+    let bytes = || packs.list().unwrap().iter().map(|(_, size)| size).sum::<u64>();
+    assert!(bytes() > 1_000_000, "there is something to be removed: {} bytes", bytes());
+    for name in packs_in(&fleet.folder("one")) {
+        let pack = fs::File::options().append(true).open(packs.path(name)).unwrap();
+        pack.set_modified(SystemTime::now() - Duration::from_secs(3600)).unwrap();
+    }
+    let held = || Journal::read(&fleet.place.data().join("journal.sqlite")).unwrap().unwrap().holders.into_keys().collect::<BTreeSet<Digest>>();
+    assert_eq!(held(), packs_in(&fleet.folder("one")));
+    let _one = Process(fleet.agent("one").args(["--disk", "1"]).spawn().unwrap());
+    until(|| bytes() <= 1_000_000);
+    until(|| held() == packs_in(&fleet.folder("one")));
+    assert_eq!(outcome(&fleet.begin_with(&["--no-cache"]).wait_with_output().unwrap()), fleet.local(), "what went is made again");
 }
 
 #[test]

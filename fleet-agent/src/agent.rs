@@ -77,6 +77,7 @@ async fn serve(arguments: &Arguments, data: &Path) -> anyhow::Result<()> {
         command_limits: command_limits(arguments),
         sees_sources: false,
         configuration: configuration(arguments, data)?,
+        pack_bytes_max: arguments.disk.map(|megabytes| megabytes * 1_000_000),
         lend: lend(arguments),
         tell,
     };

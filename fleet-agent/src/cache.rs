@@ -2,8 +2,10 @@
 
 use std::{
     collections::HashMap,
+    fs::File,
     path::Path,
-    sync::{PoisonError, RwLock},
+    sync::{Mutex, PoisonError, RwLock},
+    time::{Duration, Instant, SystemTime},
 };
 
 use bitacora_core::{
@@ -16,6 +18,9 @@ use crate::{
     blobs::{self, BlobError, Blobs},
     pack::{self, NamesExtent, PackError, RecordBuffer, Records, Segment},
 };
+
+/// How often it is written down that a pack is of use.
+const USE_WRITTEN_EVERY: Duration = Duration::from_secs(3600);
 
 /// The packs of a data directory.
 #[derive(Clone, Debug)]
@@ -38,6 +43,8 @@ pub enum CacheError {
 #[derive(Debug, Default)]
 pub struct CacheIndex {
     records: RwLock<HashMap<RecordKey, RecordRef>>,
+    /// When each pack was of use last, as far as its file says so too.
+    used: Mutex<HashMap<Digest, Instant>>,
 }
 
 impl CacheIndex {
@@ -52,6 +59,16 @@ impl CacheIndex {
 
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Is it time to write down that the pack is of use?
+    fn is_unwritten_use(&self, pack: Digest) -> bool {
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = used.get(&pack).is_none_or(|at| at.elapsed() > USE_WRITTEN_EVERY);
+        if is_due {
+            used.insert(pack, Instant::now());
+        }
+        is_due
     }
 
     /// From now on the records of this pack are found, those of another engine aside.
@@ -102,12 +119,23 @@ impl Cache {
     pub fn find(&self, known: &CacheIndex, content: Digest, language: &str) -> Option<(RecordRef, FileSummary)> {
         let reference = known.find(&RecordKey::new(content, language, self.fingerprint))?;
         match self.summary(reference) {
-            Ok(summary) => Some((reference, summary)),
+            Ok(summary) => {
+                if known.is_unwritten_use(reference.pack) {
+                    self.note_use(reference.pack);
+                }
+                Some((reference, summary))
+            }
             Err(_) => {
                 let _ = self.packs.read(reference.pack);
                 None
             }
         }
+    }
+
+    /// Whoever makes room keeps what was of use lately.
+    fn note_use(&self, pack: Digest) {
+        // On a disk that is only read nobody makes room.
+        let _ = File::options().append(true).open(self.packs.path(pack)).and_then(|file| file.set_modified(SystemTime::now()));
     }
 
     /// Keeps a pack that comes from elsewhere: one that is whole, and of this engine.

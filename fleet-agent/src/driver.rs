@@ -27,6 +27,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use tokio::sync::oneshot;
 
 use crate::{
+    allowance::Allowance,
     cache::{Cache, CacheError, CacheIndex},
     command::Commands,
     configuration::{CORES_MAX, Configuration, ConfigurationError, Settings},
@@ -57,6 +58,8 @@ pub struct Config {
     /// The file that keeps the end of the audit; none likewise.
     pub audit_head: Option<PathBuf>,
     pub commands: Commands,
+    /// What packs may take of the disk; as much as there is if not given.
+    pub pack_bytes_max: Option<u64>,
     /// Do its workers give way to whatever else runs on the machine? Not where somebody waits for them.
     pub gives_way: bool,
     /// Those beside it, if it gives to them and asks them.
@@ -78,6 +81,7 @@ pub struct AgentThread {
     thread: Option<JoinHandle<()>>,
     ended: Option<oneshot::Receiver<()>>,
     _sensing: Sensing,
+    _allowance: Option<Allowance>,
 }
 
 impl AgentThread {
@@ -97,6 +101,9 @@ impl AgentThread {
             };
             drop(senses.try_send(Input::Event(Event::Sensed(counted))));
         });
+        let drops = tx.clone();
+        let allowance =
+            config.pack_bytes_max.map(|max| Allowance::start(cache.clone(), max, move |packs| drop(drops.try_send(Input::Event(Event::Dropped(packs))))));
         let thread = std::thread::Builder::new()
             .name("agent".into())
             .spawn(move || {
@@ -104,7 +111,7 @@ impl AgentThread {
                 drop(alive);
             })
             .expect("the system can start a thread");
-        Ok(AgentThread { inbox, thread: Some(thread), ended: Some(ended), _sensing: sensing })
+        Ok(AgentThread { inbox, thread: Some(thread), ended: Some(ended), _sensing: sensing, _allowance: allowance })
     }
 
     /// A connection to a master exists: the agent introduces itself.

@@ -17,6 +17,7 @@ compile_error!("Bitácora fleets runs on Linux, macOS and Termux; Windows is not
 /// Tells two builds of this package apart.
 pub const BUILD: &str = env!("BITACORA_BUILD");
 
+pub mod allowance;
 pub mod analysis;
 pub mod blobs;
 pub mod cache;

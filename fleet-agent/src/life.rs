@@ -51,6 +51,8 @@ pub struct Life {
     pub sees_sources: bool,
     /// What its owner made of it, and what a master may change of that.
     pub configuration: Configuration,
+    /// What its packs may take of the disk; as much as there is if not given.
+    pub pack_bytes_max: Option<u64>,
     /// Where neighbours ask it for contents, the first address that can be had; it neither gives nor asks if there is none.
     pub lend: Vec<SocketAddr>,
     /// Takes what people are told.
@@ -126,6 +128,7 @@ impl Life {
             epoch: (Epoch(number_in(&epoch).unwrap_or(0) as u32), Some(epoch)),
             audit_head: Some(self.home.join("audit-head")),
             commands,
+            pack_bytes_max: self.pack_bytes_max,
             gives_way: true,
             neighbours,
             tell: self.tell,

@@ -286,6 +286,7 @@ fn without_output(message: Envelope<FromAgent>, error: &CodecError) -> Envelope<
         | FromAgent::Leaving { .. }
         | FromAgent::Unsupported { .. }
         | FromAgent::Configuration(_)
+        | FromAgent::PacksDropped { .. }
         | FromAgent::AuditHead(_)
         | FromAgent::Progress(_)
         | FromAgent::Output(_)) => other,

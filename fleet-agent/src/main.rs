@@ -60,6 +60,9 @@ struct Arguments {
     /// What each process of a command may take of memory, in MB; as much as there is if not given
     #[arg(long, value_name = "MB", value_parser = clap::value_parser!(u64).range(16..=1 << 30))]
     memory: Option<u64>,
+    /// What records of earlier analyses may take of the disk, in MB; as much as there is if not given
+    #[arg(long, value_name = "MB", value_parser = clap::value_parser!(u64).range(1..=1 << 30))]
+    disk: Option<u64>,
     /// A folder that commands may write in besides their own and /dev; if none is given, wherever this user may. May be
     /// repeated. It takes a kernel with Landlock
     #[arg(long = "writable", value_name = "DIR")]

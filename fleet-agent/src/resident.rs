@@ -95,6 +95,8 @@ pub fn child_main(data: &Path, tell: fn(&str)) -> Result<(), ResidentError> {
         command_limits: CommandLimits::default(),
         sees_sources: true,
         configuration: Configuration::fixed(Settings { profile: sense::profile(), slots: orders.slots, leave_max: LEAVE_MAX }),
+        // They are the master's.
+        pack_bytes_max: None,
         // The master that it would spare is the same machine.
         lend: Vec::new(),
         tell,

@@ -28,6 +28,8 @@ use crate::{
 
 /// Attempts that wait for a slot; a master that sends more is answered `Storage`, which it retries elsewhere.
 pub const QUEUE_MAX: usize = 4096;
+/// Packs that went and are told of again and again.
+const DROPPED_MAX: usize = 16_384;
 /// For the master's answer to the last word of a process that ends; nobody waits longer for a master that is gone.
 const FAREWELL_MAX: Span = Span::from_secs(2);
 
@@ -54,6 +56,8 @@ pub struct Agent {
     /// The longest audit that a master told of.
     audit_head: Option<AuditHead>,
     trial: Option<Trial>,
+    /// Packs that went in this life.
+    dropped: Vec<Digest>,
     /// Attempts that may run: as many as there are slots, and more only while what was begun in more of them is not over.
     running_max: u32,
 }
@@ -86,6 +90,8 @@ pub enum Event {
     Progressed(Progress),
     /// A command that runs has written something.
     Written(Output),
+    /// Packs that there was no room for any more.
+    Dropped(Vec<Digest>),
     /// Readings of how loaded the machine is; said with the next heartbeat.
     Sensed(Load),
     /// A started attempt is over.
@@ -161,6 +167,7 @@ impl Agent {
             refused: 0,
             audit_head: None,
             trial: None,
+            dropped: Vec::new(),
             running_max: slots,
         }
     }
@@ -184,6 +191,7 @@ impl Agent {
         match event {
             Event::Woken => {}
             Event::Sensed(load) => self.load = load,
+            Event::Dropped(packs) => self.on_dropped(packs, out),
             Event::Connected => self.say_hello(out),
             Event::Received(message) => self.on_received(now, message, out),
             Event::Progressed(progress) => self.say(FromAgent::Progress(progress), out),
@@ -429,11 +437,22 @@ impl Agent {
         }
     }
 
+    /// With each Hello again, for a master that did not hear it; what is forgotten here it learns when it asks for one of them.
+    fn on_dropped(&mut self, packs: Vec<Digest>, out: &mut Vec<Effect>) {
+        self.dropped.extend(packs.iter().copied());
+        let surplus = self.dropped.len().saturating_sub(DROPPED_MAX);
+        self.dropped.drain(..surplus);
+        self.say(FromAgent::PacksDropped { packs }, out);
+    }
+
     fn say_hello(&self, out: &mut Vec<Effect>) {
         let (held, profile) = (self.held().collect(), Box::new(self.profile.clone()));
         self.say(FromAgent::Hello { slots: self.slots, fingerprint: self.fingerprint, held, programs: self.programs.clone(), profile }, out);
         if let Some(head) = self.audit_head {
             self.say(FromAgent::AuditHead(head), out);
+        }
+        if !self.dropped.is_empty() {
+            self.say(FromAgent::PacksDropped { packs: self.dropped.clone() }, out);
         }
         if self.leaving.is_some() {
             self.say(FromAgent::Leaving { held: self.held().collect() }, out);

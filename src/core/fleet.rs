@@ -372,6 +372,7 @@ impl Fleet {
             FromAgent::Leaving { held } => self.on_leaving(now, node, &held, out),
             FromAgent::Unsupported { .. } => self.unsupported += 1,
             FromAgent::Configuration(report) => self.on_configuration_report(now, node, report, out),
+            FromAgent::PacksDropped { packs } => self.on_packs_dropped(node, packs, out),
             FromAgent::AuditHead(head) => self.on_audit_head(node, head, out),
             FromAgent::Progress(progress) => self.on_progress(node, &progress),
             FromAgent::Output(output) => self.on_output(node, output, out),

@@ -82,6 +82,7 @@ fn from_agent() -> Vec<(&'static str, FromAgent)> {
         ("configuration-applied", configuration(ConfigurationOutcome::Applied)),
         ("configuration-refused", configuration(ConfigurationOutcome::Refused { reason: "line 1: no".into() })),
         ("configuration-rolled-back", configuration(ConfigurationOutcome::RolledBack)),
+        ("packs-dropped", FromAgent::PacksDropped { packs: vec![digest(5), digest(6)] }),
         ("progress", FromAgent::Progress(Progress { spark, attempt, files: 12, bytes: 345_678 })),
         ("output", FromAgent::Output(Output { spark, attempt, offset: 64, bytes: b"a\0\xff".to_vec() })),
         ("finished", FromAgent::Finished { spark, attempt, output: output(), took: Span::from_millis(42) }),

@@ -26,13 +26,15 @@ pub(super) struct Keeping {
     began_at: Time,
     /// Nodes that were silent for too long.
     lost: BTreeSet<NodeId>,
+    /// Nodes that had to remove some: what they are given they could not keep.
+    full: BTreeSet<NodeId>,
     /// Something changed that copies may follow from.
     is_due: bool,
 }
 
 impl Keeping {
     pub(super) fn new(now: Time) -> Keeping {
-        Keeping { began_at: now, lost: BTreeSet::new(), is_due: true }
+        Keeping { began_at: now, lost: BTreeSet::new(), full: BTreeSet::new(), is_due: true }
     }
 
     pub(super) fn look_again(&mut self) {
@@ -41,6 +43,7 @@ impl Keeping {
 
     pub(super) fn is_back(&mut self, node: NodeId) {
         self.lost.remove(&node);
+        self.full.remove(&node);
         self.is_due = true;
     }
 }
@@ -87,6 +90,12 @@ impl Fleet {
         }
     }
 
+    /// Of what it has dropped others are given copies, and it itself none until it begins anew.
+    pub(super) fn on_packs_dropped(&mut self, node: NodeId, packs: Vec<Digest>, out: &mut Vec<Effect>) {
+        self.keeping.full.insert(node);
+        self.on_packs_missed(node, packs, out);
+    }
+
     pub(super) fn on_losses_due(&mut self, now: Time) {
         let lost: Vec<NodeId> = self.absent().filter(|(_, due)| *due <= now).map(|(node, _)| node).collect();
         self.keeping.is_due |= !lost.is_empty();
@@ -129,7 +138,9 @@ impl Fleet {
             let fingerprint = self.nodes[source].fingerprint;
             let mut counted: BTreeSet<NodeId> = holders.iter().copied().filter(|id| !self.keeping.lost.contains(id)).collect();
             counted.extend(coming.get(pack).into_iter().flatten());
-            let can = |(id, node): &(&NodeId, &super::Node)| node.is_reachable() && node.fingerprint == fingerprint && self.is_open(**id);
+            let can = |(id, node): &(&NodeId, &super::Node)| {
+                node.is_reachable() && node.fingerprint == fingerprint && self.is_open(**id) && !self.keeping.full.contains(*id)
+            };
             let nodes = self.nodes.iter().filter(can).map(|(id, _)| *id);
             for node in cache::copies_due(*pack, &counted, nodes, self.settings.copies as usize) {
                 due.entry(node).or_default().push(*pack);
@@ -260,6 +271,21 @@ mod tests {
         assert_eq!(fleet.holders_of(PACK), [NodeId(2)]);
         handle(&mut fleet, NOW, Event::NodeCommanded { node: NodeId(2), command: NodeCommand::Remove });
         assert!(fleet.ledger().holders.is_empty());
+    }
+
+    #[test]
+    fn what_a_node_has_no_room_for_goes_to_another_and_not_back() {
+        let (mut fleet, out) = fleet_of(3, Settings::default());
+        let [copy] = given(&out).try_into().unwrap();
+        let (keeper, other) = (copy.0, NodeId(5 - copy.0.0));
+        finish(&mut fleet, copy);
+        let out = hear(&mut fleet, NOW, keeper, FromAgent::PacksDropped { packs: vec![PACK, Digest([8; 32])] });
+        assert!(out.contains(&Effect::Record(Fact::PacksLost { node: keeper, packs: vec![PACK] })), "{out:?}");
+        assert_eq!(given(&out).into_iter().map(|(node, _)| node).collect::<Vec<_>>(), [other]);
+        handle(&mut fleet, NOW, Event::NodeCommanded { node: other, command: NodeCommand::Remove });
+        assert_eq!(given(&handle(&mut fleet, NOW, Event::Woken)), [], "there is nobody else");
+        let copy = given(&hear(&mut fleet, NOW, keeper, hello()));
+        assert_eq!(copy.into_iter().map(|(node, _)| node).collect::<Vec<_>>(), [keeper], "it may have more room now");
     }
 
     #[test]

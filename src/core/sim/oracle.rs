@@ -271,6 +271,7 @@ pub(super) fn answered(message: &Envelope<FromAgent>) -> Option<Held> {
         | FromAgent::Leaving { .. }
         | FromAgent::Unsupported { .. }
         | FromAgent::Configuration(_)
+        | FromAgent::PacksDropped { .. }
         | FromAgent::AuditHead(_)
         | FromAgent::Progress(_)
         | FromAgent::Output(_) => None,

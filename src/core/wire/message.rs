@@ -109,6 +109,10 @@ pub enum FromAgent {
     },
     /// What came of `UpdateConfiguration`; of a change on trial with each heartbeat.
     Configuration(ConfigurationReport),
+    /// There was no room for them any more, and they were removed.
+    PacksDropped {
+        packs: Vec<Digest>,
+    },
     /// With each Hello: the end of the audit as a master told it last.
     AuditHead(AuditHead),
     Progress(Progress),
