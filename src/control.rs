@@ -153,6 +153,8 @@ pub enum Request {
         #[serde(default)]
         operator: Option<Right>,
     },
+    /// The fleet's authority is about to leave this device in an archive: that is written down first.
+    ExportAuthority,
     /// With their results.
     Projects,
     /// The devices that people command the fleet with.
@@ -489,6 +491,7 @@ pub struct NodeDetail {
     pub bytes: u64,
     pub bytes_per_second: u64,
     pub average: Span,
+    pub unsupported: u64,
 }
 
 /// An attempt that a node holds.

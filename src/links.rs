@@ -516,7 +516,7 @@ async fn greet(mut connection: Connection, shared: Shared) -> Option<Guest> {
     }
     let hello = expect(&mut connection, Kind::Hello).await.ok()?;
     let _: Greeting = hello.body().ok()?;
-    connection.tx.send(Kind::Welcome, hello.request, &Greeting { version: env!("CARGO_PKG_VERSION").to_owned() }).await.ok()?;
+    connection.tx.send(Kind::Welcome, hello.request, &Greeting::of_this_program()).await.ok()?;
     if !peer.roles.contains(Role::Worker) {
         return Some(Guest::Visitor(connection));
     }

@@ -325,6 +325,7 @@ impl Master {
             Request::Role { name, role } => self.choose_role(by, &name, role)?,
             Request::Configure { node, text } => self.configure(by, node, text)?,
             Request::Configuration { node } => Answer::Configuration(self.fleet.push_of(node).cloned()),
+            Request::ExportAuthority => control::outcome(&self.turn_for(by, [Event::AuthorityExported])?),
             Request::Projects => Answer::Projects(self.ledger().projects.clone()),
             Request::Operators => self.operators(),
             Request::Operator { operator, command } => control::outcome(&self.turn_for(by, [Event::OperatorCommanded { operator, command: command.into() }])?),

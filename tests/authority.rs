@@ -90,6 +90,8 @@ fn a_fleet_goes_on_from_another_device() {
     assert_eq!(lost.place.run(&["export", "--with-authority", "--out", archive]).status.code(), Some(4), "there is no terminal to ask at");
     let exported = lost.place.run(&["export", "--with-authority", "--passphrase-file", &right, "--out", archive]);
     assert_eq!(exported.status.code(), Some(0), "{}", said(&exported));
+    let audited = lost.place.run(&["audit", "ls", "-o", "plain"]);
+    assert_eq!(String::from_utf8_lossy(&audited.stdout).matches("authority-exported").count(), 1, "and what came to nothing is no export");
     assert!(!fs::read(archive).unwrap().windows(11).any(|part| part == b"PRIVATE KEY"));
     // Later epochs and records than the archive knows of, all of which the agent has seen.
     for _ in 0..3 {

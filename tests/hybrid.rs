@@ -268,3 +268,22 @@ fn a_command_in_the_way_is_waited_for_and_not_taken_for_a_master() {
     terminal.press("q");
     assert_eq!(terminal.end().0, Some(0));
 }
+
+#[test]
+fn a_hybrid_whose_records_stay_on_the_nodes_makes_the_same_report() {
+    let fleet = Fleet::with(&[&HYBRID[..], &["--results", "nodes"]].concat(), &[]);
+    grow(&fleet.place);
+    let one = fleet.join("one");
+    let name = wait_for_own(&fleet);
+    let expected = fleet.local();
+    assert_eq!(outcome(&fleet.begin().wait_with_output().unwrap()), expected);
+    let did = |node: &str| fleet.node(node)["finished"].as_u64().unwrap();
+    assert!(did("one") > 0 && did(&name) > 0, "{} and {}", did("one"), did(&name));
+    let packs = |data: &std::path::Path| fleet_agent::blobs::Blobs::open(&data.join("packs")).unwrap().list().unwrap();
+    // Of each there are two: with the master's machine and with the other node.
+    until(|| packs(&fleet.place.data()) == packs(&fleet.folder("one")) && !packs(&fleet.folder("one")).is_empty());
+    one.kill();
+    let found = report(&fleet.place.run(&["symbols", "big_3_7", "-o", "json"]), 0);
+    assert_eq!(found["items"][0]["fit"], "exact");
+    assert_eq!(outcome(&fleet.begin().wait_with_output().unwrap()), expected, "nothing was on the other node alone");
+}

@@ -70,6 +70,7 @@ fn what_nodes_say_and_files_are_called_steers_no_terminal() {
         node.say(FromAgent::Unsupported { command: evil("command") }).await;
         node.say(FromAgent::Failed { spark, attempt, error: AttemptError::Refused(evil("reason")) }).await;
         until(|| fleet.jobs()[0]["status"] == "failed");
+        assert_eq!(fleet.node("one")["unsupported"], 1);
         let (job, spark) = (spark.job.to_string(), spark.to_string());
         let tree = fleet.place.tree();
         // Nobody is there to analyse it on: it is done by itself.

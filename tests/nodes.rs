@@ -125,6 +125,9 @@ fn what_doctor_says_fits_its_schema() {
     let document = report(&fleet.agent("one").args(["doctor", "-o", "json"]).stdout(Stdio::piped()).output().unwrap(), 0);
     let schema = report(&fleet.place.run(&["schema", "doctor"]), 0);
     assert!(jsonschema::validator_for(&schema).unwrap().is_valid(&document), "{document}");
+    fleet.join("one").kill();
+    let said = text(&fleet.agent("one").arg("doctor").stdout(Stdio::piped()).output().unwrap().stdout);
+    assert!(said.contains("clock: it is as the master's"), "{said}");
 }
 
 #[test]

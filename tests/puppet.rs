@@ -176,7 +176,7 @@ async fn welcome(listener: &mut Listener) -> (Connection, Incarnation) {
     loop {
         let Some(Ok(mut connection)) = patiently(listener.accept()).await else { continue };
         let Ok(Some(Received::Frame(hello))) = patiently(connection.rx.receive()).await else { continue };
-        let greeting = Greeting { version: String::new() };
+        let greeting = Greeting::default();
         if hello.kind != Kind::Hello || connection.tx.send(Kind::Welcome, hello.request, &greeting).await.is_err() {
             continue;
         }
@@ -245,7 +245,7 @@ pub(super) async fn dial(fleet: &Fleet, identity: &Identity) -> (Endpoint, Resul
     let endpoint = Endpoint::dialling(LOOPBACK, identity, &ListenerKeys::fresh().unwrap(), Settings::default()).unwrap();
     let dialled = async {
         let mut connection = endpoint.dial(Carrier::Quic, fleet.address.parse().unwrap(), NodeId::HERE).await?;
-        connection.tx.send(Kind::Hello, RequestId(1), &Greeting { version: String::new() }).await?;
+        connection.tx.send(Kind::Hello, RequestId(1), &Greeting::default()).await?;
         Ok(connection)
     };
     let dialled = patiently(dialled).await;

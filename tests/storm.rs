@@ -212,7 +212,7 @@ fn recovered(journal: &[Fact]) -> Ledger {
 async fn serve(mut connection: Connection, tell: mpsc::Sender<Heard>, world: Arc<World>) {
     let node = connection.link.peer().node;
     let Ok(Ok(Some(Received::Frame(hello)))) = timeout(GREETING_MAX, connection.rx.receive()).await else { return };
-    if connection.tx.send(Kind::Welcome, hello.request, &Greeting { version: String::new() }).await.is_err() {
+    if connection.tx.send(Kind::Welcome, hello.request, &Greeting::default()).await.is_err() {
         return;
     }
     world.links.fetch_add(1, Ordering::Relaxed);
@@ -288,7 +288,7 @@ async fn agent(node: u64, identity: Identity, world: Arc<World>) {
 async fn dial(endpoint: &Endpoint) -> Option<Connection> {
     let master = SocketAddr::new(turmoil::lookup("master"), PORT);
     let mut connection = endpoint.dial(master, NodeId::HERE).await.ok()?;
-    connection.tx.send(Kind::Hello, RequestId(1), &Greeting { version: String::new() }).await.ok()?;
+    connection.tx.send(Kind::Hello, RequestId(1), &Greeting::default()).await.ok()?;
     let welcome = timeout(GREETING_MAX, connection.rx.receive()).await;
     matches!(welcome, Ok(Ok(Some(Received::Frame(frame)))) if frame.kind == Kind::Welcome).then_some(connection)
 }

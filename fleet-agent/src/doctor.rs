@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use crate::{
     confine,
+    link::CLOCK_FILE,
     net::{
         quic::{self, Settings},
         tls::{Identity, TlsError},
@@ -33,6 +34,9 @@ const DISK_LOW_BYTES: u64 = 2 << 30;
 const DISK_LEAST_BYTES: u64 = 256 << 20;
 /// This program was not built before: 2026-01-01.
 const BUILT_AFTER: Duration = Duration::from_secs(1_767_225_600);
+
+/// From the master's clock: more than a slow link makes of it, and less than a certificate minds.
+const APART_MAX: Duration = Duration::from_secs(10);
 
 /// How bad something is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -149,10 +153,16 @@ pub fn clock(data: &Path, now: SystemTime) -> Finding {
     if since < BUILT_AFTER {
         return Finding::bad(SUBJECT, "it shows a time before this program was built".to_owned(), REMEDY);
     }
+    let ahead_us: Option<i64> = fs::read_to_string(data.join(CLOCK_FILE)).ok().and_then(|text| text.trim().parse().ok());
+    if let Some(ahead_us) = ahead_us.filter(|ahead_us| ahead_us.unsigned_abs() > APART_MAX.as_micros() as u64) {
+        let (seconds, word) = (ahead_us.unsigned_abs() / 1_000_000, if ahead_us > 0 { "ahead of" } else { "behind" });
+        return Finding::weak(SUBJECT, format!("it was {seconds} s {word} the master's when the two linked last"), REMEDY);
+    }
     // Nothing of ours can be from the future.
     let ahead = fs::read_dir(data).into_iter().flatten().flatten().filter_map(|entry| entry.metadata().ok()?.modified().ok()?.duration_since(now).ok()).max();
     match ahead.filter(|ahead| *ahead > Duration::from_secs(60)) {
         Some(ahead) => Finding::weak(SUBJECT, format!("it is {} s behind files that this program wrote", ahead.as_secs()), REMEDY),
+        None if ahead_us.is_some() => Finding::good(SUBJECT, "it is as the master's".to_owned()),
         None => Finding::good(SUBJECT, "nothing contradicts it".to_owned()),
     }
 }
@@ -241,6 +251,10 @@ mod tests {
         assert_eq!(clock(data.path(), SystemTime::now()).verdict, Verdict::Good);
         assert_eq!(clock(data.path(), SystemTime::now() - Duration::from_secs(3600)).verdict, Verdict::Weak);
         assert_eq!(clock(data.path(), SystemTime::UNIX_EPOCH).verdict, Verdict::Bad);
+        for (ahead_us, verdict) in [("120000", Verdict::Good), ("-90000000", Verdict::Weak), ("90000000", Verdict::Weak)] {
+            fs::write(data.path().join(CLOCK_FILE), ahead_us).unwrap();
+            assert_eq!(clock(data.path(), SystemTime::now()).verdict, verdict, "{ahead_us}");
+        }
     }
 
     #[test]

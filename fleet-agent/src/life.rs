@@ -93,7 +93,7 @@ impl Life {
         let endpoint = self.endpoint(&keys)?;
         (self.tell)(&format!("node {} dials {}", self.identity.peer().node, self.masters.join(" ")));
         let Life { identity, masters, home, carrier, tell, .. } = self;
-        let dialler = Dialler::new(endpoint.clone(), masters, carrier).beside(neighbours.clone());
+        let dialler = Dialler::new(endpoint.clone(), masters, carrier).beside(neighbours.clone()).comparing_clocks(&home);
         let ended = tokio::select! {
             error = session.run(dialler, Credentials::new(identity, &home), &agent, |news| say_news(tell, news)) => Err(error.into()),
             () = leave(stop, &agent, &uplink, over) => Ok(()),

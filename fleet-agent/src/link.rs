@@ -15,6 +15,7 @@ use std::{
 
 use bitacora_core::{
     ids::Digest,
+    time::Time,
     wire::{
         Envelope, FromAgent, ToAgent,
         message::Held,
@@ -28,9 +29,10 @@ use tokio::{
     time::{MissedTickBehavior, interval, sleep, timeout},
 };
 
-pub use self::dial::{Choice, Dialler, addresses};
+pub use self::dial::{CLOCK_FILE, Choice, Dialler, addresses};
 use crate::{
     blobs::Blobs,
+    clock,
     command::Commands,
     driver::AgentThread,
     net::{
@@ -62,6 +64,15 @@ const RENEWAL_EVERY: Duration = Duration::from_secs(3600);
 pub struct Greeting {
     /// Of the program.
     pub version: String,
+    /// By the clock of whoever says it; not known of programs of before.
+    #[serde(default)]
+    pub at: Option<Time>,
+}
+
+impl Greeting {
+    pub fn of_this_program() -> Greeting {
+        Greeting { version: env!("CARGO_PKG_VERSION").to_owned(), at: Some(clock::now()) }
+    }
 }
 
 #[derive(Debug, thiserror::Error)]

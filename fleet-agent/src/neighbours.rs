@@ -213,7 +213,7 @@ impl Inner {
 
     async fn dial(&self, node: NodeId, address: SocketAddr) -> Result<Connection, TransferError> {
         let mut connection = self.endpoint().dial(address, node).await?;
-        let greeting = Greeting { version: env!("CARGO_PKG_VERSION").to_owned() };
+        let greeting = Greeting::of_this_program();
         connection.tx.send(Kind::Hello, RequestId(1), &greeting).await?;
         transfer::expect_on(&mut connection.rx, Kind::Welcome).await?;
         Ok(connection)

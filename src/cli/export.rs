@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context as _;
+use bitacora_core::fleet::{Event, Settings};
 use clap::Args;
 use fleet_agent::net::tls::Authority;
 
@@ -13,7 +14,9 @@ use super::{
 };
 use crate::{
     archive::{self, Leaving},
+    control::{Answer, Request},
     exit::Exit,
+    master::Master,
     report::text::{bytes, counted},
     trust::Passphrase,
 };
@@ -52,6 +55,11 @@ impl Export {
         }
         let leaving = self.with_authority.then(|| self.authority(context)).transpose()?;
         let leaving = leaving.as_ref().map(|(authority, passphrase)| Leaving { authority, passphrase });
+        if leaving.is_some()
+            && let Some(exit) = note_export(context)?
+        {
+            return Ok(exit);
+        }
         let mut sink = Sink::open(self.out.as_deref())?;
         let contents = archive::export(&context.data, !self.no_packs, leaving, &mut sink)?;
         sink.close()?;
@@ -65,5 +73,19 @@ impl Export {
         let passphrase = if safe.is_protected()? { self.passphrase.known()? } else { self.passphrase.chosen()? };
         let authority = safe.open(Some(&passphrase))?.context("there is no authority to export yet; the first `bitacora serve` makes one")?;
         Ok((authority, passphrase))
+    }
+}
+
+/// Before anything leaves: an export that nobody knows of would be worse than one that came to nothing. An exit code where it
+/// could not be written down.
+fn note_export(context: &Context) -> anyhow::Result<Option<Exit>> {
+    match context.ask(&Request::ExportAuthority)? {
+        Some(Answer::Done) => Ok(None),
+        Some(answer) => Ok(Some(context.streams.conclude(&answer))),
+        None => {
+            let waits = |holder: &str| context.streams.note(&format!("waiting for another bitacora (process {holder}) to end"));
+            Master::open(&context.data, Settings::default(), waits)?.request(Event::AuthorityExported)?;
+            Ok(None)
+        }
     }
 }

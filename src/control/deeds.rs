@@ -38,7 +38,8 @@ impl Request {
             },
             Request::Role { .. } => Deed::ChooseRole,
             Request::Configure { .. } => Deed::ConfigureNode,
-            Request::Token { .. } | Request::Pair { .. } => Deed::LetJoin,
+            // Whoever has the authority lets in whomever he likes.
+            Request::Token { .. } | Request::Pair { .. } | Request::ExportAuthority => Deed::LetJoin,
             Request::Operator { .. } => Deed::ChangeOperator,
         }
     }

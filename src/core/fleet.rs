@@ -95,8 +95,6 @@ pub struct Fleet {
     stale_messages: u64,
     /// Late answers that said the same as those that count.
     duplicates: u64,
-    /// Commands that a node did not know.
-    unsupported: u64,
     /// Requests of people's devices that they had no right to.
     deeds_refused: u64,
     /// The last change of each node's configuration.
@@ -269,7 +267,7 @@ impl Fleet {
             Event::ResultStored { job, round, result } => self.on_result_stored(now, job, round, result, out),
             Event::ResultNotStored { job, round, error } => self.on_result_not_stored(now, job, round, error, out),
             Event::Stopping => self.on_stopping(now, out),
-            Event::AuthorityMade { .. } => {}
+            Event::AuthorityMade { .. } | Event::AuthorityExported => {}
             Event::RenewalAsked { node } => self.on_renewal_asked(now, node, out),
             Event::ConnectionsRefused { counts } => self.on_connections_refused(now, counts, out),
             Event::AuditAdvanced { head } => self.on_audit_advanced(head, out),
@@ -341,7 +339,7 @@ impl Fleet {
 
     /// Commands that were answered with "not supported".
     pub fn unsupported(&self) -> u64 {
-        self.unsupported
+        self.records.values().map(|record| record.tally.unsupported).sum()
     }
 
     fn on_received(&mut self, now: Time, node: NodeId, message: Envelope<FromAgent>, out: &mut Vec<Effect>) {
@@ -370,7 +368,7 @@ impl Fleet {
                 self.on_heartbeat(now, node, &held, out);
             }
             FromAgent::Leaving { held } => self.on_leaving(now, node, &held, out),
-            FromAgent::Unsupported { .. } => self.unsupported += 1,
+            FromAgent::Unsupported { .. } => self.records.entry(node).or_default().tally.unsupported += 1,
             FromAgent::Configuration(report) => self.on_configuration_report(now, node, report, out),
             FromAgent::PacksDropped { packs } => self.on_packs_dropped(node, packs, out),
             FromAgent::AuditHead(head) => self.on_audit_head(node, head, out),

@@ -53,7 +53,7 @@ impl Master {
         let any = (Ipv4Addr::LOCALHOST, 0).into();
         let endpoint = Endpoint::dialling(any, &identity, &ListenerKeys::fresh().unwrap(), Settings::default()).unwrap();
         let mut connection = endpoint.dial(carrier, self.links.address(), NodeId::HERE).await.unwrap();
-        connection.tx.send(Kind::Hello, RequestId(1), &Greeting { version: String::new() }).await.unwrap();
+        connection.tx.send(Kind::Hello, RequestId(1), &Greeting::default()).await.unwrap();
         match expect(&mut connection, Kind::Welcome).await {
             Ok(_) => Some((endpoint, connection)),
             Err(error) => {

@@ -36,6 +36,7 @@ impl Master {
             bytes: tally.bytes,
             bytes_per_second: tally.bytes_per_second(),
             average: tally.average(),
+            unsupported: tally.unsupported,
         }))
     }
 

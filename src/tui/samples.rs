@@ -112,6 +112,7 @@ pub fn detail() -> NodeDetail {
         bytes: 1_000_000_000,
         bytes_per_second: 1_500_000,
         average: Span::from_secs(2),
+        unsupported: 0,
     }
 }
 

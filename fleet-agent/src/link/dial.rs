@@ -2,7 +2,9 @@
 
 use std::{
     collections::VecDeque,
+    fs,
     net::SocketAddr,
+    path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
 
@@ -15,6 +17,7 @@ use tokio::{
 
 use super::{Greeting, LinkError};
 use crate::{
+    clock,
     neighbours::Neighbourhood,
     net::{
         carrier::{Carrier, Connection, Endpoint, FrameReceiver},
@@ -24,6 +27,8 @@ use crate::{
     },
 };
 
+/// In a node's folder.
+pub const CLOCK_FILE: &str = "master-clock";
 /// For the answer to our Hello.
 const WELCOME_MAX: Duration = Duration::from_secs(5);
 /// After this the next way is tried beside those that have not answered yet.
@@ -59,12 +64,19 @@ pub struct Dialler {
     choice: Choice,
     /// What else shows this node's certificate.
     neighbours: Option<Neighbourhood>,
+    /// Where it is kept how far our clock is ahead of the master's, in microseconds.
+    clock_file: Option<PathBuf>,
 }
 
 impl Dialler {
     /// `masters` are HOST:PORT, the likeliest first.
     pub fn new(endpoint: Endpoint, masters: Vec<String>, choice: Choice) -> Dialler {
-        Dialler { endpoint, masters, choice, neighbours: None }
+        Dialler { endpoint, masters, choice, neighbours: None, clock_file: None }
+    }
+
+    /// Writes down in this folder what it learns of the master's clock.
+    pub fn comparing_clocks(self, home: &Path) -> Dialler {
+        Dialler { clock_file: Some(home.join(CLOCK_FILE)), ..self }
     }
 
     pub fn beside(self, neighbours: Option<Neighbourhood>) -> Dialler {
@@ -135,7 +147,7 @@ impl Dialler {
                 },
                 () = sleep_until(next), if !waiting.is_empty() => {
                     let (carrier, address) = waiting.pop_front().expect("it is not empty");
-                    attempts.spawn(greet(self.endpoint.clone(), carrier, address));
+                    attempts.spawn(greet(self.endpoint.clone(), carrier, address, self.clock_file.clone()));
                     next = Instant::now() + NEXT_AFTER;
                 }
             }
@@ -158,15 +170,18 @@ pub async fn addresses(masters: &[String]) -> Result<Vec<SocketAddr>, LinkError>
 }
 
 /// Connected means that our Hello was answered: in TLS 1.3 a refusal only shows at the first read.
-async fn greet(endpoint: Endpoint, carrier: Carrier, address: SocketAddr) -> Result<Connection, LinkError> {
+async fn greet(endpoint: Endpoint, carrier: Carrier, address: SocketAddr, clock_file: Option<PathBuf>) -> Result<Connection, LinkError> {
     let mut connection = endpoint.dial(carrier, address, NodeId::HERE).await?;
-    let greeting = Greeting { version: env!("CARGO_PKG_VERSION").to_owned() };
-    connection.tx.send(Kind::Hello, RequestId(1), &greeting).await?;
-    timeout(WELCOME_MAX, welcome(&mut connection.rx)).await.map_err(|_| LinkError::Silent)??;
+    connection.tx.send(Kind::Hello, RequestId(1), &Greeting::of_this_program()).await?;
+    let said = timeout(WELCOME_MAX, welcome(&mut connection.rx)).await.map_err(|_| LinkError::Silent)??;
+    if let (Some(file), Some(at)) = (clock_file, said.at) {
+        // For `doctor`, which asks no master; without it that says less.
+        let _ = fs::write(file, (clock::now().0 as i64 - at.0 as i64).to_string());
+    }
     Ok(connection)
 }
 
-async fn welcome(rx: &mut FrameReceiver) -> Result<(), LinkError> {
+async fn welcome(rx: &mut FrameReceiver) -> Result<Greeting, LinkError> {
     match rx.receive().await? {
         Some(Received::Frame(frame)) if frame.kind == Kind::Welcome => Ok(frame.body()?),
         Some(Received::Frame(frame)) if frame.kind == Kind::Refused => Err(LinkError::Refused(frame.body()?)),
@@ -207,7 +222,7 @@ mod tests {
         loop {
             let Some(Ok(mut connection)) = door.accept().await else { continue };
             let Ok(Some(_)) = connection.rx.receive().await else { continue };
-            connection.tx.send(Kind::Welcome, RequestId(1), &Greeting { version: String::new() }).await.unwrap();
+            connection.tx.send(Kind::Welcome, RequestId(1), &Greeting::default()).await.unwrap();
             return connection;
         }
     }

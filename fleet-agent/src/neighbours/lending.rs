@@ -63,7 +63,7 @@ async fn host(connection: Connection, inner: Arc<Inner>) {
 
 async fn attend(mut connection: Connection, inner: Arc<Inner>) -> Result<(), TransferError> {
     transfer::expect_on(&mut connection.rx, Kind::Hello).await?;
-    connection.tx.send(Kind::Welcome, RequestId(1), &Greeting { version: env!("CARGO_PKG_VERSION").to_owned() }).await?;
+    connection.tx.send(Kind::Welcome, RequestId(1), &Greeting::of_this_program()).await?;
     let mut lending = JoinSet::new();
     loop {
         tokio::select! {

@@ -61,6 +61,8 @@ struct DetailItem {
     bytes: u64,
     bytes_per_second: u64,
     average_seconds: f64,
+    /// Commands that it could not carry out.
+    unsupported: u64,
 }
 
 #[derive(Serialize)]
@@ -88,7 +90,9 @@ impl Show {
 }
 
 impl From<NodeDetail> for DetailItem {
-    fn from() -> DetailItem {
+    fn from(
+        NodeDetail { state, profile, load, health_since, holds, finished, failed, failed_permille, bytes, bytes_per_second, average, unsupported }: NodeDetail,
+    ) -> DetailItem {
         let now = master::now();
         let held = |held: crate::control::HeldSpark| HeldItem {
             spark: held.spark.to_string(),
@@ -124,6 +128,7 @@ impl From<NodeDetail> for DetailItem {
             bytes,
             bytes_per_second,
             average_seconds: average.as_secs_f64(),
+            unsupported,
         }
     }
 }
@@ -165,6 +170,7 @@ impl DetailItem {
             ("finished", format!("{}, {}, on average {}", counted(self.finished, "spark"), bytes(self.bytes), seconds(self.average_seconds))),
             ("throughput", format!("{}/s a slot", bytes(self.bytes_per_second))),
             ("failed", format!("{}, {}", counted(self.failed, "spark"), percent(self.failed_permille))),
+            ("unsupported", counted(self.unsupported, "command")),
         ];
         rows.extend(self.holds.iter().map(|held| ("holds", format!("{} attempt {}, for {}", held.spark, held.attempt, seconds(held.seconds)))));
         rows.into_iter().map(|(what, value)| vec![what.to_owned(), value]).collect()

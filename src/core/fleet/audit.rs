@@ -51,6 +51,8 @@ pub enum Action {
     AuthorityMade {
         fingerprint: Digest,
     },
+    /// In an archive, sealed with a passphrase: whoever has both has the fleet.
+    AuthorityExported,
     TokenMade {
         token: TokenId,
         name: String,
@@ -167,6 +169,7 @@ impl Action {
     pub const fn name(&self) -> &'static str {
         match self {
             Action::AuthorityMade { .. } => "authority-made",
+            Action::AuthorityExported => "authority-exported",
             Action::TokenMade { .. } => "token-made",
             Action::TokenExpired { .. } => "token-expired",
             Action::NodeJoined { .. } => "node-joined",
@@ -205,6 +208,7 @@ pub(super) struct Watch {
 fn asked(event: &Event) -> Option<Action> {
     match event {
         Event::AuthorityMade { fingerprint } => Some(Action::AuthorityMade { fingerprint: *fingerprint }),
+        Event::AuthorityExported => Some(Action::AuthorityExported),
         Event::TokenMade { token, name, span, operator } => Some(Action::TokenMade { token: *token, name: name.clone(), span: *span, operator: *operator }),
         Event::OperatorCommanded { operator, command } => Some(Action::OperatorCommanded { operator: *operator, command: command.name().to_owned() }),
         Event::TokenProved { token } => Some(Action::NodeJoined { node: None, name: String::new(), token: Some(*token) }),
@@ -394,6 +398,7 @@ impl AuditRecord {
     pub fn subject(&self) -> String {
         match &self.action {
             Action::AuthorityMade { fingerprint } => fingerprint.to_hex(),
+            Action::AuthorityExported => String::new(),
             Action::FleetRestored { records } => alloc::format!("from {records} records"),
             Action::TokenMade { token, name, operator: None, .. } => alloc::format!("{token} {name}"),
             Action::TokenMade { token, name, operator: Some(right), .. } => alloc::format!("{token} {name}, who may {}", right.name()),

@@ -129,6 +129,8 @@ pub enum Event {
     AuthorityMade {
         fingerprint: Digest,
     },
+    /// The fleet's authority leaves this device, sealed with a passphrase, in an archive.
+    AuthorityExported,
     /// A node that proved who it is wants its certificate renewed.
     RenewalAsked {
         node: NodeId,

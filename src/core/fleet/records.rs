@@ -39,6 +39,8 @@ pub struct NodeTally {
     pub bytes: u64,
     /// That the finished ones ran, one after another.
     pub took: Span,
+    /// Commands that it could not carry out, being older than its master.
+    pub unsupported: u64,
 }
 
 impl NodeTally {
@@ -178,7 +180,7 @@ mod tests {
 
     #[test]
     fn figures_are_whole_numbers() {
-        let tally = NodeTally { finished: 3, failed: 1, bytes: 9_000_000, took: Span::from_secs(6) };
+        let tally = NodeTally { finished: 3, failed: 1, bytes: 9_000_000, took: Span::from_secs(6), unsupported: 0 };
         assert_eq!((tally.bytes_per_second(), tally.average(), tally.failed_permille()), (1_500_000, Span::from_secs(2), 250));
         assert_eq!((NodeTally::default().bytes_per_second(), NodeTally::default().failed_permille()), (0, 0));
     }
