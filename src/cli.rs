@@ -65,6 +65,9 @@ struct Arguments {
     /// The configuration, instead of the one that `bitacora config path` names
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Asks a dashboard that has a master elsewhere, or plays one
+    #[arg(long, global = true, hide = true, value_name = "SOCKET")]
+    behind: Option<PathBuf>,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -91,8 +94,6 @@ enum DataCommand {
     Spark(spark::SparkCommand),
     #[command(subcommand)]
     Cache(cache::CacheCommand),
-    #[command(subcommand)]
-    Config(config::ConfigCommand),
     #[command(subcommand)]
     Bench(bench::BenchCommand),
     Serve(serve::Serve),
@@ -135,20 +136,29 @@ struct Given {
     data_dir: Option<PathBuf>,
     connect: Option<String>,
     config: Option<PathBuf>,
+    behind: Option<PathBuf>,
 }
 
 /// What a command is given besides its own arguments.
 struct Context {
     data: DataDirectory,
     streams: Streams,
-    /// The master elsewhere that is asked instead of this data directory's.
-    remote: Option<Remote>,
+    /// The master that is asked instead of this data directory's.
+    remote: Option<Elsewhere>,
+}
+
+/// A master that has no data directory here.
+enum Elsewhere {
+    Linked(Device, Box<Remote>),
+    /// Behind a socket of another process.
+    Behind(PathBuf),
 }
 
 impl Context {
     /// `None` where the fleet that was named is none of this device's; that was said.
     fn open(streams: Streams, given: &Given) -> anyhow::Result<Option<Context>> {
-        let mut context = Context { data: DataDirectory::open(given.data_dir.as_deref())?, streams, remote: None };
+        let remote = given.behind.clone().map(Elsewhere::Behind);
+        let mut context = Context { data: DataDirectory::open(given.data_dir.as_deref())?, streams, remote };
         if let Some(wanted) = given.connect.as_deref() {
             let fleets = context.data.fleets();
             let Some(device) = Device::find(&fleets, wanted)? else {
@@ -157,7 +167,8 @@ impl Context {
                 streams.note(&format!("there is no fleet {wanted}: {known}; `bitacora join` joins one"));
                 return Ok(None);
             };
-            context.remote = Some(Remote::connect(&device)?);
+            let remote = Remote::connect(&device)?;
+            context.remote = Some(Elsewhere::Linked(device, Box::new(remote)));
         }
         Ok(Some(context))
     }
@@ -173,9 +184,11 @@ impl Context {
 
     /// The master's answer; `None` where nobody serves this data directory.
     fn ask(&self, request: &Request) -> anyhow::Result<Option<Answer>> {
+        let place = || format!("cannot ask the bitacora that runs on {}", self.data.root().display());
         match &self.remote {
-            Some(remote) => Ok(Some(remote.ask(request)?)),
-            None => control::ask(&self.data.control(), request).with_context(|| format!("cannot ask the bitacora that runs on {}", self.data.root().display())),
+            Some(Elsewhere::Linked(_, remote)) => Ok(Some(remote.ask(request)?)),
+            Some(Elsewhere::Behind(socket)) => control::ask(socket, request).with_context(place),
+            None => control::ask(&self.data.control(), request).with_context(place),
         }
     }
 }
@@ -195,11 +208,12 @@ pub fn main() -> Exit {
     };
     arguments.color.apply();
     let streams = Streams::new();
-    let given = Given { data_dir: arguments.data_dir, connect: arguments.connect, config: arguments.config };
+    let given = Given { data_dir: arguments.data_dir, connect: arguments.connect, config: arguments.config, behind: arguments.behind };
     let result = match arguments.command {
         Some(_) if arguments.look.is_given() => {
-            Err(UsageError("--theme, --plain, --read-only and --no-start are for the dashboard, without a command".into()).into())
+            Err(UsageError("--theme, --plain, --read-only, --no-start and --demo are for the dashboard, without a command".into()).into())
         }
+        None if arguments.look.is_demo() => dashboard::demo(streams, &arguments.look, &given),
         Some(Command::Alone(command)) => command.run(streams, &given),
         Some(Command::WithData(command)) => run((Some(command), &arguments.look), streams, &given),
         None => run((None, &arguments.look), streams, &given),
@@ -208,13 +222,14 @@ pub fn main() -> Exit {
 }
 
 fn run((command, look): (Option<DataCommand>, &dashboard::Look), streams: Streams, given: &Given) -> anyhow::Result<Exit> {
-    if given.connect.is_some() && command.as_ref().is_some_and(|command| !command.is_for_any_master()) {
-        return Err(UsageError("this command needs the disk of the master itself: run it there".to_owned()).into());
+    let is_elsewhere = given.connect.is_some() || given.behind.is_some();
+    if is_elsewhere && command.as_ref().is_some_and(|command| !command.is_for_any_master()) {
+        return Err(UsageError("this command needs the disk of the master itself: run it there; a demo has none".to_owned()).into());
     }
     let Some(context) = Context::open(streams, given)? else { return Ok(Exit::NoMatch) };
     match command {
         Some(command) => command.run(&context),
-        None => dashboard::run(&context, look, &config::load(streams, given)?),
+        None => dashboard::run(context, look, &config::load(streams, given)?),
     }
 }
 

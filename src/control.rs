@@ -4,7 +4,9 @@
 //! whose data it is; whoever may write there may command.
 
 mod deeds;
+mod events;
 mod operators;
+pub mod relay;
 pub mod remote;
 mod snapshot;
 mod sparks;
@@ -140,7 +142,7 @@ pub enum Request {
         node: NodeId,
         command: NodeWish,
     },
-    /// What the master's own machine, which is called so, does from now on.
+    /// What the master's own machine, which is called so, or has no name here, does from now on.
     Role {
         name: String,
         role: OwnRole,

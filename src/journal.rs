@@ -44,13 +44,18 @@ pub struct Recovered {
     pub replayed: u64,
 }
 
+/// Told of each fact that is read, and of the state that it leads to.
+pub type Hear<'a> = &'a mut dyn FnMut(&Fact, &Ledger);
+
 /// Rebuilds the state: a snapshot and the batches that came after it.
-fn replay(mut ledger: Ledger, batches: impl Iterator<Item = Result<Vec<Fact>, JournalError>>) -> Result<Recovered, JournalError> {
+fn replay(mut ledger: Ledger, batches: impl Iterator<Item = Result<Vec<Fact>, JournalError>>, hear: Hear<'_>) -> Result<Recovered, JournalError> {
     let mut replayed = 0;
     for batch in batches {
-        let batch = batch?;
-        batch.iter().for_each(|fact| ledger.apply(fact));
-        replayed += batch.len() as u64;
+        for fact in batch? {
+            ledger.apply(&fact);
+            hear(&fact, &ledger);
+            replayed += 1;
+        }
     }
     Ok(Recovered { ledger, replayed })
 }

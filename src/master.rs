@@ -3,13 +3,14 @@
 //! [`Master`] serves one command here: it runs with an agent inside the process and ends with the command.
 
 mod afar;
+mod demo;
 mod joining;
 mod nodes;
 mod perform;
 mod records;
 mod resident;
 mod serve;
-mod snapshot;
+mod view;
 mod watching;
 
 use std::{
@@ -24,7 +25,7 @@ use std::{
 };
 
 use bitacora_core::{
-    fleet::{Effect, Event, Fleet, JobSpec, JobView, Ledger, ListedFile, Notice, Requester, Settings, Spark, Submission},
+    fleet::{Effect, Event, Fact, Fleet, JobSpec, JobView, Ledger, ListedFile, Notice, Requester, Settings, Submission},
     ids::{Digest, Epoch, Incarnation, JobId, NodeId},
     time::Span,
     wire::{Envelope, FromAgent, message::AuditHead},
@@ -39,9 +40,10 @@ use fleet_agent::{
     sense,
 };
 
-pub use self::{resident::Lodging, serve::Served};
+use self::view::View;
+pub use self::{demo::DemoMaster, resident::Lodging, serve::Served};
 use crate::{
-    control::{self, Answer, Asked, Commission, ControlSocket, Request},
+    control::{self, Answer, Asked, ControlSocket, Request},
     data::{DataDirectory, DataError, Lock},
     journal::{Journal, JournalError},
     links::{LinkEvent, LinksError},
@@ -154,7 +156,9 @@ impl Master {
     /// Becomes the master of a data directory; `waiting` is told who is, if somebody else is.
     pub fn open(data: &DataDirectory, settings: Settings, waiting: impl FnOnce(&str)) -> Result<Master, MasterError> {
         let lock = data.lock(waiting)?;
-        let (journal, recovered) = Journal::open(&data.journal())?;
+        let mut timeline = Timeline::default();
+        let mut remember = |fact: &Fact, ledger: &Ledger| timeline.add_fact(ledger.latest, fact, ledger);
+        let (journal, recovered) = Journal::open_and_tell(&data.journal(), &mut remember)?;
         fleet_agent::clock::resume(recovered.ledger.latest);
         let mut recovery = Vec::new();
         let audited = journal.audit_head();
@@ -176,7 +180,7 @@ impl Master {
             inbox,
             outbox,
             _control: None,
-            timeline: Timeline::default(),
+            timeline,
             turned_at: Instant::now(),
             watching: watching::Watching::default(),
             uncommitted: perform::Uncommitted::default(),
@@ -296,49 +300,37 @@ impl Master {
                 return Ok(());
             }
             Request::Analyse(_) => Answer::Busy,
-            Request::Discovered => self.discovered(),
             Request::Pair { .. } => Answer::Refused("this bitacora serves one command and no fleet".into()),
-            Request::Progress { job } => self.progress(job),
-            Request::Run(commission) => {
-                let Commission { sparks, priority, after, command } = commission;
-                let notices = self.turn_for(by, [Event::WorkSubmitted { spec: JobSpec::without_tree(command, priority, after), sparks }])?;
-                let accepted = notices.iter().find_map(|notice| match notice {
-                    Notice::JobAccepted(job) => Some(*job),
-                    _ => None,
-                });
-                accepted.map_or_else(|| control::outcome(&notices), |job| Answer::Accepted { job, sparks })
-            }
             Request::Bring { packs } => Answer::Brought { lacking: packs, nodes: Vec::new() },
             Request::Search(wanted) => Answer::Searched { found: Vec::new(), lacking: wanted.packs, nodes: Vec::new() },
             Request::Warm(warmth) => self.warm(by, warmth)?,
-            Request::Spark { spark } => {
-                let known = self.ledger().spark(spark);
-                known.map_or_else(|| Answer::Unknown(format!("there is no spark {spark}")), |spark| Answer::Spark(Spark { files: Vec::new(), ..spark.clone() }))
-            }
-            Request::CancelSpark { spark } => control::outcome(&self.turn_for(by, [Event::SparkCancelled { spark }])?),
-            Request::Project { project, command } => control::outcome(&self.turn_for(by, [command.event(project)])?),
-            Request::Events { after } => Answer::Events(self.timeline.after(after)),
-            Request::Snapshot => Answer::Snapshot(Box::new(self.snapshot())),
-            Request::Nodes => Answer::Nodes(self.nodes()),
-            Request::NodeDetail { node } => self.node_detail(node),
             Request::Token { name, span, operator } => self.issue_token(by, name, span, operator)?,
             Request::Role { name, role } => self.choose_role(by, &name, role)?,
             Request::Configure { node, text } => self.configure(by, node, text)?,
             Request::Configuration { node } => Answer::Configuration(self.fleet.push_of(node).cloned()),
-            Request::ExportAuthority => control::outcome(&self.turn_for(by, [Event::AuthorityExported])?),
-            Request::Projects => Answer::Projects(self.ledger().projects.clone()),
-            Request::Operators => self.operators(),
-            Request::Operator { operator, command } => control::outcome(&self.turn_for(by, [Event::OperatorCommanded { operator, command: command.into() }])?),
-            Request::Sparks { job } => self.sparks(job),
             Request::Log { spark, from } => self.log_part(spark, from),
             Request::Audit { after } => self.audit_after(after),
-            Request::Node { node, command } => control::outcome(&self.turn_for(by, [Event::NodeCommanded { node, command: command.into() }])?),
-            Request::Explain { job } => Answer::Reasons(self.fleet.explain(job).iter().map(control::describe).collect()),
-            Request::Command { job, command } => control::outcome(&self.turn_for(by, [Event::JobCommanded { job, command: command.into() }])?),
+            request => match self.view().answer(&request) {
+                Some(answer) => answer,
+                None => self.carry_out(by, &request)?,
+            },
         };
         // Whoever asked may be gone.
         let _ = asked.answer.send(answer);
         Ok(())
+    }
+
+    /// What is an event to the core, and nothing besides.
+    fn carry_out(&mut self, by: Requester, request: &Request) -> Result<Answer, MasterError> {
+        let Some(event) = request.event() else { return Ok(Answer::Refused("this bitacora cannot do that".into())) };
+        Ok(request.answered(&self.turn_for(by, [event])?))
+    }
+
+    /// For those who are told of the fleet.
+    fn view(&self) -> View<'_> {
+        let pairing = self.serving.as_ref().map(serve::Serving::pairing).ok_or(view::UNSEEN);
+        let listens = self.serving.as_ref().map(|serving| serving.links.address());
+        View { fleet: &self.fleet, timeline: &self.timeline, at: now(), listens, pairing }
     }
 
     fn turn(&mut self, events: impl IntoIterator<Item = Event>) -> Result<Vec<Notice>, MasterError> {
@@ -354,7 +346,7 @@ impl Master {
         let events = events.inspect(|event| stirs |= !matches!(event, Event::Woken));
         self.fleet.handle_turn(now(), by, events, &mut effects);
         if stirs || !effects.is_empty() {
-            self.stir();
+            self.watching.stir();
         }
         self.perform(effects)
     }

@@ -231,11 +231,11 @@ impl StoredResult {
         lacking: &mut Lacking,
         take: impl FnOnce(&RelativePath, &FileRecord<&str>) -> io::Result<()>,
     ) -> io::Result<()> {
-        match self.record(reference) {
-            Ok(record) => return take(&path, &record),
-            Err(_) if self.is_out_of_reach(reference.pack) => lacking.away.push(path),
-            Err(_) => lacking.lost.push(path),
+        if let Ok(record) = self.record(reference) {
+            return take(&path, &record);
         }
+        let is_away = self.is_out_of_reach(reference.pack);
+        if is_away { &mut lacking.away } else { &mut lacking.lost }.push(path);
         Ok(())
     }
 

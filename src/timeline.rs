@@ -17,7 +17,7 @@ pub const TOLD_MAX: usize = 1024;
 /// Something that has happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Happening {
-    /// From 1, one by one, in the life of this master.
+    /// From 1, one by one, in the life of this master; the first are what its journal still told of earlier ones.
     pub number: u64,
     pub at: Time,
     pub kind: String,

@@ -49,7 +49,7 @@ use self::{
     keymap::Key,
     state::{Feed as Hearing, Options, State},
     terminal::{Happened, Screen},
-    theme::Theme,
+    theme::{Palette, Theme},
     update::{Action, Cmd, Heard},
 };
 
@@ -66,6 +66,8 @@ pub struct Setting {
     pub program: PathBuf,
     pub arguments: Vec<std::ffi::OsString>,
     pub theme: Theme,
+    /// The theme is a guess: the terminal is asked whether it is light or dark.
+    pub asks_background: bool,
     pub options: Options,
 }
 
@@ -97,6 +99,11 @@ enum Happening {
     Ran {
         number: u32,
         outcome: log::Outcome,
+    },
+    Said {
+        number: u32,
+        text: String,
+        dropped: u64,
     },
     Answered {
         query: Query,
@@ -131,12 +138,14 @@ fn start(name: &str, tx: &Sender<Happening>, run: impl FnOnce() + Send + 'static
 /// Shows the dashboard until the person leaves it. The terminal is afterwards as it was before, whatever happens.
 pub fn run(setting: Setting) -> Result<Ended, TuiError> {
     let (tx, rx) = crossbeam_channel::bounded(INBOX_MAX);
-    let screen = Screen::open().map_err(TuiError::Terminal)?;
+    let screen = Screen::open(setting.asks_background).map_err(TuiError::Terminal)?;
     let state = State { options: setting.options, ..State::new(screen.size().map_err(TuiError::Terminal)?, clock::now()) };
     terminal::listen(&tx).map_err(TuiError::Thread)?;
     let feed = Feed::start(setting.control, &tx).map_err(TuiError::Thread)?;
     let errands = Errands::new(setting.program, setting.arguments, tx.clone());
-    let dashboard = Dashboard { screen, state, feed, errands, theme: setting.theme, next_frame: Instant::now(), next_unasked: Instant::now(), asked: true };
+    let Setting { theme, asks_background, .. } = setting;
+    let now = Instant::now();
+    let dashboard = Dashboard { screen, state, feed, errands, theme, asks_background, next_frame: now, next_unasked: now, asked: true };
     match dashboard.run(&rx) {
         Err(TuiError::Terminal(error)) if is_gone(&error) => Ok(Ended::Alone),
         ended => ended,
@@ -154,6 +163,7 @@ struct Dashboard {
     feed: Feed,
     errands: Errands,
     theme: Theme,
+    asks_background: bool,
     /// The earliest moment of the next frame: of one that the person asked for, and of any.
     next_frame: Instant,
     next_unasked: Instant,
@@ -217,6 +227,10 @@ impl Dashboard {
             Happening::Terminal(Happened::Typed(Typed::Pasted(text))) => Cmd::Paste(text),
             Happening::Terminal(Happened::Typed(Typed::Tapped(at))) => Cmd::Tapped(at),
             Happening::Terminal(Happened::Typed(Typed::Wheeled { up })) => Cmd::Wheeled { up },
+            Happening::Terminal(Happened::Typed(Typed::Background { is_light })) => {
+                self.suit(is_light);
+                return Ok(None);
+            }
             Happening::Terminal(Happened::Resized) => {
                 self.screen.forget();
                 Cmd::Resized(self.screen.size().map_err(TuiError::Terminal)?)
@@ -230,10 +244,20 @@ impl Dashboard {
                 self.errands.forget(number);
                 Cmd::Ran { number, outcome }
             }
+            Happening::Said { number, text, dropped } => Cmd::Said { number, text, dropped },
             Happening::Answered { query, reply } => Cmd::Answered { query, reply },
             Happening::Broken => return Err(TuiError::Broken),
         };
         self.update(cmd)
+    }
+
+    /// To what the terminal says of itself, where nobody has chosen.
+    fn suit(&mut self, is_light: bool) {
+        let palette = if is_light { Palette::Light } else { Palette::Dark };
+        if self.asks_background && self.theme.palette != palette {
+            self.theme.palette = palette;
+            self.state.dirty = true;
+        }
     }
 
     fn on_key(&mut self, key: Key) -> Result<Option<Ended>, TuiError> {

@@ -27,7 +27,7 @@ use rustix::{
 };
 
 use super::{
-    fleet::{Fleet, Process, agent_program, until},
+    fleet::{Fleet, Process, until},
     support::{Place, skip},
 };
 
@@ -45,11 +45,11 @@ pub(super) struct Terminal {
 
 impl Terminal {
     /// Starts the dashboard of a place on a new terminal; `None` where there is no program to make it the terminal's own.
-    fn open(place: &Place, size: (u16, u16), environment: &[(&str, &str)]) -> Option<Terminal> {
+    pub(super) fn open(place: &Place, size: (u16, u16), environment: &[(&str, &str)]) -> Option<Terminal> {
         Terminal::open_with(place, size, environment, &[])
     }
 
-    fn open_with(place: &Place, size: (u16, u16), environment: &[(&str, &str)], arguments: &[&str]) -> Option<Terminal> {
+    pub(super) fn open_with(place: &Place, size: (u16, u16), environment: &[(&str, &str)], arguments: &[&str]) -> Option<Terminal> {
         let mut command = vec![OsString::from(env!("CARGO_BIN_EXE_bitacora")), "--data-dir".into(), place.data().into()];
         command.push("--no-start".into());
         command.extend(arguments.iter().map(OsString::from));
@@ -64,7 +64,7 @@ impl Terminal {
         Terminal::run(&command, size, &[("XDG_STATE_HOME", place.state().to_str().unwrap())])
     }
 
-    fn run(program: &[OsString], (columns, rows): (u16, u16), environment: &[(&str, &str)]) -> Option<Terminal> {
+    pub(super) fn run(program: &[OsString], (columns, rows): (u16, u16), environment: &[(&str, &str)]) -> Option<Terminal> {
         if Command::new("setsid").arg("--version").stdout(Stdio::null()).status().is_err() {
             skip("setsid");
             return None;
@@ -135,6 +135,20 @@ impl Terminal {
 
     fn signal(&self, name: &str) {
         assert!(Command::new("kill").args(["-s", name, &self.program.0.id().to_string()]).status().unwrap().success());
+    }
+
+    pub(super) fn process(&self) -> u32 {
+        self.program.0.id()
+    }
+
+    /// Has the program no socket of a network?
+    pub(super) fn listens_nowhere(&self) -> bool {
+        let process = format!("/proc/{}", self.program.0.id());
+        let links = fs::read_dir(format!("{process}/fd")).unwrap().flatten().filter_map(|entry| fs::read_link(entry.path()).ok());
+        let own: Vec<String> = links.filter_map(|link| Some(link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned())).collect();
+        assert!(!own.is_empty(), "the socket of its commands is one");
+        let tables = ["tcp", "tcp6", "udp", "udp6"].map(|table| fs::read_to_string(format!("{process}/net/{table}")).unwrap_or_default());
+        tables.iter().flat_map(|table| table.lines()).all(|line| !line.split_whitespace().nth(9).is_some_and(|inode| own.iter().any(|known| known == inode)))
     }
 
     /// Is it as it was before the program: lines, echo, the first screen, a cursor?
@@ -227,6 +241,54 @@ fn jobs_and_projects_are_those_of_the_master() {
     terminal.see("the job is completed");
     terminal.press("3");
     terminal.see("6 files");
+    terminal.press("q");
+    assert_eq!(terminal.end().0, Some(0));
+}
+
+#[test]
+fn what_a_master_before_has_seen_is_in_the_timeline() {
+    let mut fleet = Fleet::new();
+    fleet.place.fill(1);
+    let _agent = fleet.join("anvil");
+    fleet.place.analyse(0);
+    fleet.master.take().unwrap().kill();
+    fleet.serve();
+    let Some(mut terminal) = Terminal::open(&fleet.place, (100, 30), &[]) else { return };
+    terminal.see("healthy");
+    terminal.press("5g");
+    terminal.see("master-began");
+    terminal.press("/");
+    terminal.press("job-completed\r");
+    terminal.see("job-completed");
+    terminal.press("\r");
+    terminal.see("the fleet then");
+    terminal.see("anvil, paired");
+    terminal.press("q");
+    assert_eq!(terminal.end().0, Some(0));
+}
+
+#[test]
+fn what_a_command_writes_is_seen_while_it_runs() {
+    let fleet = Fleet::new();
+    let _agent = fleet.join_with("anvil", &["--program", "sh"]);
+    let stop = fleet.place.path("stop");
+    let script = format!("n=0; while [ ! -e {} ]; do n=$((n+1)); echo line $n; sleep 0.05; done; echo the last line", stop.display());
+    let begun = fleet.place.run(&["spark", "run", "--detach", "sh", "-c", &script]);
+    assert_eq!(begun.status.code(), Some(0), "{}", String::from_utf8_lossy(&begun.stderr));
+    let Some(mut terminal) = Terminal::open(&fleet.place, (60, 20), &[]) else { return };
+    terminal.see("healthy");
+    terminal.press("2");
+    terminal.see("running");
+    terminal.press("s");
+    terminal.see("anvil");
+    terminal.press("f");
+    terminal.see("it runs");
+    terminal.see("line 30");
+    terminal.press("k");
+    terminal.see("more, G follows");
+    terminal.press("G");
+    fs::write(stop, "").unwrap();
+    terminal.see("the last line");
     terminal.press("q");
     assert_eq!(terminal.end().0, Some(0));
 }
@@ -354,71 +416,29 @@ fn from_a_read_only_dashboard_nothing_is_changed() {
     assert_eq!(terminal.end().0, Some(0));
 }
 
-/// What a new user does, by keys only, on the terminal of a phone; in a network of its own, which has nothing but `lo`.
 #[test]
-fn a_new_user_gets_from_an_empty_fleet_to_the_source_of_a_symbol() {
-    let place = Place::new();
-    place.fill(4);
-    let work = place.path("work");
-    fs::create_dir_all(work.join("m")).unwrap();
-    let script = r#"
-        ip link set lo up
-        trap 'kill $(jobs -p) 2>/dev/null' EXIT
-        "$1" --data-dir "$3/m" serve --listen 127.0.0.1:7555 </dev/null 2>"$3/m.log" &
-        "$2" --data-dir "$3/a" --name ada --cores 1 </dev/null >/dev/null 2>"$3/a.log" &
-        until [ -S "$3/m/control" ]; do sleep 0.05; done
-        "$1" --data-dir "$3/m"
-    "#;
-    let namespaces = Command::new("unshare").args(["-Urn", "true"]).stderr(Stdio::null()).status();
-    if !namespaces.is_ok_and(|status| status.success()) {
-        return skip("network namespaces");
+fn a_terminal_that_says_that_it_is_light_gets_colours_for_that() {
+    let fleet = Fleet::new();
+    let _agent = fleet.join("anvil");
+    // However late, as over a slow line; and not where somebody has chosen.
+    for (theme, expected) in [(&[][..], 24), (&["--theme", "dark"], 6)] {
+        let Some(mut terminal) = Terminal::open_with(&fleet.place, (80, 24), &[], theme) else { return };
+        terminal.see("healthy");
+        terminal.press("\x1b]11;rgb:ffff/ffff/ffff\x1b\\?");
+        terminal.see("gives the node no more work");
+        terminal.press("h");
+        terminal.see("healthy");
+        let healthy = || {
+            let parser = terminal.screen.lock().unwrap();
+            let sign = (0..24)
+                .flat_map(|row| (0..80).map(move |column| (row, column)))
+                .find_map(|at| Some(parser.screen().cell(at.0, at.1)?).filter(|cell| cell.contents() == "●"));
+            sign.map(vt100::Cell::fgcolor)
+        };
+        until(|| healthy() == Some(vt100::Color::Idx(expected)));
+        terminal.press("q");
+        assert_eq!(terminal.end().0, Some(0));
     }
-    let mut command: Vec<OsString> = ["timeout", "--foreground", "240", "unshare", "-Urn", "bash", "-c", script, "bash"].map(OsString::from).into();
-    command.extend([env!("CARGO_BIN_EXE_bitacora").into(), agent_program().into(), work.clone().into()]);
-    let Some(mut terminal) = Terminal::run(&command, (45, 20), &[]) else { return };
-    terminal.see("No node yet");
-    terminal.press("4");
-    terminal.see("unpaired");
-    terminal.press("p");
-    terminal.see("code that the node shows");
-    let log = || fs::read_to_string(work.join("a.log")).unwrap_or_default();
-    let shown = || log().lines().rev().find_map(|line| Some(line.strip_prefix("pairing code ")?.split(',').next()?.to_owned()));
-    until(|| shown().is_some());
-    terminal.press(&format!("{}\r", shown().unwrap()));
-    terminal.see("ada belongs to the fleet");
-    terminal.press("1");
-    terminal.see("healthy");
-    terminal.press("3n");
-    terminal.see("folder, then enter");
-    terminal.press(&format!("{}\r", place.tree().display()));
-    // What the analysis said.
-    terminal.see("output");
-    terminal.press("h");
-    terminal.see("8 files");
-    terminal.press("\r");
-    terminal.see("languages");
-    // Not esc: with a letter right after it, it is taken for another key.
-    terminal.press("hA");
-    terminal.see("nodes by name");
-    terminal.press("ada\r");
-    terminal.see("tree assigned");
-    terminal.press("s");
-    terminal.see("symbol, then enter");
-    terminal.press("Class1\r");
-    terminal.see("class");
-    terminal.press("\r");
-    terminal.see("exact match");
-    terminal.see("class Class1");
-    terminal.press("2");
-    terminal.see("completed");
-    terminal.press("5");
-    terminal.see("job-completed");
-    terminal.press("\r");
-    terminal.see("the fleet then");
-    terminal.press("6");
-    terminal.see("node-joined");
-    terminal.press("q");
-    assert_eq!(terminal.end().0, Some(0));
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod completions;
 mod config;
 mod crashes;
 mod dashboard;
+mod elsewhere;
 mod fleet;
 mod hostile;
 mod hybrid;

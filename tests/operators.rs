@@ -14,10 +14,10 @@ use super::{
 };
 
 /// A device that has joined the fleet, with a data directory of its own.
-struct Device(Place);
+pub(super) struct Device(pub(super) Place);
 
 impl Device {
-    fn join(fleet: &Fleet, name: &str, right: &str) -> Device {
+    pub(super) fn join(fleet: &Fleet, name: &str, right: &str) -> Device {
         let token = fleet.place.run(&["node", "token", name, "--operator", right]);
         assert_eq!(token.status.code(), Some(0), "{}", said(&token));
         let place = Place::new();

@@ -2,16 +2,23 @@
 
 mod plain;
 
-use std::{env, io::IsTerminal};
+use std::{env, fs::Permissions, io::IsTerminal, os::unix::fs::PermissionsExt};
 
 use anyhow::Context as _;
-use bitacora_core::time::Time;
+use bitacora_core::{sim::demo::NODES_MAX, time::Time};
 use clap::{Args, CommandFactory, ValueEnum};
+use tempfile::TempDir;
 
-use super::{Arguments, Context, attach, config::Config, output::Sink};
+use super::{
+    Arguments, Context, Elsewhere, Given, attach,
+    config::{self, Config},
+    output::{Sink, Streams},
+};
 use crate::{
-    control::{Answer, JobState, NodeState, ProjectState, Request, Snapshot},
+    control::{Answer, JobState, NodeState, ProjectState, Request, Snapshot, relay::Relay},
+    data::DataDirectory,
     exit::Exit,
+    master::DemoMaster,
     report::{
         table::{self, Column},
         text::{counted, timestamp},
@@ -38,6 +45,12 @@ pub(super) struct Look {
     /// A dashboard that starts no master where none serves
     #[arg(long)]
     no_start: bool,
+    /// A dashboard of so many nodes that are made up: no network, nothing on the disk
+    #[arg(long, value_name = "N", conflicts_with_all = ["connect", "no_start"], value_parser = clap::value_parser!(u32).range(1..=i64::from(NODES_MAX)))]
+    demo: Option<u32>,
+    /// Of a demo: the same one plays the same
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "demo")]
+    seed: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -51,36 +64,73 @@ pub(super) enum ThemeKind {
 impl Look {
     /// It is about the dashboard and nothing else.
     pub(super) fn is_given(&self) -> bool {
-        self.theme.is_some() || self.plain || self.read_only || self.no_start
+        self.theme.is_some() || self.plain || self.read_only || self.no_start || self.is_demo()
+    }
+
+    pub(super) fn is_demo(&self) -> bool {
+        self.demo.is_some()
     }
 }
 
-/// Where nobody serves the data directory a master is started first, if anything may be changed.
-pub(super) fn run(context: &Context, look: &Look, config: &Config) -> anyhow::Result<Exit> {
+/// Of this data directory's master, or of one elsewhere.
+pub(super) fn run(mut context: Context, look: &Look, config: &Config) -> anyhow::Result<Exit> {
+    let (device, remote) = match context.remote.take() {
+        Some(Elsewhere::Linked(device, remote)) => (device, remote),
+        other => {
+            context.remote = other;
+            return show(&context, look, config, None);
+        }
+    };
+    let (folder, name) = (private_folder()?, device.name.clone());
+    let socket = folder.path().join("control");
+    let _relay = Relay::start(&socket, device, *remote).context("cannot listen for the commands of this dashboard")?;
+    context.remote = Some(Elsewhere::Behind(socket));
+    show(&context, look, config, Some(name))
+}
+
+/// Of a fleet that is made up.
+pub(super) fn demo(streams: Streams, look: &Look, given: &Given) -> anyhow::Result<Exit> {
+    let config = config::load(streams, given)?;
+    let folder = private_folder()?;
+    let data = DataDirectory::open(Some(folder.path()))?;
+    let socket = data.control();
+    let _master = DemoMaster::start(&socket, look.seed, look.demo.unwrap_or(1)).context("cannot start the demo")?;
+    show(&Context { data, streams, remote: Some(Elsewhere::Behind(socket)) }, look, &config, Some("demo".to_owned()))
+}
+
+/// Whoever reaches a socket in it may command: nobody but this user.
+fn private_folder() -> anyhow::Result<TempDir> {
+    let folder = tempfile::Builder::new().prefix("bitacora-").permissions(Permissions::from_mode(0o700)).tempdir();
+    folder.context("cannot make a folder for what lasts as long as this dashboard")
+}
+
+/// Where nobody serves the data directory a master is started first, if anything may be changed. `place` says which other master it is.
+fn show(context: &Context, look: &Look, config: &Config, place: Option<String>) -> anyhow::Result<Exit> {
     let read_only = look.read_only || config.options.read_only;
-    if context.remote.is_some() {
-        return status(context);
-    }
     let program = env::current_exe().context("cannot find this program on disk")?;
+    let (mut arguments, mut control) = (vec!["--data-dir".into(), context.data.root().into()], context.data.control());
+    if let Some(Elsewhere::Behind(socket)) = &context.remote {
+        arguments.extend(["--behind".into(), socket.into()]);
+        control.clone_from(socket);
+    }
     if look.plain {
         status(context)?;
-        return plain::run(context, program, read_only);
+        return plain::run(context, &program, &arguments, read_only);
     }
     let is_dumb = env::var_os("TERM").is_none_or(|term| term == "dumb");
     if !context.streams.stdout_is_terminal || !std::io::stdin().is_terminal() || is_dumb {
         return status(context);
     }
-    if !(look.no_start || read_only) {
+    if context.remote.is_none() && !(look.no_start || read_only) {
         attach::have_master(context, &program)?;
     }
-    let setting = Setting {
-        control: context.data.control(),
-        program,
-        arguments: vec!["--data-dir".into(), context.data.root().into()],
-        theme: theme(look.theme.or(config.theme), config.unicode),
-        options: Options { read_only, commands: commands(), ..config.options.clone() },
-    };
-    Ok(match tui::run(setting)? {
+    let motion = env::var_os("NO_MOTION").is_none_or(|value| value.is_empty());
+    let options = Options { read_only, motion, commands: commands(), place, ..config.options.clone() };
+    let wanted = look.theme.or(config.theme);
+    let theme = theme(wanted, config.unicode);
+    // The console of Linux answers nothing.
+    let asks_background = wanted.is_none() && theme.palette != Palette::Mono && env::var_os("TERM").is_some_and(|term| term != "linux");
+    Ok(match tui::run(Setting { control, program, arguments, theme, asks_background, options })? {
         Ended::Quit => Exit::Ok,
         Ended::Signalled(signal) => Exit::of_signal(signal),
         Ended::Alone => Exit::Terminated,

@@ -5,8 +5,10 @@
 //! comes to, a job that never ends. Everything is bounded, so that a bug is a panic and never a hang.
 //!
 //! It decides nothing about the fleet; each `impl Simulation` beside this file plays one part:
-//! `master` and its disk, `node`s and their work, the `network`, `people`. `oracle` remembers what was promised.
+//! `master` and its disk, `node`s and their work, the `network`, `people`. `oracle` remembers what was promised. [`demo`] is another
+//! simulation, to be looked at.
 
+pub mod demo;
 mod dice;
 mod master;
 mod network;

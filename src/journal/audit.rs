@@ -45,6 +45,13 @@ pub enum Fault {
 }
 
 impl Link {
+    /// The link of a record that follows.
+    pub fn after(head: Option<AuditHead>, record: &AuditRecord) -> Link {
+        let body = rmp_serde::to_vec_named(record).expect("a record in memory can be written to memory");
+        let number = head.map_or(1, |head| head.number + 1);
+        Link { number, hash: hash(head, number, &body), body }
+    }
+
     pub fn record(&self) -> Result<AuditRecord, Fault> {
         rmp_serde::from_slice(&self.body).map_err(|_| Fault::Unreadable(self.number))
     }
@@ -113,11 +120,9 @@ pub(super) fn adopt(transaction: &Transaction<'_>, links: &[Link]) -> rusqlite::
 pub(super) fn append(transaction: &Transaction<'_>, head: Option<AuditHead>, records: &[AuditRecord]) -> rusqlite::Result<Option<AuditHead>> {
     let mut head = head;
     for record in records {
-        let body = rmp_serde::to_vec_named(record).expect("a record in memory can be written to memory");
-        let number = head.map_or(1, |head| head.number + 1);
-        let hash = hash(head, number, &body);
-        transaction.prepare_cached("INSERT INTO audit VALUES (?1, ?2, ?3, ?4)")?.execute(params![number, RECORD_VERSION, body, hash.0])?;
-        head = Some(AuditHead { number, hash });
+        let link = Link::after(head, record);
+        transaction.prepare_cached("INSERT INTO audit VALUES (?1, ?2, ?3, ?4)")?.execute(params![link.number, RECORD_VERSION, link.body, link.hash.0])?;
+        head = Some(link.head());
     }
     Ok(head)
 }

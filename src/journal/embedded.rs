@@ -9,7 +9,7 @@ use bitacora_core::{
 use fleet_agent::crash::Point;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, config::DbConfig, params};
 
-use super::{JournalError, RECORD_VERSION, ROW_FACTS_MAX, Recovered, SqliteError, audit, replay};
+use super::{Hear, JournalError, RECORD_VERSION, ROW_FACTS_MAX, Recovered, SqliteError, audit, replay};
 
 /// A row's sequence is that of its last fact.
 const SCHEMA: &str = "
@@ -29,9 +29,14 @@ pub struct Journal {
 impl Journal {
     /// Opens or creates the journal, and reads it.
     pub fn open(path: &Path) -> Result<(Journal, Recovered), JournalError> {
+        Journal::open_and_tell(path, &mut |_, _| {})
+    }
+
+    /// The same, with every fact told that the journal still holds.
+    pub fn open_and_tell(path: &Path, hear: Hear<'_>) -> Result<(Journal, Recovered), JournalError> {
         let store = Connection::open(path).map_err(error("open", path))?;
         prepare(&store).map_err(error("prepare", path))?;
-        let (mut journal, recovered) = Journal::recover(store, path)?;
+        let (mut journal, recovered) = Journal::recover(store, path, hear)?;
         journal.audit_head = audit::head(&journal.store).map_err(error("read", path))?;
         Ok((journal, recovered))
     }
@@ -48,10 +53,10 @@ impl Journal {
             // Another process is making it at this moment.
             return Ok(None);
         }
-        Ok(Some(Journal::recover(store, path)?.1.ledger))
+        Ok(Some(Journal::recover(store, path, &mut |_, _| {})?.1.ledger))
     }
 
-    fn recover(store: Connection, path: &Path) -> Result<(Journal, Recovered), JournalError> {
+    fn recover(store: Connection, path: &Path, hear: Hear<'_>) -> Result<(Journal, Recovered), JournalError> {
         // One view of the file: between two of these queries a master may take a snapshot and drop the facts before it.
         let view = store.unchecked_transaction().map_err(error("read", path))?;
         let newest = |table: &str| format!("SELECT max(version) FROM {table}");
@@ -66,7 +71,8 @@ impl Journal {
             let mut batches = store.prepare("SELECT sequence, version, body FROM facts WHERE sequence > ?1 ORDER BY sequence").map_err(error("read", path))?;
             let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get::<_, Vec<u8>>(2)?));
             let rows = batches.query_map([from], row).map_err(error("read", path))?;
-            replay(ledger, rows.map(|row| row.map_err(error("read", path)).and_then(|(sequence, version, body)| decode(&body, version, sequence, path))))?
+            let batches = rows.map(|row| row.map_err(error("read", path)).and_then(|(sequence, version, body)| decode(&body, version, sequence, path)));
+            replay(ledger, batches, hear)?
         };
         let last = last_record(&store).map_err(error("read", path))?.map(|(sequence, _)| sequence);
         drop(view);
@@ -223,8 +229,10 @@ mod tests {
             }
         }
         drop(journal);
-        let (_, recovered) = Journal::open(&path).unwrap();
+        let mut told = Vec::new();
+        let (_, recovered) = Journal::open_and_tell(&path, &mut |fact, ledger| told.push((fact.clone(), ledger.projects.len()))).unwrap();
         assert_eq!((recovered.ledger, recovered.replayed), (ledger, 1));
+        assert_eq!(told, [(added(3), 3)], "with the state that it leads to");
     }
 
     #[test]

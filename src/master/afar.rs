@@ -3,8 +3,8 @@
 use std::io::{Read, Seek, SeekFrom};
 
 use bitacora_core::{
-    fleet::{Deed, Event, Operator, Requester, Right, SparkState},
-    ids::{JobId, NodeId, SparkId},
+    fleet::{Deed, Event, Requester, Right, SparkState},
+    ids::{NodeId, SparkId},
 };
 use crossbeam_channel::Sender;
 use fleet_agent::{
@@ -14,7 +14,7 @@ use fleet_agent::{
 
 use super::{Input, Master, MasterError};
 use crate::{
-    control::{self, AUDIT_LINKS_MAX, Answer, Asked, LOG_BYTES_MAX, OperatorState, Request, SPARKS_MAX, SparkItem},
+    control::{self, AUDIT_LINKS_MAX, Answer, Asked, LOG_BYTES_MAX, Request},
     journal::audit,
 };
 
@@ -54,14 +54,6 @@ impl Master {
         self.on_input(Input::Asked(Asked { by, request, answer }))
     }
 
-    pub(super) fn sparks(&self, job: Option<JobId>) -> Answer {
-        let ledger = self.ledger();
-        match job.filter(|job| !ledger.jobs.contains_key(job)) {
-            Some(job) => Answer::Unknown(format!("there is no job {job}; `bitacora job ls` lists them")),
-            None => Answer::Sparks(SparkItem::all(ledger, job).take(SPARKS_MAX).collect()),
-        }
-    }
-
     /// A part of what a spark's command wrote, so far or in all.
     pub(super) fn log_part(&self, id: SparkId, from: u64) -> Answer {
         let Some(spark) = self.ledger().spark(id) else { return Answer::Unknown(format!("there is no spark {id}")) };
@@ -88,17 +80,6 @@ impl Master {
             }
             Err(error) => Answer::Refused(with_cause(&error)),
         }
-    }
-
-    pub(super) fn operators(&self) -> Answer {
-        let state = |(id, operator): (&NodeId, &Operator)| OperatorState {
-            id: *id,
-            name: operator.name.clone(),
-            right: operator.right,
-            permitted: operator.permitted,
-            paired_at: operator.paired_at,
-        };
-        Answer::Operators(self.ledger().operators.iter().map(state).collect())
     }
 }
 

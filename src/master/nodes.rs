@@ -7,10 +7,10 @@ use bitacora_core::{
 
 use fleet_agent::{configuration::Pushed, work::with_cause};
 
-use super::{Master, MasterError, now};
+use super::{Master, MasterError, now, view::View};
 use crate::control::{self, Answer, Cause, HeldSpark, NodeDetail, NodeState};
 
-impl Master {
+impl View<'_> {
     /// Every node that belongs to the fleet and may run work, linked or not.
     pub(super) fn nodes(&self) -> Vec<NodeState> {
         self.node_states().map(|(_, state)| state).collect()
@@ -40,24 +40,11 @@ impl Master {
         }))
     }
 
-    /// Sends a node what it is to live by, once it was found sound here.
-    pub(super) fn configure(&mut self, by: Requester, node: NodeId, text: String) -> Result<Answer, MasterError> {
-        match Pushed::parse(&text) {
-            Err(error) => Ok(Answer::Refused(with_cause(&error))),
-            Ok(pushed) => {
-                let keys = pushed.keys().into_iter().map(str::to_owned).collect();
-                Ok(control::outcome(&self.turn_for(by, [Event::ConfigurationPushed { node, keys, text }])?))
-            }
-        }
-    }
-
-    /// For those who watch the fleet: how a node is now.
-    pub(super) fn note_node(&mut self, id: NodeId) {
-        if let Some(paired) = self.fleet.ledger().nodes.get(&id) {
-            let state = self.state(id, paired);
-            let link = if state.linked { "" } else { ", no link" };
-            self.timeline.add(now(), "node-changed", id.to_string(), format!("{} is {}, {}{link}", state.name, state.health, state.availability));
-        }
+    /// How a node is now, for the timeline.
+    pub(super) fn node_in_words(&self, id: NodeId) -> Option<String> {
+        let state = self.state(id, self.fleet.ledger().nodes.get(&id)?);
+        let link = if state.linked { "" } else { ", no link" };
+        Some(format!("{} is {}, {}{link}", state.name, state.health, state.availability))
     }
 
     fn state(&self, id: NodeId, paired: &PairedNode) -> NodeState {
@@ -84,6 +71,15 @@ impl Master {
     }
 }
 
+impl Master {
+    /// For those who watch the fleet: how a node is now.
+    pub(super) fn note_node(&mut self, id: NodeId) {
+        if let Some(words) = self.view().node_in_words(id) {
+            self.timeline.add(now(), "node-changed", id.to_string(), words);
+        }
+    }
+}
+
 fn cause(paired: &PairedNode) -> Option<Cause> {
     let draining = paired.drain_until.map(|until| Cause::Draining { until });
     draining.or_else(|| {
@@ -92,4 +88,17 @@ fn cause(paired: &PairedNode) -> Option<Cause> {
             CordonCause::Stopped { at, reason } => Cause::Stopped { at, reason },
         })
     })
+}
+
+impl Master {
+    /// Sends a node what it is to live by, once it was found sound here.
+    pub(super) fn configure(&mut self, by: Requester, node: NodeId, text: String) -> Result<Answer, MasterError> {
+        match Pushed::parse(&text) {
+            Err(error) => Ok(Answer::Refused(with_cause(&error))),
+            Ok(pushed) => {
+                let keys = pushed.keys().into_iter().map(str::to_owned).collect();
+                Ok(control::outcome(&self.turn_for(by, [Event::ConfigurationPushed { node, keys, text }])?))
+            }
+        }
+    }
 }

@@ -166,14 +166,14 @@ impl Master {
         Ok(())
     }
 
-    /// Somebody says what the machine of this name does. Only this one can be told: what others do is what they were started for.
+    /// Somebody says what the machine of this name, or without one this machine, does. Only this one can be told: what others do is what they were started for.
     pub(super) fn choose_role(&mut self, by: Requester, wanted: &str, role: OwnRole) -> Result<Answer, MasterError> {
         if self.serving.as_ref().is_none_or(|serving| serving.resident.is_none()) {
             return Ok(Answer::Refused("this bitacora serves one command and no fleet".into()));
         }
         let name = self.own_name();
         let is_called = |id: NodeId, name: &str| name == wanted || id.to_string() == wanted;
-        if name != wanted && !self.ledger().resident.is_some_and(|own| is_called(own, &name)) {
+        if !wanted.is_empty() && name != wanted && !self.ledger().resident.is_some_and(|own| is_called(own, &name)) {
             let is_other = self.ledger().nodes.iter().any(|(id, node)| is_called(*id, &node.name));
             let only = format!("only the machine of the master changes its role, and that is {name}");
             return Ok(if is_other {
@@ -205,7 +205,7 @@ impl Master {
         });
         if let (Some(trouble), Some(node)) = (trouble, wanted) {
             self.timeline.add(now(), "agent-ended", node.to_string(), trouble);
-            self.stir();
+            self.watching.stir();
         }
     }
 }

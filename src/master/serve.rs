@@ -18,7 +18,7 @@ use crossbeam_channel::Sender;
 use fleet_agent::{
     blobs::Blobs,
     net::{
-        discovery::{DiscoveryError, Found, State},
+        discovery::DiscoveryError,
         join::Grant,
         pairing::{self, PairError, Paired},
         quic::UdpBuffers,
@@ -35,7 +35,7 @@ use super::{
     resident::Resident,
 };
 use crate::{
-    control::{self, Answer, Asked, ControlSocket, NodeSeen, PairFailure, Progress, Request, Submitted, Wish},
+    control::{self, Answer, Asked, ControlSocket, PairFailure, Request, Submitted, Wish},
     data::DataDirectory,
     links::{Deliver, LinkEvent, Links, Shelf, Stores},
     pairing::{Pairing, Wanted},
@@ -56,6 +56,12 @@ pub(super) struct Serving {
     pub(super) token_keys: TokenKeys,
     shelves: BTreeMap<Digest, Arc<Shelf>>,
     listings: usize,
+}
+
+impl Serving {
+    pub(super) fn pairing(&self) -> &Pairing {
+        &self.pairing
+    }
 }
 
 /// Why a master that stayed has ended.
@@ -172,7 +178,7 @@ impl Master {
     }
 
     fn is_at_rest(&self) -> bool {
-        self.fleet.is_at_rest() && !self.is_watched() && self.serving.as_ref().is_none_or(|serving| serving.listings == 0)
+        self.fleet.is_at_rest() && !self.watching.is_watched() && self.serving.as_ref().is_none_or(|serving| serving.listings == 0)
     }
 
     pub(super) fn on_input(&mut self, input: Input) -> Result<(), MasterError> {
@@ -238,19 +244,6 @@ impl Master {
         });
         self.publish();
         Ok(paired.map(|node| Grant { node, roles: Roles::from(Role::Worker), validity: trust::certificate_validity(SystemTime::now()) }))
-    }
-
-    pub(super) fn discovered(&self) -> Answer {
-        let found = self.serving.as_ref().and_then(|serving| serving.pairing.found());
-        let seen = |found: Found| NodeSeen {
-            name: found.name,
-            key: found.key.to_string(),
-            paired: found.state == State::Paired,
-            protocol: format!("{}.{}", found.protocol.0, found.protocol.1),
-            addresses: found.addresses.iter().map(ToString::to_string).collect(),
-        };
-        let none = || Answer::Refused("discovery is off or does not work here; nodes can be paired by their address".into());
-        found.map_or_else(none, |found| Answer::Discovered(found.into_iter().map(seen).collect()))
     }
 
     fn begin_pairing(&self, wanted: Wanted, answer: Sender<Answer>) {
@@ -323,11 +316,6 @@ impl Master {
         let submitted = job.map(|job| Answer::Submitted(Submitted { job, project, bytes, unchanged }));
         asker.answer(submitted.unwrap_or_else(|| control::outcome(&notices)));
         Ok(())
-    }
-
-    pub(super) fn progress(&self, job: JobId) -> Answer {
-        let view = self.fleet.job_view(now(), job);
-        view.map_or_else(|| Answer::Unknown(format!("there is no job {job}")), |view| Answer::Progress(Progress::of(&view)))
     }
 
     /// Tells the links who belongs to the fleet, whether somebody may join, and which contents may be asked for. What jobs that are over needed goes.

@@ -58,6 +58,9 @@ pub enum ActionId {
     Rename,
     Forget,
     Label,
+    Retire,
+    Hybrid,
+    Follow,
     Pair,
     Play,
     Refresh,
@@ -245,6 +248,32 @@ pub const ACTIONS: &[Row] = &[
         },
     ),
     command(
+        Id::Retire,
+        ("retire", Scope::Fleet),
+        &[Key::Char('M')],
+        ("retire", "makes the machine of the master run no work: it hands back what it has"),
+        Command {
+            typed: Typed::Nothing,
+            line: "node role {node} master",
+            danger: Reversible { undo: Some("node role {node} hybrid") },
+            done: "only commands now",
+            fits: is_hybrid,
+        },
+    ),
+    command(
+        Id::Hybrid,
+        ("hybrid", Scope::Fleet),
+        &[Key::Char('W')],
+        ("hybrid", "makes the machine of the master run work besides"),
+        Command {
+            typed: Typed::Nothing,
+            line: "node role hybrid",
+            danger: Reversible { undo: Some("node role master") },
+            done: "is to run work too",
+            fits: |_| true,
+        },
+    ),
+    command(
         Id::Pause,
         ("pause", Scope::Jobs),
         &[Key::Char('p')],
@@ -331,6 +360,13 @@ pub const ACTIONS: &[Row] = &[
         &[Key::Char('o')],
         ("output", "shows what the spark's command wrote"),
         Command { typed: Typed::Nothing, line: "spark logs {spark}", danger: Reversible { undo: None }, done: "", fits: is_command_spark },
+    ),
+    command(
+        Id::Follow,
+        ("follow", Scope::Sparks),
+        &[Key::Char('f')],
+        ("follow", "shows what the spark's command writes while it writes it"),
+        Command { typed: Typed::Nothing, line: "spark logs {spark} --follow", danger: Reversible { undo: None }, done: "", fits: is_command_spark },
     ),
     Row {
         id: Id::Search,
@@ -502,6 +538,12 @@ pub fn only_reads(words: &[String]) -> bool {
     READING.iter().any(begins)
 }
 
+/// Does a command line tell what happens until somebody has heard enough?
+pub fn follows(words: &[String]) -> bool {
+    let is_logs = words.first().is_some_and(|word| word == "events") || words.starts_with(&["spark".to_owned(), "logs".to_owned()]);
+    is_logs && words.iter().any(|word| word == "--follow" || word == "-f")
+}
+
 impl Row {
     /// Can it be done to what is selected?
     pub fn fits(&self, subject: &Subject) -> bool {
@@ -574,6 +616,11 @@ fn is_active(subject: &Subject) -> bool {
 
 fn is_closed(subject: &Subject) -> bool {
     matches!(subject, Subject::Node(node) if !node.is_active)
+}
+
+/// The master's own machine, as a node.
+fn is_hybrid(subject: &Subject) -> bool {
+    matches!(subject, Subject::Node(node) if node.is_hybrid)
 }
 
 fn is_project(subject: &Subject) -> bool {

@@ -8,9 +8,11 @@ use std::{
     path::PathBuf,
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use crossbeam_channel::Sender;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::{
     Happening,
@@ -24,6 +26,11 @@ use super::{
 const ERRANDS_MAX: usize = 8;
 /// That wait: a person does not start more, a key that is stuck does.
 const WAITING_MAX: usize = 200;
+/// What a command writes is told so often.
+const SAY_EVERY: Duration = Duration::from_millis(100);
+/// Between two times; a command that writes more writes faster than anybody reads.
+const UNSAID_BYTES_MAX: usize = 64 << 10;
+const READ_BYTES: usize = 8 << 10;
 /// What a query may answer: some hundred definitions with their lines.
 const ANSWER_BYTES_MAX: u64 = 16 << 20;
 /// Of what it says when it fails; the last line is shown.
@@ -93,7 +100,7 @@ impl Errands {
         self.running.insert(number, Arc::clone(&child));
         let tx = self.tx.clone();
         super::start("errand", &self.tx, move || {
-            let text = read(output);
+            let text = read(output, |text, dropped| drop(tx.send(Happening::Said { number, text, dropped })));
             // Whoever writes no more is at its end, or soon.
             let status = child.lock().unwrap_or_else(PoisonError::into_inner).wait();
             let outcome = Outcome { code: status.ok().and_then(|status| status.code()), text };
@@ -162,11 +169,83 @@ fn answer(command: &mut Command, query: &Query) -> io::Result<Reply> {
     }))
 }
 
-/// Up to the limit; the rest is read and dropped, so that the writer does not wait for ever.
-fn read(mut output: io::PipeReader) -> String {
-    let mut bytes = Vec::new();
-    // A pipe that breaks is the end of what was said.
-    let _ = output.by_ref().take(clean::OUTPUT_BYTES_MAX as u64).read_to_end(&mut bytes);
-    let _ = io::copy(&mut output, &mut io::sink());
-    clean::output(&bytes)
+/// What a command has written and nobody was told of yet.
+#[derive(Default)]
+struct Unsaid {
+    bytes: Vec<u8>,
+    /// Lines that were too many.
+    dropped: u64,
+}
+
+impl Unsaid {
+    fn add(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+        if self.bytes.len() > UNSAID_BYTES_MAX {
+            let surplus = self.bytes.len() - UNSAID_BYTES_MAX;
+            let cut = self.bytes[surplus..].iter().position(|byte| *byte == b'\n').map_or(self.bytes.len(), |end| surplus + end + 1);
+            self.dropped += self.bytes.drain(..cut).filter(|byte| *byte == b'\n').count() as u64;
+        }
+    }
+
+    fn has_line(&self) -> bool {
+        self.bytes.contains(&b'\n')
+    }
+
+    /// The lines that are whole.
+    fn take(&mut self) -> Option<(String, u64)> {
+        let end = self.bytes.iter().rposition(|byte| *byte == b'\n')?;
+        let text = clean::output(&self.bytes[..end]);
+        self.bytes.drain(..=end);
+        Some((text, std::mem::take(&mut self.dropped)))
+    }
+}
+
+/// Tells what is written while it is written, some times a second. The answer is the whole, up to the limit; the rest is read and dropped, so that
+/// the writer does not wait for ever.
+fn read(mut output: io::PipeReader, tell: impl Fn(String, u64)) -> String {
+    let (mut whole, mut unsaid, mut part, mut said_at) = (Vec::new(), Unsaid::default(), vec![0; READ_BYTES], Instant::now());
+    loop {
+        let patience = unsaid.has_line().then(|| SAY_EVERY.saturating_sub(said_at.elapsed()));
+        let patience = patience.map(|span| Timespec { tv_sec: 0, tv_nsec: i64::from(span.subsec_nanos()) });
+        let is_ready = match poll(&mut [PollFd::new(&output, PollFlags::IN)], patience.as_ref()) {
+            Err(rustix::io::Errno::INTR) => continue,
+            ready => ready.is_ok_and(|ready| ready > 0),
+        };
+        if is_ready {
+            // A pipe that breaks is the end of what was said.
+            let Ok(count @ 1..) = output.read(&mut part) else {
+                // Its last line may lack an end.
+                unsaid.add(b"\n");
+                unsaid.take().into_iter().filter(|(text, _)| !text.is_empty()).for_each(|(text, dropped)| tell(text, dropped));
+                return clean::output(&whole);
+            };
+            whole.extend_from_slice(&part[..count.min(clean::OUTPUT_BYTES_MAX - whole.len())]);
+            unsaid.add(&part[..count]);
+        }
+        if said_at.elapsed() >= SAY_EVERY {
+            said_at = Instant::now();
+            unsaid.take().into_iter().for_each(|(text, dropped)| tell(text, dropped));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_told_whole_and_those_that_are_too_many_are_counted() {
+        let mut unsaid = Unsaid::default();
+        unsaid.add(b"one\ntw");
+        assert_eq!(unsaid.take(), Some(("one".to_owned(), 0)));
+        assert_eq!(unsaid.take(), None);
+        unsaid.add(b"o\n");
+        assert_eq!(unsaid.take(), Some(("two".to_owned(), 0)));
+        (0..100).for_each(|_| unsaid.add(&b"x\n".repeat(1000)));
+        let (text, dropped) = unsaid.take().unwrap();
+        assert_eq!(text.lines().count() as u64 + dropped, 100_000);
+        assert!(text.len() <= UNSAID_BYTES_MAX);
+        unsaid.add(&vec![b'y'; UNSAID_BYTES_MAX * 3]);
+        assert!(unsaid.bytes.len() <= UNSAID_BYTES_MAX, "a line without an end");
+    }
 }

@@ -94,6 +94,10 @@ impl Ear {
                     self.rest(BUSY_MAX)?;
                     continue;
                 }
+                Ok(Told::Answer(Answer::Refused(mut reason))) => {
+                    clean::mend(&mut reason);
+                    self.say(tx, Heard::Failed(reason))?;
+                }
                 Ok(Told::Answer(_)) => self.say(tx, Heard::Failed("the master answers something else; is it of another version?".into()))?,
                 Err(error) => self.say(tx, Heard::Failed(error.to_string()))?,
             }

@@ -23,8 +23,21 @@ pub enum Typed {
     Key(Key),
     Pasted(String),
     Tapped(Position),
-    Wheeled { up: bool },
+    Wheeled {
+        up: bool,
+    },
+    /// The terminal says what is behind its text.
+    Background {
+        is_light: bool,
+    },
 }
+
+/// Asks the terminal for its background: whoever knows the question answers among the keys, sooner or later.
+pub const ASK_BACKGROUND: &str = "\x1b]11;?\x1b\\";
+/// The answer, up to its colour.
+const BACKGROUND: &[u8] = b"11;rgb:";
+/// What follows: three numbers, and nothing like what a person types.
+const COLOUR_BYTES_MAX: usize = 24;
 
 /// Puts together what arrives in pieces.
 #[derive(Default)]
@@ -45,7 +58,9 @@ enum Read {
 impl Input {
     /// Is something begun that more bytes may end?
     pub fn is_begun(&self) -> bool {
-        !self.bytes.is_empty() && self.pasted.is_none()
+        // An answer of the terminal may come in pieces, over a slow line; its rest would be taken for keys.
+        let is_answer = self.bytes.len() > 2 && self.bytes.starts_with(b"\x1b]");
+        !self.bytes.is_empty() && self.pasted.is_none() && !is_answer
     }
 
     /// What is whole with these.
@@ -99,6 +114,8 @@ fn read(bytes: &[u8]) -> Read {
     match bytes {
         [0x1b] => Read::Unfinished,
         [0x1b, b'[', rest @ ..] => sequence(rest),
+        [0x1b, b']'] => Read::Unfinished,
+        [0x1b, b']', rest @ ..] => answer(rest),
         [0x1b, b'O', letter, ..] => Read::Whole(3, arrow(*letter).map(Typed::Key)),
         [0x1b, b'O'] => Read::Unfinished,
         // With Alt: nothing is bound to that.
@@ -153,6 +170,39 @@ const fn arrow(letter: u8) -> Option<Key> {
     })
 }
 
+/// What follows `ESC ]`: the answer that was asked for, or a key with Alt.
+fn answer(rest: &[u8]) -> Read {
+    let colour = match rest.strip_prefix(BACKGROUND) {
+        Some(colour) => colour,
+        None if BACKGROUND.starts_with(rest) => return Read::Unfinished,
+        None => return Read::Whole(2, None),
+    };
+    let fits = |byte: &u8| byte.is_ascii_hexdigit() || *byte == b'/';
+    let Some(end) = colour.iter().position(|byte| !fits(byte)) else {
+        return if colour.len() > COLOUR_BYTES_MAX { Read::Whole(2 + rest.len(), None) } else { Read::Unfinished };
+    };
+    let before = 2 + BACKGROUND.len() + end;
+    let background = || is_light(std::str::from_utf8(&colour[..end]).ok()?).map(|is_light| Typed::Background { is_light });
+    match &colour[end..] {
+        [0x07, ..] => Read::Whole(before + 1, background()),
+        [0x1b, b'\\', ..] => Read::Whole(before + 2, background()),
+        [0x1b] => Read::Unfinished,
+        _ => Read::Whole(before, None),
+    }
+}
+
+/// `rrrr/gggg/bbbb`, each of one to four digits: is it nearer to white, as an eye sees it?
+fn is_light(colour: &str) -> Option<bool> {
+    let part = |digits: &str| {
+        let most = [0xf, 0xff, 0xfff, 0xffff].get(digits.len().checked_sub(1)?)?;
+        Some(u32::from_str_radix(digits, 16).ok()? * 1000 / most)
+    };
+    let mut parts = colour.split('/').map(part);
+    let (red, green, blue) = (parts.next()??, parts.next()??, parts.next()??);
+    // The weights of Rec. 601.
+    Some(parts.next().is_none() && red * 299 + green * 587 + blue * 114 > 500_000)
+}
+
 /// What follows `ESC [`.
 fn sequence(rest: &[u8]) -> Read {
     let Some(last) = rest.iter().position(|byte| (0x40..=0x7e).contains(byte)) else {
@@ -194,6 +244,29 @@ mod tests {
 
     fn keys(keys: &[Key]) -> Vec<Typed> {
         keys.iter().copied().map(Typed::Key).collect()
+    }
+
+    #[test]
+    fn a_terminal_says_what_is_behind_its_text() {
+        let said = |text: &str| Input::default().take(text.as_bytes());
+        for (colour, is_light) in
+            [("ffff/ffff/ffff", true), ("0000/0000/0000", false), ("fd/f6/e3", true), ("1/2/3", false), ("00/ff/00", true), ("00/00/ff", false)]
+        {
+            for end in ["\x07", "\x1b\\"] {
+                let answer = format!("\x1b]11;rgb:{colour}{end}");
+                let expected = [vec![Typed::Background { is_light }], keys(&[Key::Char('j')])].concat();
+                assert_eq!(said(&format!("{answer}j")), expected, "{answer:?}");
+                let mut input = Input::default();
+                let pieces: Vec<Typed> = answer.bytes().chain([b'j']).flat_map(|byte| input.take(&[byte])).collect();
+                assert_eq!(pieces, expected, "in pieces");
+            }
+        }
+        assert_eq!(said("\x1b]j"), keys(&[Key::Char('j')]), "a key with alt is no answer");
+        for odd in ["\x1b]11;rgb:fff\x07", "\x1b]11;rgb:/ffff/0\x07", "\x1b]11;rgb:fffff/f/f\x07"] {
+            assert!(said(&format!("{odd}j")).ends_with(&keys(&[Key::Char('j')])), "{odd:?}");
+        }
+        let endless = format!("\x1b]11;rgb:{}", "f".repeat(COLOUR_BYTES_MAX + 1));
+        assert_eq!(said(&endless), []);
     }
 
     #[test]

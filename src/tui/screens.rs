@@ -77,7 +77,8 @@ fn body(state: &State, theme: Theme, buffer: &mut Buffer, areas: &Areas) {
     if let Some(lines) = front(state, theme, usize::from(areas.detail.width)) {
         let room = usize::from(areas.detail.height);
         let skipped = state.scroll.min(lines.len().saturating_sub(room));
-        return scrolled(buffer, areas.detail, &lines, skipped, theme);
+        let way_on = if output::is_left_behind(state) { ", G follows" } else { "" };
+        return scrolled(buffer, areas.detail, (&lines, skipped), way_on, theme);
     }
     let guide = if state.shown.is_empty() { guide::lines(state, theme, usize::from(areas.list.width)) } else { Vec::new() };
     if guide.is_empty() {
@@ -95,13 +96,13 @@ fn body(state: &State, theme: Theme, buffer: &mut Buffer, areas: &Areas) {
     }
 }
 
-/// A text of which not all fits says so at its end.
-fn scrolled(buffer: &mut Buffer, area: Rect, lines: &[Line], skipped: usize, theme: Theme) {
+/// A text of which not all fits says so at its end, and how to get there.
+fn scrolled(buffer: &mut Buffer, area: Rect, (lines, skipped): (&[Line], usize), way_on: &str, theme: Theme) {
     paint::lines(buffer, area, lines, skipped, theme);
     let hidden = lines.len().saturating_sub(skipped + usize::from(area.height));
     if hidden > 0 && area.height > 1 {
         let last = Rect { y: area.bottom() - 1, height: 1, ..area };
-        paint::line_at_end(buffer, last, &paint::plain(format!(" {hidden} more "), Tone::Accent), theme);
+        paint::line_at_end(buffer, last, &paint::plain(format!(" {hidden} more{way_on} "), Tone::Accent), theme);
     }
 }
 

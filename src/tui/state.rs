@@ -55,6 +55,8 @@ pub struct State {
     pub mode: Mode,
     /// The first line shown of what is read.
     pub scroll: usize,
+    /// The last line is shown, also when there is another last one: of a command that still writes.
+    pub follows: bool,
     pub flash: Option<Flash>,
     pub log: Log,
     pub pace: Pace,
@@ -80,6 +82,8 @@ pub struct Options {
     pub unasked_max: usize,
     /// Between two frames that nobody asked for.
     pub refresh: Span,
+    /// Which fleet it is, where it is not that of this machine.
+    pub place: Option<String>,
 }
 
 /// What a person is asked about before it is done. What cannot be taken back is never done unasked.
@@ -107,6 +111,7 @@ impl Default for Options {
             asks: Asks::default(),
             unasked_max: UNASKED_MAX,
             refresh: REFRESH_LEAST,
+            place: None,
         }
     }
 }
@@ -280,6 +285,7 @@ impl State {
             shown: Vec::new(),
             mode: Mode::default(),
             scroll: 0,
+            follows: true,
             flash: None,
             log: Log::default(),
             pace: Pace::default(),

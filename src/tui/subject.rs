@@ -31,6 +31,8 @@ pub struct NodeSubject {
     /// By what a command line names it: its name, or its id where that could be taken for something else.
     pub handle: String,
     pub is_active: bool,
+    /// The machine of the master itself.
+    pub is_hybrid: bool,
     pub sparks: u32,
     /// How long it may finish what it has, of one that drains.
     pub drains_for: Option<Span>,
@@ -139,6 +141,7 @@ impl State {
             name: node.name.clone(),
             handle: if alone { node.name.clone() } else { node.id.clone() },
             is_active: node.availability == "active",
+            is_hybrid: node.role == "hybrid",
             sparks: node.sparks,
             drains_for: match node.cause {
                 Some(Cause::Draining { until }) => Some(until - self.fleet.at),

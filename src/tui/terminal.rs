@@ -26,7 +26,7 @@ use signal_hook::{
 
 use super::{
     Happening,
-    input::{ESCAPE_MAX, Input, Typed},
+    input::{ASK_BACKGROUND, ESCAPE_MAX, Input, Typed},
     screens,
     state::State,
     theme::Theme,
@@ -79,7 +79,8 @@ impl Drop for GiveBack {
 }
 
 impl Screen {
-    pub fn open() -> io::Result<Screen> {
+    /// With the question what its background is, if that is not known: the answer comes among the keys.
+    pub fn open(asks_background: bool) -> io::Result<Screen> {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
             // First the terminal, then the words: on the other screen nobody would see them.
@@ -88,6 +89,9 @@ impl Screen {
         }));
         let given_back = GiveBack;
         take()?;
+        if asks_background {
+            execute!(stdout(), Print(ASK_BACKGROUND))?;
+        }
         let out = CrosstermBackend::new(BufWriter::with_capacity(FRAME_BYTES, stdout()));
         Ok(Screen { out, shown: Buffer::default(), is_foreign: true, _given_back: given_back })
     }

@@ -50,6 +50,12 @@ pub enum Cmd {
         number: u32,
         outcome: Outcome,
     },
+    /// A command that runs has written lines, after some that went by too fast.
+    Said {
+        number: u32,
+        text: String,
+        dropped: u64,
+    },
     Answered {
         query: Query,
         reply: Reply,
@@ -99,8 +105,8 @@ impl fmt::Debug for Secret {
 }
 
 pub fn update(state: &mut State, cmd: Cmd) -> Option<Action> {
-    state.dirty |= !matches!(cmd, Cmd::Woken | Cmd::Heard(_));
-    let before = (state.screen, matches!(cmd, Cmd::Woken | Cmd::Wheeled { .. }) || is_movement(&cmd));
+    state.dirty |= !matches!(cmd, Cmd::Woken | Cmd::Heard(_) | Cmd::Said { .. });
+    let before = (state.screen, matches!(cmd, Cmd::Woken | Cmd::Wheeled { .. } | Cmd::Said { .. }) || is_movement(&cmd));
     let action = match cmd {
         Cmd::Do(id) => acting::act(state, id),
         Cmd::Edit(key) => typing::edit(state, key),
@@ -114,6 +120,7 @@ pub fn update(state: &mut State, cmd: Cmd) -> Option<Action> {
         Cmd::Wheeled { up } => moving::wheel(state, up, WHEEL),
         Cmd::Heard(heard) => hearing::on_heard(state, heard),
         Cmd::Ran { number, outcome } => hearing::on_ran(state, number, outcome),
+        Cmd::Said { number, text, dropped } => hearing::on_said(state, number, &text, dropped),
         Cmd::Answered { query, reply } => hearing::on_answer(state, &query, reply),
         Cmd::Woken => wake(state),
     };

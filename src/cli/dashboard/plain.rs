@@ -1,8 +1,9 @@
 //! The dashboard for who has it read aloud: no screen that is drawn over, but lines that stay, and command lines in the same words as in a shell.
 
 use std::{
+    ffi::OsString,
     io::{self, BufRead, Write},
-    path::PathBuf,
+    path::Path,
     process::Command,
 };
 
@@ -13,7 +14,7 @@ use crate::{
 };
 
 /// Reads command lines and runs each, until there are no more or the person leaves.
-pub(super) fn run(context: &Context, program: PathBuf, read_only: bool) -> anyhow::Result<Exit> {
+pub(super) fn run(context: &Context, program: &Path, arguments: &[OsString], read_only: bool) -> anyhow::Result<Exit> {
     context.streams.note("type a command, help, or quit; events tells what has happened");
     let stdin = io::stdin();
     loop {
@@ -33,7 +34,7 @@ pub(super) fn run(context: &Context, program: PathBuf, read_only: bool) -> anyho
             Some("quit" | "exit" | "q") => return Ok(Exit::Ok),
             Some(_) if read_only && !actions::only_reads(&words) => context.streams.note("this dashboard is read-only"),
             Some(_) => {
-                let status = Command::new(&program).arg("--data-dir").arg(context.data.root()).args(&words).status()?;
+                let status = Command::new(program).args(arguments).args(&words).status()?;
                 context.streams.note(&match status.code() {
                     Some(0) => "done".to_owned(),
                     Some(code) => format!("exit code {code}"),

@@ -69,6 +69,9 @@ pub(super) fn feed(state: &State, theme: Theme) -> Line {
     if state.options.read_only {
         line.insert(1, (" read-only".into(), Tone::Warning));
     }
+    if let Some(place) = &state.options.place {
+        line.insert(0, (format!("{place} "), Tone::Warning));
+    }
     line
 }
 

@@ -85,6 +85,8 @@ fn is_useful(state: &State, row: &Row) -> bool {
         ActionId::Stop => state.screen == Screen::Log && state.log.entries().get(state.list().at).is_some_and(|entry| entry.outcome.is_none()),
         ActionId::Sparks | ActionId::Play => !state.shown.is_empty(),
         ActionId::Search => state.selected_project().is_some_and(|project| !project.results.is_empty()),
+        // Of no node that could be selected, and seldom wanted.
+        ActionId::Hybrid => false,
         ActionId::Refresh | ActionId::SearchAgain | ActionId::Line | ActionId::NextScreen | ActionId::Quit => true,
         _ => matches!(row.does, Does::Command(_)),
     }

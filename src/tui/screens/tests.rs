@@ -57,7 +57,7 @@ fn press(state: &mut State, keys: &str) {
 
 #[test]
 fn the_screens_at_the_sizes_that_people_have() {
-    for (width, height) in [(45, 10), (45, 20), (60, 20), (80, 24), (120, 40), (160, 48)] {
+    for (width, height) in [(45, 10), (45, 20), (60, 20), (80, 24), (120, 40), (160, 48), (200, 60)] {
         for (name, keys) in
             [("fleet", ""), ("jobs", "2"), ("projects", "3"), ("nearby", "4"), ("events", "5"), ("audit", "6"), ("sparks", "2s"), ("symbols", "3ssched\n")]
         {

@@ -64,7 +64,7 @@ fn act_here(state: &mut State, id: ActionId) -> Option<Action> {
 }
 
 fn set_mode(state: &mut State, mode: Mode) -> Option<Action> {
-    (state.mode, state.scroll) = (mode, 0);
+    (state.mode, state.scroll, state.follows) = (mode, 0, true);
     None
 }
 
@@ -81,6 +81,11 @@ fn open(state: &mut State) -> Option<Action> {
 
 /// One thing at a time: a text, what is opened, what was said, the filter, the marks, a list inside another.
 fn back(state: &mut State) -> Option<Action> {
+    if let Mode::Reading(number) = state.mode {
+        set_mode(state, Mode::Browse);
+        // Nobody reads on, and a command that only tells has nothing else to do.
+        return state.log.entry(number).filter(|entry| entry.after.is_followed && entry.outcome.is_none()).map(|_| Action::Stop { number });
+    }
     if state.mode != Mode::Browse {
         return set_mode(state, Mode::Browse);
     }
@@ -234,7 +239,9 @@ fn deeds(command: &Command, subjects: &[Subject], typed: &str) -> Option<Vec<Dee
     let deed = |subject: &Subject| {
         let words = actions::words(command.line, subject, typed)?;
         let undo = undo.and_then(|line| actions::words(line, subject, typed));
-        Some(Deed { name: subject.name(), words, undo })
+        // What names nothing is about the master.
+        let name = if command.line.contains('{') { subject.name() } else { "the master".to_owned() };
+        Some(Deed { name, words, undo })
     };
     subjects.iter().map(deed).collect()
 }
@@ -285,12 +292,16 @@ pub(super) fn agree(state: &mut State) -> Option<Action> {
 fn run(state: &mut State, deeds: Vec<Deed>, done: &'static str, input: Option<Secret>) -> Option<Action> {
     let batch = (deeds.len() > 1).then(|| state.log.next_number());
     let begin = |deed: Deed| {
-        let after = After { done: (!done.is_empty()).then_some((deed.name, done)), undo: deed.undo, batch };
+        let is_followed = actions::follows(&deed.words);
+        let after = After { done: (!done.is_empty()).then_some((deed.name, done)), undo: deed.undo, batch, is_followed };
         let number = state.log.begin(state.now, &deed.words, after);
         Errand { number, words: deed.words, input: input.clone() }
     };
-    let errands = deeds.into_iter().map(begin).collect();
+    let errands: Vec<Errand> = deeds.into_iter().map(begin).collect();
     state.list_mut().marked.clear();
+    if let Some(number) = errands.iter().map(|errand| errand.number).find(|number| state.log.entry(*number).is_some_and(|entry| entry.after.is_followed)) {
+        set_mode(state, Mode::Reading(number));
+    }
     Some(Action::Run(errands))
 }
 

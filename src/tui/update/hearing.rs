@@ -2,7 +2,7 @@
 
 use bitacora_core::time::Span;
 
-use super::{Action, Heard, acting};
+use super::{Action, Heard, acting, moving};
 use crate::{
     control::watch::{Change, Gone, News},
     tui::{
@@ -77,6 +77,16 @@ pub(super) fn on_answer(state: &mut State, query: &Query, reply: Reply) -> Optio
     None
 }
 
+/// Whoever reads it and has not scrolled up sees its end.
+pub(super) fn on_said(state: &mut State, number: u32, text: &str, dropped: u64) -> Option<Action> {
+    state.log.say(number, text, dropped);
+    if state.mode == Mode::Reading(number) {
+        state.dirty = true;
+        moving::follow(state);
+    }
+    None
+}
+
 pub(super) fn on_ran(state: &mut State, number: u32, outcome: Outcome) -> Option<Action> {
     let (went_well, lines, last) = (outcome.went_well(), outcome.text.lines().count(), outcome.last_line().to_owned());
     let entry = state.log.end(number, outcome)?;
@@ -89,6 +99,8 @@ pub(super) fn on_ran(state: &mut State, number: u32, outcome: Outcome) -> Option
     match after.done {
         Some((name, done)) if went_well => acting::offer(state, format!("{name} {done}"), after.undo.into_iter().collect()),
         Some(_) => return acting::say(state, format!("{line}: {last}"), true),
+        // It was read while it ran.
+        None if after.is_followed => {}
         // Nobody is torn from what they are doing.
         None if lines > 1 && state.mode == Mode::Browse => (state.mode, state.scroll) = (Mode::Reading(number), 0),
         None => return acting::say(state, last, !went_well),

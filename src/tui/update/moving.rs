@@ -39,10 +39,19 @@ pub(super) fn travel(state: &mut State, step: Step) -> Option<Action> {
         let (lines, room) = screens::reading(state);
         let last = lines.saturating_sub(room);
         state.scroll = step.from(state.scroll.min(last), room.saturating_sub(1).max(1), last);
+        state.follows = state.scroll == last;
     } else {
         self::step(state, step);
     }
     None
+}
+
+/// To the end of what is read, unless somebody looks at an earlier part.
+pub(super) fn follow(state: &mut State) {
+    if state.follows {
+        let (lines, room) = screens::reading(state);
+        state.scroll = lines.saturating_sub(room);
+    }
 }
 
 pub(super) fn step(state: &mut State, step: Step) {

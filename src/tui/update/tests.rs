@@ -114,6 +114,43 @@ fn what_was_done_can_be_taken_back_for_ten_seconds() {
 }
 
 #[test]
+fn the_machine_of_the_master_changes_what_it_does() {
+    let mut state = person(80, 24);
+    state.fleet.nodes[0].role = "hybrid".into();
+    assert_eq!(lines(&press(&mut state, typed("M"))), ["node role anvil master"]);
+    ran(&mut state, 1, 0, "");
+    assert_eq!(state.flash.as_ref().map(|flash| flash.text.as_str()), Some("anvil only commands now · u: node role anvil hybrid"));
+    assert_eq!(press(&mut state, typed("jM")), [], "a worker has no other role");
+    assert_eq!(lines(&press(&mut state, typed("W"))), ["node role hybrid"]);
+    ran(&mut state, 2, 0, "");
+    assert_eq!(state.flash.as_ref().map(|flash| flash.text.as_str()), Some("the master is to run work too · u: node role master"));
+}
+
+#[test]
+fn what_a_command_writes_is_followed_until_somebody_looks_at_an_earlier_part() {
+    let mut state = person(80, 24);
+    let say = |state: &mut State, line: u32| drop(update(state, Cmd::Said { number: 1, text: format!("line {line}"), dropped: 0 }));
+    assert_eq!(lines(&press(&mut state, typed(":spark logs j1.9/0 --follow\n"))), ["spark logs j1.9/0 --follow"]);
+    assert_eq!(state.mode, Mode::Reading(1), "it is read while it runs");
+    (0..100).for_each(|line| say(&mut state, line));
+    let at_end = state.scroll;
+    assert!(at_end > 50 && state.follows);
+    press(&mut state, [Key::Up]);
+    say(&mut state, 100);
+    assert_eq!((state.scroll, state.follows), (at_end - 1, false), "nobody is torn from what they read");
+    press(&mut state, [Key::End]);
+    (101..105).for_each(|line| say(&mut state, line));
+    assert_eq!((state.scroll, state.follows), (at_end + 5, true));
+    state.dirty = false;
+    assert_eq!(lines(&press(&mut state, typed("h"))), ["Stop { number: 1 }"], "nobody reads it any more");
+    state.dirty = false;
+    say(&mut state, 200);
+    assert!(!state.dirty, "what nobody looks at is not drawn");
+    ran(&mut state, 1, 143, "");
+    assert_eq!((&state.mode, state.flash.is_none()), (&Mode::Browse, true));
+}
+
+#[test]
 fn a_command_that_fails_says_why_and_offers_nothing() {
     let mut state = person(80, 24);
     press(&mut state, typed("c"));
@@ -376,7 +413,10 @@ fn what_a_key_does_and_what_its_command_does_are_the_same() {
                 paused.jobs[0].status = JobStatus::Paused;
                 hear(&mut state, paused);
             }
-            let fits = fitting(&mut state) || row.id == ActionId::Output;
+            if row.id == ActionId::Retire {
+                state.fleet.nodes[0].role = "hybrid".into();
+            }
+            let fits = fitting(&mut state) || matches!(row.id, ActionId::Output | ActionId::Follow);
             assert!(fits, "nothing in the sample fits {}", row.name);
             let name = state.subject().name();
             let mut actions = press(&mut state, keys);
@@ -390,7 +430,7 @@ fn what_a_key_does_and_what_its_command_does_are_the_same() {
             lines(&actions)
         };
         let by_line = run(typed(&format!(":{}\n", row.name)));
-        assert!(row.id == ActionId::Output || by_line.len() == 1, "{}: {by_line:?}", row.name);
+        assert!(matches!(row.id, ActionId::Output | ActionId::Follow) || by_line.len() == 1, "{}: {by_line:?}", row.name);
         assert!(by_line.iter().all(|line| !line.contains('{')), "{by_line:?}");
         for key in row.keys {
             assert_eq!(run(vec![*key]), by_line, "{} and {}", key.name(), row.name);
