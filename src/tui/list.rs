@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::{
-    filter::Filter,
+    filter::{Fields, Filter},
     state::{Screen, State},
 };
-use crate::report::text::timestamp;
+use crate::{control::NodeState, report::text::timestamp};
 
 /// A person's place in a list. The entry is remembered and not its number: what is selected stays when others come and go.
 #[derive(Clone, Debug)]
@@ -38,9 +38,6 @@ impl Screen {
     }
 }
 
-/// A field that can be named in a filter, and what it holds.
-type Field = (&'static str, String);
-
 impl State {
     /// How many entries the present list has.
     pub fn entries(&self) -> usize {
@@ -60,7 +57,16 @@ impl State {
     /// The places of what passes the filter.
     pub fn passing(&self) -> Vec<usize> {
         let filter = &self.list().filter;
-        (0..self.entries()).filter(|place| filter.passes(|| self.fields(*place))).collect()
+        if filter.is_empty() {
+            return (0..self.entries()).collect();
+        }
+        let mut fields = Fields::default();
+        let passes = |place: &usize| {
+            fields.clear();
+            self.tell_fields(*place, &mut fields);
+            filter.passes(&fields)
+        };
+        (0..self.entries()).filter(passes).collect()
     }
 
     /// By what an entry of the present list is remembered.
@@ -79,65 +85,71 @@ impl State {
     }
 
     /// What a filter looks at.
-    fn fields(&self, place: usize) -> Vec<Field> {
+    fn tell_fields(&self, place: usize, fields: &mut Fields) {
         match self.screen {
-            Screen::Fleet => self.node_fields(place),
-            Screen::Jobs => self.job_fields(place),
+            Screen::Fleet => self.node_fields(place, fields),
+            Screen::Jobs => self.job_fields(place, fields),
             Screen::Projects => {
                 let project = &self.fleet.projects[place];
-                vec![("name", project.name.clone()), ("project", project.id.to_string()), ("folder", project.root.clone())]
+                fields.add("name", &project.name);
+                fields.add("project", project.id);
+                fields.add("folder", &project.root);
             }
             Screen::Nearby => {
                 let seen = &self.nearby()[place];
-                let state = if seen.paired { "paired" } else { "unpaired" };
-                vec![("name", seen.name.clone()), ("key", seen.key.clone()), ("state", state.into()), ("address", seen.addresses.join(" "))]
+                fields.add("name", &seen.name);
+                fields.add("key", &seen.key);
+                fields.add("state", if seen.paired { "paired" } else { "unpaired" });
+                fields.add("address", seen.addresses.join(" "));
             }
             Screen::Events => {
                 let event = &self.events[place];
-                vec![("kind", event.kind.clone()), ("of", event.subject.clone()), ("text", event.text.clone()), ("at", timestamp(event.at))]
+                [("kind", &event.kind), ("of", &event.subject), ("text", &event.text)].into_iter().for_each(|(name, value)| fields.add(name, value));
+                fields.add("at", timestamp(event.at));
             }
             Screen::Audit => {
                 let record = &self.asked.audit[place];
-                let [by, action, subject, outcome] = [&record.by, &record.action, &record.subject, &record.outcome].map(Clone::clone);
-                vec![("by", by), ("action", action), ("subject", subject), ("outcome", outcome), ("at", record.at.clone())]
+                let named = [("by", &record.by), ("action", &record.action), ("subject", &record.subject), ("outcome", &record.outcome), ("at", &record.at)];
+                named.into_iter().for_each(|(name, value)| fields.add(name, value));
             }
-            Screen::Log => vec![("command", self.log.entries()[place].line.clone())],
+            Screen::Log => fields.add("command", &self.log.entries()[place].line),
             Screen::Sparks => {
                 let spark = &self.sparks()[place];
-                vec![
-                    ("spark", spark.id.to_string()),
-                    ("status", spark.status.clone()),
-                    ("node", spark.node.clone().unwrap_or_default()),
-                    ("what", spark.what.clone()),
-                ]
+                fields.add("spark", spark.id);
+                fields.add("status", &spark.status);
+                fields.add("node", spark.node.as_deref().unwrap_or_default());
+                fields.add("what", &spark.what);
             }
             Screen::Symbols => {
                 let found = &self.asked.found()[place];
-                vec![("name", found.name.clone()), ("kind", found.kind.clone()), ("language", found.language.clone()), ("file", found.path.clone())]
+                let named = [("name", &found.name), ("kind", &found.kind), ("language", &found.language), ("file", &found.path)];
+                named.into_iter().for_each(|(name, value)| fields.add(name, value));
             }
         }
     }
 
-    fn node_fields(&self, place: usize) -> Vec<Field> {
+    fn node_fields(&self, place: usize, fields: &mut Fields) {
         let node = &self.fleet.nodes[place];
-        let labels: Vec<String> = node.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
-        vec![
-            ("name", node.name.clone()),
-            ("node", node.id.clone()),
-            ("health", node.health.clone()),
-            ("state", node.availability.clone()),
-            ("labels", labels.join(" ")),
-        ]
+        let named = [("name", &node.name), ("node", &node.id), ("health", &node.health), ("state", &node.availability)];
+        named.into_iter().for_each(|(name, value)| fields.add(name, value));
+        fields.add("labels", Labels(node));
     }
 
-    fn job_fields(&self, place: usize) -> Vec<Field> {
+    fn job_fields(&self, place: usize, fields: &mut Fields) {
         let job = &self.fleet.jobs[place];
-        vec![
-            ("job", job.id.to_string()),
-            ("project", job.project.clone().unwrap_or_default()),
-            ("type", job.job_type.name().to_owned()),
-            ("status", job.status.name().to_owned()),
-            ("priority", job.priority.name().to_owned()),
-        ]
+        fields.add("job", job.id);
+        fields.add("project", job.project.as_deref().unwrap_or_default());
+        fields.add("type", job.job_type.name());
+        fields.add("status", job.status.name());
+        fields.add("priority", job.priority.name());
+    }
+}
+
+/// `key=value`, as a person filters by them.
+struct Labels<'a>(&'a NodeState);
+
+impl std::fmt::Display for Labels<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.labels.iter().enumerate().try_for_each(|(nth, (key, value))| write!(f, "{}{key}={value}", if nth > 0 { " " } else { "" }))
     }
 }
