@@ -25,6 +25,7 @@ mod middle;
 mod neighbours;
 mod nodes;
 mod operators;
+mod pictures;
 mod puppet;
 mod quarantine;
 mod readme;
