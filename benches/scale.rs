@@ -146,6 +146,7 @@ impl Play {
             complexity: 0,
             cluster: 0,
             content: None,
+            is_disputed: false,
         };
         let spec = JobSpec { project: Some(PROJECT), job_type: JobType::FullAnalysis, ..JobSpec::without_tree(None, Priority::Normal, vec![]) };
         let files = (0..bytes / FILE_BYTES).map(file).collect();

@@ -70,6 +70,7 @@ mod tests {
             complexity: 0,
             cluster: 0,
             content: None,
+            is_disputed: false,
         };
         let places = by_ending(&[file("src/a/b.py"), file("src/c/b.py"), file("include/x.h")]);
         assert_eq!(resolve(&places, "a.b"), Some(0));

@@ -95,8 +95,15 @@ mod tests {
             command: None,
             nodes: NodeSelector::default(),
         };
-        let file =
-            |name: &str| ListedFile { path: RelativePath::new(name.into()).unwrap(), size: 5, language: "c".into(), complexity: 2, cluster: 0, content: None };
+        let file = |name: &str| ListedFile {
+            path: RelativePath::new(name.into()).unwrap(),
+            size: 5,
+            language: "c".into(),
+            complexity: 2,
+            cluster: 0,
+            content: None,
+            is_disputed: false,
+        };
         let files = vec![file("a.c"), file("b.c"), file("c.c"), file("d.c")];
         let outcome = FileOutcome { index: 0, stat: None, result: FileResult::Skipped(SkipReason::Binary) };
         let again = AttemptError::Crashed("signal 6".into());

@@ -360,8 +360,15 @@ mod tests {
 
     #[test]
     fn jobs_on_one_listing_are_told_apart_by_what_is_to_be_done() {
-        let file =
-            |name: &str| ListedFile { path: RelativePath::new(name.into()).unwrap(), size: 1, language: "c".into(), complexity: 0, cluster: 0, content: None };
+        let file = |name: &str| ListedFile {
+            path: RelativePath::new(name.into()).unwrap(),
+            size: 1,
+            language: "c".into(),
+            complexity: 0,
+            cluster: 0,
+            content: None,
+            is_disputed: false,
+        };
         let spec = JobSpec::without_tree(None, Priority::Normal, Vec::new());
         let (both, one) = (work(&spec, &[file("a.c"), file("b.c")]), work(&spec, &[file("b.c")]));
         assert_eq!((both.0, both.1 == one.1), (one.0, false));

@@ -15,7 +15,7 @@ use bitacora_core::{
     ids::Digest,
     paths::RelativePath,
     time::Time,
-    wire::task::{FileLimits, FileResult, FileStat, SkipReason},
+    wire::task::{FailReason, FileLimits, FileResult, FileStat, SkipReason},
 };
 use fleet_agent::{
     analysis::{LanguageIndex, classify},
@@ -121,13 +121,15 @@ impl Scan {
                     Standing::Known(row)
                 }
                 (None, Verdict::Candidate(language)) => {
+                    let earlier = earlier_in(base.as_ref(), &found.path);
                     work.push(ListedFile {
                         path: found.path.clone(),
                         size: found.stat.size,
                         language: language.to_owned(),
-                        complexity: complexity_in(base.as_ref(), &found.path),
+                        complexity: complexity_in(earlier.as_ref()),
                         cluster: 0,
                         content: None,
+                        is_disputed: earlier == Some(FileResult::Failed(FailReason::Conflict)),
                     });
                     Standing::Work(work.len() as u32 - 1)
                 }
@@ -158,11 +160,15 @@ impl Scan {
     /// first line, or was analysed by anybody under whatever name, is no work for anybody; answers with the rest.
     pub fn name_contents(&mut self, root: &Root, work: Vec<ListedFile>, threads: usize, limits: &FileLimits, found: &Found<'_>) -> Vec<ListedFile> {
         let listing = self.listing;
-        let named = in_parallel(&work, threads, |file| content_of(root, file, limits, |content, language| found.outcome(listing, content, language)));
+        // The same bytes may lie elsewhere in the tree as well.
+        let disputed: Vec<&ListedFile> = work.iter().filter(|file| file.is_disputed).collect();
+        let disputed: HashSet<Digest> = in_parallel(&disputed, threads, |file| content_of(root, file, limits, |_, _| None)).into_iter().flatten().collect();
+        let find = |content, language: &str| if disputed.contains(&content) { None } else { found.outcome(listing, content, language) };
+        let named = in_parallel(&work, threads, |file| content_of(root, file, limits, find));
         let (mut rest, mut numbers) = (Vec::with_capacity(work.len()), Vec::with_capacity(work.len()));
         for (file, content) in work.into_iter().zip(named) {
             numbers.push(content.map(|content| {
-                rest.push(ListedFile { content: Some(content), ..file });
+                rest.push(ListedFile { content: Some(content), is_disputed: disputed.contains(&content), ..file });
                 rest.len() as u32 - 1
             }));
         }
@@ -228,10 +234,14 @@ fn lost_packs(manifest: &Manifest, packs: &Blobs, held: &HashSet<Digest>) -> Has
     (0..).zip(manifest.packs()).filter(|(_, name)| !held.contains(name) && !packs.path(*name).exists()).map(|(number, _)| number).collect()
 }
 
+/// What came of a file the last time, whatever it looked like then.
+fn earlier_in(base: Option<&(Digest, Manifest)>, path: &RelativePath) -> Option<FileResult> {
+    base.and_then(|(_, manifest)| manifest.find(path.as_bytes(), 0))?.result().ok()
+}
+
 /// What planning knows of a file that has changed: how complex it was.
-fn complexity_in(base: Option<&(Digest, Manifest)>, path: &RelativePath) -> u32 {
-    let row = base.and_then(|(_, manifest)| manifest.find(path.as_bytes(), 0));
-    match row.and_then(|row| row.result().ok()) {
+fn complexity_in(earlier: Option<&FileResult>) -> u32 {
+    match earlier {
         Some(FileResult::Analysed { summary, .. }) => summary.cyclomatic,
         _ => 0,
     }

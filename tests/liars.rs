@@ -3,6 +3,7 @@
 use std::{
     fs,
     net::SocketAddr,
+    process::Child,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -205,34 +206,77 @@ fn a_node_is_given_what_lies_in_the_tree_and_nothing_that_a_link_leads_to() {
     analysis.wait().unwrap();
 }
 
-#[test]
-fn two_nodes_that_say_different_things_of_the_same_bytes_are_both_named() {
+/// The answer of a node that looks into no file.
+fn answer(task: &Task, reason: SkipReason) -> FromAgent {
+    let Work::Analyse(analysis) = &task.work else { panic!("it has files to analyse") };
+    let outcome = |file: &TaskFile| FileOutcome { index: file.index, stat: None, result: FileResult::Skipped(reason) };
+    let output = SparkOutput { files: analysis.files.iter().map(outcome).collect(), ..SparkOutput::default() };
+    FromAgent::Finished { spark: task.spark, attempt: task.attempt, output, took: Span::from_millis(1) }
+}
+
+/// A fleet of two, a tree of two files, and its analysis as a spark each.
+fn begun_for_two() -> (Fleet, [Identity; 2], Child) {
     let fleet = Fleet::new();
-    let [one, two] = ["one", "two"].map(|name| place_of(&fleet, name));
+    let nodes = ["one", "two"].map(|name| place_of(&fleet, name));
     fleet.place.write("a.py", "def a(): pass\n");
     fleet.place.write("b.c", "int b(void) { return 1; }\n");
     let begun = fleet.begin_with(&["--partition", "by-language"]);
-    let answer = |task: &Task, reason| {
-        let Work::Analyse(analysis) = &task.work else { panic!("it has files to analyse") };
-        let outcome = |file: &TaskFile| FileOutcome { index: file.index, stat: None, result: FileResult::Skipped(reason) };
-        let output = SparkOutput { files: analysis.files.iter().map(outcome).collect(), ..SparkOutput::default() };
-        FromAgent::Finished { spark: task.spark, attempt: task.attempt, output, took: Span::from_millis(1) }
-    };
+    (fleet, nodes, begun)
+}
+
+/// Both answer for one of the sparks, each in its own way.
+async fn differ(fleet: &Fleet, [one, two]: &[Identity; 2]) -> [Node; 2] {
+    let mut first = Node::link(fleet, one).await;
+    let (held, programs, profile) = (Vec::new(), Vec::new(), Box::default());
+    first.say(FromAgent::Hello { slots: 2, fingerprint: analysis::fingerprint(), held, programs, profile }).await;
+    let given = [first.task().await, first.task().await];
+    // It takes its time, and another one is asked for one of them as well.
+    let mut second = Node::link(fleet, two).await;
+    second.say_hello(&[], NodeProfile::default()).await;
+    let copy = second.task().await;
+    let (slow, other) = if given[0].spark == copy.spark { (&given[0], &given[1]) } else { (&given[1], &given[0]) };
+    assert_eq!((slow.spark, slow.attempt.0 + 1), (copy.spark, copy.attempt.0));
+    second.say(answer(&copy, SkipReason::Binary)).await;
+    until(|| fleet.sparks_done() == 1);
+    first.say(answer(slow, SkipReason::Minified)).await;
+    first.say(answer(other, SkipReason::Generated)).await;
+    [first, second]
+}
+
+#[test]
+fn what_two_nodes_differed_over_is_analysed_anew_whatever_was_found_of_it() {
+    let (fleet, nodes, begun) = begun_for_two();
     runtime().block_on(async {
-        let mut first = Node::link(&fleet, &one).await;
-        let (held, programs, profile) = (Vec::new(), Vec::new(), Box::default());
-        first.say(FromAgent::Hello { slots: 2, fingerprint: analysis::fingerprint(), held, programs, profile }).await;
-        let given = [first.task().await, first.task().await];
-        // It takes its time, and another one is asked for one of them as well.
-        let mut second = Node::link(&fleet, &two).await;
-        second.say_hello(&[], NodeProfile::default()).await;
-        let copy = second.task().await;
-        let (slow, other) = if given[0].spark == copy.spark { (&given[0], &given[1]) } else { (&given[1], &given[0]) };
-        assert_eq!((slow.spark, slow.attempt.0 + 1), (copy.spark, copy.attempt.0));
-        second.say(answer(&copy, SkipReason::Binary)).await;
-        until(|| fleet.sparks_done() == 1);
-        first.say(answer(slow, SkipReason::Minified)).await;
-        first.say(answer(other, SkipReason::Generated)).await;
+        let [mut first, _second] = differ(&fleet, &nodes).await;
+        let disputed = report(&begun.wait_with_output().unwrap(), 3)["errors"][0]["path"].as_str().unwrap().to_owned();
+        assert_eq!(fleet.place.run(&["node", "cordon", "two"]).status.code(), Some(0));
+        // Records of both contents are here, as when either of them had delivered its own.
+        fleet.local();
+        let (found, packs) = (Blobs::open(&fleet.place.path("alone/packs")).unwrap(), Blobs::open(&fleet.place.data().join("packs")).unwrap());
+        let found: Vec<Vec<u8>> = found.list().unwrap().into_iter().map(|(name, _)| found.read(name).unwrap()).collect();
+        assert!(!found.is_empty());
+        for pack in &found {
+            packs.write(pack).unwrap();
+        }
+        let copy = format!("copy-{disputed}");
+        fs::copy(fleet.place.tree().join(&disputed), fleet.place.tree().join(&copy)).unwrap();
+        let begun = fleet.begin_with(&["--partition", "by-language"]);
+        let task = first.task().await;
+        let Work::Analyse(analysis) = &task.work else { panic!("it has files to analyse") };
+        let mut paths: Vec<String> = analysis.files.iter().map(|file| String::from_utf8(file.path.as_bytes().to_vec()).unwrap()).collect();
+        paths.sort();
+        assert_eq!((analysis.use_cache, &paths), (false, &[disputed, copy].to_vec()));
+        first.say(answer(&task, SkipReason::Minified)).await;
+        let report = report(&begun.wait_with_output().unwrap(), 0);
+        assert_eq!(super::support::reason(&report, "skipped", &paths[0]), Some("minified"), "{report}");
+    });
+}
+
+#[test]
+fn two_nodes_that_say_different_things_of_the_same_bytes_are_both_named() {
+    let (fleet, nodes, begun) = begun_for_two();
+    runtime().block_on(async {
+        let _nodes = differ(&fleet, &nodes).await;
         let report = report(&begun.wait_with_output().unwrap(), 3);
         let errors = report["errors"].as_array().unwrap();
         assert_eq!((errors.len(), &errors[0]["reason"]), (1, &"conflict: two results for it differ".into()), "{report}");

@@ -185,6 +185,7 @@ impl Player {
             complexity: 0,
             cluster: 0,
             content: None,
+            is_disputed: false,
         };
         let spec = JobSpec {
             project: Some(PROJECT),

@@ -211,7 +211,7 @@ mod tests {
         let project: ProjectId = *fleet.ledger().projects.keys().last().unwrap();
         let spec = JobSpec { project: Some(project), job_type: JobType::FullAnalysis, ..JobSpec::without_tree(None, Priority::Normal, vec![]) };
         let path = RelativePath::new(b"a.c".to_vec()).unwrap();
-        let files = vec![ListedFile { path, size: 1, language: "c".into(), complexity: 0, cluster: 0, content: None }];
+        let files = vec![ListedFile { path, size: 1, language: "c".into(), complexity: 0, cluster: 0, content: None, is_disputed: false }];
         handle(fleet, NOW, Event::JobSubmitted(Submission { spec, files }));
         SparkId { job: *fleet.ledger().jobs.keys().last().unwrap(), number: 0 }
     }

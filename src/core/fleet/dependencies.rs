@@ -203,6 +203,7 @@ mod tests {
             complexity: 0,
             cluster: 0,
             content: None,
+            is_disputed: false,
         };
         let analysis = JobSpec { project: Some(project), job_type: JobType::FullAnalysis, ..JobSpec::without_tree(None, Priority::Normal, vec![]) };
         handle(&mut fleet, Event::JobSubmitted(Submission { spec: analysis, files: vec![file(1)] }));

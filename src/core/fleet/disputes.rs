@@ -106,7 +106,7 @@ mod tests {
         };
         let file = |path: &str, language: &str| {
             let path = RelativePath::new(path.as_bytes().to_vec()).unwrap();
-            ListedFile { path, size: 1, language: language.into(), complexity: 0, cluster: 0, content }
+            ListedFile { path, size: 1, language: language.into(), complexity: 0, cluster: 0, content, is_disputed: false }
         };
         let files = vec![file("a.c", "c"), file("b.c", "c"), file("a.go", "go"), file("b.go", "go")];
         hello(&mut fleet, ONE);

@@ -163,6 +163,9 @@ pub struct ListedFile {
     /// The hash of its bytes when it was listed, where nodes without this disk may be asked; `None` otherwise.
     #[serde(default)]
     pub content: Option<Digest>,
+    /// Two nodes have said different things of it: nobody's earlier record of its bytes is believed.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub is_disputed: bool,
 }
 
 /// A job and how far it is.

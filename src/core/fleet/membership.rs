@@ -412,7 +412,7 @@ mod tests {
             nodes: NodeSelector::default(),
         };
         let path = RelativePath::new(b"a.c".to_vec()).unwrap();
-        let files = vec![ListedFile { path, size: 1, language: "c".into(), complexity: 0, cluster: 0, content: None }];
+        let files = vec![ListedFile { path, size: 1, language: "c".into(), complexity: 0, cluster: 0, content: None, is_disputed: false }];
         handle(&mut fleet, NOW, Event::JobSubmitted(Submission { spec, files }));
         let job: JobId = *fleet.ledger().jobs.keys().next().unwrap();
         (fleet, SparkId { job, number: 0 })

@@ -188,6 +188,7 @@ mod tests {
             complexity: i % 50,
             cluster: i % 4,
             content: None,
+            is_disputed: false,
         };
         (0..count).map(file).collect()
     }
@@ -244,8 +245,15 @@ mod tests {
     fn no_spark_outgrows_its_messages() {
         // Whole folders of the longest paths there are, and of large files among many that are empty.
         let path = |i: u32| [alloc::vec![b'p'; PATH_BYTES_MAX - 8], format!("{i:08}").into()].concat();
-        let file =
-            |i: u32, size| ListedFile { path: RelativePath::new(path(i)).unwrap(), size, language: "c".into(), complexity: 0, cluster: 0, content: None };
+        let file = |i: u32, size| ListedFile {
+            path: RelativePath::new(path(i)).unwrap(),
+            size,
+            language: "c".into(),
+            complexity: 0,
+            cluster: 0,
+            content: None,
+            is_disputed: false,
+        };
         let files: Vec<ListedFile> = (0..3_000).map(|i| file(i, if i < 40 { 5 << 20 } else { 0 })).collect();
         for strategy in Partitioning::ALL {
             let sparks = cut(strategy, &files, 1);

@@ -146,7 +146,7 @@ mod tests {
             nodes,
         };
         let path = RelativePath::new(b"a.c".to_vec()).unwrap();
-        let files = vec![ListedFile { path, size: 1, language: "c".into(), complexity: 0, cluster: 0, content: None }];
+        let files = vec![ListedFile { path, size: 1, language: "c".into(), complexity: 0, cluster: 0, content: None, is_disputed: false }];
         handle(fleet, NOW, Event::JobSubmitted(Submission { spec, files }));
         let job: JobId = *fleet.ledger().jobs.keys().last().unwrap();
         SparkId { job, number: 0 }

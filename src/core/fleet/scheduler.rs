@@ -119,7 +119,7 @@ impl Fleet {
                 files: files.collect(),
                 limits: job.spec.limits,
                 isolated: spark.isolated,
-                use_cache: job.spec.use_cache,
+                use_cache: job.spec.use_cache && !spark.files.iter().any(|&index| job.files[index as usize].is_disputed),
             }),
         };
         Task { spark: id, attempt, work, timeout: self.settings.timeout_of(&job.spec) }

@@ -51,7 +51,15 @@ fn file(root: &[u8], version: u32, number: u32, deadly: bool, dice: &mut Dice) -
     let language = if number.is_multiple_of(3) { "c" } else { "go" }.into();
     // As for a master that serves, and as for one command; the first refuses most of what is planted in the second.
     let content = version.is_multiple_of(2).then(|| content(root, &path));
-    ListedFile { path, size: 10_000 + dice.below(250_000), language, complexity: dice.below(40) as u32, cluster: dice.below(4) as u32, content }
+    ListedFile {
+        path,
+        size: 10_000 + dice.below(250_000),
+        language,
+        complexity: dice.below(40) as u32,
+        cluster: dice.below(4) as u32,
+        content,
+        is_disputed: false,
+    }
 }
 
 pub(super) fn is_deadly(file: &TaskFile) -> bool {
