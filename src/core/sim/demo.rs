@@ -331,7 +331,7 @@ fn file(number: u32, dice: &mut Dice) -> ListedFile {
     let (language, end) = names::LANGUAGES[dice.below(names::LANGUAGES.len() as u64) as usize];
     let folder = names::FOLDERS[number as usize % names::FOLDERS.len()];
     let path = RelativePath::new(format!("{folder}/part_{number}.{end}").into()).expect("it is relative and has no odd part");
-    ListedFile { path, size: 60_000 + dice.below(420_000), language: language.into(), complexity: 0, cluster: 0, content: None }
+    ListedFile { path, size: 60_000 + dice.below(420_000), language: language.into(), complexity: 0, cluster: 0, content: None, is_disputed: false }
 }
 
 fn totals(job: &Job) -> Totals {
