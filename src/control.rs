@@ -75,6 +75,8 @@ const LAST_WORDS_LOOK: Duration = Duration::from_millis(1);
 pub const WATCH_MAX: Duration = Duration::from_secs(25);
 /// Two copies of a pack, on nodes that may each be slow for twenty seconds, and some of those before it.
 const BRINGING_MAX: Duration = Duration::from_secs(120);
+/// A disk that many write to takes its time for a few thousand files.
+const SWEEPING_MAX: Duration = Duration::from_secs(120);
 /// Packs of one request: what is wanted of them is read before the next ones are asked for.
 pub const BROUGHT_MAX: usize = 64;
 /// Requests that are heard at the same time.
@@ -105,6 +107,8 @@ pub enum Request {
     Search(NamesWanted),
     /// Have nodes keep the records of a project's last result.
     Warm(Warmth),
+    /// Remove what no result and no job needs.
+    Sweep,
     Spark {
         spark: SparkId,
     },
@@ -198,6 +202,7 @@ impl Request {
             Request::Pair { .. } => PAIRING_MAX,
             Request::Watch(_) => WATCH_MAX + PATIENCE,
             Request::Bring { .. } | Request::Search(_) => BRINGING_MAX,
+            Request::Sweep => SWEEPING_MAX,
             _ => PATIENCE,
         }
     }
@@ -330,6 +335,12 @@ pub enum Answer {
         lacking: Vec<Digest>,
         /// The nodes that have them, by their names.
         nodes: Vec<String>,
+    },
+    Swept {
+        files: u64,
+        bytes: u64,
+        /// There is more: ask again.
+        more: bool,
     },
     Warming {
         /// One for each node.

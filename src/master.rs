@@ -304,6 +304,7 @@ impl Master {
             Request::Bring { packs } => Answer::Brought { lacking: packs, nodes: Vec::new() },
             Request::Search(wanted) => Answer::Searched { found: Vec::new(), lacking: wanted.packs, nodes: Vec::new() },
             Request::Warm(warmth) => self.warm(by, warmth)?,
+            Request::Sweep => self.sweep()?,
             Request::Token { name, span, operator } => self.issue_token(by, name, span, operator)?,
             Request::Role { name, role } => self.choose_role(by, &name, role)?,
             Request::Configure { node, text } => self.configure(by, node, text)?,

@@ -1,5 +1,7 @@
 //! Reading a stored result back: its rows, and the records they point to.
 
+mod sweep;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
@@ -23,6 +25,7 @@ use fleet_agent::{
     pack::{PackError, RecordBuffer, Records},
 };
 
+pub use self::sweep::{Extent, SweepError, Swept, sweep};
 use crate::{
     control::{self, Answer, BROUGHT_MAX, Request},
     data::DataDirectory,

@@ -190,6 +190,63 @@ fn a_node_keeps_to_what_its_packs_may_take_and_says_what_went() {
 }
 
 #[test]
+fn a_master_that_stays_removes_what_nothing_needs() {
+    let fleet = Fleet::new();
+    fleet.place.fill(4);
+    let one = fleet.join("one");
+    outcome(&fleet.begin().wait_with_output().unwrap());
+    // Every file is another one now, and nothing of the first result is needed.
+    let before = packs_in(&fleet.place.data());
+    (0..4).for_each(|number| fleet.place.write(&format!("d{number}/f{number}.py"), format!("def new_{number}(): pass\n")));
+    (0..4).for_each(|number| fleet.place.write(&format!("d{number}/f{number}.c"), format!("int new_{number};\n")));
+    outcome(&fleet.begin().wait_with_output().unwrap());
+    let packs = fleet.place.data().join("packs").join("00");
+    fs::create_dir_all(&packs).unwrap();
+    fs::write(packs.join("x.part"), "half").unwrap();
+    fs::write(packs.join("x.damaged"), "damaged").unwrap();
+    let gc = |arguments: &[&str]| {
+        let output = fleet.place.run(&[&["cache", "gc"], arguments].concat());
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, said) = gc(&["--dry-run"]);
+    assert!(code == Some(10) && said.contains("would remove"), "{said}");
+    let files = |said: &str| said.split_whitespace().find_map(|word| word.parse::<u64>().ok()).unwrap();
+    let (code, removed) = gc(&[]);
+    assert_eq!((code, files(&removed)), (Some(0), files(&said) - 1), "all but what somebody may be writing: {removed}");
+    assert!(packs_in(&fleet.place.data()).is_disjoint(&before) && !packs.join("x.damaged").exists());
+    assert_eq!(gc(&[]).1.trim(), "removed 0 files, 0 B");
+    assert_eq!(outcome(&fleet.begin().wait_with_output().unwrap()), fleet.local(), "what is needed is there");
+    assert_eq!(given_last(&fleet), 0);
+
+    // What a job has found that is not over is needed.
+    one.kill();
+    fleet.place.write("another.py", "def another(): pass\n");
+    let mut waits = fleet.begin();
+    until(|| fleet.jobs().iter().any(|job| job["status"] != "completed"));
+    let (code, said) = gc(&[]);
+    assert!(code == Some(9) && said.contains("not over"), "{said}");
+    waits.kill().unwrap();
+    waits.wait().unwrap();
+}
+
+#[test]
+fn leftovers_are_counted_before_they_are_removed() {
+    let place = Place::new();
+    place.fill(1);
+    place.analyse(0);
+    let packs = place.data().join("packs").join("00");
+    fs::create_dir_all(&packs).unwrap();
+    fs::write(packs.join("x.part"), "half").unwrap();
+    let gc = |arguments: &[&str]| {
+        let output = place.run(&[&["cache", "gc"], arguments].concat());
+        (output.status.code(), String::from_utf8(output.stderr).unwrap().trim().to_owned())
+    };
+    assert_eq!(gc(&["--dry-run"]), (Some(10), "would remove 1 file, 4 B".to_owned()));
+    assert_eq!(gc(&[]), (Some(0), "removed 1 file, 4 B".to_owned()));
+    assert_eq!(gc(&["--dry-run"]), (Some(0), "would remove 0 files, 0 B".to_owned()));
+}
+
+#[test]
 fn without_a_fleet_the_records_stay_here() {
     let place = Place::new();
     place.fill(3);

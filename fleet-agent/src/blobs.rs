@@ -133,19 +133,19 @@ impl Blobs {
         Ok(all)
     }
 
-    /// Removes what writers that were killed left behind, and damaged blobs that were set aside. For when nobody writes.
-    pub fn sweep(&self) -> Result<u64, BlobError> {
-        let mut swept = 0;
+    /// Damaged blobs that were set aside, and what writers that were killed left `begun`, with their sizes. What a writer has begun
+    /// that lives looks the same.
+    pub fn leftovers(&self, begun: bool) -> Result<Vec<(PathBuf, u64)>, BlobError> {
+        let mut all = Vec::new();
         for folder in fs::read_dir(&self.folder).map_err(BlobError::io("list", &self.folder))?.flatten() {
             for entry in fs::read_dir(folder.path()).into_iter().flatten().flatten() {
                 let path = entry.path();
-                if path.extension().is_some_and(|extension| extension == "part" || extension == "damaged") {
-                    swept += entry.metadata().map_or(0, |metadata| metadata.len());
-                    fs::remove_file(&path).map_err(BlobError::io("remove", &path))?;
+                if path.extension().is_some_and(|extension| extension == "damaged" || (begun && extension == "part")) {
+                    all.push((path, entry.metadata().map_or(0, |metadata| metadata.len())));
                 }
             }
         }
-        Ok(swept)
+        Ok(all)
     }
 
     pub fn remove(&self, name: Digest) -> Result<(), BlobError> {
@@ -202,6 +202,7 @@ mod tests {
         (0..100).for_each(|count| fs::write(shard.join(format!("{}.{count}.part", std::process::id())), "half").unwrap());
         let name = blobs.write(b"hello").unwrap();
         assert_eq!(fs::metadata(blobs.path(name)).unwrap().permissions().mode() & 0o600, 0o600);
-        assert_eq!((blobs.sweep().unwrap(), blobs.list().unwrap()), (400, vec![(name, 5)]));
+        let sizes = |begun| blobs.leftovers(begun).unwrap().iter().map(|(_, size)| *size).sum::<u64>();
+        assert_eq!((sizes(true), sizes(false), blobs.list().unwrap()), (400, 0, vec![(name, 5)]));
     }
 }

@@ -2,23 +2,21 @@
 
 mod warm;
 
-use std::collections::BTreeSet;
-
 use clap::Subcommand;
 use fleet_agent::{analysis, blobs::Blobs, cache::Cache};
 use serde::Serialize;
 
 use super::{Context, output::write_items};
 use crate::{
+    control::{self, Answer, Request},
     exit::Exit,
     journal::Journal,
-    names,
     report::{
         Format,
         table::Column,
         text::{bytes, counted, grouped},
     },
-    result::Needed,
+    result::{Extent, Needed, Swept, sweep},
 };
 
 /// The results that are kept of earlier analyses
@@ -112,33 +110,26 @@ impl Stats {
     }
 }
 
-/// Holds the lock, so that no running job loses what it has just packed.
 fn collect(context: &Context, dry_run: bool) -> anyhow::Result<Exit> {
-    if context.is_served_for_good()? {
-        return Ok(Exit::Refused);
+    let read = || Journal::read(&context.data.journal()).map(Option::unwrap_or_default);
+    if dry_run {
+        let swept = sweep(&context.data, &read()?, Extent::Nothing)?;
+        context.streams.note(&format!("would remove {}, {}", counted(swept.files, "file"), bytes(swept.bytes)));
+        return Ok(if swept.files > 0 { Exit::WouldChange } else { Exit::Ok });
     }
-    let _lock = context.data.lock(|holder| context.streams.note(&format!("waiting for bitacora (process {holder}) to end")))?;
-    let ledger = Journal::read(&context.data.journal())?.unwrap_or_default();
-    let needed = Needed::of(&context.data, &ledger)?;
-    let projects: BTreeSet<String> = ledger.projects.keys().map(ToString::to_string).collect();
-    let mut removed = names::sweep(&context.data, |name| projects.contains(name), dry_run)?;
-    let stores = [
-        (Cache::open(context.data.root(), analysis::fingerprint())?.packs().clone(), needed.packs),
-        (Blobs::open(&context.data.manifests())?, needed.results),
-        (context.data.logs()?.kept().clone(), needed.logs),
-    ];
-    for (blobs, kept) in stores {
-        if !dry_run {
-            removed.1 += blobs.sweep()?;
-        }
-        for (name, size) in blobs.list()?.into_iter().filter(|(name, _)| !kept.contains(name)) {
-            removed = (removed.0 + 1, removed.1 + size);
-            if !dry_run {
-                blobs.remove(name)?;
+    let mut removed = Swept { more: true, ..Swept::default() };
+    while removed.more {
+        // A master that stays does it itself; one that ends with its command is waited for.
+        let swept = match control::ask(&context.data.control(), &Request::Sweep) {
+            Ok(Some(Answer::Swept { files, bytes, more })) => Swept { files, bytes, more },
+            Ok(Some(refused @ Answer::Refused(_))) => return Ok(context.streams.conclude(&refused)),
+            Ok(_) | Err(_) => {
+                let _lock = context.data.lock(|holder| context.streams.note(&format!("waiting for bitacora (process {holder}) to end")))?;
+                sweep(&context.data, &read()?, Extent::All)?
             }
-        }
+        };
+        removed = Swept { files: removed.files + swept.files, bytes: removed.bytes + swept.bytes, more: swept.more };
     }
-    let verb = if dry_run { "would remove" } else { "removed" };
-    context.streams.note(&format!("{verb} {}, {}", counted(removed.0, "file"), bytes(removed.1)));
-    Ok(if dry_run && removed.0 > 0 { Exit::WouldChange } else { Exit::Ok })
+    context.streams.note(&format!("removed {}, {}", counted(removed.files, "file"), bytes(removed.bytes)));
+    Ok(Exit::Ok)
 }

@@ -74,6 +74,7 @@ impl Streams {
             | Answer::Accepted { .. }
             | Answer::Searched { .. }
             | Answer::Brought { .. }
+            | Answer::Swept { .. }
             | Answer::Warming { .. }
             | Answer::Spark(_)
             | Answer::Events(_)

@@ -30,7 +30,7 @@ impl Request {
             Request::Run(_) => Deed::RunCommand,
             Request::CancelSpark { .. } => Deed::CancelSpark,
             Request::Project { command: ProjectWish::Rename(_) | ProjectWish::Assign(_), .. } => Deed::ChangeProject,
-            Request::Project { command: ProjectWish::Remove, .. } => Deed::RemoveProject,
+            Request::Project { command: ProjectWish::Remove, .. } | Request::Sweep => Deed::RemoveProject,
             Request::Node { command, .. } => match command {
                 NodeWish::Cordon | NodeWish::Uncordon | NodeWish::Drain { .. } | NodeWish::Relabel { .. } => Deed::ScheduleNode,
                 NodeWish::Stop { .. } => Deed::StopNode,

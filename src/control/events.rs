@@ -23,6 +23,7 @@ impl Request {
             | Request::Bring { .. }
             | Request::Search(_)
             | Request::Warm(_)
+            | Request::Sweep
             | Request::Spark { .. }
             | Request::Events { .. }
             | Request::Snapshot

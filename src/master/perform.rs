@@ -102,7 +102,7 @@ impl Master {
         Ok(())
     }
 
-    fn commit(&mut self) -> Result<(), MasterError> {
+    pub(super) fn commit(&mut self) -> Result<(), MasterError> {
         if self.uncommitted.is_empty() {
             return Ok(());
         }

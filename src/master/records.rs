@@ -13,7 +13,7 @@ use fleet_agent::{search::NamesWanted, work::with_cause};
 use super::{Master, MasterError};
 use crate::{
     control::{self, Answer, BROUGHT_MAX, Warmth},
-    result::read_manifest,
+    result::{self, Extent, Swept, read_manifest},
 };
 
 impl Master {
@@ -65,6 +65,23 @@ impl Master {
             let nodes = named(&lacking, &holders);
             let _ = answer.send(Answer::Searched { found, lacking, nodes });
         });
+    }
+
+    /// Removes what nothing stands on. Not before every job is over, and no tree is listed: what they wrote or found nobody
+    /// points to yet.
+    pub(super) fn sweep(&mut self) -> Result<Answer, MasterError> {
+        let Some(serving) = &self.serving else { return Ok(Answer::Busy) };
+        if serving.listings > 0 || !self.fleet.is_idle() {
+            return Ok(Answer::Refused(
+                "what jobs that are not over have found is not to be removed; `bitacora job ls` lists them, ask again when they are".into(),
+            ));
+        }
+        // What it goes by is not lost with this process.
+        self.commit()?;
+        Ok(match result::sweep(&self.data, self.ledger(), Extent::Ended) {
+            Ok(Swept { files, bytes, more }) => Answer::Swept { files, bytes, more },
+            Err(error) => Answer::Refused(with_cause(&error)),
+        })
     }
 
     fn holder_names(&self, packs: &[Digest]) -> HashMap<Digest, Vec<String>> {

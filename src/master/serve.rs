@@ -55,7 +55,7 @@ pub(super) struct Serving {
     pub(super) authority: Arc<Authority>,
     pub(super) token_keys: TokenKeys,
     shelves: BTreeMap<Digest, Arc<Shelf>>,
-    listings: usize,
+    pub(super) listings: usize,
 }
 
 impl Serving {

@@ -26,6 +26,11 @@ impl Fleet {
         self.active.keys().all(is_paused) && !self.may_join() && self.nodes.iter().all(|(id, node)| is_own(*id) || !node.linked)
     }
 
+    /// Is every job over?
+    pub fn is_idle(&self) -> bool {
+        self.active.is_empty()
+    }
+
     /// A machine that runs work for the first time becomes a node of that name. What it holds when it runs none any more it
     /// hands back itself, as every agent does that is told to end.
     pub(super) fn on_role_chosen(&mut self, now: Time, role: OwnRole, name: String, out: &mut Vec<Effect>) {
