@@ -36,6 +36,13 @@ pub enum JournalError {
     Audited(std::path::PathBuf),
 }
 
+impl JournalError {
+    pub fn is_disk_full(&self) -> bool {
+        let JournalError::Store { source, .. } = self else { return false };
+        source.0.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
+    }
+}
+
 /// A journal as it was found.
 #[derive(Debug)]
 pub struct Recovered {

@@ -113,8 +113,11 @@ impl Master {
         self.audited = head.filter(|_| !records.is_empty()).or(self.audited);
         facts.iter().for_each(|fact| self.timeline.add_fact(now(), fact, self.fleet.ledger()));
         if over && self.journal.since_snapshot() > SNAPSHOT_AFTER {
-            // The facts say the same, and take longer to read: a disk that is too full for it is no reason to stop.
-            let _ = self.journal.snapshot(self.fleet.ledger());
+            match self.journal.snapshot(self.fleet.ledger()) {
+                // The facts say the same, and take longer to read: a disk that is too full for it is no reason to stop.
+                Err(error) if error.is_disk_full() => {}
+                taken => taken?,
+            }
         }
         Ok(())
     }
