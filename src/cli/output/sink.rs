@@ -21,14 +21,15 @@ const LINKS_MAX: usize = 40;
 /// Somebody read what they wanted and closed the pipe: `| head` is no failure.
 pub(super) static STDOUT_CLOSED: AtomicBool = AtomicBool::new(false);
 
-/// Where a report goes: stdout, or a file that appears whole or not at all.
+/// Where a report goes: stdout, or a file that appears whole or not at all. Only where a file of other names or of another owner is
+/// written to in its place can a process that is killed leave a part of it.
 pub(in crate::cli) enum Sink {
     Stdout(BufWriter<io::Stdout>),
     /// Somewhere beside until it is closed; gone when it is dropped before.
     File {
         writer: BufWriter<NamedTempFile>,
         path: PathBuf,
-        /// The file that is there, where another one cannot take its place.
+        /// The file that is there, where another one cannot take its place: it has the new report once all of it is written.
         into: Option<File>,
     },
     /// A device, a pipe: what cannot be replaced is written to.
@@ -116,11 +117,38 @@ fn may_replace(beside: &File, there: &Metadata) -> bool {
     there.nlink() == 1 && same_owner && beside.set_permissions(there.permissions()).is_ok()
 }
 
+/// Room for all of it is taken before the first byte is written: on a disk that is too full what was there stays.
 fn copy_into(mut present: File, mut file: NamedTempFile) -> io::Result<()> {
+    let bytes = file.as_file().metadata()?.len();
+    take_room(&present, bytes)?;
     file.rewind()?;
-    present.set_len(0)?;
     io::copy(&mut file, &mut present)?;
+    present.set_len(bytes)?;
     present.sync_data()
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn take_room(file: &File, bytes: u64) -> io::Result<()> {
+    use rustix::{
+        fs::{FallocateFlags, fallocate},
+        io::Errno,
+    };
+    match fallocate(file, FallocateFlags::KEEP_SIZE, 0, bytes.max(1)) {
+        // Not every file system can promise it.
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
+        Err(error) => {
+            // What it got is given back; the file is as long as before.
+            let _ = file.metadata().and_then(|there| file.set_len(there.len()));
+            Err(error.into())
+        }
+        Ok(()) => Ok(()),
+    }
+}
+
+/// Where nobody promises room that is not used yet, a full disk is met while it is written.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn take_room(_: &File, _: u64) -> io::Result<()> {
+    Ok(())
 }
 
 impl table::Target for Sink {
@@ -182,6 +210,8 @@ mod tests {
         write(&path("file"), "newest").unwrap();
         assert_eq!(fs::read_to_string(path("twin")).unwrap(), "newest");
         assert_eq!(path("file").metadata().unwrap().nlink(), 2);
+        write(&path("twin"), "short").unwrap();
+        assert_eq!(fs::read_to_string(path("file")).unwrap(), "short");
         std::os::unix::fs::symlink("nobody", path("nowhere")).unwrap();
         write(&path("nowhere"), "there").unwrap();
         assert_eq!(fs::read_to_string(path("nobody")).unwrap(), "there");
