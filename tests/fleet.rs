@@ -604,3 +604,14 @@ fn a_part_and_the_whole_of_a_tree_at_once_lose_nothing_of_each_other() {
         assert_eq!(again, fleet.local());
     }
 }
+
+#[test]
+fn what_names_no_file_matches_nothing_in_a_fleet_too() {
+    let fleet = Fleet::new();
+    fleet.place.fill(1);
+    let analyse = |only: &str| fleet.place.run(&["analyze", fleet.place.tree().to_str().unwrap(), "--only", only, "-o", "json"]);
+    let told = analyse("*.rs");
+    assert_eq!((told.status.code(), told.stdout.len()), (Some(5), 0), "{told:?}");
+    assert!(String::from_utf8_lossy(&told.stderr).starts_with("no file matches what --only names"), "{told:?}");
+    assert!(fleet.jobs().is_empty(), "and nothing is begun");
+}

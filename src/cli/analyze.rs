@@ -260,6 +260,10 @@ impl Analyze {
                     context.streams.note("the master that had the job is gone; the same command goes on from here");
                     return Ok(Exit::Unreachable);
                 }
+                HandedOver::NothingSelected(reason) => {
+                    context.streams.note(&reason);
+                    return Ok(Exit::NoMatch);
+                }
                 HandedOver::NotTaken if told => std::thread::sleep(LOOK_EVERY),
                 HandedOver::NotTaken => {
                     context.streams.note(&format!("waiting for another bitacora on {} to end", context.data.root().display()));
@@ -327,6 +331,7 @@ impl Analyze {
             // A link that breaks is a master that just ended with its own command.
             Err(_) | Ok(None | Some(Answer::Busy)) => return Ok(HandedOver::NotTaken),
             Ok(Some(Answer::Submitted(submitted))) => submitted,
+            Ok(Some(Answer::Unknown(reason))) => return Ok(HandedOver::NothingSelected(reason)),
             Ok(Some(Answer::Refused(reason))) => bail!("the master refused: {reason}"),
             Ok(Some(_)) => bail!("the master answered something else"),
         };
@@ -515,6 +520,8 @@ enum HandedOver {
     Over(Box<Ended>),
     /// It goes on without this process.
     Detached(JobId),
+    /// With the reason.
+    NothingSelected(String),
     /// It ends with its own command, or does not listen yet.
     NotTaken,
     /// It ended while the job was under way.

@@ -76,8 +76,21 @@ pub enum Served {
 pub(super) struct Listed {
     wish: Wish,
     project: ProjectId,
-    listed: Result<(Prepared, Shelf), String>,
+    listed: Result<(Prepared, Shelf), NotListed>,
     asker: Asker,
+}
+
+/// Why a tree was not listed, in words.
+struct NotListed {
+    reason: String,
+    /// It was, and what is wanted of it is not there.
+    nothing: bool,
+}
+
+impl From<PreparationError> for NotListed {
+    fn from(error: PreparationError) -> NotListed {
+        NotListed { reason: with_cause(&error), nothing: matches!(error, PreparationError::NothingSelected) }
+    }
 }
 
 /// On whose behalf a tree is listed.
@@ -277,7 +290,7 @@ impl Master {
         let (data, outbox) = (self.data.clone(), self.outbox.clone());
         let known = Known::of(self.fleet.ledger(), project);
         std::thread::spawn(move || {
-            let listed = list(&data, &wish, &history, &known).map_err(|error| with_cause(&error));
+            let listed = list(&data, &wish, &history, &known).map_err(NotListed::from);
             // A master that is gone needs no listing.
             let _ = outbox.send(Input::Listed(Box::new(Listed { wish, project, listed, asker })));
         });
@@ -295,11 +308,11 @@ impl Master {
         let serving = self.serving.as_mut().expect("only a serving master lists beside its loop");
         let (Prepared { scan, files }, shelf) = match listed {
             Ok(listed) => listed,
-            Err(error) => {
+            Err(NotListed { reason: error, nothing }) => {
                 if let Asker::Job(job) = asker {
                     return self.turn([Event::TreeNotListed { job, error }]).map(drop);
                 }
-                asker.answer(Answer::Refused(error));
+                asker.answer(if nothing { Answer::Unknown(error) } else { Answer::Refused(error) });
                 return Ok(());
             }
         };
