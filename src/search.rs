@@ -156,8 +156,9 @@ impl Sources {
     /// A pack that cannot be read costs its own files. One that is not as it was written is set aside, so that the next analysis
     /// makes it again.
     fn lose(&self, pack: u32) {
-        let _ = self.cache.packs().read(self.packs[pack as usize]);
-        self.lost.lock().unwrap_or_else(PoisonError::into_inner).insert(pack);
+        if self.lost.lock().unwrap_or_else(PoisonError::into_inner).insert(pack) {
+            let _ = self.cache.packs().read(self.packs[pack as usize]);
+        }
     }
 
     fn lost(&self) -> BTreeSet<u32> {

@@ -279,10 +279,15 @@ fn explain_alone(ledger: Ledger, job: JobId) -> Vec<String> {
 /// Of a job that is not over, where nobody serves.
 fn how_to_go_on(ledger: &Ledger, job: JobId) -> String {
     let root = ledger.jobs[&job].spec.project.and_then(|project| ledger.projects.get(&project)).map(|project| String::from_utf8_lossy(&project.root));
-    let serving = format!("`bitacora job resume {job}` goes on with it");
+    let why = match ledger.jobs[&job].status {
+        // The journal says the same of both.
+        JobStatus::Paused => "paused, by somebody or for no bitacora is running",
+        _ => "paused, for no bitacora is running",
+    };
+    let serving = format!("while `bitacora serve` runs, `bitacora job resume {job}` goes on with it");
     match root {
-        Some(root) => format!("paused, for no bitacora is running: the same analysis of {root} again goes on with it; while `bitacora serve` runs, {serving}"),
-        None => format!("paused, for no bitacora is running: while `bitacora serve` runs, {serving}"),
+        Some(root) => format!("{why}: the same analysis of {root} again goes on with it; {serving}"),
+        None => format!("{why}: {serving}"),
     }
 }
 

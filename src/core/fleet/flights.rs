@@ -72,7 +72,7 @@ impl Flights {
     }
 
     pub(super) fn note_lost(&mut self, held: Held, node: NodeId) {
-        if self.lost.len() == LOST_MAX {
+        if self.lost.len() == LOST_MAX && !self.lost.contains_key(&held) {
             self.lost.pop_first();
         }
         self.lost.insert(held, node);
@@ -147,5 +147,20 @@ impl Flights {
 
     pub(super) fn len(&self) -> usize {
         self.present.len() + self.earlier.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::Epoch;
+
+    #[test]
+    fn what_is_lost_twice_takes_no_place_of_another() {
+        let held = |number| Held { spark: SparkId { job: JobId { epoch: Epoch(1), counter: 1 }, number }, attempt: Attempt(1) };
+        let mut flights = Flights::default();
+        (0..LOST_MAX as u32).for_each(|number| flights.note_lost(held(number), NodeId(1)));
+        flights.note_lost(held(7), NodeId(2));
+        assert_eq!((flights.forget_lost(held(0)), flights.forget_lost(held(7))), (Some(NodeId(1)), Some(NodeId(2))));
     }
 }
