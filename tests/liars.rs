@@ -26,7 +26,7 @@ use fleet_agent::{
     blobs::{self, Blobs},
     net::{
         codec::{HEADER_BYTES, Kind, MAGIC, RequestId},
-        tls::{self, Role},
+        tls::{self, Identity, Role},
         transfer::{self, BlobKind, Offered, TransferError},
     },
 };
