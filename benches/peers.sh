@@ -4,7 +4,7 @@
 #
 #   peers.sh PEERS [TREES]
 #
-# PEERS  gets bin/ (tokei, ast-grep) and python/ (lizard, importable); universal-ctags is a system
+# PEERS  gets bin/ (tokei, ast-grep, btm) and python/ (lizard and hyperqueue, importable); universal-ctags is a system
 #        package. `compare.py --peers PEERS` finds them there.
 # TREES  gets one folder per language (default: PEERS/trees).
 #
@@ -15,6 +15,7 @@ set -euo pipefail
 
 TOKEI=15.0.0
 LIZARD=1.24.3
+HYPERQUEUE=0.27.0
 AST_GREP=${AST_GREP:-latest}
 PYTHON_TREES=(Django==5.2.19 sympy==1.14.0)
 # These packages ship their TypeScript sources, not only declarations.
@@ -113,6 +114,14 @@ fi
 if [[ ! -d "$peers/python/lizard-$LIZARD.dist-info" ]]; then
     rm -rf "$peers/python"
     python3 -m pip install -q --target "$peers/python" "lizard==$LIZARD"
+fi
+
+# Beside sparks, in fleet.py; beside the dashboard, in terminal.py.
+if [[ ! -d "$peers/python/hyperqueue-$HYPERQUEUE.dist-info" ]]; then
+    python3 -m pip install -q --target "$peers/python" "hyperqueue==$HYPERQUEUE"
+fi
+if ! "$peers/bin/btm" --version >/dev/null 2>&1; then
+    cargo install --locked bottom --root "$peers"
 fi
 
 if ! "$peers/bin/ast-grep" --version >/dev/null 2>&1; then
