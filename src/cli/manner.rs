@@ -109,6 +109,8 @@ mod tests {
         ("config unset", &["dry_run"]),
         ("config check", &[]),
         ("config path", &[]),
+        // Over within seconds: it is taken back unless the node is heard.
+        ("config push", &["dry_run"]),
         ("doctor", &["output"]),
     ];
 
