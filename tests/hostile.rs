@@ -238,6 +238,29 @@ fn a_disk_without_room_for_any_result_is_told_of_and_the_journal_goes_on() {
     assert_eq!(timeless(written(&place, "again")), timeless(place.analyse(0)));
 }
 
+/// The journal finds its end after batches have failed for want of room: with room again these are tried again too.
+#[test]
+fn what_failed_on_a_full_disk_is_tried_again_when_the_unfinished_job_goes_on() {
+    let place = Place::new();
+    let name = |number: u64| format!("{:016x}", (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    for file in 0..1_500 {
+        let functions: String = (0..60).map(|number| format!("def f{}{file:04x}(): pass\n", name(file * 60 + number))).collect();
+        place.write(&format!("d{}/f{file}.py", file % 17), functions);
+    }
+    let expected = timeless(place.analyse(0));
+    // Which of the two the journal or the packs run into first is a matter of some kilobytes.
+    for size in ["2900k", "3000k"] {
+        fs::remove_dir_all(place.data()).unwrap();
+        let script = format!(
+            "mount -t tmpfs -o size={size} tmpfs \"$2\" || exit 9
+            \"$1\" --data-dir \"$2\" analyze \"$3\" -o json >/dev/null && exit 9
+            mount -o remount,size=100m \"$2\" && exec \"$1\" --data-dir \"$2\" analyze \"$3\" -o json"
+        );
+        let Some(output) = with_mounts(&place, &script) else { return };
+        assert_eq!(timeless(report(&output, 0)), expected, "{size}");
+    }
+}
+
 #[test]
 fn a_tree_on_a_full_disk_is_analysed_like_any_other() {
     let place = Place::new();

@@ -20,6 +20,11 @@ const KEPT_FREE_BYTES: u64 = 32 << 20;
 /// Of a small disk, one such part.
 const KEPT_FREE_PART: u64 = 16;
 
+/// `32 MB` of 2^20 bytes, as the limit is counted; less in kB.
+fn binary(bytes: &u64) -> String {
+    if *bytes < 1 << 20 { format!("{} kB", bytes >> 10) } else { format!("{} MB", bytes >> 20) }
+}
+
 /// A folder of blobs.
 #[derive(Clone, Debug)]
 pub struct Blobs {
@@ -33,7 +38,7 @@ pub enum BlobError {
     Missing(Digest),
     #[error("blob {0} does not have the content its name says and was set aside as {1}")]
     Corrupt(Digest, PathBuf),
-    #[error("no space left on device: its last {kept} bytes are for the journal")]
+    #[error("no space left on device: its last {} are for the journal", binary(.kept))]
     Full { kept: u64 },
     #[error("cannot {operation} {path}")]
     Io { operation: &'static str, path: PathBuf, source: io::Error },

@@ -130,7 +130,12 @@ impl Fleet {
         let (paused, prioritised) = (entry.status == JobStatus::Paused, entry.spec.priority != spec.priority);
         let pinned = entry.spec.nodes != spec.nodes;
         let amended = (entry.spec.placement, entry.spec.timeout) != (spec.placement, spec.timeout);
-        if paused {
+        // What made a spark fail, a full disk say, may be over.
+        let failed = self.failed_sparks(job);
+        if !failed.is_empty() {
+            self.record(Fact::JobRetried { job, at: now }, out);
+        }
+        if paused || !failed.is_empty() {
             self.record(Fact::JobResumed { job }, out);
         }
         if prioritised {
@@ -144,9 +149,19 @@ impl Fleet {
         }
         let runnable = self.active.get_mut(&job).expect("it is not over");
         runnable.listed = true;
+        runnable.ready.extend(failed);
         runnable.resume(now);
         runnable.begin_time(now);
         out.push(Effect::Publish(Notice::JobResumed { job, sparks_finished }));
+    }
+
+    /// Those of a job that is not over and may be begun again. A result that is being stored is of them as they are.
+    fn failed_sparks(&self, job: JobId) -> Vec<u32> {
+        if self.active.get(&job).is_none_or(|runnable| runnable.storing.is_some()) {
+            return Vec::new();
+        }
+        let failed = |(number, spark): (u32, &super::Spark)| matches!(spark.state, SparkState::Failed(_)).then_some(number);
+        (0..).zip(&self.ledger.jobs[&job].sparks).filter_map(failed).collect()
     }
 
     pub(super) fn on_job_commanded(&mut self, now: Time, job: JobId, command: JobCommand, out: &mut Vec<Effect>) {
@@ -358,4 +373,93 @@ fn first_failure(job: &super::Job) -> String {
         _ => None,
     });
     failure.map(AttemptError::describe).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::{boxed::Box, vec};
+
+    use super::*;
+    use crate::{
+        fleet::{Event, JobType, Ledger, Priority, Settings},
+        ids::{Attempt, Digest, Epoch, Incarnation, NodeId},
+        paths::RelativePath,
+        wire::{Envelope, FromAgent},
+    };
+
+    const NOW: Time = Time(1_000_000);
+
+    fn handle(fleet: &mut Fleet, now: Time, event: Event) -> Vec<Effect> {
+        let mut out = Vec::new();
+        fleet.handle(now, event, &mut out);
+        fleet.check();
+        out
+    }
+
+    fn says(epoch: u32, body: FromAgent) -> Event {
+        Event::Received { node: NodeId::HERE, message: Envelope { epoch: Epoch(epoch), incarnation: Incarnation(u64::from(epoch)), body } }
+    }
+
+    /// A master with a node of so many slots, in this process.
+    fn fleet(ledger: Ledger, epoch: u32, slots: u32) -> Fleet {
+        let mut fleet = Fleet::recover(Settings { resume_recovered: false, ..Settings::default() }, ledger, NOW, &mut Vec::new());
+        let hello = FromAgent::Hello { slots, fingerprint: Digest::default(), held: vec![], programs: vec![], profile: Box::default() };
+        handle(&mut fleet, NOW, says(epoch, hello));
+        fleet
+    }
+
+    fn project(fleet: &mut Fleet) -> ProjectId {
+        handle(fleet, NOW, Event::ProjectAdded { name: "p".into(), root: b"/p".to_vec() });
+        *fleet.ledger().projects.keys().next().unwrap()
+    }
+
+    fn submission(project: ProjectId, files: u32) -> Submission {
+        let file = |number: u32| ListedFile {
+            path: RelativePath::new(alloc::format!("{number}.c").into_bytes()).unwrap(),
+            size: 1_000_000,
+            language: "c".into(),
+            complexity: 1,
+            cluster: 0,
+            content: None,
+        };
+        let spec = JobSpec { project: Some(project), job_type: JobType::FullAnalysis, ..JobSpec::without_tree(None, Priority::Normal, vec![]) };
+        Submission { spec, files: (0..files).map(file).collect() }
+    }
+
+    fn only_job(fleet: &Fleet) -> JobId {
+        let mut jobs = fleet.ledger().jobs.keys();
+        let job = *jobs.next().unwrap();
+        assert_eq!(jobs.next(), None);
+        job
+    }
+
+    #[test]
+    fn whoever_asks_for_an_unfinished_job_again_gives_failed_sparks_another_chance() {
+        let mut first = fleet(Ledger::default(), 1, 64);
+        let submission = submission(project(&mut first), 40);
+        handle(&mut first, NOW, Event::JobSubmitted(submission.clone()));
+        let job = only_job(&first);
+        assert!(first.ledger().jobs[&job].sparks.len() > 1, "one of several fails");
+        let spark = SparkId { job, number: 0 };
+        let mut now = NOW;
+        for attempt in 1.. {
+            match &first.ledger().spark(spark).unwrap().state {
+                SparkState::Failed(_) => break,
+                SparkState::Running { attempt: running, .. } if running.0 == attempt => {}
+                state => panic!("attempt {attempt}: {state:?}"),
+            }
+            let error = AttemptError::Storage("no space left on device".into());
+            handle(&mut first, now, says(1, FromAgent::Failed { spark, attempt: Attempt(attempt), error }));
+            // Later than its backoff, and before its node counts as silent.
+            now += Span::from_secs(1);
+            handle(&mut first, now, Event::Woken);
+        }
+        let mut second = fleet(first.ledger().clone(), 2, 64);
+        assert_eq!(second.ledger().jobs[&job].status, JobStatus::Paused);
+        let out = handle(&mut second, NOW, Event::JobSubmitted(submission));
+        assert!(out.iter().any(|effect| matches!(effect, Effect::Record(Fact::JobRetried { .. }))), "{out:?}");
+        assert_eq!((only_job(&second), second.ledger().jobs[&job].status), (job, JobStatus::Running));
+        let entry = second.ledger().spark(spark).unwrap();
+        assert!(matches!(entry.state, SparkState::Running { .. }) && entry.failures == 0, "{entry:?}");
+    }
 }
