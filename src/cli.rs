@@ -175,11 +175,16 @@ impl Context {
 
     /// Is there a master that stays? Whoever needs the data directory for himself would wait for it for ever.
     fn is_served_for_good(&self) -> anyhow::Result<bool> {
-        let stays = matches!(self.ask(&Request::Snapshot)?, Some(Answer::Snapshot(fleet)) if fleet.listens.is_some());
+        let stays = self.has_fleet()?;
         if stays {
             self.streams.note(&format!("refused: a bitacora serves {}; end it first", self.data.root().display()));
         }
         Ok(stays)
+    }
+
+    /// Is there a master that nodes link to?
+    fn has_fleet(&self) -> anyhow::Result<bool> {
+        Ok(matches!(self.ask(&Request::Snapshot)?, Some(Answer::Snapshot(fleet)) if fleet.listens.is_some()))
     }
 
     /// The master's answer; `None` where nobody serves this data directory.

@@ -6,7 +6,8 @@ use std::{
     process::Stdio,
 };
 
-use bitacora::{data::DataDirectory, journal::Journal, result::StoredResult, search};
+use bitacora::{data::DataDirectory, journal::Journal, master::Master, result::StoredResult, search};
+use bitacora_core::fleet::{Event, Settings};
 
 use super::support::{Place, report, timeless};
 
@@ -395,4 +396,26 @@ fn a_job_that_is_over_says_so_and_still_knows_its_files() {
     let sparks = report(&place.run(&["job", "show", job["id"].as_str().unwrap(), "-o", "json"]), 0);
     let files: u64 = sparks["items"].as_array().unwrap().iter().map(|spark| spark["files"].as_u64().unwrap()).sum();
     assert_eq!(files, 6);
+}
+
+#[test]
+fn a_project_is_assigned_to_nodes_that_there_are_and_says_so_where_none_is() {
+    let place = Place::new();
+    place.fill(1);
+    place.analyse(0);
+    let assigned = place.run(&["project", "assign", "tree", "nope"]);
+    assert_eq!(assigned.status.code(), Some(5), "nobody is called so");
+    assert!(String::from_utf8_lossy(&assigned.stderr).contains("nope"));
+    assert_eq!(place.run(&["analyze", "tree", "--no-cache"]).status.code(), Some(0), "nothing was changed");
+    // By a master that served a fleet and does no more.
+    let mut master = Master::open(&DataDirectory::open(Some(&place.data())).unwrap(), Settings::for_one_command(), |_| ()).unwrap();
+    let project = *master.ledger().projects.keys().next().unwrap();
+    master.request(Event::ProjectAssigned { project, nodes: "nope".parse().unwrap() }).unwrap();
+    drop(master);
+    let refused = place.run(&["analyze", "tree", "--no-cache"]);
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(7), "{said}");
+    assert!(said.contains("nope") && said.contains("bitacora serve") && said.contains("bitacora project assign tree"), "{said}");
+    assert_eq!(place.run(&["project", "assign", "tree"]).status.code(), Some(0));
+    assert_eq!(place.run(&["analyze", "tree", "--no-cache"]).status.code(), Some(0));
 }

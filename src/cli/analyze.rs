@@ -14,7 +14,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use bitacora_core::{
-    fleet::{JobFailure, JobStatus, JobType, Ledger, NodeSelector, Notice, Partitioning, Placement, Priority, Settings, Submission},
+    fleet::{JobFailure, JobStatus, JobType, Ledger, NodeSelector, Notice, Partitioning, Placement, Priority, Project, Settings, Submission},
     ids::{Digest, JobId},
     time::Span,
     wire::task::FileLimits,
@@ -271,12 +271,7 @@ impl Analyze {
                 }
             }
         }
-        if self.detach {
-            return Err(UsageError("--detach needs a bitacora that serves, which goes on with the job; start one with `bitacora serve`".to_owned()).into());
-        }
-        if self.nodes.is_some() {
-            return Err(UsageError("--nodes is for a fleet, and no bitacora serves one from here; start one with `bitacora serve`".to_owned()).into());
-        }
+        self.check_alone()?;
         let mut master = Master::open(&context.data, Settings::for_one_command(), |holder| {
             context.streams.note(&format!("waiting for another bitacora (process {holder}) on {} to end", context.data.root().display()));
         })?;
@@ -296,6 +291,10 @@ impl Analyze {
         };
         let (scan, bytes) = (Arc::new(scan), files.iter().map(|file| file.size).sum::<u64>());
         if !files.is_empty() {
+            if let Some(advice) = assigned_elsewhere(&master.ledger().projects[&project]) {
+                context.streams.note(&advice);
+                return Ok(Exit::Unreachable);
+            }
             master.start_agent(threads, std::env::current_exe().context("cannot find this program's own file")?)?;
         }
         let spec = preparation::spec(wish, project, &scan);
@@ -316,6 +315,18 @@ impl Analyze {
         drop(master);
         let known = Arc::into_inner(scan).filter(|scan| scan.unchanged).and_then(Scan::into_base);
         self.conclude(context, sink, Ended { ledger, job, base, known, selection, spent })
+    }
+
+    /// Does it make sense where nobody serves?
+    fn check_alone(&self) -> Result<(), UsageError> {
+        let wrong = |text: &str| Err(UsageError(text.to_owned()));
+        if self.detach {
+            return wrong("--detach needs a bitacora that serves, which goes on with the job; start one with `bitacora serve`");
+        }
+        if self.nodes.is_some() {
+            return wrong("--nodes is for a fleet, and no bitacora serves one from here; start one with `bitacora serve`");
+        }
+        Ok(())
     }
 
     /// Has the master that serves this data directory do it.
@@ -508,6 +519,13 @@ impl Analyze {
         }
         Ok(true)
     }
+}
+
+/// Why this process may run nothing of a project; `None` if it may.
+fn assigned_elsewhere(project: &Project) -> Option<String> {
+    let (name, nodes) = (&project.name, &project.nodes);
+    let advice = || format!("start one with `bitacora serve`, or analyse it here after `bitacora project assign {name}`, which assigns it to no nodes");
+    (!nodes.is_empty()).then(|| format!("project {name} is assigned to nodes ({nodes}), and no bitacora serves a fleet from here; {}", advice()))
 }
 
 /// Bytes of the sparks of a job that are over.

@@ -214,6 +214,11 @@ fn assign(context: &Context, wanted: &str, nodes: &[String], trial: &Trial) -> a
         let plan = (project.nodes != nodes).then(|| format!("run what project {} asks for on {place}", project.name));
         return Ok(manner::tell(context, plan.as_deref()));
     }
+    // A master that serves may have nodes to come.
+    if !nodes.is_empty() && context.remote.is_none() && !ledger.knows_one_of(&nodes) && !context.has_fleet()? {
+        context.streams.note(&format!("no node is known that {nodes} means, and no bitacora serves a fleet from here; `bitacora serve` does"));
+        return Ok(Exit::NoMatch);
+    }
     carry_out(context, id, &ProjectWish::Assign(nodes))
 }
 

@@ -359,6 +359,11 @@ impl Ledger {
         self.nodes.get(&id).map_or_else(|| id.to_string(), |node| node.name.clone())
     }
 
+    /// Is a node of the fleet meant, by what it is called and what people labelled it?
+    pub fn knows_one_of(&self, nodes: &NodeSelector) -> bool {
+        self.nodes.iter().any(|(id, node)| nodes.matches(*id, &node.name, &node.labels))
+    }
+
     /// Of the two sides of a dispute.
     pub fn names_of(&self, first: Option<NodeId>, second: NodeId) -> [String; 2] {
         [first.map_or_else(|| "another node".into(), |node| self.node_name(node)), self.node_name(second)]
