@@ -134,6 +134,9 @@ fn a_running_job_can_be_cancelled_from_elsewhere() {
     let job = jobs["items"][0]["id"].as_str().unwrap();
     let explained = place.run(&["job", "explain", job]);
     assert!(String::from_utf8_lossy(&explained.stdout).contains("running"), "{explained:?}");
+    let refused = place.run(&["project", "rm", "tree", "--yes"]);
+    assert_eq!(refused.status.code(), Some(9), "it is being analysed");
+    assert!(String::from_utf8_lossy(&refused.stderr).contains(&format!("job {job} of it is running; cancel it first")), "{refused:?}");
     assert_eq!(place.run(&["job", "cancel", job]).status.code(), Some(0));
     assert_eq!(child.wait().unwrap().code(), Some(1));
     assert_eq!(place.run(&["job", "retry", job]).status.code(), Some(0));

@@ -43,6 +43,9 @@ pub fn outcome(notices: &[Notice]) -> Answer {
         Some(Refusal::UnknownJob(job)) => Answer::Unknown(format!("there is no job {job}; `bitacora job ls` lists them")),
         Some(Refusal::Superseded { job, by }) => Answer::Refused(format!("job {by} has taken the place of {job}")),
         Some(Refusal::NameTaken(name)) => Answer::Refused(format!("another project is called {name}")),
+        Some(Refusal::UnderAnalysis { job, status }) => {
+            Answer::Refused(format!("job {job} of it is {}; cancel it first: `bitacora job cancel {job}`", status.name()))
+        }
         Some(Refusal::NotNow { job, status }) => Answer::Refused(format!("job {job} is {}", status.name())),
     }
 }

@@ -296,6 +296,7 @@ impl Refusal {
             Refusal::NotNow { .. } => "not-now",
             Refusal::NoSuchNode => "no-such-node",
             Refusal::TooManyPacks { .. } => "too-many-packs",
+            Refusal::UnderAnalysis { .. } => "under-analysis",
         }
     }
 }

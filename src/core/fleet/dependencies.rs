@@ -209,6 +209,18 @@ mod tests {
         handle(&mut fleet, Event::JobSubmitted(Submission { spec: analysis, files: vec![file(1)] }));
         let job = *fleet.ledger().jobs.keys().next().unwrap();
         let deployment = submit(&mut fleet, 1, vec![Awaited::Job(job)]);
+        handle(&mut fleet, Event::JobCommanded { job, command: JobCommand::Pause });
+        handle(
+            &mut fleet,
+            Event::Received {
+                node: NodeId::HERE,
+                message: Envelope {
+                    epoch: Epoch(1),
+                    incarnation: Incarnation(1),
+                    body: FromAgent::Failed { spark: SparkId { job, number: 0 }, attempt: Attempt(1), error: AttemptError::Interrupted },
+                },
+            },
+        );
         let mut out = Vec::new();
         // In one turn with something else that is told of afterwards.
         fleet.handle_turn(NOW, Requester::Fleet, [Event::ProjectRemoved { project }, Event::Woken], &mut out);

@@ -287,6 +287,11 @@ pub enum Refusal {
     },
     /// The name belongs to another project.
     NameTaken(String),
+    /// A job of the project is at work.
+    UnderAnalysis {
+        job: JobId,
+        status: super::JobStatus,
+    },
     /// The job is over, or not in a state where this makes sense.
     NotNow {
         job: JobId,

@@ -50,6 +50,10 @@ impl Fleet {
             return refuse(Refusal::UnknownProject(project), out);
         }
         let jobs: Vec<JobId> = self.active.keys().copied().filter(|id| self.ledger.jobs[id].spec.project == Some(project)).collect();
+        let status = |job: &JobId| self.ledger.jobs[job].status;
+        if let Some(job) = jobs.iter().copied().find(|job| status(job) != JobStatus::Paused || self.flights.of_job(*job).next().is_some()) {
+            return refuse(Refusal::UnderAnalysis { job, status: status(&job) }, out);
+        }
         jobs.into_iter().for_each(|job| self.cancel(now, job, out));
         // The jobs are forgotten with the project, and what is forgotten counts as having succeeded.
         self.follow_failures(now, out);
@@ -461,5 +465,18 @@ mod tests {
         assert_eq!((only_job(&second), second.ledger().jobs[&job].status), (job, JobStatus::Running));
         let entry = second.ledger().spark(spark).unwrap();
         assert!(matches!(entry.state, SparkState::Running { .. }) && entry.failures == 0, "{entry:?}");
+    }
+
+    #[test]
+    fn a_project_that_is_being_analysed_is_not_removed() {
+        let mut fleet = fleet(Ledger::default(), 1, 1);
+        let project = project(&mut fleet);
+        handle(&mut fleet, NOW, Event::JobSubmitted(submission(project, 4)));
+        let job = only_job(&fleet);
+        let out = handle(&mut fleet, NOW, Event::ProjectRemoved { project });
+        assert_eq!(out, [Effect::Publish(Notice::Refused(Refusal::UnderAnalysis { job, status: JobStatus::Running }))]);
+        handle(&mut fleet, NOW, Event::JobCommanded { job, command: JobCommand::Cancel });
+        handle(&mut fleet, NOW, Event::ProjectRemoved { project });
+        assert!(fleet.ledger().projects.is_empty());
     }
 }
