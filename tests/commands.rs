@@ -419,3 +419,12 @@ fn a_project_is_assigned_to_nodes_that_there_are_and_says_so_where_none_is() {
     assert_eq!(place.run(&["project", "assign", "tree"]).status.code(), Some(0));
     assert_eq!(place.run(&["analyze", "tree", "--no-cache"]).status.code(), Some(0));
 }
+
+#[test]
+fn no_project_takes_the_name_that_another_ones_id_is() {
+    let place = Place::new();
+    place.fill(1);
+    place.analyse(0);
+    assert_eq!(place.run(&["project", "rename", "tree", "p7.1"]).status.code(), Some(2));
+    assert_eq!(place.run(&["project", "show", "tree"]).status.code(), Some(0));
+}

@@ -193,6 +193,9 @@ fn rename(context: &Context, wanted: &str, name: String, trial: &Trial) -> anyho
     if name.is_empty() || name.chars().any(|c| c.is_control() || c == '/') {
         return Err(UsageError(format!("{name:?} is no name for a project: empty, or with a slash or a control character")).into());
     }
+    if name.parse::<ProjectId>().is_ok() {
+        return Err(UsageError(format!("{name} is no name for a project: it has the form of an id, and would be taken for one")).into());
+    }
     let ledger = ledger(context)?;
     let (id, project) = meant(context, &ledger, wanted)?;
     if trial.dry_run {

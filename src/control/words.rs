@@ -43,6 +43,7 @@ pub fn outcome(notices: &[Notice]) -> Answer {
         Some(Refusal::UnknownJob(job)) => Answer::Unknown(format!("there is no job {job}; `bitacora job ls` lists them")),
         Some(Refusal::Superseded { job, by }) => Answer::Refused(format!("job {by} has taken the place of {job}")),
         Some(Refusal::NameTaken(name)) => Answer::Refused(format!("another project is called {name}")),
+        Some(Refusal::NameIsId(name)) => Answer::Refused(format!("{name} has the form of a project's id, and would be taken for one")),
         Some(Refusal::UnderAnalysis { job, status }) => {
             Answer::Refused(format!("job {job} of it is {}; cancel it first: `bitacora job cancel {job}`", status.name()))
         }

@@ -296,6 +296,7 @@ impl Refusal {
             Refusal::NotNow { .. } => "not-now",
             Refusal::NoSuchNode => "no-such-node",
             Refusal::TooManyPacks { .. } => "too-many-packs",
+            Refusal::NameIsId(_) => "name-is-id",
             Refusal::UnderAnalysis { .. } => "under-analysis",
         }
     }

@@ -287,6 +287,8 @@ pub enum Refusal {
     },
     /// The name belongs to another project.
     NameTaken(String),
+    /// The name has the form of a project's id.
+    NameIsId(String),
     /// A job of the project is at work.
     UnderAnalysis {
         job: JobId,

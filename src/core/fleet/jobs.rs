@@ -16,7 +16,7 @@ impl Fleet {
     pub(super) fn on_project_added(&mut self, name: String, root: Vec<u8>, out: &mut Vec<Effect>) {
         let mut name_free = name.clone();
         let mut number = 2_u32;
-        while self.ledger.projects.values().any(|project| project.name == name_free) {
+        while is_id(&name_free) || self.ledger.projects.values().any(|project| project.name == name_free) {
             name_free = alloc::format!("{name}-{number}");
             number += 1;
         }
@@ -31,6 +31,8 @@ impl Fleet {
             refuse(Refusal::UnknownProject(project), out);
         } else if taken {
             refuse(Refusal::NameTaken(name), out);
+        } else if is_id(&name) {
+            refuse(Refusal::NameIsId(name), out);
         } else {
             self.record(Fact::ProjectRenamed { project, name }, out);
         }
@@ -367,6 +369,11 @@ impl Fleet {
     }
 }
 
+/// Words that look like one mean the project with that id, and no other that is called so.
+fn is_id(name: &str) -> bool {
+    name.parse::<ProjectId>().is_ok()
+}
+
 pub(super) fn refuse(refusal: Refusal, out: &mut Vec<Effect>) {
     out.push(Effect::Publish(Notice::Refused(refusal)));
 }
@@ -478,5 +485,16 @@ mod tests {
         handle(&mut fleet, NOW, Event::JobCommanded { job, command: JobCommand::Cancel });
         handle(&mut fleet, NOW, Event::ProjectRemoved { project });
         assert!(fleet.ledger().projects.is_empty());
+    }
+
+    #[test]
+    fn no_project_is_called_like_an_id() {
+        let mut fleet = fleet(Ledger::default(), 1, 1);
+        let project = project(&mut fleet);
+        let out = handle(&mut fleet, NOW, Event::ProjectRenamed { project, name: "p1.1".into() });
+        assert_eq!(out, [Effect::Publish(Notice::Refused(Refusal::NameIsId("p1.1".into())))]);
+        handle(&mut fleet, NOW, Event::ProjectAdded { name: "p9.9".into(), root: b"/p9.9".to_vec() });
+        let names: Vec<&str> = fleet.ledger().projects.values().map(|project| project.name.as_str()).collect();
+        assert_eq!(names, ["p", "p9.9-2"], "a folder may be called so");
     }
 }
