@@ -141,3 +141,18 @@ fn a_running_job_can_be_cancelled_from_elsewhere() {
     assert_eq!(child.wait().unwrap().code(), Some(1));
     assert_eq!(place.run(&["job", "retry", job]).status.code(), Some(0));
 }
+
+#[test]
+fn nothing_is_said_to_run_where_no_process_is() {
+    let place = Place::new();
+    place.fill(300);
+    let mut child = started(&place);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let jobs = report(&place.run(&["job", "ls", "-o", "json"]), 0);
+    assert_eq!(jobs["items"][0]["status"], "paused");
+    let sparks = report(&place.run(&["job", "show", jobs["items"][0]["id"].as_str().unwrap(), "-o", "json"]), 0);
+    let sparks = sparks["items"].as_array().unwrap();
+    assert!(sparks.iter().any(|spark| spark["status"] == "queued" && spark["attempts"] != 0), "what ran waits: {sparks:?}");
+    assert!(sparks.iter().all(|spark| spark["status"] != "running" && spark["node"].is_null()), "{sparks:?}");
+}

@@ -18,7 +18,7 @@ use super::{
     spark, wait,
 };
 use crate::{
-    control::{self, Answer, Command, JobState, Request, SparkItem},
+    control::{self, Answer, Command, JobState, Request},
     exit::Exit,
     journal::Journal,
     master::{self, Master},
@@ -231,7 +231,7 @@ fn show(context: &Context, id: JobId, output: Option<Format>) -> anyhow::Result<
         headline(&mut out, &seen(job.view(id), context.data.is_served()))?;
         out.close()?;
     }
-    spark::write(context, Some(format), &SparkItem::all(&ledger, Some(id)).collect::<Vec<_>>())
+    spark::write(context, Some(format), &spark::seen(context, &ledger, Some(id)))
 }
 
 /// A job as it is: without a master nothing runs, whatever the journal's last word was.

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use bitacora_core::{
-    fleet::{Awaited, CommandSpec, JobStatus, Spark, SparkState},
+    fleet::{Awaited, CommandSpec, JobStatus, Ledger, Spark, SparkState},
     ids::{JobId, SparkId},
     time::Span,
     wire::command::{CommandLine, OUTPUT_BYTES},
@@ -209,7 +209,13 @@ fn list(context: &Context, job: Option<&str>, output: Option<Format>) -> anyhow:
         context.streams.note(&format!("there is no job {}; `bitacora job ls` lists them", job.unwrap_or_default()));
         return Ok(Exit::NoMatch);
     }
-    write(context, output, &SparkItem::all(&ledger, wanted).collect::<Vec<_>>())
+    write(context, output, &seen(context, &ledger, wanted))
+}
+
+/// The sparks of one job, or of every job that is not over, as they are.
+pub(super) fn seen(context: &Context, ledger: &Ledger, wanted: Option<JobId>) -> Vec<SparkItem> {
+    let served = context.data.is_served();
+    SparkItem::all(ledger, wanted).map(|item| if served { item } else { item.at_rest() }).collect()
 }
 
 fn show(context: &Context, id: SparkId, output: Option<Format>) -> anyhow::Result<Exit> {
@@ -221,7 +227,7 @@ fn show(context: &Context, id: SparkId, output: Option<Format>) -> anyhow::Resul
     }
     let ledger = Journal::read(&context.data.journal())?.unwrap_or_default();
     let Some(spark) = ledger.spark(id) else { return Ok(unknown(context, id)) };
-    let item = SparkItem::of(&ledger, id, spark);
+    let item = SparkItem::of(&ledger, id, spark).map(|item| if context.data.is_served() { item } else { item.at_rest() });
     if let (SparkState::Failed(error), true) = (&spark.state, context.streams.stdout_is_terminal) {
         context.streams.note(&error.describe());
     }

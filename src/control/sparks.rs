@@ -58,6 +58,13 @@ impl SparkItem {
         })
     }
 
+    /// As it is where nobody serves: nothing runs, whatever the journal's last word was.
+    #[must_use]
+    pub fn at_rest(self) -> SparkItem {
+        let status = if self.node.is_some() { "queued".to_owned() } else { self.status };
+        SparkItem { status, node: None, ..self }
+    }
+
     /// Those of one job, or of every job that is not over.
     pub fn all(ledger: &Ledger, wanted: Option<JobId>) -> impl Iterator<Item = SparkItem> {
         let jobs = ledger.jobs.iter().filter(move |(id, job)| wanted.map_or(!job.status.is_over(), |wanted| wanted == **id));
