@@ -103,6 +103,8 @@ fn only_project(ledger: &Ledger) -> Result<(ProjectId, &Project), ResultError> {
 pub struct StoredResult {
     pub manifest: Manifest,
     cache: Cache,
+    /// There was none of its packs here when it was opened.
+    came_bare: bool,
     open: Vec<(Digest, Records)>,
     buffer: RecordBuffer,
     /// Of the master that may bring what is not here.
@@ -141,9 +143,14 @@ impl StoredResult {
     }
 
     pub fn open(data: &DataDirectory, manifest: Manifest) -> Result<StoredResult, ResultError> {
+        let cache = Cache::open(data.root(), analysis::fingerprint())?;
+        // Before anything is read: what is found damaged is set aside, and was here.
+        let packs = manifest.packs();
+        let came_bare = !packs.is_empty() && packs.into_iter().all(|pack| !cache.packs().path(pack).exists());
         Ok(StoredResult {
             manifest,
-            cache: Cache::open(data.root(), analysis::fingerprint())?,
+            cache,
+            came_bare,
             open: Vec::new(),
             buffer: RecordBuffer::default(),
             control: data.control(),
@@ -186,6 +193,11 @@ impl StoredResult {
 
     pub fn is_here(&self, pack: Digest) -> bool {
         self.cache.packs().path(pack).exists()
+    }
+
+    /// Has nobody a record of it? So it is after an import without packs.
+    pub fn is_without_records(&self) -> bool {
+        self.came_bare && self.holders.is_empty()
     }
 
     /// Has the master bring what stays on its nodes. What it cannot bring it is not asked for again.

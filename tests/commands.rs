@@ -308,6 +308,25 @@ fn an_export_is_whole_on_another_device_and_damage_is_refused() {
 }
 
 #[test]
+fn records_that_an_import_left_out_are_not_called_damaged() {
+    let (here, there) = (Place::new(), Place::new());
+    here.fill(3);
+    here.analyse(0);
+    let file = here.path("state.tar");
+    assert_eq!(here.run(&["export", "--no-packs", "--out", file.to_str().unwrap()]).status.code(), Some(0));
+    assert_eq!(there.run(&["import", file.to_str().unwrap()]).status.code(), Some(0));
+    for query in [&["symbols", "Class1"][..], &["metrics", "-o", "json"]] {
+        let asked = there.run(query);
+        let said = String::from_utf8_lossy(&asked.stderr);
+        assert_eq!(asked.status.code(), Some(3), "{said}");
+        assert!(said.contains("not here") && said.contains("`bitacora analyze tree`"), "{said}");
+        assert!(!said.contains("damaged") && !said.contains("no symbol"), "{said}");
+    }
+    assert_eq!(there.run(&["analyze", "tree"]).status.code(), Some(0));
+    assert_eq!(there.run(&["symbols", "Class1"]).status.code(), Some(0), "the analysis brought them");
+}
+
+#[test]
 fn the_link_is_measured_over_each_carrier() {
     let place = Place::new();
     let measured = report(&place.run(&["bench", "link", "--megabytes", "2", "--requests", "200", "--connects", "2", "-o", "json"]), 0);

@@ -243,7 +243,7 @@ impl Document<'_> {
         let mut errors = json::failed(self.overview);
         errors.extend(problems(lacking));
         writer.end(&json::Summary::new(self.project, self.overview), &json::skipped(self.overview), &errors, &timestamp(master::now()))?;
-        note_lost(context, &lacking.lost);
+        note_lost(context, self.project, result, &lacking.lost);
         if !lacking.away.is_empty() {
             let of = counted(lacking.away.len() as u64, "file");
             context.streams.note(&format!("the records of {of} are out of reach, on {}", join(result.out_of_reach())));
@@ -262,9 +262,13 @@ pub(super) fn problems(lacking: &Lacking) -> impl Iterator<Item = Problem> {
 const LOST_NAMED_MAX: usize = 5;
 
 /// Says which files an answer lacks for good, if any.
-pub(super) fn note_lost(context: &Context, lost: &[RelativePath]) {
+pub(super) fn note_lost(context: &Context, project: &str, result: &StoredResult, lost: &[RelativePath]) {
     if lost.is_empty() {
         return;
+    }
+    if result.is_without_records() {
+        let advice = format!("`bitacora analyze {project}` brings them");
+        return context.streams.note(&format!("the records of {project} are not here, as after an import without packs: {advice}"));
     }
     let mut named: Vec<String> = lost.iter().take(LOST_NAMED_MAX).map(RelativePath::to_text).collect();
     if lost.len() > LOST_NAMED_MAX {

@@ -108,7 +108,7 @@ impl Symbols {
         let sources = if self.source { sources(&result, &project.root, &matches) } else { Vec::new() };
         self.write(context, &mut sink, &matches, sources, &lacking)?;
         sink.close()?;
-        if matches.is_empty() {
+        if matches.is_empty() && !result.is_without_records() {
             context.streams.note(&format!("no symbol of {} is like {:?}", project.name, self.query));
         }
         if more {
@@ -117,7 +117,7 @@ impl Symbols {
         if !out_of_reach.is_empty() {
             context.streams.note(&format!("not all symbols were looked through: {} cannot be asked", join(&out_of_reach)));
         }
-        note_lost(context, &lacking.lost);
+        note_lost(context, &project.name, &result, &lacking.lost);
         if !out_of_reach.is_empty() && !context.data.is_served() {
             context.streams.note("what stays on nodes is reached while `bitacora serve` runs");
         }
