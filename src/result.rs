@@ -4,6 +4,7 @@ mod sweep;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ffi::OsStr,
     io,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
@@ -57,7 +58,7 @@ pub enum ResultError {
     Ambiguous { wanted: String, named: ProjectId, folder: ProjectId, called: String },
 }
 
-/// A project by its name, its id, or the folder it is in; without a name, the only one.
+/// A project by its name, its id, or the folder it is in; without a name, the only one, or the one that this process is in.
 pub fn find_project<'l>(ledger: &'l Ledger, wanted: Option<&str>) -> Result<(ProjectId, &'l Project), ResultError> {
     let Some(wanted) = wanted else { return only_project(ledger) };
     by_name(ledger, wanted).or_else(|| by_folder(ledger, wanted)).ok_or_else(|| ResultError::NoProject(wanted.to_owned()))
@@ -92,11 +93,19 @@ fn only_project(ledger: &Ledger) -> Result<(ProjectId, &Project), ResultError> {
     match (projects.next(), projects.next()) {
         (Some((id, project)), None) => Ok((*id, project)),
         (None, _) => Err(ResultError::Nothing),
-        (Some(_), Some(_)) => {
+        (Some(_), Some(_)) => here(ledger).ok_or_else(|| {
             let names: Vec<&str> = ledger.projects.values().map(|project| project.name.as_str()).collect();
-            Err(ResultError::SeveralProjects(names.join(", ")))
-        }
+            ResultError::SeveralProjects(names.join(", "))
+        }),
     }
+}
+
+/// The project whose folder is this process's, or holds it; of folders in one another the innermost.
+fn here(ledger: &Ledger) -> Option<(ProjectId, &Project)> {
+    let folder = std::env::current_dir().ok()?;
+    let holds = |project: &&Project| folder.starts_with(OsStr::from_bytes(&project.root));
+    let found = ledger.projects.iter().filter(|(_, project)| holds(project));
+    found.max_by_key(|(_, project)| project.root.len()).map(|(id, project)| (*id, project))
 }
 
 /// A result with the packs behind it.

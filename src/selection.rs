@@ -29,7 +29,7 @@ impl Selection {
             let literal = if root.join(inside).symlink_metadata().is_ok() { globset::escape(inside) } else { inside.to_owned() };
             let refuse = |source| SelectionError { pattern: pattern.clone(), source };
             let everything = matches!(inside, "" | ".").then(|| "**".to_owned());
-            for pattern in everything.map_or_else(|| vec![format!("{literal}/**"), literal], |all| vec![all]) {
+            for pattern in everything.map_or_else(|| vec![literal.clone(), format!("{literal}/**")], |all| vec![all]) {
                 globs.add(GlobBuilder::new(&pattern).literal_separator(true).build().map_err(refuse)?);
             }
         }
@@ -66,6 +66,7 @@ mod tests {
         ] {
             assert_eq!(selects(pattern, path), selected, "{pattern} {path}");
         }
-        assert!(Selection::new(tree.path(), &["a[".into()]).is_err());
+        let refused = Selection::new(tree.path(), &["a[".into()]).unwrap_err();
+        assert!(!refused.source.to_string().contains("**"), "it is the glob that was typed: {}", refused.source);
     }
 }

@@ -447,3 +447,38 @@ fn no_project_takes_the_name_that_another_ones_id_is() {
     assert_eq!(place.run(&["project", "rename", "tree", "p7.1"]).status.code(), Some(2));
     assert_eq!(place.run(&["project", "show", "tree"]).status.code(), Some(0));
 }
+
+#[test]
+fn of_several_projects_the_one_around_the_working_directory_is_meant() {
+    let place = Place::new();
+    place.write("one/a.py", "def alone(): pass\n");
+    place.write("two/b.py", "def other(): pass\n");
+    for tree in ["one", "two"] {
+        assert_eq!(place.run(&["analyze", place.tree().join(tree).to_str().unwrap()]).status.code(), Some(0));
+    }
+    assert_eq!(place.run(&["symbols", "alone"]).status.code(), Some(5), "which one?");
+    let inside = |tree: &str| place.bitacora(&["symbols", "alone"]).current_dir(place.tree().join(tree)).output().unwrap();
+    let found = inside("one");
+    assert_eq!((found.status.code(), String::from_utf8_lossy(&found.stdout).contains("a.py")), (Some(0), true), "{found:?}");
+    assert_eq!(inside("two").status.code(), Some(5), "it is not in that one");
+}
+
+#[test]
+fn a_search_for_nothing_is_a_wrong_command_line_and_wide_shows_more() {
+    let place = Place::new();
+    place.fill(1);
+    place.analyse(0);
+    assert_eq!(place.run(&["symbols", ""]).status.code(), Some(2));
+    let none = place.run(&["symbols", "zzzzzzzz", "-o", "table"]);
+    assert_eq!((none.status.code(), none.stdout.as_slice()), (Some(5), &b""[..]), "no titles over nothing");
+    let titles = |arguments: &[&str], format: &str| {
+        let output = place.run(&[arguments, &["-o", format]].concat());
+        String::from_utf8(output.stdout).unwrap().lines().next().unwrap().split_whitespace().count()
+    };
+    for arguments in [&["metrics"][..], &["symbols", "Class0"], &["project", "ls"], &["job", "ls"]] {
+        assert!(titles(arguments, "wide") > titles(arguments, "table"), "{arguments:?}");
+    }
+    let refused = place.run(&["analyze", place.tree().to_str().unwrap(), "--only", "[x"]);
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(refused.status.code() == Some(2) && said.contains("[x") && !said.contains("[x/"), "{said}");
+}

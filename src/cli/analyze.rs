@@ -650,7 +650,9 @@ impl Drop for Signals {
 fn show(bar: &ProgressBar, progress: &Progress) {
     bar.set_length(progress.bytes);
     bar.set_position(progress.bytes_done);
-    let eta = progress.seconds_to_go.map_or_else(String::new, |eta| format!(", {} to go", text::seconds(eta as f64)));
+    // Whoever has read everything has the result to store, for which there is no rate.
+    let eta = progress.seconds_to_go.filter(|_| progress.bytes_done < progress.bytes);
+    let eta = eta.map_or_else(String::new, |eta| format!(", {} to go", text::whole_seconds(eta)));
     let (done, all) = (text::grouped(progress.files_done), text::counted(progress.files, "file"));
     bar.set_message(format!("{} {done} of {all}, {}/s{eta}", progress.stage, text::bytes(progress.bytes_per_second)));
 }

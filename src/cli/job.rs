@@ -195,7 +195,9 @@ fn items(context: &Context) -> anyhow::Result<Vec<JobItem>> {
 
 fn list(context: &Context, output: Option<Format>) -> anyhow::Result<Exit> {
     let items = items(context)?;
-    let columns = [
+    let format = Format::or_for(output, context.streams.stdout_is_terminal);
+    let wide = format == Format::Wide;
+    let mut columns = vec![
         Column::Text("Job"),
         Column::Text("Project"),
         Column::Text("Type"),
@@ -205,12 +207,21 @@ fn list(context: &Context, output: Option<Format>) -> anyhow::Result<Exit> {
         Column::Number("Sparks"),
         Column::Text("Accepted"),
     ];
+    if wide {
+        columns.extend([Column::Text("Over"), Column::Number("Files"), Column::Number("Bytes"), Column::Number("Attempts"), Column::Text("Reason")]);
+    }
     let rows = items.iter().map(|item| {
         let sparks = format!("{}/{}", item.sparks_done, item.sparks);
         let words = [item.id.as_str(), &item.project, item.r#type, item.status, item.priority];
-        words.into_iter().map(str::to_owned).chain([format!("{} %", item.percent), sparks, item.accepted_at.clone()]).collect()
+        let mut row: Vec<String> = words.into_iter().map(str::to_owned).collect();
+        row.extend([format!("{} %", item.percent), sparks, item.accepted_at.clone()]);
+        if wide {
+            let over = item.over_at.clone().unwrap_or_else(|| "-".to_owned());
+            row.extend([over, grouped(item.files), bytes(item.bytes), grouped(item.attempts.into()), item.reason.clone()]);
+        }
+        row
     });
-    write_items(context, output, "jobs", &items, &columns, rows.collect(), |item| &item.id)
+    write_items(context, Some(format), "jobs", &items, &columns, rows.collect(), |item| &item.id)
 }
 
 fn show(context: &Context, id: JobId, output: Option<Format>) -> anyhow::Result<Exit> {

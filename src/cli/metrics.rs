@@ -22,7 +22,7 @@ use crate::{
     report::{
         Format,
         table::{self, Column},
-        text::grouped,
+        text::{bytes, grouped},
     },
     result::{StoredResult, find_project},
 };
@@ -39,7 +39,7 @@ const FUNCTION_BYTES: u64 = 512;
 /// Shows the metrics of the last result: every file, the most complex first.
 #[derive(Args)]
 pub(super) struct Metrics {
-    /// A project's name or folder; needed when there are several
+    /// A project's name or folder; needed when there are several, outside of their folders
     project: Option<String>,
     /// The most files shown; without it 40 in a table, and all in other formats
     #[arg(long, value_name = "N")]
@@ -64,28 +64,39 @@ impl Metrics {
                 whole = document.write_portions(context, &mut out, result, portions(shown, PORTION_BYTES_MAX))?;
             }
             Format::Name => files.iter().take(self.limit.unwrap_or(usize::MAX)).try_for_each(|file| out.name(file.path.as_bytes()))?,
-            format => self.table(&mut out, &files, format == Format::Plain)?,
+            // Titles over nothing tell a person nothing.
+            Format::Table | Format::Wide if files.is_empty() => {}
+            format @ (Format::Table | Format::Wide | Format::Plain) => self.table(&mut out, &files, format)?,
         }
         out.close()?;
         Ok(if whole { Exit::Ok } else { Exit::Partial })
     }
 
-    fn table(&self, out: &mut Sink, files: &[Measured], plain: bool) -> anyhow::Result<()> {
+    fn table(&self, out: &mut Sink, files: &[Measured], format: Format) -> anyhow::Result<()> {
+        let (plain, wide) = (format == Format::Plain, format == Format::Wide);
         let shown = self.limit.unwrap_or(if plain { usize::MAX } else { TABLE_FILES });
         let number = |number: u32| if plain { number.to_string() } else { grouped(number.into()) };
-        let columns = [
+        let mut columns = vec![
             Column::Number("Cyclomatic"),
             Column::Number("Cognitive"),
             Column::Number("Code"),
             Column::Number("Comment"),
             Column::Number("Functions"),
             Column::Number("Parsed"),
-            Column::Text("File"),
         ];
+        if wide {
+            columns.extend([Column::Number("Lines"), Column::Number("Blank"), Column::Number("Symbols"), Column::Number("Bytes")]);
+        }
+        columns.push(Column::Text("File"));
         let rows = files.iter().take(shown).map(|Measured { path, summary, .. }| {
             let mut row: Vec<String> = [summary.cyclomatic, summary.cognitive, summary.lines.code, summary.lines.comment, summary.functions].map(number).into();
             let parsed = format!("{:.1}", f64::from(summary.confidence_ppm) / 1e4);
-            row.extend([if plain { parsed } else { format!("{parsed} %") }, path.to_text()]);
+            row.push(if plain { parsed } else { format!("{parsed} %") });
+            if wide {
+                row.extend([summary.lines.total, summary.lines.blank, summary.symbols].map(number));
+                row.push(bytes(summary.bytes));
+            }
+            row.push(path.to_text());
             row
         });
         table::write(out, &columns, rows.collect(), plain)?;

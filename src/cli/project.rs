@@ -40,7 +40,7 @@ pub(super) enum ProjectCommand {
     },
     /// Shows a project's last result and its history
     Show {
-        /// Its name, id or folder; not needed when there is only one
+        /// Its name, id or folder; not needed when there is only one, or inside of it
         project: Option<String>,
         #[arg(short, long, value_name = "FORMAT")]
         output: Option<Format>,
@@ -131,15 +131,24 @@ fn item((id, project): (ProjectId, &Project)) -> ProjectItem {
 fn list(context: &Context, output: Option<Format>) -> anyhow::Result<Exit> {
     let ledger = ledger(context)?;
     let items: Vec<ProjectItem> = ledger.projects.iter().map(|(id, project)| item((*id, project))).collect();
-    let columns =
-        [Column::Text("Name"), Column::Text("Id"), Column::Number("Files"), Column::Number("Code"), Column::Text("Last result"), Column::Text("Folder")];
+    let mut columns =
+        vec![Column::Text("Name"), Column::Text("Id"), Column::Number("Files"), Column::Number("Code"), Column::Text("Last result"), Column::Text("Folder")];
     let format = Format::or_for(output, context.streams.stdout_is_terminal);
+    let wide = format == Format::Wide;
+    if wide {
+        columns.extend([Column::Number("Lines"), Column::Number("Functions"), Column::Number("Skipped"), Column::Number("Failed"), Column::Text("Nodes")]);
+    }
     let number = |number: u64| if format == Format::Plain { number.to_string() } else { grouped(number) };
     let rows = items.iter().map(|item| {
         let last = item.results.last();
         let number = |get: fn(&ResultItem) -> u64| last.map_or_else(|| "-".to_owned(), |last| number(get(last)));
         let at = last.map_or_else(|| "none".to_owned(), |last| last.at.clone());
-        vec![item.name.clone(), item.id.clone(), number(|last| last.files), number(|last| last.code), at, item.root.clone()]
+        let mut row = vec![item.name.clone(), item.id.clone(), number(|last| last.files), number(|last| last.code), at, item.root.clone()];
+        if wide {
+            row.extend([number(|last| last.lines), number(|last| last.functions), number(|last| last.skipped), number(|last| last.failed)]);
+            row.push(if item.nodes.is_empty() { "all".to_owned() } else { item.nodes.clone() });
+        }
+        row
     });
     write_items(context, Some(format), "projects", &items, &columns, rows.collect(), |item| &item.name)
 }

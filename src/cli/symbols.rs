@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{
     Context,
-    output::{Sink, join, note_lost, problems},
+    output::{Sink, UsageError, join, note_lost, problems},
 };
 use crate::{
     exit::Exit,
@@ -32,7 +32,7 @@ use crate::{
 pub(super) struct Symbols {
     /// A name, or a part of one
     query: String,
-    /// A project's name or folder; needed when there are several
+    /// A project's name or folder; needed when there are several, outside of their folders
     #[arg(long, value_name = "PROJECT")]
     project: Option<String>,
     /// The lines of each definition too, from the tree as it is now
@@ -98,6 +98,9 @@ impl<'a> SymbolMatch<'a> {
 
 impl Symbols {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
+        if self.query.trim().is_empty() {
+            return Err(UsageError("symbols needs a name, or a part of one".to_owned()).into());
+        }
         let ledger = Journal::read(&context.data.journal())?.unwrap_or_default();
         let (id, project) = find_project(&ledger, self.project.as_deref())?;
         let mut result = StoredResult::last(&context.data, project)?.with_holders_of(&ledger);
@@ -153,17 +156,29 @@ impl Symbols {
             }
             Format::Name => items.iter().try_for_each(|item| out.name(item.name.as_bytes()))?,
             Format::Table | Format::Wide | Format::Plain if self.source => items.iter().try_for_each(|item| definition(out, item))?,
-            Format::Table | Format::Wide | Format::Plain => {
-                let columns = [Column::Text("Name"), Column::Text("Kind"), Column::Text("Where"), Column::Text("Definition")];
-                let rows = items.iter().map(|item| {
-                    let place = format!("{}:{}:{}", item.path.path, item.line, item.column);
-                    vec![item.name.to_owned(), item.kind.to_owned(), place, item.signature.to_owned()]
-                });
-                table::write(out, &columns, rows.collect(), format == Format::Plain)?;
-            }
+            // Titles over nothing tell a person nothing.
+            Format::Table | Format::Wide if items.is_empty() => {}
+            Format::Table | Format::Wide | Format::Plain => list(out, &items, format)?,
         }
         Ok(())
     }
+}
+
+fn list(out: &mut Sink, items: &[SymbolMatch<'_>], format: Format) -> std::io::Result<()> {
+    let wide = format == Format::Wide;
+    let mut columns = vec![Column::Text("Name"), Column::Text("Kind"), Column::Text("Where"), Column::Text("Definition")];
+    if wide {
+        columns.extend([Column::Text("In"), Column::Text("Language"), Column::Number("Last line"), Column::Text("Fit")]);
+    }
+    let rows = items.iter().map(|item| {
+        let place = format!("{}:{}:{}", item.path.path, item.line, item.column);
+        let mut row = vec![item.name.to_owned(), item.kind.to_owned(), place, item.signature.to_owned()];
+        if wide {
+            row.extend([item.container.unwrap_or("-").to_owned(), item.language.to_owned(), item.end_line.to_string(), item.fit.to_owned()]);
+        }
+        row
+    });
+    table::write(out, &columns, rows.collect(), format == Format::Plain)
 }
 
 /// Each definition's lines; `None` for one whose file is gone.

@@ -40,6 +40,15 @@ pub fn seconds(seconds: f64) -> String {
     }
 }
 
+/// Of what is estimated: `<1 s`, `6 s`, `2 min 5 s`.
+pub fn whole_seconds(seconds: u64) -> String {
+    match seconds {
+        0 => "<1 s".to_owned(),
+        1..60 => format!("{seconds} s"),
+        _ => format!("{} min {} s", seconds / 60, seconds % 60),
+    }
+}
+
 /// RFC 3339, UTC.
 pub fn timestamp(time: Time) -> String {
     let moment = jiff::Timestamp::from_microsecond(time.0 as i64).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
@@ -70,6 +79,7 @@ mod tests {
         assert_eq!((counted(1, "file"), counted(1_000, "file")), ("1 file".into(), "1,000 files".into()));
         assert_eq!(bytes(1_336_000_000), "1.34 GB");
         assert_eq!(seconds(125.0), "2 min 5 s");
+        assert_eq!([0, 6, 125].map(whole_seconds), ["<1 s", "6 s", "2 min 5 s"]);
         assert_eq!(timestamp(Time(0)), "1970-01-01T00:00:00Z");
         assert_eq!(harmless("a\x1b[2Jb"), "a\\u{1b}[2Jb");
         assert_eq!(harmless("a\u{202e}b"), "a\\u{202e}b");
