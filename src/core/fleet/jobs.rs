@@ -432,6 +432,7 @@ mod tests {
             complexity: 1,
             cluster: 0,
             content: None,
+            is_disputed: false,
         };
         let spec = JobSpec { project: Some(project), job_type: JobType::FullAnalysis, ..JobSpec::without_tree(None, Priority::Normal, vec![]) };
         Submission { spec, files: (0..files).map(file).collect() }
