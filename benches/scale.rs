@@ -255,7 +255,7 @@ impl Play {
                     codec::encode(Kind::ToAgent, RequestId(0), &message, &mut frames)?;
                     sent.push((to, message));
                 }
-                Effect::StoreResult { job, round } => stores.push((job, round)),
+                Effect::StoreResult { job, round, .. } => stores.push((job, round)),
                 _ => {}
             }
         }

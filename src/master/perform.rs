@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bitacora_core::{
     fleet::{AuditRecord, Effect, Event, Fact, Job, Notice, Requester, ResultSummary, SparkState},
     ids::{JobId, NodeId},
+    time::Time,
     wire::{Envelope, ToAgent, task::AttemptError},
 };
 use fleet_agent::work::with_cause;
@@ -65,10 +66,10 @@ impl Master {
                     }
                 }
                 Effect::ListTree { job } => self.list_again(job)?,
-                Effect::StoreResult { job, round } => {
+                Effect::StoreResult { job, round, until } => {
                     // That takes its time; nobody else has to wait for it.
                     self.send(&mut letters)?;
-                    events.push(self.store_result(job, round));
+                    events.push(self.store_result(job, round, until));
                 }
                 // For whoever watches, and no more: a full disk is no reason to stop.
                 Effect::KeepOutput(output) => drop(self.logs.show(&output)),
@@ -122,14 +123,14 @@ impl Master {
         Ok(())
     }
 
-    fn store_result(&self, job: JobId, round: u64) -> Event {
-        match self.merged(job) {
+    fn store_result(&self, job: JobId, round: u64, until: Time) -> Event {
+        match self.merged(job, until) {
             Ok(result) => Event::ResultStored { job, round, result },
             Err(error) => Event::ResultNotStored { job, round, error },
         }
     }
 
-    fn merged(&self, id: JobId) -> Result<ResultSummary, String> {
+    fn merged(&self, id: JobId, until: Time) -> Result<ResultSummary, String> {
         let job = &self.fleet.ledger().jobs[&id];
         let scan = self.scans.get(&work(&job.spec, &job.files)).ok_or("the listing it was made for is gone; run the analysis again")?;
         let summary = |manifest, totals| ResultSummary { job: id, at: now(), manifest, totals };
@@ -144,7 +145,7 @@ impl Master {
                 _ => AttemptError::Interrupted.describe(),
             }
         };
-        let outcomes = Outcomes { found: &job.aggregate, missing: &why };
+        let outcomes = Outcomes { found: &job.aggregate, missing: &why, is_late: &|| now() >= until };
         let before = scan.latest.filter(|_| stored.is_some()).and_then(|before| read_manifest(&self.data, before).ok());
         let meanwhile = stored.as_ref().map(|stored| Meanwhile { stored, before: before.as_ref() });
         let (bytes, totals) = scan.merge(outcomes, job.spec.fingerprint, meanwhile).map_err(|error| with_cause(&error))?;

@@ -22,6 +22,16 @@ pub struct Outcomes<'a> {
     pub found: &'a Aggregate,
     /// Why a file has no outcome.
     pub missing: &'a dyn Fn(u32) -> String,
+    /// Is it time to give up?
+    pub is_late: &'a dyn Fn() -> bool,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum MergeError {
+    #[error("storing the result took too long")]
+    TookTooLong,
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
 }
 
 /// What is there that was not when the tree was listed.
@@ -38,7 +48,7 @@ type Finding<'a> = (Option<FileStat>, Cow<'a, FileResult>);
 
 impl Scan {
     /// What is known, what the job found, and a name for what is missing.
-    pub fn merge(&self, outcomes: Outcomes<'_>, fingerprint: Digest, meanwhile: Option<Meanwhile<'_>>) -> Result<(Vec<u8>, Totals), ManifestError> {
+    pub fn merge(&self, outcomes: Outcomes<'_>, fingerprint: Digest, meanwhile: Option<Meanwhile<'_>>) -> Result<(Vec<u8>, Totals), MergeError> {
         match meanwhile.filter(|meanwhile| meanwhile.stored.fingerprint() == fingerprint) {
             None => {
                 let mut writer = ManifestWriter::new(fingerprint, self.listed_at, self.other);
@@ -52,7 +62,7 @@ impl Scan {
         }
     }
 
-    fn merge_with(&self, outcomes: Outcomes<'_>, fingerprint: Digest, meanwhile: Meanwhile<'_>) -> Result<(Vec<u8>, Totals), ManifestError> {
+    fn merge_with(&self, outcomes: Outcomes<'_>, fingerprint: Digest, meanwhile: Meanwhile<'_>) -> Result<(Vec<u8>, Totals), MergeError> {
         let Meanwhile { stored: newer, before } = meanwhile;
         let is_later = newer.listed_at() > self.listed_at;
         let other = if is_later { newer.overview()?.other_by_name } else { self.other };
@@ -85,7 +95,10 @@ impl Scan {
     }
 
     /// What this scan and its job say of a file.
-    fn own<'a>(&'a self, entry: &'a Entry, outcomes: Outcomes<'a>) -> Result<Finding<'a>, ManifestError> {
+    fn own<'a>(&'a self, entry: &'a Entry, outcomes: Outcomes<'a>) -> Result<Finding<'a>, MergeError> {
+        if (outcomes.is_late)() {
+            return Err(MergeError::TookTooLong);
+        }
         Ok(match &entry.standing {
             Standing::Decided(result) => (Some(entry.stat), Cow::Borrowed(result)),
             Standing::Known(row) | Standing::Left(row) => {
@@ -182,7 +195,7 @@ mod tests {
 
     /// The state of each file in the merged result; zero for one that failed.
     fn merged(scan: &Scan, found: &Aggregate, newer: &Manifest) -> Vec<(String, u8)> {
-        let outcomes = Outcomes { found, missing: &|_| "it is missing".to_owned() };
+        let outcomes = Outcomes { found, missing: &|_| "it is missing".to_owned(), is_late: &|| false };
         let meanwhile = Meanwhile { stored: newer, before: Some(&before()) };
         let merged = Manifest::open(scan.merge(outcomes, ENGINE, Some(meanwhile)).unwrap().0).unwrap();
         merged.rows().map(|row| (String::from_utf8(row.path_bytes().to_vec()).unwrap(), if row.is_analysed() { row.content().0[0] } else { 0 })).collect()
@@ -190,6 +203,19 @@ mod tests {
 
     fn states(files: &[(&str, u8)]) -> Vec<(String, u8)> {
         files.iter().map(|(name, state)| ((*name).to_owned(), *state)).collect()
+    }
+
+    #[test]
+    fn what_takes_too_long_is_given_up() {
+        let whole = scan(20, None, vec![("a", 2, Standing::Work(0)), ("b", 1, Standing::Known(1)), ("c", 1, Standing::Known(2))]);
+        let (found, looks, newer) = (found(&[(0, result(2), 2)]), std::cell::Cell::new(0), manifest(15, &[("a", 1)]));
+        let is_late = || looks.replace(looks.get() + 1) >= 2;
+        let outcomes = Outcomes { found: &found, missing: &|_| "it is missing".to_owned(), is_late: &is_late };
+        for meanwhile in [None, Some(Meanwhile { stored: &newer, before: None })] {
+            looks.set(0);
+            assert!(matches!(whole.merge(outcomes, ENGINE, meanwhile), Err(MergeError::TookTooLong)));
+            assert_eq!(looks.get(), 3, "in the middle of it");
+        }
     }
 
     #[test]
@@ -240,7 +266,7 @@ mod tests {
     fn a_result_of_another_engine_is_of_no_use() {
         let whole = scan(20, None, vec![("a", 2, Standing::Work(0))]);
         let outcomes = found(&[(0, result(2), 2)]);
-        let outcomes = Outcomes { found: &outcomes, missing: &|_| String::new() };
+        let outcomes = Outcomes { found: &outcomes, missing: &|_| String::new(), is_late: &|| false };
         let newer = manifest(25, &[("a", 9), ("z", 9)]);
         let merged = Manifest::open(whole.merge(outcomes, Digest([8; 32]), Some(Meanwhile { stored: &newer, before: None })).unwrap().0).unwrap();
         assert_eq!(merged.len(), 1);

@@ -129,7 +129,7 @@ impl Player {
             match effect {
                 Effect::Send { to, message: Envelope { body: ToAgent::ExecuteTask(task), .. } } => self.run(to, &task),
                 Effect::Send { to, message: Envelope { body: ToAgent::CancelTask { spark, attempt }, .. } } => self.stop(to, Held { spark, attempt }),
-                Effect::StoreResult { job, round } => {
+                Effect::StoreResult { job, round, .. } => {
                     let result = bitacora_core::fleet::ResultSummary { job, at: self.now, manifest: Digest::default(), totals: Default::default() };
                     self.fleet.handle(self.now, Event::ResultStored { job, round, result }, &mut Vec::new());
                 }

@@ -3,6 +3,7 @@
 use super::{AuditRecord, Fact, Refusal, Right};
 use crate::{
     ids::{JobId, NodeId, ProjectId},
+    time::Time,
     wire::{
         Envelope, ToAgent,
         message::{AuditHead, Output},
@@ -37,6 +38,8 @@ pub enum Effect {
         job: JobId,
         /// To be named in the answer: an answer to an earlier request is none to this one.
         round: u64,
+        /// What takes longer is to be given up, and answered with `ResultNotStored`.
+        until: Time,
     },
     /// Keep what a running command writes, for whoever watches.
     KeepOutput(Output),

@@ -311,7 +311,7 @@ impl Fleet {
         }
         self.rounds += 1;
         runnable.storing = Some(Storing { round: self.rounds, until: deadline });
-        out.push(Effect::StoreResult { job: id, round: self.rounds });
+        out.push(Effect::StoreResult { job: id, round: self.rounds, until: deadline });
     }
 
     pub(super) fn on_result_stored(&mut self, now: Time, job: JobId, round: u64, mut result: ResultSummary, out: &mut Vec<Effect>) {

@@ -206,7 +206,7 @@ impl Demo {
             // One that is only silent dials again by itself.
             Effect::Disconnect { node } if self.fleet.ledger().nodes.contains_key(&node) => {}
             Effect::Disconnect { node } => drop(self.machines.remove(&node)),
-            Effect::StoreResult { job, round } => {
+            Effect::StoreResult { job, round, .. } => {
                 let known = &self.fleet.ledger().jobs[&job];
                 let result = ResultSummary { job, at: self.now, manifest: trees::digest(&[format!("{job}").as_bytes()]), totals: totals(known) };
                 self.later(STORE_AFTER, Event::ResultStored { job, round, result });

@@ -285,7 +285,7 @@ impl Simulation {
                 let wait = self.dice.millis(5, 400);
                 self.after(wait, Happening::TreeListed { life: self.master.life, job });
             }
-            Effect::StoreResult { job, round } => self.store_result(job, round),
+            Effect::StoreResult { job, round, .. } => self.store_result(job, round),
             Effect::KeepOutput(_) => {}
             Effect::Publish(notice) => self.oracle.on_published(&notice),
         }
