@@ -99,9 +99,12 @@ fn a_device_has_the_dashboard_of_the_fleet_that_it_has_joined() {
     terminal.see("healthy");
     terminal.press("c");
     terminal.see("anvil cordoned");
+    terminal.see("slots, cordoned");
     assert_eq!(fleet.node("anvil")["availability"], "cordoned");
     terminal.press("u");
     terminal.see("taken back");
+    // What a key does follows from what is seen, and news come behind the answer.
+    terminal.see("slots, active");
     // Two people look at the same fleet: what one does the other sees.
     let Some(mut other) = Terminal::open(&fleet.place, (100, 30), &[]) else { return };
     other.see("slots, active");
