@@ -20,6 +20,8 @@ use crate::{
 /// Until one that was started answers: it reads its journal first.
 const START_MAX: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// One that does not answer is asked so often before it is taken for one that is there.
+const ASKED_MAX: u32 = 10;
 /// How long it stays when there is nothing to do and nobody looks.
 const IDLE_EXIT: &str = "10m";
 /// What it says, in the data directory.
@@ -56,12 +58,16 @@ pub(super) fn have_master(context: &Context, program: &Path) -> anyhow::Result<(
 
 /// One that runs a command, and ends with it, serves nobody.
 fn is_served(context: &Context) -> bool {
-    match control::ask(&context.data.control(), &Request::Snapshot) {
-        Ok(Some(Answer::Snapshot(fleet))) => fleet.listens.is_some(),
-        Ok(None) => false,
-        // Somebody is there; what is wrong with it the dashboard says.
-        Ok(Some(_)) | Err(_) => true,
+    for _ in 0..ASKED_MAX {
+        match control::ask(&context.data.control(), &Request::Snapshot) {
+            Ok(Some(Answer::Snapshot(fleet))) => return fleet.listens.is_some(),
+            Ok(None) => return false,
+            // It may have ended while it was asked.
+            Ok(Some(_)) | Err(_) => std::thread::sleep(LOOK_EVERY),
+        }
     }
+    // Somebody is there; what is wrong with it the dashboard says.
+    true
 }
 
 enum Started {

@@ -87,23 +87,19 @@ struct SettingItem {
 
 impl ConfigCommand {
     pub(super) fn run(self, streams: Streams, given: &Given) -> anyhow::Result<Exit> {
-        if let ConfigCommand::Push(push) = self {
-            return Context::open(streams, given)?.map_or(Ok(Exit::NoMatch), |context| push.run(&context));
-        }
-        let path = path(given)?;
         match self {
-            ConfigCommand::Push(_) => unreachable!("it was just run"),
             ConfigCommand::Show { origin, output } => show(&load(streams, given)?, streams, origin, output),
             ConfigCommand::Get { key } => get(&load(streams, given)?, &key),
-            ConfigCommand::Set { key, values, dry_run } => set(streams, &path, &key, Some(values), dry_run),
-            ConfigCommand::Unset { key, dry_run } => set(streams, &path, &key, None, dry_run),
+            ConfigCommand::Set { key, values, dry_run } => set(streams, &path(given)?, &key, Some(values), dry_run),
+            ConfigCommand::Unset { key, dry_run } => set(streams, &path(given)?, &key, None, dry_run),
             ConfigCommand::Check { file } => {
-                let path = file.unwrap_or(path);
+                let path = file.map_or_else(|| path(given), Ok)?;
                 read(streams, &path)?;
                 streams.note(&format!("{} is good", path.display()));
                 Ok(Exit::Ok)
             }
-            ConfigCommand::Path => print(&[path.display().to_string()]),
+            ConfigCommand::Path => print(&[path(given)?.display().to_string()]),
+            ConfigCommand::Push(push) => Context::open(streams, given)?.map_or(Ok(Exit::NoMatch), |context| push.run(&context)),
         }
     }
 }
