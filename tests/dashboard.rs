@@ -27,7 +27,7 @@ use rustix::{
 };
 
 use super::{
-    fleet::{Fleet, Process, until},
+    fleet::{Fleet, Process, until, until_or},
     support::{Place, skip},
 };
 
@@ -109,7 +109,7 @@ impl Terminal {
 
     /// Waits until the screen says something.
     pub(super) fn see(&self, wanted: &str) {
-        until(|| self.text().contains(wanted));
+        until_or(|| self.text().contains(wanted), || format!("{wanted:?} does not come; there is\n{}", self.text()));
     }
 
     fn resize(&self, columns: u16, rows: u16) {

@@ -46,7 +46,10 @@ fn a_demo_is_commanded_like_a_fleet_and_leaves_nothing_behind() {
     terminal.see("birch cordoned");
     terminal.press("u");
     terminal.see("taken back");
-    terminal.press("dy");
+    terminal.see("slots, active");
+    terminal.press("d");
+    terminal.see("drain birch?");
+    terminal.press("y");
     terminal.see("birch draining");
     terminal.press(":node ls\r");
     terminal.see("exit code 0");

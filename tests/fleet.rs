@@ -200,10 +200,14 @@ pub(super) fn agent_program() -> &'static PathBuf {
     })
 }
 
-pub(super) fn until(mut done: impl FnMut() -> bool) {
+pub(super) fn until(done: impl FnMut() -> bool) {
+    until_or(done, || "it does not come".to_owned());
+}
+
+pub(super) fn until_or(mut done: impl FnMut() -> bool, otherwise: impl Fn() -> String) {
     let begun = Instant::now();
     while !done() {
-        assert!(begun.elapsed() < PATIENCE, "it does not come");
+        assert!(begun.elapsed() < PATIENCE, "{}", otherwise());
         thread::sleep(Duration::from_millis(20));
     }
 }

@@ -30,9 +30,6 @@ const LOG: &str = "serve.log";
 const LOG_BYTES_MAX: u64 = 1 << 20;
 /// Of what it said last, for people.
 const LAST_WORDS_BYTES_MAX: u64 = 4096;
-/// Where it listens: as every master does, or on ports for this machine alone where those are taken.
-const WAYS: [&[&str]; 4] = [&[], LOOPBACK, LOOPBACK, LOOPBACK];
-const LOOPBACK: &[&str] = &["--listen", "127.0.0.1:0"];
 
 /// Returns once there is somebody to ask.
 pub(super) fn have_master(context: &Context, program: &Path) -> anyhow::Result<()> {
@@ -43,13 +40,7 @@ pub(super) fn have_master(context: &Context, program: &Path) -> anyhow::Result<(
     let root = fs::canonicalize(context.data.root()).with_context(|| format!("cannot find {}", context.data.root().display()))?;
     let was_told = Journal::read(&context.data.journal())?.is_some_and(|ledger| ledger.role.is_some());
     let role: &[&str] = if was_told { &[] } else { &["--role", "hybrid"] };
-    let mut reason = String::new();
-    for way in WAYS {
-        match start(context, program, &root, &[role, way].concat())? {
-            Started::Answers => return Ok(()),
-            Started::Failed(words) => reason = words,
-        }
-    }
+    let Started::Failed(reason) = start(context, program, &root, role)? else { return Ok(()) };
     bail!(
         "no master could be started: {reason}; {} has what it said; `bitacora serve` starts one by hand, and `bitacora --no-start` opens the dashboard without one",
         root.join(LOG).display()

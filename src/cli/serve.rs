@@ -1,7 +1,7 @@
 //! `bitacora serve`.
 
 use std::{
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -20,9 +20,13 @@ use fleet_agent::{net::quic::UdpBuffers, work::with_cause};
 use super::{Context, duration, passphrase::PassphraseSource};
 use crate::{
     exit::Exit,
-    master::{Lodging, Master, Served},
+    links::LinksError,
+    master::{Lodging, Master, MasterError, Served},
     trust::{Passphrase, Protection},
 };
+
+/// The port after one that is free may be taken.
+const LOOPBACK_TRIES: usize = 3;
 
 /// Stays and commands the fleet: nodes link with it, and `analyze` hands its work over to it.
 #[derive(Args)]
@@ -126,8 +130,22 @@ impl Serve {
         Ok(Exit::Ok)
     }
 
+    /// One that a dashboard has started listens for this machine alone where its port is taken: nobody is there to name another.
+    fn listen(&self, master: &mut Master, passphrase: Option<&Passphrase>) -> Result<SocketAddr, MasterError> {
+        let mut listening = master.open_links(self.listen, passphrase);
+        for _ in 0..LOOPBACK_TRIES {
+            match listening {
+                Err(MasterError::Links(LinksError::Listen(_) | LinksError::Join { .. })) if self.detached => {
+                    listening = master.open_links(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), passphrase);
+                }
+                _ => break,
+            }
+        }
+        listening
+    }
+
     fn open(&self, context: &Context, master: &mut Master, passphrase: Option<&Passphrase>) -> anyhow::Result<()> {
-        let address = master.open_links(self.listen, passphrase)?;
+        let address = self.listen(master, passphrase)?;
         context.streams.note(&format!("listening on {address} for nodes; `bitacora node discover` and `bitacora node token NAME` let more join"));
         if let Some(shortage) = master.udp_buffers().and_then(UdpBuffers::shortage) {
             let advice = "raise net.core.rmem_max and net.core.wmem_max, or large transfers lose packets";
