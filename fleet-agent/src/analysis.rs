@@ -80,7 +80,9 @@ impl Engine {
         let watch = Watch { cancel, begun: Instant::now(), wall_max: Duration::from_micros(limits.wall_max.0) };
         arena::scope(|| {
             let tree = parse(text, language, limits.parse_steps_max, &watch)?;
-            Walk::new(text, LANGUAGES[language.0], kinds_of(language), &mut self.walk, &watch).record(&tree)
+            let record = Walk::new(text, LANGUAGES[language.0], kinds_of(language), &mut self.walk, &watch).record(&tree);
+            arena::leave_behind(tree);
+            record
         })
     }
 }

@@ -5,7 +5,7 @@
 //! looks at the thread: outside of a scope, and when the arena is full, it is malloc.
 //!
 //! The rule that makes this sound: what tree-sitter allocates inside a scope never leaves it. A parser, a tree and its
-//! cursors are made and dropped inside; the closure returns plain data.
+//! cursors are made and dropped inside, or [`leave_behind`]; the closure returns plain data.
 #![expect(unsafe_code, reason = "tree-sitter's allocator hooks are C functions over raw memory; this file is their only place")]
 
 use std::{
@@ -35,6 +35,8 @@ struct Arena {
     next: *mut u8,
     end: *mut u8,
     reserved: usize,
+    /// Some of the scope's blocks are malloc's.
+    is_exceeded: bool,
 }
 
 thread_local! {
@@ -66,6 +68,14 @@ pub(super) fn scope<T>(work: impl FnOnce() -> T) -> T {
     work()
 }
 
+/// Drops a tree where that frees anything: one that lies in the arena as a whole goes with it, and visiting each of its nodes to
+/// free nothing costs as much as a tenth of the walk.
+pub(super) fn leave_behind(tree: tree_sitter::Tree) {
+    if current().is_some_and(|arena| !arena.is_exceeded) {
+        std::mem::forget(tree);
+    }
+}
+
 fn install() {
     let allocator = tree_sitter::Allocator { malloc, calloc, realloc, free };
     // SAFETY: the four functions keep C's contract for each other's blocks, on every thread, in and out of a scope. What
@@ -75,7 +85,7 @@ fn install() {
 
 impl Arena {
     const fn new() -> Arena {
-        Arena { chunks: Vec::new(), next: ptr::null_mut(), end: ptr::null_mut(), reserved: 0 }
+        Arena { chunks: Vec::new(), next: ptr::null_mut(), end: ptr::null_mut(), reserved: 0, is_exceeded: false }
     }
 
     /// A block with its size before it; `None` when the arena may not grow.
@@ -83,8 +93,9 @@ impl Arena {
     fn allocate(&mut self, bytes: usize) -> Option<*mut u8> {
         // A block of no bytes takes some, or it would lie one past its chunk and be nobody's.
         let need = bytes.max(1).checked_next_multiple_of(ALIGN)?.checked_add(ALIGN)?;
-        if need > self.end as usize - self.next as usize {
-            self.grow(need)?;
+        if need > self.end as usize - self.next as usize && self.grow(need).is_none() {
+            self.is_exceeded = true;
+            return None;
         }
         // SAFETY: `need` bytes are free between `next` and `end`, and both are aligned to ALIGN.
         unsafe {
@@ -138,6 +149,7 @@ impl Arena {
     }
 
     fn reset(&mut self) {
+        self.is_exceeded = false;
         let kept = self.chunks.first().is_some_and(|chunk| chunk.bytes <= KEPT_BYTES_MAX);
         for chunk in self.chunks.drain(usize::from(kept)..) {
             chunk.release();

@@ -2,10 +2,7 @@
 
 use tree_sitter::{Language as Grammar, Node};
 
-use super::{
-    languages::{Definition, Import, Language, Mark, Rescue},
-    symbols,
-};
+use super::languages::{Definition, Import, Language, Mark, Rescue};
 
 /// What a node's kind means; bits.
 pub(super) type Traits = u32;
@@ -52,7 +49,7 @@ pub(super) struct Kinds {
     traits: Vec<Traits>,
     conditions: Vec<Condition>,
     /// By symbol number, for kinds with `DEFINITION`, `IMPORT` or `CALL`.
-    definitions: Vec<Vec<&'static Definition>>,
+    definitions: Vec<Vec<(&'static Definition, Part)>>,
     imports: Vec<Option<&'static Import>>,
     calls: Vec<Option<Callee>>,
 }
@@ -74,7 +71,44 @@ struct Condition {
 enum Place {
     Below(u16),
     WithText(&'static str),
-    Holding(&'static str),
+    Holding(Part),
+}
+
+/// What a node must have to count.
+#[derive(Clone)]
+enum Part {
+    Nothing,
+    /// A field of a name, or a direct child of a kind of that name.
+    FieldOrChild(Option<u16>, Vec<u16>),
+    /// A field, of a kind.
+    FieldOfKind(Option<u16>, Vec<u16>),
+}
+
+impl Part {
+    /// From a table's text: a name, `field:kind`, or empty.
+    fn compile(grammar: &Grammar, text: &str) -> Part {
+        let field = |name| grammar.field_id_for_name(name).map(|id| id.get());
+        let kinds = |name| ids(grammar).filter(|&id| grammar.node_kind_for_id(id) == Some(name)).collect();
+        match text.split_once(':') {
+            _ if text.is_empty() => Part::Nothing,
+            Some((name, kind)) => Part::FieldOfKind(field(name), kinds(kind)),
+            None => Part::FieldOrChild(field(text), kinds(text)),
+        }
+    }
+
+    fn is_in(&self, node: Node<'_>) -> bool {
+        let in_field = |field: &Option<u16>| field.and_then(|field| node.child_by_field_id(field));
+        match self {
+            Part::Nothing => true,
+            Part::FieldOfKind(field, kinds) => in_field(field).is_some_and(|child| kinds.contains(&child.kind_id())),
+            Part::FieldOrChild(field, kinds) => {
+                in_field(field).is_some() || {
+                    let mut cursor = node.walk();
+                    !kinds.is_empty() && node.children(&mut cursor).any(|child| kinds.contains(&child.kind_id()))
+                }
+            }
+        }
+    }
 }
 
 impl Kinds {
@@ -113,7 +147,8 @@ impl Kinds {
         cognitive.logical.iter().for_each(|token| kinds.mark(&grammar, &Mark::Token(token), LOGICAL));
         kinds.mark(&grammar, &Mark::Token("else"), ELSE);
         for definition in language.definitions {
-            kinds.each(&grammar, definition.node, true, |kinds, id| kinds.definitions[id].push(definition));
+            let needs = Part::compile(&grammar, definition.needs);
+            kinds.each(&grammar, definition.node, true, |kinds, id| kinds.definitions[id].push((definition, needs.clone())));
             kinds.mark(&grammar, &Mark::Node(definition.node), DEFINITION);
         }
         for import in language.imports {
@@ -141,17 +176,19 @@ impl Kinds {
     pub(super) fn here(&self, kind: u16, parent: Option<u16>, node: Node<'_>, text: &[u8]) -> Traits {
         let holds = |condition: &&Condition| {
             condition.kind == kind
-                && match condition.place {
-                    Place::Below(below) => Some(below) == parent,
+                && match &condition.place {
+                    Place::Below(below) => Some(*below) == parent,
                     Place::WithText(expected) => expected.as_bytes() == &text[node.byte_range()],
-                    Place::Holding(field_or_kind) => symbols::holds(node, field_or_kind),
+                    Place::Holding(part) => part.is_in(node),
                 }
         };
         self.conditions.iter().filter(holds).fold(0, |traits, condition| traits | condition.traits)
     }
 
-    pub(super) fn definitions(&self, kind: u16) -> &[&'static Definition] {
-        &self.definitions[usize::from(kind)]
+    /// The first of a node's definitions that applies and has what it needs.
+    pub(super) fn definition(&self, kind: u16, node: Node<'_>, applies: impl Fn(&Definition) -> bool) -> Option<&'static Definition> {
+        let found = self.definitions[usize::from(kind)].iter().find(|(definition, needs)| applies(definition) && needs.is_in(node));
+        found.map(|(definition, _)| *definition)
     }
 
     pub(super) fn import(&self, kind: u16) -> Option<&'static Import> {
@@ -193,7 +230,10 @@ impl Kinds {
             Mark::Token(name) => self.each(grammar, name, false, |kinds, id| kinds.traits[id] |= traits),
             Mark::Node(name) => self.each(grammar, name, true, |kinds, id| kinds.traits[id] |= traits),
             Mark::Less(name) => self.each(grammar, name, true, |kinds, id| kinds.traits[id] |= LESS),
-            Mark::With(name, field) => self.each(grammar, name, true, |kinds, id| kinds.add_condition(id, Place::Holding(field), traits)),
+            Mark::With(name, part) => {
+                let part = Part::compile(grammar, part);
+                self.each(grammar, name, true, |kinds, id| kinds.add_condition(id, Place::Holding(part.clone()), traits));
+            }
             Mark::Text(name, text) => self.each(grammar, name, true, |kinds, id| kinds.add_condition(id, Place::WithText(text), traits)),
             Mark::In(parent, child) => {
                 for below in ids(grammar).filter(|&id| grammar.node_kind_for_id(id) == Some(parent) && grammar.node_kind_is_named(id)) {

@@ -103,10 +103,11 @@ pub(super) enum Named<'t> {
 }
 
 impl Named<'_> {
-    pub(super) fn text(&self, text: &[u8]) -> String {
+    pub(super) fn text<'a>(&self, text: &'a [u8]) -> Cow<'a, str> {
         match self {
-            Named::At(node, prefix) => format!("{prefix}{}", cut(&text[node.byte_range()], NAME_BYTES_MAX)),
-            Named::Fixed(name) => (*name).to_owned(),
+            Named::At(node, "") => cut(&text[node.byte_range()], NAME_BYTES_MAX),
+            Named::At(node, prefix) => format!("{prefix}{}", cut(&text[node.byte_range()], NAME_BYTES_MAX)).into(),
+            Named::Fixed(name) => (*name).into(),
         }
     }
 
@@ -121,38 +122,23 @@ impl Named<'_> {
         }
     }
 
-    pub(super) fn found(&self, definition: Node<'_>, text: &[u8], visibility: &str) -> Found {
+    pub(super) fn found(&self, definition: Node<'_>, name: &str, visibility: String) -> Found {
         let start = match self {
             Named::At(node, _) => node.start_byte(),
             Named::Fixed(_) => definition.start_byte(),
         };
         let symbol = Symbol {
-            name: self.text(text),
+            name: name.to_owned(),
             kind: SymbolKind::Function,
             line: self.row(definition) as u32 + 1,
             column: 0,
             end_line: last_row(definition) as u32 + 1,
             container: String::new(),
-            visibility: visibility.to_owned(),
+            visibility,
             signature: String::new(),
         };
         Found { symbol, row: self.row(definition), start }
     }
-}
-
-/// Does the node have the field, or the child, without which it is no definition? `field:kind` asks for the field's kind too.
-pub(super) fn has_what_it_needs(definition: &Definition, node: Node<'_>) -> bool {
-    match definition.needs.split_once(':') {
-        _ if definition.needs.is_empty() => true,
-        Some((field, kind)) => node.child_by_field_name(field).is_some_and(|child| child.kind() == kind),
-        None => holds(node, definition.needs),
-    }
-}
-
-/// A field of this name, or a direct child of this kind.
-pub(super) fn holds(node: Node<'_>, field_or_kind: &str) -> bool {
-    let mut cursor = node.walk();
-    node.child_by_field_name(field_or_kind).is_some() || node.children(&mut cursor).any(|child| child.kind() == field_or_kind)
 }
 
 pub(super) fn names<'t>(definition: &Definition, node: Node<'t>, parent: Option<Node<'t>>) -> Vec<Named<'t>> {
@@ -307,10 +293,15 @@ fn scalars(text: &[u8]) -> u32 {
 
 fn cut(text: &[u8], bytes_max: usize) -> Cow<'_, str> {
     if text.len() <= bytes_max {
-        return String::from_utf8_lossy(text);
+        return lossy(text);
     }
     let end = (0..=bytes_max).rev().find(|&end| text[end] & 0xc0 != 0x80).unwrap_or(bytes_max);
-    String::from_utf8_lossy(&text[..end])
+    lossy(&text[..end])
+}
+
+/// As [`String::from_utf8_lossy`], which looks at each byte by itself, but by whole words where all is well.
+fn lossy(text: &[u8]) -> Cow<'_, str> {
+    std::str::from_utf8(text).map_or_else(|_| String::from_utf8_lossy(text), Cow::Borrowed)
 }
 
 #[cfg(test)]

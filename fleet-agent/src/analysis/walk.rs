@@ -266,26 +266,27 @@ impl<'a> Walk<'a> {
 
     fn on_definition(&mut self, open: &mut Open<'_>, ancestors: &[Open<'_>]) {
         let inside_function = self.frames.inside_function();
-        let applies = |definition: &&&Definition| match definition.role {
+        let applies = |definition: &Definition| match definition.role {
             Role::OuterFunction if self.rescued.from_text => false,
-            Role::OuterLeaf | Role::OuterFunction if inside_function => false,
-            _ => symbols::has_what_it_needs(definition, open.node),
+            Role::OuterLeaf | Role::OuterFunction => !inside_function,
+            _ => true,
         };
-        let Some(definition) = self.kinds.definitions(open.kind).iter().find(applies) else { return };
+        let Some(definition) = self.kinds.definition(open.kind, open.node, applies) else { return };
         let names = symbols::names(definition, open.node, ancestors.last().map(|parent| parent.node));
         let Some(first) = names.first() else { return };
         let first_text = first.text(self.text);
         if definition.role != Role::Scope {
             for name in names.iter().filter(|name| !name.is_anonymous()) {
-                let visibility = symbols::visibility(&self.language.visibility, open.node, &name.text(self.text), self.text);
-                self.found_bytes += self.scopes.add(&mut self.found, definition, name.found(open.node, self.text, &visibility));
+                let text = name.text(self.text);
+                let visibility = symbols::visibility(&self.language.visibility, open.node, &text, self.text);
+                self.found_bytes += self.scopes.add(&mut self.found, definition, name.found(open.node, &text, visibility));
             }
         }
         match definition.role {
             Role::Function | Role::OuterFunction => {
                 self.scopes.enter(&first_text, SymbolKind::Function, self.language.separator);
                 self.found_bytes += FUNCTION_BYTES + first_text.len();
-                self.frames.open(Opening::of(first_text, first.row(open.node), open.node, self.kinds, self.text));
+                self.frames.open(Opening::of(first_text.into_owned(), first.row(open.node), open.node, self.kinds, self.text));
                 self.buffers.counter.open();
                 open.opened.function = true;
             }
