@@ -46,8 +46,9 @@ pub struct Agent {
     /// Answers that the master has not acknowledged.
     answers: BTreeMap<Held, FromAgent>,
     next_heartbeat: Time,
-    /// Between heartbeats, as the master wants it.
+    /// Between heartbeats, as the master wants it: of one that holds something, and of one that is idle.
     pace: Span,
+    idle_pace: Span,
     profile: NodeProfile,
     /// As it was last sensed.
     load: Load,
@@ -161,6 +162,7 @@ impl Agent {
             answers: BTreeMap::new(),
             next_heartbeat: Time(0),
             pace: HEARTBEAT,
+            idle_pace: HEARTBEAT,
             profile: NodeProfile::default(),
             load: Load::default(),
             leaving: None,
@@ -263,11 +265,15 @@ impl Agent {
             ToAgent::KeepConfiguration { revision } => self.on_kept(revision, out),
             ToAgent::Neighbours(neighbours) => out.push(Effect::Meet(neighbours)),
             ToAgent::AuditHead(head) => self.on_audit_head(head, out),
-            ToAgent::SetPace { heartbeat } => {
+            ToAgent::SetPace { heartbeat, idle } => {
                 self.pace = heartbeat.clamp(HEARTBEAT, HEARTBEAT_MAX);
+                self.idle_pace = idle.clamp(self.pace, HEARTBEAT_MAX);
                 self.next_heartbeat = self.next_heartbeat.min(now + self.pace);
             }
-            ToAgent::ExecuteTask(task) => self.on_execute(task, out),
+            ToAgent::ExecuteTask(task) => {
+                self.on_execute(task, out);
+                self.next_heartbeat = self.next_heartbeat.min(now + self.pace);
+            }
             ToAgent::CancelTask { spark, attempt } => self.on_cancel(Held { spark, attempt }, out),
             ToAgent::Acknowledge { spark, attempt } => {
                 self.forget(Held { spark, attempt }, out);
@@ -424,11 +430,12 @@ impl Agent {
         if now < self.next_heartbeat {
             return;
         }
-        self.next_heartbeat = now + self.pace;
-        let held = self.held().collect();
+        let held: Vec<Held> = self.held().collect();
+        let pace = if held.is_empty() && self.leaving.is_none() { self.idle_pace } else { self.pace };
+        self.next_heartbeat = now + pace;
         let beat = match self.leaving {
             Some(_) => FromAgent::Leaving { held },
-            None => FromAgent::Heartbeat { held, load: self.load.clone(), pace: self.pace },
+            None => FromAgent::Heartbeat { held, load: self.load.clone(), pace },
         };
         self.say(beat, out);
         self.report_trial(out);
@@ -590,7 +597,7 @@ mod tests {
     fn heartbeats_keep_the_pace_that_the_master_wants() {
         let mut agent = agent();
         let slow = Span::from_secs(4);
-        receive(&mut agent, 1, ToAgent::SetPace { heartbeat: slow });
+        receive(&mut agent, 1, ToAgent::SetPace { heartbeat: slow, idle: Span(0) });
         let beat = |agent: &mut Agent, now| {
             let mut out = Vec::new();
             agent.handle(now, Event::Woken, &mut out);
@@ -599,9 +606,24 @@ mod tests {
         assert!(beat(&mut agent, NOW + HEARTBEAT), "the one that was due");
         assert!(!beat(&mut agent, NOW + HEARTBEAT + Span::from_secs(3)));
         assert!(beat(&mut agent, NOW + HEARTBEAT + slow));
-        receive(&mut agent, 1, ToAgent::SetPace { heartbeat: Span(0) });
+        receive(&mut agent, 1, ToAgent::SetPace { heartbeat: Span(0), idle: Span(0) });
         assert_eq!(agent.pace, HEARTBEAT, "no master asks for a storm");
         assert_eq!(agent.next_heartbeat, NOW + HEARTBEAT, "a faster pace begins at once");
+    }
+
+    #[test]
+    fn whoever_is_idle_beats_more_slowly() {
+        let mut agent = agent();
+        let slow = Span::from_secs(4);
+        receive(&mut agent, 1, ToAgent::SetPace { heartbeat: HEARTBEAT, idle: slow });
+        let now = NOW + HEARTBEAT;
+        agent.handle(now, Event::Woken, &mut Vec::new());
+        assert_eq!(agent.next_heartbeat, now + slow);
+        let message = Envelope { epoch: Epoch(1), incarnation: Incarnation(7), body: ToAgent::ExecuteTask(task(0)) };
+        agent.handle(now, Event::Received(message), &mut Vec::new());
+        assert_eq!(agent.next_heartbeat, now + HEARTBEAT, "its master hears soon that it has come");
+        agent.handle(now + HEARTBEAT, Event::Woken, &mut Vec::new());
+        assert_eq!(agent.next_heartbeat, now + HEARTBEAT + HEARTBEAT);
     }
 
     fn said(out: &[Effect]) -> Vec<&FromAgent> {

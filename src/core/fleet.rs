@@ -52,7 +52,8 @@ pub use ledger::{
 pub use membership::{Health, Node};
 pub use partition::Partitioning;
 pub use placement::Placement;
-pub use records::{HEARTBEATS_PER_SECOND_MAX, NodeRecord, NodeTally};
+use records::Pace;
+pub use records::{HEARTBEATS_PER_SECOND_MAX, IDLE_HEARTBEATS_PER_SECOND_MAX, NodeRecord, NodeTally};
 pub use rights::{Deed, Operator, OperatorCommand, Right};
 pub use selector::{NoSelector, NodeSelector};
 pub use settings::{Listings, Results, Settings};
@@ -62,10 +63,7 @@ pub use view::{FleetView, FlightView, JobView, NodeView, Pending, Stage};
 use crate::{
     ids::{Epoch, JobId, NodeId, SparkId, TokenId},
     time::{Span, Time},
-    wire::{
-        Envelope, FromAgent, ToAgent,
-        message::{HEARTBEAT, Held},
-    },
+    wire::{Envelope, FromAgent, ToAgent, message::Held},
 };
 
 /// Programs of one node that count.
@@ -81,7 +79,7 @@ pub struct Fleet {
     /// Of nodes that are or were connected to this master.
     records: BTreeMap<NodeId, NodeRecord>,
     /// Between the heartbeats of one node, as this fleet's size allows.
-    pace: Span,
+    pace: Pace,
     /// Nodes that are being emptied.
     draining: BTreeSet<NodeId>,
     flights: Flights,
@@ -170,7 +168,7 @@ impl Fleet {
             ledger,
             nodes: BTreeMap::new(),
             records: BTreeMap::new(),
-            pace: HEARTBEAT,
+            pace: Pace::FASTEST,
             draining: BTreeSet::new(),
             flights: Flights::default(),
             active: BTreeMap::new(),
@@ -310,7 +308,7 @@ impl Fleet {
     /// When somebody will have said nothing for too long.
     fn silence_deadline(&self) -> Time {
         let flights = self.flights.iter().map(|(_, flight)| flight.deadline);
-        let nodes = self.nodes.values().filter_map(|node| node.next_deadline(&self.settings, self.pace));
+        let nodes = self.nodes.values().filter_map(|node| node.next_deadline(&self.settings, self.pace.busy));
         flights.chain(nodes).min().unwrap_or(Time::NEVER)
     }
 
@@ -364,7 +362,7 @@ impl Fleet {
         match message.body {
             FromAgent::Hello { .. } => unreachable!("answered above"),
             FromAgent::Heartbeat { held, load, pace } => {
-                self.on_paced(node, load, pace, out);
+                self.on_paced(node, held.is_empty(), load, pace, out);
                 self.on_heartbeat(now, node, &held, out);
             }
             FromAgent::Leaving { held } => self.on_leaving(now, node, &held, out),

@@ -60,7 +60,8 @@ fn to_agent() -> Vec<(&'static str, ToAgent)> {
         ("update-configuration", ToAgent::UpdateConfiguration { revision: 4_294_967_301, text: "cores = 2\n".into() }),
         ("keep-configuration", ToAgent::KeepConfiguration { revision: 4_294_967_301 }),
         ("neighbours", ToAgent::Neighbours(neighbours)),
-        ("set-pace", ToAgent::SetPace { heartbeat: Span::from_millis(1500) }),
+        ("set-pace", ToAgent::SetPace { heartbeat: Span::from_millis(1500), idle: Span(0) }),
+        ("set-pace-idle", ToAgent::SetPace { heartbeat: Span::from_millis(1500), idle: Span::from_secs(6) }),
     ]
 }
 

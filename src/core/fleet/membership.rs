@@ -6,7 +6,7 @@ use alloc::{
     vec::Vec,
 };
 
-use super::{Availability, Effect, Fact, Fleet, JobSpec, JobType, NodeCommand, Notice, Refusal, Settings};
+use super::{Availability, Effect, Fact, Fleet, JobSpec, JobType, NodeCommand, Notice, Refusal, Settings, records::Pace};
 use crate::{
     ids::{Digest, Incarnation, NodeId},
     time::{Span, Time},
@@ -267,13 +267,15 @@ impl Fleet {
         out.push(Effect::Publish(Notice::NodeChanged(id)));
     }
 
-    /// Each heartbeat says at which pace it comes, so that a node that has not heard of a new one is told again.
-    pub(super) fn on_paced(&mut self, id: NodeId, load: Load, pace: Span, out: &mut Vec<Effect>) {
+    /// Each heartbeat says when the next one comes, so that a node that has not heard of a new pace is told again.
+    pub(super) fn on_paced(&mut self, id: NodeId, is_idle: bool, load: Load, pace: Span, out: &mut Vec<Effect>) {
         self.nodes.get_mut(&id).expect("it was just heard").pace = pace.clamp(HEARTBEAT, HEARTBEAT_MAX);
         self.records.entry(id).or_default().load = load.bounded();
+        let Pace { busy, idle } = self.pace;
+        let wanted = if is_idle { idle } else { busy };
         // An agent of before this message says none.
-        if pace != self.pace && pace != Span(0) {
-            self.send(id, ToAgent::SetPace { heartbeat: self.pace }, out);
+        if pace != wanted && pace != Span(0) {
+            self.send(id, ToAgent::SetPace { heartbeat: busy, idle }, out);
         }
     }
 
@@ -307,7 +309,7 @@ impl Fleet {
     pub(super) fn on_silence(&mut self, now: Time, out: &mut Vec<Effect>) {
         let mut worse = Vec::new();
         for (id, node) in &mut self.nodes {
-            let health = node.health_at(now, &self.settings, self.pace);
+            let health = node.health_at(now, &self.settings, self.pace.busy);
             if health > node.health {
                 node.health = health;
                 worse.push((*id, health));

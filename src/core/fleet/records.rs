@@ -17,6 +17,20 @@ use crate::{
 
 /// Heartbeats that a master receives in a second, from all nodes together; a larger fleet beats more slowly.
 pub const HEARTBEATS_PER_SECOND_MAX: u64 = 500;
+/// The same where all are idle: whoever has nothing loses nothing when it is missed later.
+pub const IDLE_HEARTBEATS_PER_SECOND_MAX: u64 = 125;
+
+/// Between the heartbeats of one node.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    /// That holds sparks, or answers that nobody acknowledged.
+    pub(super) busy: Span,
+    pub(super) idle: Span,
+}
+
+impl Pace {
+    pub(super) const FASTEST: Pace = Pace { busy: HEARTBEAT, idle: HEARTBEAT };
+}
 
 /// A node as it told of itself, and as it did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -93,16 +107,22 @@ impl Fleet {
     /// Between the heartbeats of one node: doubled until there are few enough of them. A fleet that shrinks beats faster
     /// again only when there is room for it, so that one node that comes and goes changes nothing for the others.
     pub(super) fn adjust_pace(&mut self) {
-        let rate = |pace: Span| self.nodes.len() as u64 * 1_000_000 / pace.0;
-        let mut pace = self.pace;
-        while rate(pace) > HEARTBEATS_PER_SECOND_MAX {
-            pace = Span(pace.0 * 2);
-        }
-        while pace > HEARTBEAT && rate(Span(pace.0 / 2)) <= HEARTBEATS_PER_SECOND_MAX * 3 / 4 {
-            pace = Span(pace.0 / 2);
-        }
-        self.pace = pace;
+        let nodes = self.nodes.len() as u64;
+        self.pace =
+            Pace { busy: adjusted(self.pace.busy, nodes, HEARTBEATS_PER_SECOND_MAX), idle: adjusted(self.pace.idle, nodes, IDLE_HEARTBEATS_PER_SECOND_MAX) };
     }
+}
+
+fn adjusted(before: Span, nodes: u64, per_second_max: u64) -> Span {
+    let rate = |pace: Span| nodes * 1_000_000 / pace.0;
+    let mut pace = before;
+    while rate(pace) > per_second_max {
+        pace = Span(pace.0 * 2);
+    }
+    while pace > HEARTBEAT && rate(Span(pace.0 / 2)) <= per_second_max * 3 / 4 {
+        pace = Span(pace.0 / 2);
+    }
+    pace
 }
 
 #[cfg(test)]
@@ -137,21 +157,25 @@ mod tests {
         out
     }
 
-    fn beat(fleet: &mut Fleet, number: u64, pace: Span) -> Option<Span> {
+    /// From a node that holds nothing; answers with what it is told.
+    fn beat(fleet: &mut Fleet, number: u64, pace: Span) -> Option<(Span, Span)> {
         let load = Load { cpu_permille: 250, ..Load::default() };
         hear(fleet, number, FromAgent::Heartbeat { held: Vec::new(), load, pace }).into_iter().find_map(|effect| match effect {
-            Effect::Send { message: Envelope { body: ToAgent::SetPace { heartbeat }, .. }, .. } => Some(heartbeat),
+            Effect::Send { message: Envelope { body: ToAgent::SetPace { heartbeat, idle }, .. }, .. } => Some((heartbeat, idle)),
             _ => None,
         })
     }
 
     #[test]
     fn a_large_fleet_beats_more_slowly_and_waits_longer() {
-        let mut fleet = fleet_of(250);
+        let mut fleet = fleet_of(62);
         assert_eq!(beat(&mut fleet, 1, HEARTBEAT), None, "as fast as it may");
+        let mut fleet = fleet_of(250);
+        assert_eq!(beat(&mut fleet, 1, HEARTBEAT), Some((HEARTBEAT, Span(HEARTBEAT.0 * 4))));
         let mut fleet = fleet_of(1000);
-        let pace = beat(&mut fleet, 1, HEARTBEAT).unwrap();
-        assert!(1000 * 1_000_000 / pace.0 <= HEARTBEATS_PER_SECOND_MAX, "{pace:?}");
+        let (busy, pace) = beat(&mut fleet, 1, HEARTBEAT).unwrap();
+        assert!(1000 * 1_000_000 / busy.0 <= HEARTBEATS_PER_SECOND_MAX, "{busy:?}");
+        assert!(1000 * 1_000_000 / pace.0 <= IDLE_HEARTBEATS_PER_SECOND_MAX, "{pace:?}");
         assert_eq!(beat(&mut fleet, 1, pace), None, "it was told");
         let mut quiet = NOW;
         while fleet.nodes.contains_key(&NodeId(1)) {

@@ -73,6 +73,9 @@ pub enum ToAgent {
     /// Heartbeats are to come so often from now on.
     SetPace {
         heartbeat: Span,
+        /// Of a node that holds nothing, if that is more.
+        #[serde(default)]
+        idle: Span,
     },
 }
 
