@@ -107,6 +107,7 @@ impl Master {
         if self.uncommitted.is_empty() {
             return Ok(());
         }
+        self.unpublish();
         let Uncommitted { facts, records } = std::mem::take(&mut self.uncommitted);
         let over =
             facts.iter().any(|fact| matches!(fact, Fact::JobCompleted { .. } | Fact::JobDone { .. } | Fact::JobFailed { .. } | Fact::JobCancelled { .. }));

@@ -56,6 +56,8 @@ pub(super) struct Serving {
     pub(super) token_keys: TokenKeys,
     shelves: BTreeMap<Digest, Arc<Shelf>>,
     pub(super) listings: usize,
+    /// Do the links know what the ledger says?
+    is_published: bool,
 }
 
 impl Serving {
@@ -125,7 +127,16 @@ impl Master {
         links.admit(ledger.nodes.keys().copied(), ledger.operators.keys().copied());
         let address = links.address();
         let pairing = Pairing::new(authority.clone(), address, deliver);
-        self.serving = Some(Serving { links, pairing, authority, token_keys: TokenKeys::new(), resident: None, shelves: BTreeMap::new(), listings: 0 });
+        self.serving = Some(Serving {
+            links,
+            pairing,
+            authority,
+            token_keys: TokenKeys::new(),
+            resident: None,
+            shelves: BTreeMap::new(),
+            listings: 0,
+            is_published: false,
+        });
         let outbox = self.outbox.clone();
         let control = ControlSocket::listen(&self.data.control(), move |asked| drop(outbox.send(Input::Asked(asked))));
         // A master that stays and cannot be asked is of no use.
@@ -179,6 +190,9 @@ impl Master {
             drop(rooms);
             if !later.is_empty() || !self.is_at_rest() {
                 busy_at = Instant::now();
+            }
+            if !later.is_empty() {
+                self.unpublish();
             }
             later.into_iter().try_for_each(|input| self.on_input(input))?;
             self.publish();
@@ -331,9 +345,18 @@ impl Master {
         Ok(())
     }
 
-    /// Tells the links who belongs to the fleet, whether somebody may join, and which contents may be asked for. What jobs that are over needed goes.
+    /// Something changed that [`Master::publish`] tells of.
+    pub(super) fn unpublish(&mut self) {
+        if let Some(serving) = &mut self.serving {
+            serving.is_published = false;
+        }
+    }
+
+    /// Tells the links who belongs to the fleet, whether somebody may join, and which contents may be asked for, if that is not what
+    /// they were told. What jobs that are over needed goes.
     pub(super) fn publish(&mut self) {
-        let Some(serving) = &mut self.serving else { return };
+        let Some(serving) = self.serving.as_mut().filter(|serving| !serving.is_published) else { return };
+        serving.is_published = true;
         let ledger = self.fleet.ledger();
         serving.links.admit(ledger.nodes.keys().copied(), ledger.operators.keys().copied());
         serving.token_keys.retain(|token, _| self.fleet.is_token_open(now(), *token));
