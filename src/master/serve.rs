@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     net::SocketAddr,
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, mpsc},
     time::{Duration, Instant, SystemTime},
 };
 
@@ -29,7 +29,7 @@ use fleet_agent::{
 };
 
 use super::{
-    Input, Master, MasterError,
+    INBOX_MAX, Input, Master, MasterError, TURN_EVENTS_MAX,
     joining::{TokenKeys, refused_connections},
     now,
     resident::Resident,
@@ -56,6 +56,8 @@ pub(super) struct Serving {
     pub(super) token_keys: TokenKeys,
     shelves: BTreeMap<Digest, Arc<Shelf>>,
     pub(super) listings: usize,
+    /// What wakes nobody: it is handled when the loop wakes for something else.
+    unhurried: mpsc::Receiver<LinkEvent>,
     /// Do the links know what the ledger says?
     is_published: bool,
 }
@@ -120,7 +122,11 @@ impl Master {
             self.request(Event::AuthorityMade { fingerprint: Digest(authority.fingerprint().0) })?;
         }
         let outbox = self.outbox.clone();
-        let deliver: Deliver = Arc::new(move |event| outbox.try_send(Input::Link(event)).is_ok());
+        let (later, unhurried) = mpsc::sync_channel(INBOX_MAX);
+        let deliver: Deliver = Arc::new(move |event| match &event {
+            LinkEvent::Received { message, .. } if message.body.is_unhurried() => later.try_send(event).is_ok(),
+            _ => outbox.try_send(Input::Link(event)).is_ok(),
+        });
         let stores = Stores { packs: Blobs::open_sparing(&self.data.packs())?, logs: self.logs.kept().clone(), takes_packs: self.fleet.keeps_results_here() };
         let links = Links::open(address, &identity, authority.clone(), &keys, stores, deliver.clone())?;
         let ledger = self.fleet.ledger();
@@ -135,6 +141,7 @@ impl Master {
             resident: None,
             shelves: BTreeMap::new(),
             listings: 0,
+            unhurried,
             is_published: false,
         });
         let outbox = self.outbox.clone();
@@ -166,7 +173,8 @@ impl Master {
             if rest_max.is_some_and(|max| busy_at.elapsed() >= max) {
                 break Served::AtRest;
             }
-            let arrived = self.wait()?;
+            let mut arrived = self.wait()?;
+            arrived.extend(self.serving.iter().flat_map(|serving| serving.unhurried.try_iter().take(TURN_EVENTS_MAX).map(Input::Link)));
             let (mut events, mut rooms, mut later) = (Vec::with_capacity(arrived.len() + 2), Vec::with_capacity(arrived.len()), Vec::new());
             for input in arrived {
                 match input {

@@ -136,6 +136,13 @@ pub enum FromAgent {
     },
 }
 
+impl FromAgent {
+    /// Does it say no more than that the node is there? It may wait for others of its kind, some tenths of a second.
+    pub fn is_unhurried(&self) -> bool {
+        matches!(self, FromAgent::Heartbeat { held, .. } if held.is_empty())
+    }
+}
+
 /// An attempt that an agent has: queued, running, or finished and not yet acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Held {
