@@ -21,7 +21,7 @@ const SECRET_BYTES: usize = 32;
 /// Limits and times. Those about UDP, windows and round trips are QUIC's alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// After this time without other traffic a packet is sent; keeps the mappings of NATs alive.
+    /// After this time without other traffic a packet is sent; keeps the mappings of NATs alive. Heartbeats come more often.
     pub keep_alive: Duration,
     /// After this silence a connection is lost. The smaller value of the two sides holds.
     pub idle_max: Duration,
@@ -50,7 +50,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Settings {
         Settings {
-            keep_alive: Duration::from_secs(3),
+            keep_alive: Duration::from_secs(5),
             idle_max: Duration::from_secs(10),
             initial_rtt: Duration::from_millis(30),
             handshake_max: Duration::from_secs(5),
