@@ -27,7 +27,7 @@ mod project;
 mod schema;
 mod script;
 mod serve;
-mod span;
+mod size;
 mod spark;
 mod symbols;
 mod wait;

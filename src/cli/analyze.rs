@@ -26,6 +26,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::{
     Context,
     output::{Document, Sink, UsageError},
+    size,
 };
 use crate::{
     control::{self, Answer, Progress, Request, Wish},
@@ -79,9 +80,9 @@ pub(super) struct Analyze {
     /// Worker threads; as many as there are cores if not given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     threads: Option<u32>,
-    /// Larger files are skipped as oversized
-    #[arg(long, default_value_t = FileLimits::default().bytes_max, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..=FILE_BYTES_MAX))]
-    max_file_bytes: u64,
+    /// Larger files are skipped as oversized: a number of bytes, or one and K, M or G; 5M if not given
+    #[arg(long, value_name = "SIZE", value_parser = file_size)]
+    max_file_bytes: Option<u64>,
     /// Gives the job up after so many seconds
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=TIMEOUT_SECONDS_MAX))]
     timeout: Option<u64>,
@@ -203,6 +204,12 @@ impl From<PriorityKind> for Priority {
     }
 }
 
+/// What one file may have.
+fn file_size(text: &str) -> Result<u64, String> {
+    let bytes = size::bytes(text)?;
+    if (1..=FILE_BYTES_MAX).contains(&bytes) { Ok(bytes) } else { Err(format!("a file has 1 to {FILE_BYTES_MAX} bytes")) }
+}
+
 fn note_failures(context: &Context, overview: &Overview) {
     for (path, reason) in overview.failed.iter().take(FAILURES_NOTED_MAX) {
         context.streams.note(&format!("not analysed: {}: {}", path.to_text(), reason.describe()));
@@ -234,7 +241,7 @@ impl Analyze {
             nodes,
             priority: PriorityKind::Normal,
             threads: None,
-            max_file_bytes: FileLimits::default().bytes_max,
+            max_file_bytes: None,
             timeout,
             detach: false,
             no_cache: false,
@@ -376,7 +383,8 @@ impl Analyze {
     }
 
     fn limits(&self) -> FileLimits {
-        FileLimits { bytes_max: self.max_file_bytes, ..FileLimits::default() }
+        let limits = FileLimits::default();
+        FileLimits { bytes_max: self.max_file_bytes.unwrap_or(limits.bytes_max), ..limits }
     }
 
     fn selection(&self, root: &Path) -> Result<Option<Selection>, UsageError> {
@@ -407,7 +415,7 @@ impl Analyze {
             return Err(UsageError(format!("the folder of the project {name}, {}, is gone; {advice}", root.display())).into());
         }
         if !root.is_dir() {
-            return Err(UsageError(format!("{} is not a folder; give the folder that holds it", root.display())).into());
+            return Err(UsageError(format!("{} is not a folder; give the folder that holds it, and --only for this file alone", root.display())).into());
         }
         Ok(root)
     }

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::{Context, ask, command, find, nodes};
 use crate::{
-    cli::{manner::Trial, span::span},
+    cli::{duration, manner::Trial},
     control::{Answer, Cause, HeldSpark, NodeDetail, NodeWish, Request},
     exit::Exit,
     master,
@@ -27,8 +27,8 @@ const NAMED_MAX: usize = 5;
 pub(in crate::cli) struct Drain {
     /// Its name or id
     node: String,
-    /// How long it may finish what it has: 90, 90s, 5m or 2h; ten minutes if not given
-    #[arg(long, value_name = "D", value_parser = span)]
+    /// How long it may finish what it has: 90, 90s, 5m, 2h or 1d; ten minutes if not given
+    #[arg(long, value_name = "D", value_parser = duration::span)]
     deadline: Option<Span>,
     /// Waits until the node is empty, which is what happens anyway
     #[arg(long, conflicts_with = "detach")]
