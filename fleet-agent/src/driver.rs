@@ -353,6 +353,13 @@ impl Pool {
     }
 
     fn start_task(&self, task: Task, cancel: Arc<AtomicBool>) {
+        // What is no work needs no thread that gives way to others; where there is no room it has one after all.
+        if let Work::Nothing = task.work {
+            let held = Held { spark: task.spark, attempt: task.attempt };
+            if self.bench.inbox.try_send(Input::Event(Event::Ended { held, result: Ok(SparkOutput::default()) })).is_ok() {
+                return;
+            }
+        }
         self.tasks.send((task, cancel)).expect("the workers live as long as the pool");
     }
 
