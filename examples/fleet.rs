@@ -41,11 +41,10 @@ use fleet_agent::{
     isolation::ChildCommand,
     link::{self, Choice, Dialler},
     net::{
-        carrier::Endpoint,
+        carrier::{Carrier, Endpoint},
         join::{self, JoinToken},
         quic::{self, ListenerKeys},
         renewal::Credentials,
-        tls::NodeKey,
     },
     sense,
     work::Supply,
@@ -156,8 +155,7 @@ impl Drop for Serving {
 /// An agent's whole life: it joins, links, and works until its runtime ends.
 async fn agent(folder: PathBuf, master: SocketAddr, token: JoinToken) -> Result<(), Failure> {
     fs::create_dir_all(&folder)?;
-    let beside = join::address_beside(master).ok_or("the master's port is the last one")?;
-    let identity = join::join(beside, &token, NodeKey::generate()?).await?;
+    let identity = join::join(&[master], &[Carrier::Quic], &token).await?;
     let cache = fleet_agent::cache::Cache::open(&folder, fleet_agent::analysis::fingerprint())?;
     // It allows no commands, and has no second program for a file that takes its process with it.
     let (uplink, session) = link::uplink(cache.packs().clone(), Commands::none());

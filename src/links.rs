@@ -14,7 +14,7 @@ mod visits;
 use std::{
     collections::{BTreeSet, HashMap},
     io::Read,
-    net::{SocketAddr, UdpSocket},
+    net::{SocketAddr, TcpListener, UdpSocket},
     sync::Arc,
     time::Duration,
 };
@@ -216,7 +216,7 @@ impl Links {
         let beside = join::address_beside(address).ok_or(LinksError::Port(address.port()))?;
         let refused = Arc::new(Counters::default());
         // Better known now than when somebody stands at the server with a token.
-        UdpSocket::bind(beside).map_err(|source| LinksError::Join { address: beside, source })?;
+        UdpSocket::bind(beside).and_then(|_| TcpListener::bind(beside)).map_err(|source| LinksError::Join { address: beside, source })?;
         let joining = JoinPort::new(beside, authority.clone(), refused.clone(), deliver.clone());
         let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
         let (published, seen) = watch::channel(Published::default());

@@ -387,8 +387,8 @@ fn analyse_under(place: &Place, rules: &str) -> Option<Faults> {
 fn where_udp_is_blocked_a_websocket_carries_the_fleet() {
     let place = Place::new();
     grow(&place);
-    // Joining has the port after it, and only UDP.
-    let Some(faults) = analyse_under(&place, "udp dport 7555 counter drop; udp sport 7555 counter drop") else { return };
+    // Joining has the port after it.
+    let Some(faults) = analyse_under(&place, "udp dport 7555-7556 counter drop; udp sport 7555-7556 counter drop") else { return };
     assert!(faults.dropped > 0, "QUIC was tried first");
     assert!(faults.agent.contains("linked with the master over websocket"), "{}", faults.agent);
     assert_eq!(timeless(faults.report), timeless(place.analyse(0)));

@@ -12,9 +12,8 @@ use anyhow::{Context, bail};
 use fleet_agent::{
     link,
     net::{
-        carrier::CarrierError,
         discovery::{Announcement, DiscoveryError, KeyId, State, clean_name},
-        join::{self, Holder, JoinError, JoinToken},
+        join::{self, Holder, JoinToken},
         pairing::{MASTERS_MAX, PairError, PairListener, PairingCode, Rules, Trouble, masters},
         tls::{Identity, NodeKey, TlsError, private_file},
     },
@@ -28,6 +27,8 @@ use super::{Arguments, agent::tell};
 const TOKEN_BYTES_MAX: u64 = 4096;
 /// Where a node waits to be paired, if nobody else does there. The two before it are the master's.
 const PAIRING_PORT: u16 = 7413;
+/// What nobody answers may mean.
+const UNHEARD: &str = "could not join: a master listens for that only while a token is open; `bitacora node token` makes one";
 const CODE_FILE: &str = "pairing-code";
 const MASTERS_FILE: &str = "master";
 
@@ -71,24 +72,15 @@ async fn by_token(arguments: &Arguments, file: &Path, data: &Path, masters: Vec<
     if token.holder() != Holder::Node {
         bail!("{} holds a token for a person's device: `bitacora join` takes it", file.display());
     }
-    let identity = join_at(&link::addresses(&masters).await?, &token).await?;
+    let joined = join::join(&link::addresses(&masters).await?, link::Choice::from(arguments.carrier).carriers(), &token).await;
+    let identity = joined.map_err(|error| {
+        let is_unreached = error.is_unreached();
+        let error = anyhow::Error::from(error);
+        if is_unreached { error.context(UNHEARD) } else { error }
+    })?;
     identity.save(data)?;
     let announcement = announce(arguments, KeyId::of(&identity.public()?), State::Paired, 0);
     Ok(Membership { identity, masters, announcement })
-}
-
-/// At the first address where somebody listens; whoever has seen the token is the last to be asked.
-async fn join_at(addresses: &[SocketAddr], token: &JoinToken) -> anyhow::Result<Identity> {
-    let mut unreached = None;
-    for address in addresses {
-        let beside = join::address_beside(*address).with_context(|| format!("the port of {address} has none after it for joining"))?;
-        match join::join(beside, token, NodeKey::generate()?).await {
-            Err(error @ (JoinError::Time | JoinError::Quic(CarrierError::Connect(_) | CarrierError::Lost(_)))) => unreached = Some(error),
-            joined => return Ok(joined?),
-        }
-    }
-    let unheard = "could not join: a master listens for that only while a token is open; `bitacora node token` makes one";
-    Err(anyhow::Error::from(unreached.expect("a name has an address")).context(unheard))
 }
 
 fn read_token(file: &Path) -> anyhow::Result<String> {

@@ -14,12 +14,12 @@ use std::{
 use fleet_agent::{
     link::{self, Choice, Dialler, LinkError},
     net::{
-        carrier::{CarrierError, Connection, Endpoint},
+        carrier::{Carrier, CarrierError, Connection, Endpoint},
         codec::{CodecError, Kind, Received, RequestId},
         join::{self, Holder, JoinError, JoinToken, TokenError},
         quic::{ListenerKeys, Settings},
         renewal::{self, Credentials},
-        tls::{Identity, NodeKey, Peer, TlsError},
+        tls::{Identity, Peer, TlsError},
     },
 };
 use tokio::{runtime::Runtime, time::timeout};
@@ -72,7 +72,7 @@ impl RemoteError {
         match self {
             RemoteError::Refused(_) | RemoteError::Tls(_) | RemoteError::Token(_) | RemoteError::ForNode => true,
             RemoteError::Link(error) => error.is_final(),
-            RemoteError::Join(error) => !matches!(error, JoinError::Time | JoinError::Left | JoinError::Quic(_)),
+            RemoteError::Join(error) => !matches!(error, JoinError::Time | JoinError::Left | JoinError::Carrier(_) | JoinError::NoPort),
             _ => false,
         }
     }
@@ -117,15 +117,8 @@ impl Device {
 
     /// At the first address where somebody listens; whoever has seen the token is the last to be asked.
     async fn spend(&self, token: &JoinToken) -> Result<Identity, RemoteError> {
-        let mut unreached = JoinError::Left;
-        for address in link::addresses(std::slice::from_ref(&self.master)).await? {
-            let Some(beside) = join::address_beside(address) else { continue };
-            match join::join(beside, token, NodeKey::generate()?).await {
-                Err(error @ (JoinError::Time | JoinError::Quic(CarrierError::Connect(_) | CarrierError::Lost(_)))) => unreached = error,
-                joined => return Ok(joined?),
-            }
-        }
-        Err(unreached.into())
+        let addresses = link::addresses(std::slice::from_ref(&self.master)).await?;
+        Ok(join::join(&addresses, &Carrier::ALL, token).await?)
     }
 
     /// By the fleet's name, or by where its master is.

@@ -90,7 +90,7 @@ impl Keeper {
                     }
                     Some(Wish::Close) => {
                         self.wanted = false;
-                        self.listener.iter().for_each(JoinListener::pause);
+                        self.listener.iter_mut().for_each(JoinListener::pause);
                     }
                 },
                 Some(candidate) = accept(self.listener.as_mut()) => match candidate {
@@ -103,7 +103,7 @@ impl Keeper {
     }
 
     async fn open(&mut self, identity: &Identity) -> Result<(), JoinError> {
-        match &self.listener {
+        match &mut self.listener {
             Some(listener) => listener.resume(identity)?,
             None => self.listener = Some(bind(self.address, identity).await?),
         }
@@ -124,7 +124,9 @@ impl Keeper {
 async fn bind(address: SocketAddr, identity: &Identity) -> Result<JoinListener, JoinError> {
     for _ in 1..BIND_TRIES {
         match JoinListener::open(address, identity) {
-            Err(JoinError::Quic(CarrierError::Bind { source, .. })) if source.kind() == io::ErrorKind::AddrInUse => sleep(BIND_AGAIN).await,
+            Err(JoinError::Carrier(CarrierError::Bind { source, .. } | CarrierError::Listen { source, .. })) if source.kind() == io::ErrorKind::AddrInUse => {
+                sleep(BIND_AGAIN).await;
+            }
             opened => return opened,
         }
     }

@@ -47,7 +47,8 @@ pub enum Choice {
 }
 
 impl Choice {
-    const fn carriers(self) -> &'static [Carrier] {
+    /// In the order in which they are tried.
+    pub const fn carriers(self) -> &'static [Carrier] {
         match self {
             Choice::Quic => &[Carrier::Quic],
             Choice::WebSocket => &[Carrier::WebSocket],

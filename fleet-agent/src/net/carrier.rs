@@ -9,6 +9,7 @@
 
 mod endpoint;
 mod frames;
+mod stranger;
 mod streams;
 
 use std::{io, net::SocketAddr, time::Duration};
@@ -16,6 +17,7 @@ use std::{io, net::SocketAddr, time::Duration};
 use bitacora_core::ids::NodeId;
 use quinn::VarInt;
 
+pub(crate) use self::stranger::{Material, Stranger, Terms};
 pub use self::{
     endpoint::{Endpoint, Listener},
     frames::{FrameReceiver, FrameSender, Transfer},
@@ -161,10 +163,7 @@ impl Link {
 
     /// Where the peer is now; over QUIC the side that dialled may move.
     pub fn remote_address(&self) -> SocketAddr {
-        match &self.way {
-            Way::Quic(connection) => connection.remote_address(),
-            Way::WebSocket(trunk) => trunk.remote_address(),
-        }
+        self.way.remote_address()
     }
 
     /// Opens a stream. Waits while the peer's limit is reached.
@@ -187,15 +186,32 @@ impl Link {
 
     /// Ends the connection at once; frames under way may be lost. `reason` is for people.
     pub fn close(&self, code: CloseCode, reason: &str) {
-        match &self.way {
+        self.way.close(code, reason);
+    }
+
+    /// Waits for the end, whoever brings it about.
+    pub async fn closed(&self) -> CarrierError {
+        self.way.closed().await
+    }
+}
+
+impl Way {
+    fn remote_address(&self) -> SocketAddr {
+        match self {
+            Way::Quic(connection) => connection.remote_address(),
+            Way::WebSocket(trunk) => trunk.remote_address(),
+        }
+    }
+
+    fn close(&self, code: CloseCode, reason: &str) {
+        match self {
             Way::Quic(connection) => connection.close(code.into(), reason.as_bytes()),
             Way::WebSocket(trunk) => trunk.close(code, reason),
         }
     }
 
-    /// Waits for the end, whoever brings it about.
-    pub async fn closed(&self) -> CarrierError {
-        match &self.way {
+    async fn closed(&self) -> CarrierError {
+        match self {
             Way::Quic(connection) => connection.closed().await.into(),
             Way::WebSocket(trunk) => trunk.closed().await.into(),
         }

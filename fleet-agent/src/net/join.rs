@@ -11,7 +11,7 @@
 //!
 //! Both proofs cover keying material exported from the session, so one that is relayed into another session is worth
 //! nothing. The secret itself is never sent. What listens here can do nothing but this: an ordinary connection of the
-//! fleet speaks another application protocol and needs a certificate.
+//! fleet speaks another application protocol and needs a certificate. Both carriers do: UDP and TCP of the same number.
 
 mod agent;
 mod master;
@@ -28,10 +28,17 @@ pub use self::{
     master::{Candidate, Grant, JoinListener, Joined, Tokens},
     token::{Holder, JoinToken, TokenError, TokenKey},
 };
-use crate::net::{carrier::CarrierError, codec::Octets, quic::Settings, tls::TlsError};
+use crate::net::{
+    carrier::{CarrierError, Terms},
+    codec::Octets,
+    quic::Settings,
+    tls::TlsError,
+};
 
 /// The application protocol of joining, and of nothing else.
 pub const ALPN: &[u8] = b"bitacora-join/1";
+/// Registered with nobody.
+const EXPORTER_LABEL: &[u8] = b"EXPORTER-bitacora-join/1";
 
 /// The port for joining is the one after that for nodes.
 const PORT_AFTER: u16 = 1;
@@ -52,7 +59,9 @@ const EXCHANGE_MAX: Duration = Duration::from_secs(10);
 #[derive(Debug, thiserror::Error)]
 pub enum JoinError {
     #[error("the connection for joining failed")]
-    Quic(#[from] CarrierError),
+    Carrier(#[from] CarrierError),
+    #[error("no address of the master has a port after it, which is the one for joining")]
+    NoPort,
     #[error("a certificate for joining cannot be used")]
     Tls(#[from] TlsError),
     #[error("the other side took too long")]
@@ -113,6 +122,10 @@ pub(super) fn settings() -> Settings {
         frame_max: EXCHANGE_MAX,
         ..Settings::default()
     }
+}
+
+fn terms() -> Terms {
+    Terms { protocol: ALPN, label: EXPORTER_LABEL, frame_bytes_max: STRANGER_BYTES_MAX, settings: settings() }
 }
 
 #[cfg(test)]

@@ -14,8 +14,10 @@
 //! What breaks these rules ends the connection. There is no second way to do anything here: no compression, no text.
 
 mod endpoint;
+mod gate;
 mod message;
 mod reader;
+pub(crate) mod stranger;
 mod stream;
 mod trunk;
 mod writer;
@@ -26,6 +28,7 @@ use tokio::sync::watch;
 
 pub use self::endpoint::{Endpoint, Listener};
 pub(crate) use self::{
+    gate::Gate,
     stream::{StreamReceiver, StreamSender},
     trunk::Trunk,
 };

@@ -9,31 +9,64 @@ use quinn::TokioRuntime;
 use rustls::{ClientConfig, client::Resumption, version::TLS13};
 use tokio::time::timeout;
 
-use super::{ALPN, Answer, EXCHANGE_MAX, JoinError, JoinToken, Request, pinned::PinnedAuthority, proof, proof::Session, settings};
+use super::{ALPN, Answer, EXCHANGE_MAX, JoinError, JoinToken, Request, address_beside, pinned::PinnedAuthority, proof, terms};
 use crate::net::{
-    carrier::{CarrierError, CloseCode, Transfer},
+    carrier::{Carrier, CarrierError, CloseCode, Stranger, Transfer},
     codec::{Kind, Octets, Received, RequestId},
     quic::{ListenerKeys, bind, check_protocol},
     tls::{Identity, NodeKey, TlsError, fingerprint, provider},
+    websocket,
 };
 
 /// For SNI; no certificate carries it and nobody compares it.
-const SERVER_NAME: &str = "join.bitacora.internal";
+pub(super) const SERVER_NAME: &str = "join.bitacora.internal";
 
-/// Joins the fleet whose master listens at `address`. The key stays here; the caller saves the identity.
+/// Joins the fleet whose master's nodes link at one of these addresses: over the first carrier, and at the first address, where
+/// somebody listens. Whoever has seen the token is the last to be asked. The caller saves the identity.
 ///
 /// The token is spent once the master has answered. When the answer is lost on its way, a new token is needed.
-pub async fn join(address: SocketAddr, token: &JoinToken, key: NodeKey) -> Result<Identity, JoinError> {
-    let endpoint = open(address, token)?;
-    let joined = exchange(&endpoint, address, token, key).await;
-    endpoint.close(CloseCode::Stopping.into(), b"done");
-    // The master need not hear it: its own limit ends the connection too.
-    let _ = timeout(EXCHANGE_MAX, endpoint.wait_idle()).await;
+pub async fn join(masters: &[SocketAddr], carriers: &[Carrier], token: &JoinToken) -> Result<Identity, JoinError> {
+    let mut unreached = JoinError::NoPort;
+    for carrier in carriers {
+        for address in masters.iter().filter_map(|master| address_beside(*master)) {
+            match join_at(address, *carrier, token).await {
+                Err(error) if error.is_unreached() => unreached = error,
+                joined => return joined,
+            }
+        }
+    }
+    Err(unreached)
+}
+
+pub(super) async fn join_at(address: SocketAddr, carrier: Carrier, token: &JoinToken) -> Result<Identity, JoinError> {
+    let key = NodeKey::generate()?;
+    let (mut stranger, endpoint) = dial(address, carrier, token).await?;
+    let joined = exchange(&mut stranger, token, key).await;
+    stranger.close(CloseCode::Stopping, "done");
+    if let Some(endpoint) = endpoint {
+        // The master need not hear it: its own limit ends the connection too.
+        let _ = timeout(EXCHANGE_MAX, endpoint.wait_idle()).await;
+    }
     joined
 }
 
-pub(super) fn open(address: SocketAddr, token: &JoinToken) -> Result<quinn::Endpoint, JoinError> {
-    let settings = settings();
+/// The connection, and the socket that it came from where it needs one of its own.
+pub(super) async fn dial(address: SocketAddr, carrier: Carrier, token: &JoinToken) -> Result<(Stranger, Option<quinn::Endpoint>), JoinError> {
+    match carrier {
+        Carrier::Quic => {
+            let endpoint = open(address, token)?;
+            let connecting = endpoint.connect(address, SERVER_NAME).map_err(CarrierError::Connect)?;
+            let connection = timeout(terms().settings.handshake_max, connecting).await.map_err(|_| CarrierError::HandshakeTime)?.map_err(CarrierError::Lost)?;
+            check_protocol(&connection, ALPN)?;
+            let streams = connection.open_bi().await.map_err(CarrierError::Lost)?;
+            Ok((Stranger::over_quic(connection, streams, &terms()), Some(endpoint)))
+        }
+        Carrier::WebSocket => Ok((websocket::stranger::dial(address, tls(token)?, SERVER_NAME, &terms()).await?, None)),
+    }
+}
+
+fn open(address: SocketAddr, token: &JoinToken) -> Result<quinn::Endpoint, JoinError> {
+    let settings = terms().settings;
     let local: SocketAddr = if address.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() };
     let (socket, _) = bind(local, settings.udp_buffer_bytes)?;
     let keys = ListenerKeys::fresh()?;
@@ -52,24 +85,18 @@ fn tls(token: &JoinToken) -> Result<ClientConfig, TlsError> {
     Ok(config)
 }
 
-async fn exchange(endpoint: &quinn::Endpoint, address: SocketAddr, token: &JoinToken, key: NodeKey) -> Result<Identity, JoinError> {
-    let connecting = endpoint.connect(address, SERVER_NAME).map_err(CarrierError::Connect)?;
-    let connection = timeout(EXCHANGE_MAX, connecting).await.map_err(|_| JoinError::Time)?.map_err(CarrierError::Lost)?;
-    check_protocol(&connection, ALPN)?;
-    let session = Session::of(&connection);
-    let mut stream = Transfer::over(connection.open_bi().await.map_err(CarrierError::Lost)?, EXCHANGE_MAX);
-
+async fn exchange(stranger: &mut Stranger, token: &JoinToken, key: NodeKey) -> Result<Identity, JoinError> {
     let request = key.request()?;
     let body = Request {
         token: Octets(token.id().0.to_vec()),
         request: Octets(request.to_vec()),
-        proof: Octets(proof::agent(&token.key(), session, token.id(), &request).as_bytes().to_vec()),
+        proof: Octets(proof::agent(&token.key(), &stranger.material, token.id(), &request).as_bytes().to_vec()),
     };
-    stream.tx.send(Kind::JoinRequest, RequestId(1), &body).await?;
+    stranger.stream.tx.send(Kind::JoinRequest, RequestId(1), &body).await?;
 
-    let answer = answer(&mut stream).await?;
+    let answer = answer(&mut stranger.stream).await?;
     let (certificate, authority) = (answer.certificate.0.into(), answer.authority.0.into());
-    let expected = proof::master(&token.key(), session, &request, &certificate, &authority);
+    let expected = proof::master(&token.key(), &stranger.material, &request, &certificate, &authority);
     if !proof::fits(expected, &answer.proof.0) || fingerprint(&authority) != token.authority() {
         return Err(JoinError::MasterProof);
     }
@@ -86,5 +113,13 @@ async fn answer(stream: &mut Transfer) -> Result<Answer, JoinError> {
         Ok(Some(Received::Frame(_) | Received::Unsupported(_))) => Err(JoinError::Unexpected),
         Ok(None) => Err(JoinError::Left),
         Err(error) => Err(error.into()),
+    }
+}
+
+impl JoinError {
+    /// Was nobody there, as far as one can tell from outside?
+    pub fn is_unreached(&self) -> bool {
+        let JoinError::Carrier(error) = self else { return matches!(self, JoinError::Time) };
+        matches!(error, CarrierError::Connect(_) | CarrierError::Lost(_) | CarrierError::Reach { .. } | CarrierError::HandshakeTime)
     }
 }

@@ -8,16 +8,20 @@ use rustls::{
     pki_types::{CertificateDer, CertificateSigningRequestDer},
     version::TLS13,
 };
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::{
+    net::TcpStream,
+    time::{Instant, timeout, timeout_at},
+};
 
-use super::{ALPN, Answer, EXCHANGE_MAX, JoinError, Refusal, Request, STRANGER_BYTES_MAX, TRIES_MAX, TokenKey, proof, proof::Session, settings};
+use super::{ALPN, Answer, EXCHANGE_MAX, JoinError, Refusal, Request, TRIES_MAX, TokenKey, proof, terms};
 use bitacora_core::ids::{NodeId, TokenId};
 
 use crate::net::{
-    carrier::{CarrierError, CloseCode, FailedHandshake, Transfer},
+    carrier::{CarrierError, CloseCode, FailedHandshake, Stranger},
     codec::{Frame, Kind, Octets, Received},
     quic::{Gate, ListenerKeys, bind, check_protocol},
     tls::{Authority, Identity, Roles, TlsError, Validity, check_request, provider, without_resumption},
+    websocket,
 };
 
 /// For the last words to those who are connected.
@@ -54,29 +58,32 @@ pub struct Joined {
     pub address: SocketAddr,
 }
 
-/// Listens for agents that hold a token. Open it only while a token is.
+/// Listens for agents that hold a token, on both carriers. Open it only while a token is.
 #[derive(Debug)]
 pub struct JoinListener {
     quinn: quinn::Endpoint,
-    gate: Gate<Candidate>,
+    udp: Gate<Candidate>,
+    tcp: websocket::Gate<Candidate>,
+    /// What is shown to those who come over TCP; nothing while nobody is let in.
+    tls: Option<Arc<ServerConfig>>,
 }
 
 /// Somebody who wants to join and has proved nothing yet.
 #[derive(Debug)]
-pub struct Candidate {
-    connection: quinn::Connection,
-    stream: Transfer,
-}
+pub struct Candidate(Stranger);
 
 impl JoinListener {
-    /// Opens the socket. To be called inside a tokio runtime. `identity` is the master's own.
+    /// Opens the sockets, TCP where it got UDP. To be called inside a tokio runtime. `identity` is the master's own.
     pub fn open(address: SocketAddr, identity: &Identity) -> Result<JoinListener, JoinError> {
-        let settings = settings();
+        let settings = terms().settings;
         let (socket, _) = bind(address, settings.udp_buffer_bytes)?;
-        let server = settings.server(tls(identity)?)?;
+        let tls = tls(identity)?;
+        let server = settings.server(tls.clone())?;
         let quinn = quinn::Endpoint::new(ListenerKeys::fresh()?.endpoint_config(), Some(server), socket, Arc::new(TokioRuntime));
-        let quinn = quinn.map_err(|source| CarrierError::Bind { address, source })?;
-        Ok(JoinListener { gate: Gate::new(quinn.clone(), &settings), quinn })
+        let bind_error = |source| CarrierError::Bind { address, source };
+        let quinn = quinn.map_err(bind_error)?;
+        let tcp = websocket::Gate::open(quinn.local_addr().map_err(bind_error)?, &settings)?;
+        Ok(JoinListener { udp: Gate::new(quinn.clone(), &settings), quinn, tcp, tls: Some(Arc::new(tls)) })
     }
 
     pub fn local_address(&self) -> io::Result<SocketAddr> {
@@ -85,21 +92,28 @@ impl JoinListener {
 
     /// The next one; answer each in a task of its own. `None` when closed. Cancel-safe.
     pub async fn accept(&mut self) -> Option<Result<Candidate, FailedHandshake>> {
-        self.gate.next(candidate).await
+        let over_tcp = |tcp, address| candidate_over_tcp(tcp, address, self.tls.clone());
+        tokio::select! {
+            candidate = self.udp.next(candidate) => candidate,
+            candidate = self.tcp.next(over_tcp) => Some(candidate),
+        }
     }
 
     /// Lets nobody in any more. Who was let in before can still be answered.
-    pub fn pause(&self) {
+    pub fn pause(&mut self) {
         self.quinn.set_server_config(None);
+        self.tls = None;
     }
 
     /// Listens again, as what the master is now.
-    pub fn resume(&self, identity: &Identity) -> Result<(), JoinError> {
-        self.quinn.set_server_config(Some(settings().server(tls(identity)?)?));
+    pub fn resume(&mut self, identity: &Identity) -> Result<(), JoinError> {
+        let tls = tls(identity)?;
+        self.quinn.set_server_config(Some(terms().settings.server(tls.clone())?));
+        self.tls = Some(Arc::new(tls));
         Ok(())
     }
 
-    /// Ends the listening and what is in progress, and gives the socket back.
+    /// Ends the listening and what is in progress, and gives the sockets back.
     pub async fn close(self) {
         self.quinn.close(CloseCode::Stopping.into(), b"no token is open");
         // Whether everybody heard it makes no difference.
@@ -110,8 +124,13 @@ impl JoinListener {
 async fn candidate(connecting: Connecting) -> Result<Candidate, CarrierError> {
     let connection = connecting.await?;
     check_protocol(&connection, ALPN)?;
-    let stream = Transfer::with_stranger(connection.accept_bi().await?, EXCHANGE_MAX, STRANGER_BYTES_MAX);
-    Ok(Candidate { connection, stream })
+    let streams = connection.accept_bi().await?;
+    Ok(Candidate(Stranger::over_quic(connection, streams, &terms())))
+}
+
+async fn candidate_over_tcp(tcp: TcpStream, address: SocketAddr, tls: Option<Arc<ServerConfig>>) -> Result<Candidate, CarrierError> {
+    let tls = tls.ok_or(CarrierError::Protocol)?;
+    Ok(Candidate(websocket::stranger::answer(tcp, address, tls, terms()).await?))
 }
 
 /// Asks for no client certificate, and presents the authority's too, for the agent to find by its fingerprint.
@@ -141,15 +160,15 @@ impl Candidate {
             tokens.refused(refusal);
             tries += 1;
             if tries == TRIES_MAX {
-                self.connection.close(CloseCode::NotPermitted.into(), REFUSED.as_bytes());
+                self.0.close(CloseCode::NotPermitted, REFUSED);
                 return Err(JoinError::NotPermitted(refusal));
             }
-            self.stream.tx.send(Kind::Refused, frame.request, REFUSED).await?;
+            self.0.stream.tx.send(Kind::Refused, frame.request, REFUSED).await?;
         }
     }
 
     async fn request(&mut self, deadline: Instant) -> Result<Frame, JoinError> {
-        match timeout_at(deadline, self.stream.rx.receive()).await.map_err(|_| JoinError::Time)?? {
+        match timeout_at(deadline, self.0.stream.rx.receive()).await.map_err(|_| JoinError::Time)?? {
             Some(Received::Frame(frame)) if frame.kind == Kind::JoinRequest => Ok(frame),
             Some(Received::Frame(_) | Received::Unsupported(_)) => Err(JoinError::Unexpected),
             None => Err(JoinError::Left),
@@ -161,7 +180,7 @@ impl Candidate {
         let body: Request = frame.body().map_err(|_| Refusal::Request)?;
         let token = TokenId(body.token.0.as_slice().try_into().map_err(|_| Refusal::Request)?);
         let request = CertificateSigningRequestDer::from(body.request.0);
-        let session = Session::of(&self.connection);
+        let session = &self.0.material;
         let key = tokens.key(token).await.ok_or(Refusal::UnknownToken)?;
         if !proof::fits(proof::agent(&key, session, token, &request), &body.proof.0) {
             return Err(Refusal::Proof);
@@ -172,15 +191,15 @@ impl Candidate {
         let proof = proof::master(&key, session, &request, &certificate, authority.certificate());
         let answer =
             Answer { certificate: Octets(certificate.to_vec()), authority: Octets(authority.certificate().to_vec()), proof: Octets(proof.as_bytes().to_vec()) };
-        Ok((Joined { token, grant, certificate, address: self.connection.remote_address() }, answer))
+        Ok((Joined { token, grant, certificate, address: self.0.remote_address() }, answer))
     }
 
     /// The node has joined whether or not it hears of it, so trouble on the way changes nothing here.
     async fn grant(mut self, frame: &Frame, answer: &Answer) {
         let deadline = Instant::now() + EXCHANGE_MAX;
-        if let Ok(Ok(())) = timeout_at(deadline, self.stream.tx.send(Kind::JoinAnswer, frame.request, answer)).await {
+        if let Ok(Ok(())) = timeout_at(deadline, self.0.stream.tx.send(Kind::JoinAnswer, frame.request, answer)).await {
             // The agent closes when it has read the answer; closing first could overtake it.
-            let _ = timeout_at(deadline, self.connection.closed()).await;
+            let _ = timeout_at(deadline, self.0.closed()).await;
         }
     }
 }

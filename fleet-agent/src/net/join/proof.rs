@@ -7,39 +7,25 @@ use rustls::pki_types::{CertificateDer, CertificateSigningRequestDer};
 use bitacora_core::ids::TokenId;
 
 use super::TokenKey;
-
-/// Registered with nobody; RFC 5705 asks for the prefix.
-const EXPORTER_LABEL: &[u8] = b"EXPORTER-bitacora-join/1";
-
-/// What only the two ends of one TLS session know.
-#[derive(Clone, Copy)]
-pub(super) struct Session([u8; 32]);
-
-impl Session {
-    pub(super) fn of(connection: &quinn::Connection) -> Session {
-        let mut material = [0; 32];
-        connection.export_keying_material(&mut material, EXPORTER_LABEL, b"").expect("TLS exports 32 bytes after any handshake");
-        Session(material)
-    }
-}
+use crate::net::carrier::Material;
 
 /// The agent knows the token and asks for this, here.
-pub(super) fn agent(key: &TokenKey, session: Session, token: TokenId, request: &CertificateSigningRequestDer<'_>) -> blake3::Hash {
+pub(super) fn agent(key: &TokenKey, session: &Material, token: TokenId, request: &CertificateSigningRequestDer<'_>) -> blake3::Hash {
     let mut hasher = blake3::Hasher::new_keyed(&key.agent);
-    hasher.update(&session.0).update(&token.0).update(blake3::hash(request).as_bytes()).finalize()
+    hasher.update(session).update(&token.0).update(blake3::hash(request).as_bytes()).finalize()
 }
 
 /// The master knew the token and answers that request with these.
 pub(super) fn master(
     key: &TokenKey,
-    session: Session,
+    session: &Material,
     request: &CertificateSigningRequestDer<'_>,
     certificate: &CertificateDer<'_>,
     authority: &CertificateDer<'_>,
 ) -> blake3::Hash {
     // Each part has a fixed length, so no two lists of parts make the same bytes.
     let mut hasher = blake3::Hasher::new_keyed(&key.master);
-    hasher.update(&session.0);
+    hasher.update(session);
     for part in [request.as_ref(), certificate.as_ref(), authority.as_ref()] {
         hasher.update(blake3::hash(part).as_bytes());
     }

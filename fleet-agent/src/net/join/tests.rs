@@ -11,11 +11,11 @@ use quinn::ConnectionError;
 use rustls::{ServerConfig, pki_types::CertificateSigningRequestDer, version::TLS13};
 use tokio::{task::JoinHandle, time::timeout};
 
-use super::{proof::Session, *};
+use super::{agent::join_at, *};
 use bitacora_core::ids::{NodeId, TokenId};
 
 use crate::net::{
-    carrier::Transfer,
+    carrier::{Carrier, Stranger},
     codec::{Kind, Received, RequestId},
     quic::{Gate, ListenerKeys, bind},
     tls::{
@@ -23,6 +23,7 @@ use crate::net::{
         tests::{authority, identity, today},
         without_resumption,
     },
+    websocket::{self, Ended},
 };
 
 /// Ends a test that hangs; no assertion depends on it.
@@ -67,7 +68,8 @@ impl Master {
         let task = tokio::spawn(async move {
             while let Some(candidate) = listener.accept().await {
                 let Ok(candidate) = candidate else { continue };
-                tx.send(candidate.answer(&signer, &*tokens).await).await.unwrap();
+                let (signer, tokens, tx) = (Arc::clone(&signer), Arc::clone(&tokens), tx.clone());
+                tokio::spawn(async move { tx.send(candidate.answer(&signer, &*tokens).await).await });
             }
         });
         Master { authority, ledger, address, task, outcomes }
@@ -89,33 +91,31 @@ impl Master {
     }
 }
 
-async fn join_with(address: SocketAddr, token: &JoinToken) -> Result<Identity, JoinError> {
-    timeout(TEST_MAX, join(address, token, NodeKey::generate().unwrap())).await.expect("the test hangs")
+async fn join_with(address: SocketAddr, carrier: Carrier, token: &JoinToken) -> Result<Identity, JoinError> {
+    timeout(TEST_MAX, join_at(address, carrier, token)).await.expect("the test hangs")
 }
 
 /// A candidate that speaks the protocol by hand.
 struct Hand {
-    endpoint: quinn::Endpoint,
-    session: Session,
-    stream: Transfer,
+    stranger: Stranger,
+    _socket: Option<quinn::Endpoint>,
 }
 
 impl Hand {
-    async fn dial(address: SocketAddr, token: &JoinToken) -> Hand {
-        let endpoint = agent::open(address, token).unwrap();
-        let connection = endpoint.connect(address, "join.bitacora.internal").unwrap().await.unwrap();
-        let session = Session::of(&connection);
-        let stream = Transfer::over(connection.open_bi().await.unwrap(), TEST_MAX);
-        Hand { endpoint, session, stream }
+    async fn dial(address: SocketAddr, carrier: Carrier, token: &JoinToken) -> Hand {
+        let (stranger, socket) = agent::dial(address, carrier, token).await.unwrap();
+        Hand { stranger, _socket: socket }
     }
 
     async fn ask(&mut self, token: &JoinToken, proof: blake3::Hash, request: &CertificateSigningRequestDer<'_>) -> Option<Kind> {
         let body = Request { token: Octets(token.id().0.to_vec()), request: Octets(request.to_vec()), proof: Octets(proof.as_bytes().to_vec()) };
-        self.stream.tx.send(Kind::JoinRequest, RequestId(1), &body).await.ok()?;
-        match timeout(TEST_MAX, self.stream.rx.receive()).await.expect("the test hangs") {
+        self.stranger.stream.tx.send(Kind::JoinRequest, RequestId(1), &body).await.ok()?;
+        match timeout(TEST_MAX, self.stranger.stream.rx.receive()).await.expect("the test hangs") {
             Ok(Some(Received::Frame(frame))) => Some(frame.kind),
-            Ok(_) => panic!("the master ended the stream"),
-            Err(CarrierError::Lost(ConnectionError::ApplicationClosed(_))) => None,
+            Ok(Some(Received::Unsupported(what))) => panic!("{what:?}"),
+            // Over TCP the end of the stream overtakes that of the connection.
+            Ok(None) => None,
+            Err(CarrierError::Lost(ConnectionError::ApplicationClosed(_)) | CarrierError::Over(Ended::Peer { .. })) => None,
             Err(error) => panic!("{error:?}"),
         }
     }
@@ -124,23 +124,58 @@ impl Hand {
 #[tokio::test]
 async fn holder_of_a_token_joins() {
     let mut master = Master::open();
+    for carrier in Carrier::ALL {
+        let token = master.issue(42);
+        let identity = join_with(master.address, carrier, &token).await.unwrap();
+        assert_eq!((identity.peer().node, identity.peer().roles), (NodeId(42), Role::Worker.into()));
+        assert_eq!(identity.authority_fingerprint(), master.authority.fingerprint());
+        let joined = master.outcome().await.unwrap();
+        assert_eq!((joined.token, joined.grant.node, &joined.certificate), (token.id(), NodeId(42), identity.certificate()));
+    }
+}
+
+#[tokio::test]
+async fn the_next_carrier_is_tried_where_nobody_hears_the_first() {
+    let (master, token) = (Master::open(), JoinToken::issue(authority().fingerprint()).unwrap());
+    let nobody = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+    let carriers = [Carrier::WebSocket, Carrier::Quic];
+    let below = |address: SocketAddr| SocketAddr::new(address.ip(), address.port() - 1);
+    let unheard = join(&[below(nobody)], &carriers[..1], &token).await.unwrap_err();
+    assert!(unheard.is_unreached(), "{unheard:?}");
     let token = master.issue(42);
-    let identity = join_with(master.address, &token).await.unwrap();
-    assert_eq!((identity.peer().node, identity.peer().roles), (NodeId(42), Role::Worker.into()));
-    assert_eq!(identity.authority_fingerprint(), master.authority.fingerprint());
-    let joined = master.outcome().await.unwrap();
-    assert_eq!((joined.token, joined.grant.node, &joined.certificate), (token.id(), NodeId(42), identity.certificate()));
+    assert_eq!(join(&[below(nobody), below(master.address)], &carriers, &token).await.unwrap().peer().node, NodeId(42));
+}
+
+#[tokio::test]
+async fn a_paused_listener_hears_nobody_on_either_carrier() {
+    let authority = authority();
+    let master = identity(&authority, 1, Role::Master);
+    let mut listener = JoinListener::open((Ipv4Addr::LOCALHOST, 0).into(), &master).unwrap();
+    let (address, token) = (listener.local_address().unwrap(), JoinToken::issue(authority.fingerprint()).unwrap());
+    listener.pause();
+    let accepting = tokio::spawn(async move {
+        assert!(listener.accept().await.is_none_or(|came| came.is_err()));
+        assert!(listener.accept().await.is_none_or(|came| came.is_err()));
+    });
+    for carrier in Carrier::ALL {
+        assert!(join_with(address, carrier, &token).await.is_err());
+    }
+    accepting.abort();
 }
 
 #[tokio::test]
 async fn token_works_once() {
     let mut master = Master::open();
-    let token = master.issue(42);
-    join_with(master.address, &token).await.unwrap();
-    master.outcome().await.unwrap();
-    assert!(matches!(join_with(master.address, &token).await, Err(JoinError::Refused)));
-    // The agent gave up after its one try.
-    assert!(master.outcome().await.is_err());
+    for carrier in Carrier::ALL {
+        let token = master.issue(42);
+        join_with(master.address, carrier, &token).await.unwrap();
+        master.outcome().await.unwrap();
+        for again in Carrier::ALL {
+            assert!(matches!(join_with(master.address, again, &token).await, Err(JoinError::Refused)));
+            // The agent gave up after its one try.
+            assert!(master.outcome().await.is_err());
+        }
+    }
 }
 
 #[tokio::test]
@@ -160,7 +195,7 @@ async fn token_spent_by_another_meanwhile_is_refused() {
     let token = JoinToken::issue(authority.fingerprint()).unwrap();
     let address = listener.local_address().unwrap();
     let answer = async { listener.accept().await.unwrap().unwrap().answer(&authority, &Late(token.key())).await };
-    let (joined, _) = tokio::join!(join_with(address, &token), answer);
+    let (joined, _) = tokio::join!(join_with(address, Carrier::Quic, &token), answer);
     assert!(matches!(joined, Err(JoinError::Refused)));
 }
 
@@ -168,45 +203,49 @@ async fn token_spent_by_another_meanwhile_is_refused() {
 async fn unknown_token_is_refused() {
     let master = Master::open();
     let guess = JoinToken::issue(master.authority.fingerprint()).unwrap();
-    assert!(matches!(join_with(master.address, &guess).await, Err(JoinError::Refused)));
+    for carrier in Carrier::ALL {
+        assert!(matches!(join_with(master.address, carrier, &guess).await, Err(JoinError::Refused)));
+    }
 }
 
 #[tokio::test]
 async fn three_wrong_proofs_end_the_connection_and_not_the_token() {
     let mut master = Master::open();
-    let token = master.issue(42);
-    let mut hand = Hand::dial(master.address, &token).await;
-    let request = NodeKey::generate().unwrap().request().unwrap();
-    let right = proof::agent(&token.key(), hand.session, token.id(), &request);
-    let wrong = blake3::hash(b"a guess");
-    let mut answers = Vec::new();
-    for _ in 0..TRIES_MAX {
-        answers.push(hand.ask(&token, wrong, &request).await);
+    for carrier in Carrier::ALL {
+        let token = master.issue(42);
+        let mut hand = Hand::dial(master.address, carrier, &token).await;
+        let request = NodeKey::generate().unwrap().request().unwrap();
+        let right = proof::agent(&token.key(), &hand.stranger.material, token.id(), &request);
+        let wrong = blake3::hash(b"a guess");
+        let mut answers = Vec::new();
+        for _ in 0..TRIES_MAX {
+            answers.push(hand.ask(&token, wrong, &request).await);
+        }
+        assert_eq!(answers, [Some(Kind::Refused), Some(Kind::Refused), None]);
+        assert_eq!(hand.ask(&token, right, &request).await, None);
+        assert!(matches!(master.outcome().await, Err(JoinError::NotPermitted(Refusal::Proof))));
+        assert!(master.is_open(&token));
     }
-    assert_eq!(answers, [Some(Kind::Refused), Some(Kind::Refused), None]);
-    assert_eq!(hand.ask(&token, right, &request).await, None);
-    assert!(matches!(master.outcome().await, Err(JoinError::NotPermitted(Refusal::Proof))));
-    assert!(master.is_open(&token));
 }
 
 #[tokio::test]
 async fn request_that_was_changed_on_its_way_is_refused() {
     let mut master = Master::open();
     let token = master.issue(42);
-    let mut hand = Hand::dial(master.address, &token).await;
+    let mut hand = Hand::dial(master.address, Carrier::Quic, &token).await;
     let (ours, theirs) = (NodeKey::generate().unwrap().request().unwrap(), NodeKey::generate().unwrap().request().unwrap());
-    let proof = proof::agent(&token.key(), hand.session, token.id(), &ours);
+    let proof = proof::agent(&token.key(), &hand.stranger.material, token.id(), &ours);
     assert_eq!(hand.ask(&token, proof, &theirs).await, Some(Kind::Refused));
     // Proved, but not signed with its own key.
     let mut broken = ours.to_vec();
     *broken.last_mut().unwrap() ^= 1;
     let broken = broken.into();
-    let proof = proof::agent(&token.key(), hand.session, token.id(), &broken);
+    let proof = proof::agent(&token.key(), &hand.stranger.material, token.id(), &broken);
     assert_eq!(hand.ask(&token, proof, &broken).await, Some(Kind::Refused));
     assert!(master.is_open(&token));
-    let proof = proof::agent(&token.key(), hand.session, token.id(), &ours);
+    let proof = proof::agent(&token.key(), &hand.stranger.material, token.id(), &ours);
     assert_eq!(hand.ask(&token, proof, &ours).await, Some(Kind::JoinAnswer));
-    hand.endpoint.close(0_u8.into(), b"");
+    hand.stranger.close(crate::net::carrier::CloseCode::Stopping, "");
     master.outcome().await.unwrap();
 }
 
@@ -215,29 +254,40 @@ async fn proof_from_another_session_is_refused() {
     let master = Master::open();
     let token = master.issue(42);
     let request = NodeKey::generate().unwrap().request().unwrap();
-    let elsewhere = Hand::dial(master.address, &token).await;
-    let mut here = Hand::dial(master.address, &token).await;
-    let replayed = proof::agent(&token.key(), elsewhere.session, token.id(), &request);
-    assert_eq!(here.ask(&token, replayed, &request).await, Some(Kind::Refused));
+    for (there, here) in [(Carrier::Quic, Carrier::Quic), (Carrier::WebSocket, Carrier::WebSocket), (Carrier::Quic, Carrier::WebSocket)] {
+        let elsewhere = Hand::dial(master.address, there, &token).await;
+        let mut here = Hand::dial(master.address, here, &token).await;
+        let replayed = proof::agent(&token.key(), &elsewhere.stranger.material, token.id(), &request);
+        assert_eq!(here.ask(&token, replayed, &request).await, Some(Kind::Refused));
+    }
 }
 
-/// A listener with a chain of its own choice, and what the agent makes of it.
-async fn join_at(chain: Vec<rustls::pki_types::CertificateDer<'static>>, leaf: &Identity, token: &JoinToken) -> JoinError {
+/// Listeners with a chain of their own choice, on both carriers, and what the agent makes of them.
+async fn join_at_chain(chain: Vec<rustls::pki_types::CertificateDer<'static>>, leaf: &Identity, token: &JoinToken) -> [JoinError; 2] {
     let builder = ServerConfig::builder_with_provider(crate::net::tls::provider()).with_protocol_versions(&[&TLS13]).unwrap();
     let tls = without_resumption(builder.with_no_client_auth().with_single_cert(chain, leaf.private_key()).unwrap(), ALPN);
     let (socket, _) = bind((Ipv4Addr::LOCALHOST, 0).into(), 100_000).unwrap();
-    let keys = ListenerKeys::fresh().unwrap();
-    let quinn = quinn::Endpoint::new(keys.endpoint_config(), Some(settings().server(tls).unwrap()), socket, Arc::new(quinn::TokioRuntime)).unwrap();
+    let (keys, server) = (ListenerKeys::fresh().unwrap(), settings().server(tls.clone()).unwrap());
+    let quinn = quinn::Endpoint::new(keys.endpoint_config(), Some(server), socket, Arc::new(quinn::TokioRuntime)).unwrap();
     let address = quinn.local_addr().unwrap();
     let mut gate: Gate<quinn::Connection> = Gate::new(quinn, &settings());
-    let accepting = tokio::spawn(async move { gate.next(|connecting| async { Ok(connecting.await?) }).await.map(drop) });
-    let error = join_with(address, token).await.unwrap_err();
+    let mut tcp: websocket::Gate<Stranger> = websocket::Gate::open((Ipv4Addr::LOCALHOST, 0).into(), &settings()).unwrap();
+    let (tcp_address, tls) = (tcp.local_address().unwrap(), Arc::new(tls));
+    let accepting = tokio::spawn(async move {
+        let over_tcp = tcp.next(|tcp, address| websocket::stranger::answer(tcp, address, tls.clone(), terms()));
+        // What the agent says of them is what counts.
+        drop(tokio::join!(gate.next(|connecting| async { Ok(connecting.await?) }), over_tcp));
+    });
+    let errors = [(address, Carrier::Quic), (tcp_address, Carrier::WebSocket)].map(|(address, carrier)| join_with(address, carrier, token));
+    let [udp, tcp] = errors;
+    let errors = [udp.await.unwrap_err(), tcp.await.unwrap_err()];
     accepting.abort();
-    error
+    errors
 }
 
-fn is_refused_by_tls(error: &JoinError) -> bool {
-    matches!(error, JoinError::Quic(CarrierError::Lost(ConnectionError::TransportError(_))))
+fn are_refused_by_tls(errors: &[JoinError; 2]) -> bool {
+    let [JoinError::Carrier(udp), JoinError::Carrier(tcp)] = errors else { return false };
+    matches!(udp, CarrierError::Lost(ConnectionError::TransportError(_))) && matches!(tcp, CarrierError::Handshake(_))
 }
 
 #[tokio::test]
@@ -246,12 +296,12 @@ async fn man_in_the_middle_with_another_authority_learns_nothing() {
     let token = JoinToken::issue(ours.fingerprint()).unwrap();
     let middle = identity(&theirs, 1, Role::Master);
     let chain = vec![middle.certificate().clone(), theirs.certificate().clone()];
-    let error = join_at(chain, &middle, &token).await;
-    assert!(is_refused_by_tls(&error), "{error:?}");
+    let errors = join_at_chain(chain, &middle, &token).await;
+    assert!(are_refused_by_tls(&errors), "{errors:?}");
     // Our authority's certificate is public: showing it beside a foreign one helps nobody.
     let chain = vec![middle.certificate().clone(), theirs.certificate().clone(), ours.certificate().clone()];
-    let error = join_at(chain, &middle, &token).await;
-    assert!(is_refused_by_tls(&error), "{error:?}");
+    let errors = join_at_chain(chain, &middle, &token).await;
+    assert!(are_refused_by_tls(&errors), "{errors:?}");
 }
 
 #[tokio::test]
@@ -259,8 +309,8 @@ async fn worker_of_the_same_fleet_is_taken_for_no_master() {
     let authority = authority();
     let token = JoinToken::issue(authority.fingerprint()).unwrap();
     let worker = identity(&authority, 7, Role::Worker);
-    let error = join_at(vec![worker.certificate().clone(), authority.certificate().clone()], &worker, &token).await;
-    assert!(is_refused_by_tls(&error), "{error:?}");
+    let errors = join_at_chain(vec![worker.certificate().clone(), authority.certificate().clone()], &worker, &token).await;
+    assert!(are_refused_by_tls(&errors), "{errors:?}");
 }
 
 #[tokio::test]
@@ -281,7 +331,7 @@ async fn master_that_does_not_know_the_secret_is_not_believed() {
     let address = listener.local_address().unwrap();
     let rogue = Rogue(TokenKey { agent: token.key().agent, master: [0; 32] });
     let answer = async { listener.accept().await.unwrap().unwrap().answer(&authority, &rogue).await };
-    let (joined, _) = tokio::join!(join_with(address, &token), answer);
+    let (joined, _) = tokio::join!(join_with(address, Carrier::Quic, &token), answer);
     assert!(matches!(joined, Err(JoinError::MasterProof)));
 }
 
@@ -293,4 +343,6 @@ async fn node_of_the_fleet_cannot_work_over_the_join_port() {
     let (endpoint, _listener) = crate::net::quic::Endpoint::open((Ipv4Addr::LOCALHOST, 0).into(), &worker, &keys, Settings::default()).unwrap();
     let error = endpoint.dial(master.address, NodeId(1)).await.unwrap_err();
     assert!(matches!(error, CarrierError::Lost(ConnectionError::ConnectionClosed(_))), "{error:?}");
+    let error = websocket::Endpoint::new(&worker, Settings::default()).unwrap().dial(master.address, NodeId(1)).await.unwrap_err();
+    assert!(matches!(error, CarrierError::Handshake(_)), "{error:?}");
 }

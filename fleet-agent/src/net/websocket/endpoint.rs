@@ -6,10 +6,9 @@ use bitacora_core::ids::NodeId;
 use rustls::{ClientConfig, CommonState, ServerConfig};
 use socket2::SockRef;
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     sync::{OwnedSemaphorePermit, Semaphore, watch},
-    task::JoinSet,
-    time::{sleep, timeout},
+    time::timeout,
 };
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 use tokio_tungstenite::{
@@ -19,6 +18,7 @@ use tokio_tungstenite::{
 
 use super::{
     End, Ended,
+    gate::Gate,
     message::MESSAGE_BYTES_MAX,
     trunk::{Side, Socket, Trunk},
 };
@@ -36,8 +36,6 @@ const CLOSE_MAX: Duration = Duration::from_secs(3);
 const SEND_BUFFER_BYTES: usize = 512 << 10;
 /// Of the WebSocket's own buffers, each way and connection.
 const BUFFER_BYTES: usize = 64 << 10;
-/// After the system could not accept, for lack of descriptors: to be tried again at once would only keep it busy.
-const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
 /// Dials other nodes. Clones are the same one.
 #[derive(Clone, Debug)]
@@ -51,9 +49,8 @@ pub struct Endpoint {
 /// Is dialled by other nodes. One task owns it.
 #[derive(Debug)]
 pub struct Listener {
-    tcp: TcpListener,
+    gate: Gate<Connection>,
     server: watch::Receiver<Arc<ServerConfig>>,
-    handshakes: JoinSet<Result<Connection, FailedHandshake>>,
     settings: Arc<Settings>,
     lives: Lives,
 }
@@ -74,12 +71,8 @@ impl Endpoint {
 
     /// Opens a TCP socket to be dialled on. To be called inside a tokio runtime.
     pub fn listen(&self, address: SocketAddr) -> Result<Listener, CarrierError> {
-        let error = |source| CarrierError::Listen { address, source };
-        let listener = std::net::TcpListener::bind(address).map_err(error)?;
-        listener.set_nonblocking(true).map_err(error)?;
-        let tcp = TcpListener::from_std(listener).map_err(error)?;
         let (server, settings, lives) = (self.server.subscribe(), self.settings.clone(), self.lives.clone());
-        Ok(Listener { tcp, server, handshakes: JoinSet::new(), settings, lives })
+        Ok(Listener { gate: Gate::open(address, &settings)?, server, settings, lives })
     }
 
     /// Connects to a node, by its name. The first frame is the dialler's to send.
@@ -114,42 +107,26 @@ impl Endpoint {
 
 impl Listener {
     pub fn local_address(&self) -> std::io::Result<SocketAddr> {
-        self.tcp.local_addr()
+        self.gate.local_address()
     }
 
     /// The next node that dialled, verified, or who failed to. `None` when the endpoint was closed. Cancel-safe.
     pub async fn accept(&mut self) -> Option<Result<Connection, FailedHandshake>> {
-        loop {
-            tokio::select! {
-                () = self.lives.stopped() => return None,
-                Some(done) = self.handshakes.join_next() => return Some(done.expect("a handshake neither panics nor is ended while the listener lives")),
-                accepted = self.tcp.accept() => match accepted {
-                    Ok((tcp, address)) => self.admit(tcp, address),
-                    Err(_) => sleep(ACCEPT_AGAIN).await,
-                },
-            }
+        let Listener { gate, server, settings, lives } = self;
+        let handshake = |tcp, address| answered(TlsAcceptor::from(server.borrow().clone()), tcp, address, settings.clone(), lives.clone());
+        tokio::select! {
+            () = lives.stopped() => None,
+            answered = gate.next(handshake) => Some(answered),
         }
-    }
-
-    /// Begins a handshake; dropped, a connection is refused.
-    fn admit(&mut self, tcp: TcpStream, address: SocketAddr) {
-        if self.handshakes.len() >= self.settings.handshakes_max {
-            return;
-        }
-        let (acceptor, settings, lives) = (TlsAcceptor::from(self.server.borrow().clone()), self.settings.clone(), self.lives.clone());
-        self.handshakes.spawn(async move {
-            let answered = timeout(settings.handshake_max, answered(acceptor, tcp, address, &settings, &lives)).await;
-            answered.unwrap_or(Err(CarrierError::HandshakeTime)).map_err(|error| FailedHandshake { address, error })
-        });
     }
 }
 
-async fn answered(acceptor: TlsAcceptor, tcp: TcpStream, address: SocketAddr, settings: &Settings, lives: &Lives) -> Result<Connection, CarrierError> {
+async fn answered(acceptor: TlsAcceptor, tcp: TcpStream, address: SocketAddr, settings: Arc<Settings>, lives: Lives) -> Result<Connection, CarrierError> {
     prepare(&tcp).map_err(|source| CarrierError::Reach { address, source })?;
     let stream = acceptor.accept(tcp).await.map_err(CarrierError::Handshake)?;
     let peer = verified(stream.get_ref().1)?;
     let upgraded = accept_async_with_config(TlsStream::from(stream), Some(config())).await.map_err(upgrade_error)?;
-    lives.begin(upgraded, address, Side::Listener, peer, settings)
+    lives.begin(upgraded, address, Side::Listener, peer, &settings)
 }
 
 impl Lives {
@@ -189,16 +166,16 @@ fn verified(session: &CommonState) -> Result<Peer, CarrierError> {
     Ok(peer(chain.first().ok_or(CarrierError::NoCertificate)?)?)
 }
 
-fn prepare(tcp: &TcpStream) -> std::io::Result<()> {
+pub(super) fn prepare(tcp: &TcpStream) -> std::io::Result<()> {
     tcp.set_nodelay(true)?;
     SockRef::from(tcp).set_send_buffer_size(SEND_BUFFER_BYTES)
 }
 
-fn upgrade_error(error: Error) -> CarrierError {
+pub(super) fn upgrade_error(error: Error) -> CarrierError {
     CarrierError::Upgrade(Box::new(error))
 }
 
-fn config() -> WebSocketConfig {
+pub(super) fn config() -> WebSocketConfig {
     WebSocketConfig::default()
         .read_buffer_size(BUFFER_BYTES)
         .write_buffer_size(BUFFER_BYTES)
