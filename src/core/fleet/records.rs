@@ -17,7 +17,7 @@ use crate::{
 
 /// Heartbeats that a master receives in a second, from all nodes together; a larger fleet beats more slowly.
 pub const HEARTBEATS_PER_SECOND_MAX: u64 = 500;
-/// The same where all are idle, up to [`IDLE_PACE_MAX`]: whoever has nothing loses nothing when it is missed later. As many as
+/// The same where all are idle, or more where one in four seconds each is more: whoever has nothing loses nothing when it is missed later. As many as
 /// Nomad's servers take (`max_heartbeats_per_second`).
 pub const IDLE_HEARTBEATS_PER_SECOND_MAX: u64 = 50;
 const IDLE_PACE_MAX: Span = Span::from_secs(4);
