@@ -681,6 +681,11 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_size_that_is_told_is_the_one_that_holds() {
+        assert_eq!(file_size("5M"), Ok(FileLimits::default().bytes_max));
+    }
+
+    #[test]
     fn what_was_done_is_no_more_than_what_there_is() {
         let overview = Overview { totals: Totals { files: 1, bytes: 2_000, ..Totals::default() }, ..Overview::default() };
         let spent = |bytes, unchanged| Spent { bytes, unchanged, elapsed: Duration::from_secs(1) }.describe(&overview);

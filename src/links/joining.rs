@@ -94,7 +94,8 @@ impl Keeper {
                     }
                 },
                 Some(candidate) = accept(self.listener.as_mut()) => match candidate {
-                    Some(candidate) => self.hear(candidate),
+                    Some(candidate) if self.wanted => self.hear(candidate),
+                    Some(_) => {}
                     None => self.tokens.refused.one(|refused| &refused.handshake),
                 },
                 Some(_) = self.candidates.join_next() => {}

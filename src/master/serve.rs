@@ -29,7 +29,7 @@ use fleet_agent::{
 };
 
 use super::{
-    INBOX_MAX, Input, Master, MasterError, TURN_EVENTS_MAX,
+    INBOX_MAX, Input, Master, MasterError,
     joining::{TokenKeys, refused_connections},
     now,
     resident::Resident,
@@ -173,10 +173,11 @@ impl Master {
             if rest_max.is_some_and(|max| busy_at.elapsed() >= max) {
                 break Served::AtRest;
             }
-            let mut arrived = self.wait()?;
-            arrived.extend(self.serving.iter().flat_map(|serving| serving.unhurried.try_iter().take(TURN_EVENTS_MAX).map(Input::Link)));
+            let arrived = self.wait()?;
+            // First: a heartbeat that is handled after the end of its link would make the node look linked.
+            let unhurried: Vec<Input> = self.serving.iter().flat_map(|serving| serving.unhurried.try_iter().map(Input::Link)).collect();
             let (mut events, mut rooms, mut later) = (Vec::with_capacity(arrived.len() + 2), Vec::with_capacity(arrived.len()), Vec::new());
-            for input in arrived {
+            for input in unhurried.into_iter().chain(arrived) {
                 match input {
                     Input::Link(LinkEvent::Received { node, message, room }) => {
                         if matches!(message.body, FromAgent::Hello { .. })
@@ -199,10 +200,11 @@ impl Master {
             if !later.is_empty() || !self.is_at_rest() {
                 busy_at = Instant::now();
             }
-            if !later.is_empty() {
+            let has_requests = !later.is_empty();
+            later.into_iter().try_for_each(|input| self.on_input(input))?;
+            if has_requests {
                 self.unpublish();
             }
-            later.into_iter().try_for_each(|input| self.on_input(input))?;
             self.publish();
             self.tell_watchers();
             self.tend_resident();

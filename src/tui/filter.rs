@@ -60,12 +60,20 @@ impl Fields {
         self.parts.clear();
     }
 
-    pub fn add(&mut self, name: &'static str, value: impl Display) {
+    pub fn add(&mut self, name: &'static str, value: &str) {
+        self.add_by(name, |text| text.push_str(value));
+    }
+
+    pub fn add_shown(&mut self, name: &'static str, value: impl Display) {
+        self.add_by(name, |text| write!(text, "{value}").expect("a string takes everything"));
+    }
+
+    fn add_by(&mut self, name: &'static str, push: impl FnOnce(&mut String)) {
         if !self.text.is_empty() {
             self.text.push(' ');
         }
         let begin = self.text.len();
-        write!(self.text, "{value}").expect("a string takes everything");
+        push(&mut self.text);
         self.parts.push((name, begin..self.text.len()));
     }
 

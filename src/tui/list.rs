@@ -92,7 +92,7 @@ impl State {
             Screen::Projects => {
                 let project = &self.fleet.projects[place];
                 fields.add("name", &project.name);
-                fields.add("project", project.id);
+                fields.add_shown("project", project.id);
                 fields.add("folder", &project.root);
             }
             Screen::Nearby => {
@@ -100,12 +100,12 @@ impl State {
                 fields.add("name", &seen.name);
                 fields.add("key", &seen.key);
                 fields.add("state", if seen.paired { "paired" } else { "unpaired" });
-                fields.add("address", seen.addresses.join(" "));
+                fields.add("address", &seen.addresses.join(" "));
             }
             Screen::Events => {
                 let event = &self.events[place];
                 [("kind", &event.kind), ("of", &event.subject), ("text", &event.text)].into_iter().for_each(|(name, value)| fields.add(name, value));
-                fields.add("at", timestamp(event.at));
+                fields.add("at", &timestamp(event.at));
             }
             Screen::Audit => {
                 let record = &self.asked.audit[place];
@@ -115,7 +115,7 @@ impl State {
             Screen::Log => fields.add("command", &self.log.entries()[place].line),
             Screen::Sparks => {
                 let spark = &self.sparks()[place];
-                fields.add("spark", spark.id);
+                fields.add_shown("spark", spark.id);
                 fields.add("status", &spark.status);
                 fields.add("node", spark.node.as_deref().unwrap_or_default());
                 fields.add("what", &spark.what);
@@ -132,12 +132,12 @@ impl State {
         let node = &self.fleet.nodes[place];
         let named = [("name", &node.name), ("node", &node.id), ("health", &node.health), ("state", &node.availability)];
         named.into_iter().for_each(|(name, value)| fields.add(name, value));
-        fields.add("labels", Labels(node));
+        fields.add_shown("labels", Labels(node));
     }
 
     fn job_fields(&self, place: usize, fields: &mut Fields) {
         let job = &self.fleet.jobs[place];
-        fields.add("job", job.id);
+        fields.add_shown("job", job.id);
         fields.add("project", job.project.as_deref().unwrap_or_default());
         fields.add("type", job.job_type.name());
         fields.add("status", job.status.name());
@@ -150,6 +150,11 @@ struct Labels<'a>(&'a NodeState);
 
 impl std::fmt::Display for Labels<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.labels.iter().enumerate().try_for_each(|(nth, (key, value))| write!(f, "{}{key}={value}", if nth > 0 { " " } else { "" }))
+        let mut between = "";
+        for (key, value) in &self.0.labels {
+            [between, key, "=", value].into_iter().try_for_each(|part| f.write_str(part))?;
+            between = " ";
+        }
+        Ok(())
     }
 }

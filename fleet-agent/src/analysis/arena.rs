@@ -68,7 +68,7 @@ pub(super) fn scope<T>(work: impl FnOnce() -> T) -> T {
     work()
 }
 
-/// Drops a tree where that frees anything: one that lies in the arena as a whole goes with it, and visiting each of its nodes to
+/// Drops a tree of this scope where that frees anything: one that lies in the arena as a whole goes with it, and visiting each of its nodes to
 /// free nothing costs as much as a tenth of the walk.
 pub(super) fn leave_behind(tree: tree_sitter::Tree) {
     if current().is_some_and(|arena| !arena.is_exceeded) {

@@ -15,6 +15,7 @@
 
 mod endpoint;
 mod gate;
+mod lives;
 mod message;
 mod reader;
 pub(crate) mod stranger;
@@ -29,6 +30,7 @@ use tokio::sync::watch;
 pub use self::endpoint::{Endpoint, Listener};
 pub(crate) use self::{
     gate::Gate,
+    lives::Lives,
     stream::{StreamReceiver, StreamSender},
     trunk::Trunk,
 };

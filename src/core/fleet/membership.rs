@@ -92,6 +92,16 @@ impl Node {
         self.linked = true;
     }
 
+    /// From now on it beats at this pace, having something to do. Where it was to be silent for longer, the time begins anew: it
+    /// has as long as a busy one to show that it is there. Answers whether that is sooner than before.
+    pub(super) fn expect_sooner(&mut self, now: Time, busy: Span) -> bool {
+        let is_sooner = self.pace > busy;
+        if is_sooner {
+            (self.pace, self.last_heard) = (busy, now);
+        }
+        is_sooner
+    }
+
     /// Has it what the work needs: the engine that the job began with, or the program?
     pub(super) fn can_do(&self, spec: &JobSpec) -> bool {
         match &spec.command {

@@ -17,9 +17,10 @@ use crate::{
 
 /// Heartbeats that a master receives in a second, from all nodes together; a larger fleet beats more slowly.
 pub const HEARTBEATS_PER_SECOND_MAX: u64 = 500;
-/// The same where all are idle, or more where one in four seconds each is more: whoever has nothing loses nothing when it is missed later. As many as
-/// Nomad's servers take (`max_heartbeats_per_second`).
+/// The same where all are idle, as long as that is no rarer than every four seconds each: whoever has nothing loses nothing when it
+/// is missed later. As many as Nomad's servers take (`max_heartbeats_per_second`).
 pub const IDLE_HEARTBEATS_PER_SECOND_MAX: u64 = 50;
+/// People look at idle nodes too, and are to see within half a minute that one is gone.
 const IDLE_PACE_MAX: Span = Span::from_secs(4);
 
 /// Between the heartbeats of one node.
@@ -134,7 +135,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        fleet::{Event, Fact, Ledger, Settings},
+        fleet::{Event, Fact, JobSpec, Ledger, Priority, Settings},
         ids::{Digest, Epoch, Incarnation},
         wire::{Envelope, FromAgent, ToAgent, message::HEARTBEAT_MAX},
     };
@@ -186,6 +187,27 @@ mod tests {
             fleet.handle(quiet, Event::Woken, &mut Vec::new());
         }
         assert!(quiet - NOW >= Span(pace.0 * 6), "gone after {:?}", quiet - NOW);
+    }
+
+    #[test]
+    fn an_idle_node_that_is_given_work_is_missed_as_soon_as_a_busy_one() {
+        let mut fleet = fleet_of(200);
+        let (busy, idle) = beat(&mut fleet, 1, HEARTBEAT).unwrap();
+        assert_eq!((busy, idle, beat(&mut fleet, 1, idle)), (HEARTBEAT, IDLE_PACE_MAX, None));
+        let later = NOW + Span::from_secs(3);
+        let mut out = Vec::new();
+        let spec = JobSpec::without_tree(None, Priority::Normal, Vec::new());
+        fleet.handle(later, Event::WorkSubmitted { spec, sparks: 200 }, &mut out);
+        fleet.check();
+        let given = |effect: &Effect| matches!(effect, Effect::Send { to: NodeId(1), message } if matches!(message.body, ToAgent::ExecuteTask(_)));
+        assert!(out.iter().any(given));
+        assert_eq!(fleet.nodes[&NodeId(1)].health, Health::Healthy, "it was to be silent until now");
+        let mut now = later;
+        while fleet.nodes.contains_key(&NodeId(1)) {
+            now = fleet.next_deadline().unwrap();
+            fleet.handle(now, Event::Woken, &mut Vec::new());
+        }
+        assert_eq!(now, later + Settings::default().offline_after, "and is gone when a busy one would be");
     }
 
     #[test]

@@ -100,6 +100,9 @@ impl Fleet {
         self.flights.begin(spark, Flight { node, attempt, begun_at: now, runs_since, sent_at: now, deadline, estimate, size, files: 0, bytes: 0 });
         chosen.load(now, estimate);
         chosen.held.insert(Held { spark, attempt });
+        if chosen.expect_sooner(now, self.pace.busy) {
+            self.watch_from(now + self.settings.degraded_after);
+        }
         let task = self.task(spark, attempt);
         self.send(node, ToAgent::ExecuteTask(task), out);
     }

@@ -1,6 +1,7 @@
 //! The agent's side: dial, prove, check the answer, be one of the fleet.
 
 use std::{
+    io,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
 };
@@ -26,22 +27,25 @@ pub(super) const SERVER_NAME: &str = "join.bitacora.internal";
 ///
 /// The token is spent once the master has answered. When the answer is lost on its way, a new token is needed.
 pub async fn join(masters: &[SocketAddr], carriers: &[Carrier], token: &JoinToken) -> Result<Identity, JoinError> {
-    let mut unreached = JoinError::NoPort;
+    let mut failed = JoinError::NoPort;
     for carrier in carriers {
         for address in masters.iter().filter_map(|master| address_beside(*master)) {
-            match join_at(address, *carrier, token).await {
-                Err(error) if error.is_unreached() => unreached = error,
-                joined => return joined,
+            match dial(address, *carrier, token).await {
+                Ok(dialled) => return over(dialled, token).await,
+                // That somebody was there and is not our master says more than that elsewhere is nobody.
+                Err(error) if failed.is_unreached() => failed = error,
+                Err(_) => {}
             }
         }
     }
-    Err(unreached)
+    Err(failed)
 }
 
-pub(super) async fn join_at(address: SocketAddr, carrier: Carrier, token: &JoinToken) -> Result<Identity, JoinError> {
-    let key = NodeKey::generate()?;
-    let (mut stranger, endpoint) = dial(address, carrier, token).await?;
-    let joined = exchange(&mut stranger, token, key).await;
+/// The connection, and the socket that it came from where it needs one of its own.
+type Dialled = (Stranger, Option<quinn::Endpoint>);
+
+async fn over((mut stranger, endpoint): Dialled, token: &JoinToken) -> Result<Identity, JoinError> {
+    let joined = exchange(&mut stranger, token, NodeKey::generate()?).await;
     stranger.close(CloseCode::Stopping, "done");
     if let Some(endpoint) = endpoint {
         // The master need not hear it: its own limit ends the connection too.
@@ -50,8 +54,7 @@ pub(super) async fn join_at(address: SocketAddr, carrier: Carrier, token: &JoinT
     joined
 }
 
-/// The connection, and the socket that it came from where it needs one of its own.
-pub(super) async fn dial(address: SocketAddr, carrier: Carrier, token: &JoinToken) -> Result<(Stranger, Option<quinn::Endpoint>), JoinError> {
+pub(super) async fn dial(address: SocketAddr, carrier: Carrier, token: &JoinToken) -> Result<Dialled, JoinError> {
     match carrier {
         Carrier::Quic => {
             let endpoint = open(address, token)?;
@@ -117,9 +120,16 @@ async fn answer(stream: &mut Transfer) -> Result<Answer, JoinError> {
 }
 
 impl JoinError {
-    /// Was nobody there, as far as one can tell from outside?
+    /// Was nobody there, as far as one can tell from outside? A port that lets nobody in looks like one that nobody listens on.
     pub fn is_unreached(&self) -> bool {
-        let JoinError::Carrier(error) = self else { return matches!(self, JoinError::Time) };
-        matches!(error, CarrierError::Connect(_) | CarrierError::Lost(_) | CarrierError::Reach { .. } | CarrierError::HandshakeTime)
+        match self {
+            JoinError::NoPort => true,
+            JoinError::Carrier(CarrierError::Handshake(error)) => error.kind() != io::ErrorKind::InvalidData,
+            JoinError::Carrier(error) => matches!(
+                error,
+                CarrierError::Connect(_) | CarrierError::Lost(_) | CarrierError::Reach { .. } | CarrierError::HandshakeTime | CarrierError::Upgrade(_)
+            ),
+            _ => false,
+        }
     }
 }

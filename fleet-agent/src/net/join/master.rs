@@ -21,11 +21,13 @@ use crate::net::{
     codec::{Frame, Kind, Octets, Received},
     quic::{Gate, ListenerKeys, bind, check_protocol},
     tls::{Authority, Identity, Roles, TlsError, Validity, check_request, provider, without_resumption},
-    websocket,
+    websocket::{self, Lives},
 };
 
 /// For the last words to those who are connected.
 const CLOSE_MAX: Duration = Duration::from_secs(1);
+/// Over TCP, those included that still say goodbye.
+const CONNECTIONS_MAX: u32 = 64;
 /// All that a refused agent is told.
 const REFUSED: &str = "refused";
 
@@ -64,6 +66,7 @@ pub struct JoinListener {
     quinn: quinn::Endpoint,
     udp: Gate<Candidate>,
     tcp: websocket::Gate<Candidate>,
+    lives: Lives,
     /// What is shown to those who come over TCP; nothing while nobody is let in.
     tls: Option<Arc<ServerConfig>>,
 }
@@ -83,7 +86,7 @@ impl JoinListener {
         let bind_error = |source| CarrierError::Bind { address, source };
         let quinn = quinn.map_err(bind_error)?;
         let tcp = websocket::Gate::open(quinn.local_addr().map_err(bind_error)?, &settings)?;
-        Ok(JoinListener { udp: Gate::new(quinn.clone(), &settings), quinn, tcp, tls: Some(Arc::new(tls)) })
+        Ok(JoinListener { udp: Gate::new(quinn.clone(), &settings), quinn, tcp, lives: Lives::new(CONNECTIONS_MAX), tls: Some(Arc::new(tls)) })
     }
 
     pub fn local_address(&self) -> io::Result<SocketAddr> {
@@ -92,7 +95,7 @@ impl JoinListener {
 
     /// The next one; answer each in a task of its own. `None` when closed. Cancel-safe.
     pub async fn accept(&mut self) -> Option<Result<Candidate, FailedHandshake>> {
-        let over_tcp = |tcp, address| candidate_over_tcp(tcp, address, self.tls.clone());
+        let over_tcp = |tcp, address| candidate_over_tcp(tcp, address, self.tls.clone(), self.lives.clone());
         tokio::select! {
             candidate = self.udp.next(candidate) => candidate,
             candidate = self.tcp.next(over_tcp) => Some(candidate),
@@ -117,7 +120,7 @@ impl JoinListener {
     pub async fn close(self) {
         self.quinn.close(CloseCode::Stopping.into(), b"no token is open");
         // Whether everybody heard it makes no difference.
-        let _ = timeout(CLOSE_MAX, self.quinn.wait_idle()).await;
+        let _ = timeout(CLOSE_MAX, async { tokio::join!(self.quinn.wait_idle(), self.lives.end()) }).await;
     }
 }
 
@@ -128,9 +131,9 @@ async fn candidate(connecting: Connecting) -> Result<Candidate, CarrierError> {
     Ok(Candidate(Stranger::over_quic(connection, streams, &terms())))
 }
 
-async fn candidate_over_tcp(tcp: TcpStream, address: SocketAddr, tls: Option<Arc<ServerConfig>>) -> Result<Candidate, CarrierError> {
+async fn candidate_over_tcp(tcp: TcpStream, address: SocketAddr, tls: Option<Arc<ServerConfig>>, lives: Lives) -> Result<Candidate, CarrierError> {
     let tls = tls.ok_or(CarrierError::Protocol)?;
-    Ok(Candidate(websocket::stranger::answer(tcp, address, tls, terms()).await?))
+    Ok(Candidate(websocket::stranger::answer(tcp, address, tls, terms(), lives).await?))
 }
 
 /// Asks for no client certificate, and presents the authority's too, for the agent to find by its fingerprint.
@@ -163,7 +166,8 @@ impl Candidate {
                 self.0.close(CloseCode::NotPermitted, REFUSED);
                 return Err(JoinError::NotPermitted(refusal));
             }
-            self.0.stream.tx.send(Kind::Refused, frame.request, REFUSED).await?;
+            // Whoever reads nothing is not waited for.
+            timeout_at(deadline, self.0.stream.tx.send(Kind::Refused, frame.request, REFUSED)).await.map_err(|_| JoinError::Time)??;
         }
     }
 

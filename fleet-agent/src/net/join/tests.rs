@@ -11,7 +11,7 @@ use quinn::ConnectionError;
 use rustls::{ServerConfig, pki_types::CertificateSigningRequestDer, version::TLS13};
 use tokio::{task::JoinHandle, time::timeout};
 
-use super::{agent::join_at, *};
+use super::*;
 use bitacora_core::ids::{NodeId, TokenId};
 
 use crate::net::{
@@ -92,7 +92,12 @@ impl Master {
 }
 
 async fn join_with(address: SocketAddr, carrier: Carrier, token: &JoinToken) -> Result<Identity, JoinError> {
-    timeout(TEST_MAX, join_at(address, carrier, token)).await.expect("the test hangs")
+    timeout(TEST_MAX, join(&[below(address)], &[carrier], token)).await.expect("the test hangs")
+}
+
+/// Where the nodes of a master link who hears those that join here.
+fn below(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip(), address.port() - 1)
 }
 
 /// A candidate that speaks the protocol by hand.
@@ -139,7 +144,6 @@ async fn the_next_carrier_is_tried_where_nobody_hears_the_first() {
     let (master, token) = (Master::open(), JoinToken::issue(authority().fingerprint()).unwrap());
     let nobody = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
     let carriers = [Carrier::WebSocket, Carrier::Quic];
-    let below = |address: SocketAddr| SocketAddr::new(address.ip(), address.port() - 1);
     let unheard = join(&[below(nobody)], &carriers[..1], &token).await.unwrap_err();
     assert!(unheard.is_unreached(), "{unheard:?}");
     let token = master.issue(42);
@@ -274,7 +278,7 @@ async fn join_at_chain(chain: Vec<rustls::pki_types::CertificateDer<'static>>, l
     let mut tcp: websocket::Gate<Stranger> = websocket::Gate::open((Ipv4Addr::LOCALHOST, 0).into(), &settings()).unwrap();
     let (tcp_address, tls) = (tcp.local_address().unwrap(), Arc::new(tls));
     let accepting = tokio::spawn(async move {
-        let over_tcp = tcp.next(|tcp, address| websocket::stranger::answer(tcp, address, tls.clone(), terms()));
+        let over_tcp = tcp.next(|tcp, address| websocket::stranger::answer(tcp, address, tls.clone(), terms(), websocket::Lives::new(1)));
         // What the agent says of them is what counts.
         drop(tokio::join!(gate.next(|connecting| async { Ok(connecting.await?) }), over_tcp));
     });

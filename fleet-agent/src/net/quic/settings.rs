@@ -21,7 +21,8 @@ const SECRET_BYTES: usize = 32;
 /// Limits and times. Those about UDP, windows and round trips are QUIC's alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// After this time without other traffic a packet is sent; keeps the mappings of NATs alive. Heartbeats come more often.
+    /// After this time without other traffic a packet is sent, and again until it is answered; keeps the mappings of NATs alive.
+    /// Heartbeats come more often but in the largest fleets.
     pub keep_alive: Duration,
     /// After this silence a connection is lost. The smaller value of the two sides holds.
     pub idle_max: Duration,

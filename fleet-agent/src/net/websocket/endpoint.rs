@@ -1,15 +1,11 @@
 //! The two ends: the one that dials over TCP, and the one that is dialled.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc};
 
 use bitacora_core::ids::NodeId;
 use rustls::{ClientConfig, CommonState, ServerConfig};
 use socket2::SockRef;
-use tokio::{
-    net::TcpStream,
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
-    time::timeout,
-};
+use tokio::{net::TcpStream, sync::watch, time::timeout};
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 use tokio_tungstenite::{
     accept_async_with_config, client_async_with_config,
@@ -17,21 +13,19 @@ use tokio_tungstenite::{
 };
 
 use super::{
-    End, Ended,
     gate::Gate,
+    lives::Lives,
     message::MESSAGE_BYTES_MAX,
-    trunk::{Side, Socket, Trunk},
+    trunk::{Side, Socket},
 };
 use crate::net::{
-    carrier::{CarrierError, CloseCode, Connection, FailedHandshake, Link},
+    carrier::{CarrierError, Connection, FailedHandshake, Link},
     quic::Settings,
     tls::{self, ALPN, Identity, Peer, node_name, peer, server_name},
 };
 
 /// Connections of one endpoint; more are refused.
 const CONNECTIONS_MAX: u32 = 8192;
-/// For telling everybody goodbye.
-const CLOSE_MAX: Duration = Duration::from_secs(3);
 /// What the system may hold of what was written: a command waits behind it. A second of a slow line.
 const SEND_BUFFER_BYTES: usize = 512 << 10;
 /// Of the WebSocket's own buffers, each way and connection.
@@ -55,17 +49,10 @@ pub struct Listener {
     lives: Lives,
 }
 
-/// The connections that live.
-#[derive(Clone, Debug)]
-struct Lives {
-    places: Arc<Semaphore>,
-    stopping: Arc<watch::Sender<bool>>,
-}
-
 impl Endpoint {
     pub fn new(identity: &Identity, settings: Settings) -> Result<Endpoint, CarrierError> {
         let (server, _) = watch::channel(Arc::new(tls::server_config(identity)?));
-        let lives = Lives { places: Arc::new(Semaphore::new(CONNECTIONS_MAX as usize)), stopping: Arc::new(watch::channel(false).0) };
+        let lives = Lives::new(CONNECTIONS_MAX);
         Ok(Endpoint { client: Arc::new(tls::client_config(identity)?), server, settings: Arc::new(settings), lives })
     }
 
@@ -87,7 +74,7 @@ impl Endpoint {
         let peer = verified(stream.get_ref().1)?;
         let address_in_words = format!("wss://{}/", node_name(expected));
         let upgraded = client_async_with_config(address_in_words, TlsStream::from(stream), Some(config())).await.map_err(upgrade_error)?;
-        self.lives.begin(upgraded.0, address, Side::Dialler, peer, &self.settings)
+        begin(&self.lives, upgraded.0, address, Side::Dialler, peer, &self.settings)
     }
 
     /// From now on both sides use a renewed certificate. Connections that are open keep theirs.
@@ -99,9 +86,7 @@ impl Endpoint {
 
     /// Says goodbye on every connection and waits until that was heard, within a limit.
     pub async fn close_cleanly(&self) {
-        self.lives.stopping.send_replace(true);
-        // Whether everybody heard it makes no difference any more.
-        let _ = timeout(CLOSE_MAX, self.lives.places.acquire_many(CONNECTIONS_MAX)).await;
+        self.lives.end().await;
     }
 }
 
@@ -126,35 +111,12 @@ async fn answered(acceptor: TlsAcceptor, tcp: TcpStream, address: SocketAddr, se
     let stream = acceptor.accept(tcp).await.map_err(CarrierError::Handshake)?;
     let peer = verified(stream.get_ref().1)?;
     let upgraded = accept_async_with_config(TlsStream::from(stream), Some(config())).await.map_err(upgrade_error)?;
-    lives.begin(upgraded, address, Side::Listener, peer, &settings)
+    begin(&lives, upgraded, address, Side::Listener, peer, &settings)
 }
 
-impl Lives {
-    async fn stopped(&self) {
-        // Its sender is beside it.
-        let _ = self.stopping.subscribe().wait_for(|stopping| *stopping).await;
-    }
-
-    fn begin(&self, socket: Socket, address: SocketAddr, side: Side, peer: Peer, settings: &Settings) -> Result<Connection, CarrierError> {
-        let refused = || CarrierError::Reach { address, source: std::io::Error::other("there are too many connections") };
-        let place = self.places.clone().try_acquire_owned().map_err(|_| refused())?;
-        let (trunk, control, life) = Trunk::start(socket, address, side, settings);
-        tokio::spawn(live(life, trunk.end(), place, self.clone()));
-        Ok(Connection::new(Link::over_websocket(trunk, peer, settings.frame_max), control.into()))
-    }
-}
-
-/// The life of a connection, with its place among the others. It ends with the endpoint.
-async fn live(life: impl Future<Output = ()>, end: End, place: OwnedSemaphorePermit, lives: Lives) {
-    tokio::pin!(life);
-    tokio::select! {
-        () = &mut life => {}
-        () = lives.stopped() => {
-            end.tell(Ended::Here { code: CloseCode::Stopping, reason: "stopping".to_owned() });
-            life.await;
-        }
-    }
-    drop(place);
+fn begin(lives: &Lives, socket: Socket, address: SocketAddr, side: Side, peer: Peer, settings: &Settings) -> Result<Connection, CarrierError> {
+    let (trunk, control) = lives.begin(socket, address, side, settings)?;
+    Ok(Connection::new(Link::over_websocket(trunk, peer, settings.frame_max), control.into()))
 }
 
 /// Who the verified peer is.

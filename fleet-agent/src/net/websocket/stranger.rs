@@ -9,7 +9,8 @@ use tokio_tungstenite::{accept_async_with_config, client_async_with_config};
 
 use super::{
     endpoint::{config, prepare, upgrade_error},
-    trunk::{Side, Socket, Trunk},
+    lives::Lives,
+    trunk::{Side, Socket},
 };
 use crate::net::{
     carrier::{CarrierError, Material, Stranger, Terms},
@@ -26,19 +27,19 @@ pub(crate) async fn dial(address: SocketAddr, tls: ClientConfig, name: &'static 
         let session = stream.get_ref().1;
         let material = checked(session, session.export_keying_material(Material::default(), terms.label, Some(b"")), terms)?;
         let upgraded = client_async_with_config(format!("wss://{name}/"), TlsStream::from(stream), Some(config())).await.map_err(upgrade_error)?;
-        Ok(begin(upgraded.0, address, Side::Dialler, material, terms))
+        begin(&Lives::new(1), upgraded.0, address, Side::Dialler, material, terms)
     };
     timeout(terms.settings.handshake_max, dialled).await.unwrap_or(Err(CarrierError::HandshakeTime))
 }
 
-/// Answers one who dialled.
-pub(crate) async fn answer(tcp: TcpStream, address: SocketAddr, tls: Arc<ServerConfig>, terms: Terms) -> Result<Stranger, CarrierError> {
+/// Answers one who dialled, if there is a place among the lives.
+pub(crate) async fn answer(tcp: TcpStream, address: SocketAddr, tls: Arc<ServerConfig>, terms: Terms, lives: Lives) -> Result<Stranger, CarrierError> {
     prepare(&tcp).map_err(|source| CarrierError::Reach { address, source })?;
     let stream = TlsAcceptor::from(tls).accept(tcp).await.map_err(CarrierError::Handshake)?;
     let session = stream.get_ref().1;
     let material = checked(session, session.export_keying_material(Material::default(), terms.label, Some(b"")), &terms)?;
     let upgraded = accept_async_with_config(TlsStream::from(stream), Some(config())).await.map_err(upgrade_error)?;
-    Ok(begin(upgraded, address, Side::Listener, material, &terms))
+    begin(&lives, upgraded, address, Side::Listener, material, &terms)
 }
 
 fn checked(session: &CommonState, exported: Result<Material, Error>, terms: &Terms) -> Result<Material, CarrierError> {
@@ -48,9 +49,7 @@ fn checked(session: &CommonState, exported: Result<Material, Error>, terms: &Ter
     Ok(exported.map_err(TlsError::Config)?)
 }
 
-/// The connection lives as long as somebody holds it.
-fn begin(socket: Socket, address: SocketAddr, side: Side, material: Material, terms: &Terms) -> Stranger {
-    let (trunk, control, life) = Trunk::start(socket, address, side, &terms.settings);
-    tokio::spawn(life);
-    Stranger::over_websocket(trunk, material, control, terms)
+fn begin(lives: &Lives, socket: Socket, address: SocketAddr, side: Side, material: Material, terms: &Terms) -> Result<Stranger, CarrierError> {
+    let (trunk, control) = lives.begin(socket, address, side, &terms.settings)?;
+    Ok(Stranger::over_websocket(trunk, material, control, terms))
 }
