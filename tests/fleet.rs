@@ -339,6 +339,7 @@ fn over_a_websocket_the_report_is_the_same() {
     assert_eq!(said.status.code(), Some(0), "{}", String::from_utf8_lossy(&said.stderr));
     let mut one = one;
     assert_eq!(one.0.wait().unwrap().code(), Some(4), "a removed node is shown out");
+    let _again = fleet.join("one");
 }
 
 /// A fleet in a network namespace of its own, with rules for its packets.

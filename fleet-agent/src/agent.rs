@@ -20,13 +20,17 @@ use fleet_agent::{
     driver,
     life::{Life, LifeError, Stop},
     link::LinkError,
-    net::{join::JoinError, renewal::RenewalError, tls::TlsError},
+    net::{
+        join::JoinError,
+        renewal::RenewalError,
+        tls::{Identity, TlsError},
+    },
     sense,
 };
 
 use super::{
     Arguments, Command,
-    joining::{Membership, membership},
+    joining::{Membership, joined_again, membership},
 };
 
 /// For people; nobody listening is no trouble.
@@ -63,10 +67,31 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
 
 async fn serve(arguments: &Arguments, data: &Path) -> anyhow::Result<()> {
     let mut stop = Stop::watch().context("cannot watch for signals")?;
-    let Membership { identity, masters, announcement } = tokio::select! {
+    // Otherwise the token, if there is one, is spent below.
+    let unspent = arguments.join_file.as_ref().filter(|_| Identity::load(data).is_ok());
+    let first = tokio::select! {
         membership = membership(arguments, data) => membership?,
         () = stop.came() => return Ok(()),
     };
+    let lived = live(arguments, data, first, configuration(arguments, data)?, &mut stop).await;
+    let (Err(LifeError::Link(refused @ LinkError::Refused(_))), Some(token)) = (&lived, unspent) else { return lived.map_err(explained) };
+    // Whoever was removed and has a new token is to come back.
+    tell(&format!("{refused}; now the token is tried"));
+    let second = tokio::select! {
+        membership = joined_again(arguments, token, data) => membership,
+        () = stop.came() => return Ok(()),
+    };
+    match second {
+        Ok(second) => live(arguments, data, second, configuration(arguments, data)?, &mut stop).await.map_err(explained),
+        Err(error) => {
+            tell(&format!("{error:#}"));
+            lived.map_err(explained)
+        }
+    }
+}
+
+async fn live(arguments: &Arguments, data: &Path, membership: Membership, configuration: Configuration, stop: &mut Stop) -> Result<(), LifeError> {
+    let Membership { identity, masters, announcement } = membership;
     let life = Life {
         home: data.to_owned(),
         data: data.to_owned(),
@@ -76,12 +101,12 @@ async fn serve(arguments: &Arguments, data: &Path) -> anyhow::Result<()> {
         programs: arguments.programs.iter().cloned().collect(),
         command_limits: command_limits(arguments),
         sees_sources: false,
-        configuration: configuration(arguments, data)?,
+        configuration,
         pack_bytes_max: arguments.disk.map(|megabytes| megabytes * 1_000_000),
         lend: lend(arguments),
         tell,
     };
-    let lived = life.run(&mut stop).await.map_err(explained);
+    let lived = life.run(stop).await;
     drop(announcement);
     lived
 }
@@ -120,6 +145,9 @@ fn explained(error: LifeError) -> anyhow::Error {
     match error {
         LifeError::Link(error @ LinkError::Renewal(RenewalError::TooLate)) => anyhow::Error::from(error)
             .context("this node was off for too long: remove it at the master (`bitacora node rm`) and join again with --join-file and a new token"),
+        LifeError::Link(error @ LinkError::Refused(_)) => {
+            anyhow::Error::from(error).context("this node can only come back with --join-file and a new token (`bitacora node token`)")
+        }
         LifeError::Link(error) => error.into(),
         LifeError::Tls(error) => error.into(),
         error => error.into(),

@@ -49,7 +49,7 @@ pub async fn membership(arguments: &Arguments, data: &Path) -> anyhow::Result<Me
         (Ok(identity), Some(file)) if identity.peer().is_void(SystemTime::now()) => by_token(arguments, file, data, masters_of(given, data)?).await,
         (Ok(identity), token) => {
             if token.is_some() {
-                tell("this node belongs to a fleet already; the token is not used");
+                tell("this node belongs to a fleet already; the token is used if that fleet does not know it any more");
             }
             let masters = masters_of(given, data)?;
             let announcement = announce(arguments, KeyId::of(&identity.public()?), State::Paired, 0);
@@ -65,6 +65,11 @@ pub async fn membership(arguments: &Arguments, data: &Path) -> anyhow::Result<Me
         // A key that is there and cannot be used is not thrown away unasked.
         (Err(error), _) => Err(error.into()),
     }
+}
+
+/// By a token, though it belongs to a fleet already: that fleet says otherwise.
+pub async fn joined_again(arguments: &Arguments, file: &Path, data: &Path) -> anyhow::Result<Membership> {
+    by_token(arguments, file, data, masters_of(arguments.peer.as_deref(), data)?).await
 }
 
 async fn by_token(arguments: &Arguments, file: &Path, data: &Path, masters: Vec<String>) -> anyhow::Result<Membership> {

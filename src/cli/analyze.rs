@@ -608,7 +608,7 @@ impl Spent {
         match self.bytes.min(overview.totals.bytes) {
             _ if self.unchanged => format!("{whole}, nothing changed"),
             0 => whole,
-            bytes => format!("{whole}; {} of new and changed files: {}/s", text::bytes(bytes), text::bytes((bytes as f64 / seconds) as u64)),
+            bytes => format!("{whole}; {} read: {}/s", text::bytes(bytes), text::bytes((bytes as f64 / seconds) as u64)),
         }
     }
 }
@@ -689,8 +689,8 @@ mod tests {
     fn what_was_done_is_no_more_than_what_there_is() {
         let overview = Overview { totals: Totals { files: 1, bytes: 2_000, ..Totals::default() }, ..Overview::default() };
         let spent = |bytes, unchanged| Spent { bytes, unchanged, elapsed: Duration::from_secs(1) }.describe(&overview);
-        assert_eq!(spent(9_000, false), "1 file, 2.0 kB in 1.00 s; 2.0 kB of new and changed files: 2.0 kB/s");
-        assert_eq!(spent(500, false), "1 file, 2.0 kB in 1.00 s; 500 B of new and changed files: 500 B/s");
+        assert_eq!(spent(9_000, false), "1 file, 2.0 kB in 1.00 s; 2.0 kB read: 2.0 kB/s");
+        assert_eq!(spent(500, false), "1 file, 2.0 kB in 1.00 s; 500 B read: 500 B/s");
         assert_eq!((spent(0, false), spent(0, true)), ("1 file, 2.0 kB in 1.00 s".into(), "1 file, 2.0 kB in 1.00 s, nothing changed".into()));
     }
 }
