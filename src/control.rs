@@ -66,7 +66,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Listing a tree of tens of millions of lines takes minutes on a slow disk.
 const LISTING_MAX: Duration = Duration::from_secs(3600);
-/// Six addresses that may each lead nowhere for two seconds, and three answers of ten.
+/// Six addresses that may each lead nowhere for two seconds over either carrier, and three answers of ten.
 const PAIRING_MAX: Duration = Duration::from_secs(60);
 /// For the answers that are being written when the master ends, and how often they are looked at.
 const LAST_WORDS_MAX: Duration = Duration::from_secs(1);
@@ -89,7 +89,12 @@ pub enum Request {
         job: JobId,
         command: Command,
     },
+    /// Why a job is as it is.
     Explain {
+        job: JobId,
+    },
+    /// The same of a job of which nothing goes on.
+    Waits {
         job: JobId,
     },
     /// Have a tree analysed by the fleet.
@@ -495,6 +500,8 @@ pub struct NodeDetail {
     pub state: NodeState,
     pub profile: NodeProfile,
     pub load: Load,
+    /// `None` while there is none.
+    pub link: Option<LinkState>,
     /// `None` for one that was not heard since this master began.
     pub health_since: Option<Time>,
     pub holds: Vec<HeldSpark>,
@@ -505,6 +512,25 @@ pub struct NodeDetail {
     pub bytes_per_second: u64,
     pub average: Span,
     pub unsupported: u64,
+}
+
+/// What a node's messages come over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkState {
+    /// `quic` or `websocket`.
+    pub carrier: String,
+    /// Where it comes from.
+    pub address: String,
+    /// There and back; not known over a WebSocket.
+    pub round_trip: Option<Span>,
+}
+
+impl LinkState {
+    /// For people.
+    pub fn in_words(&self) -> String {
+        let round_trip = self.round_trip.map_or_else(String::new, |span| format!(", {:.1} ms there and back", span.as_secs_f64() * 1e3));
+        format!("{} from {}{round_trip}", self.carrier, self.address)
+    }
 }
 
 /// An attempt that a node holds.

@@ -83,6 +83,20 @@ fn lost_packets_cost_nothing_but_time() {
 }
 
 #[test]
+fn where_udp_is_blocked_a_node_is_paired_by_its_code_all_the_same() {
+    let Some(lan) = Lan::new(2) else { return };
+    let fleet = lan.fleet();
+    let chain = |name: &str| format!("chain {name} {{ type filter hook {name} priority 0; meta l4proto udp counter drop; }};");
+    lan.run(1, &format!("nft 'table inet loss {{ {} {} }}'", chain("output"), chain("input")));
+    let ada = Agent::start(&lan, 1, &fleet, "ada", &[]);
+    assert_eq!(pair(&fleet, &[&format!("{}:7413", lan.address(1))], &ada.code()), Some(0), "{}", ada.said());
+    fleet.wait_for("ada", "healthy");
+    assert_eq!(fleet.node("ada")["link"]["carrier"], "websocket");
+    let (_, dropped) = lost(&lan, 1);
+    assert!(dropped > 0, "QUIC was tried first");
+}
+
+#[test]
 fn a_master_that_moves_in_the_middle_of_a_job_is_found_again() {
     let Some(lan) = Lan::new(3) else { return };
     let (old, new) = (lan.address(0), "10.77.0.100");

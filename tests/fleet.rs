@@ -317,10 +317,30 @@ fn a_token_is_good_once_and_another_fleet_is_refused() {
 }
 
 #[test]
+fn a_master_that_is_not_there_is_named_to_whoever_joins() {
+    let fleet = Fleet::new();
+    let file = fleet.place.path("token");
+    fs::write(&file, fleet.token("one")).unwrap();
+    // The last port of all has none after it, and this one nobody has.
+    for (master, told) in [("127.0.0.1:1", "127.0.0.1:2"), ("127.0.0.1:65535", "no address of the master")] {
+        let agent = fleet.agent_of("one", master).arg("--join-file").arg(&file).stderr(Stdio::piped()).spawn().unwrap();
+        let ended = agent.wait_with_output().unwrap();
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(ended.status.code(), Some(7), "{said}");
+        assert!(said.contains(told) && said.contains("cannot reach a master"), "{said}");
+    }
+    let _one = Process(fleet.agent("one").arg("--join-file").arg(&file).spawn().unwrap());
+    fleet.wait_for("one", "healthy");
+    let link = &fleet.node("one")["link"];
+    assert_eq!(link["carrier"], "quic");
+    assert!(link["address"].as_str().unwrap().starts_with("127.0.0.1:") && link["round_trip_seconds"].as_f64() > Some(0.0), "{link}");
+}
+
+#[test]
 fn without_a_master_that_serves_there_is_nobody_to_ask() {
     let place = Place::new();
     assert_eq!(place.run(&["node", "ls"]).status.code(), Some(7));
-    assert_eq!(place.run(&["node", "token", "a"]).status.code(), Some(7));
+    assert_eq!(place.run(&["node", "rm", "a", "--yes"]).status.code(), Some(7));
 }
 
 #[test]
@@ -437,8 +457,8 @@ impl Waiting {
     }
 
     pub(super) fn address(&mut self) -> String {
-        let line = self.line("UDP port ");
-        format!("127.0.0.1:{}", line.split("UDP port ").nth(1).unwrap().split(' ').next().unwrap())
+        let line = self.line("waits on port ");
+        format!("127.0.0.1:{}", line.split("waits on port ").nth(1).unwrap().split(',').next().unwrap())
     }
 
     pub(super) fn code(&mut self) -> String {

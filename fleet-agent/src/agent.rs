@@ -41,7 +41,7 @@ pub fn tell(text: &str) {
 /// 4 for what has to do with trust, 7 for a master that cannot be reached, 1 for the rest.
 pub fn exit_code(error: &anyhow::Error) -> u8 {
     let refused = LinkError::is_final;
-    if error.downcast_ref().is_some_and(|error| matches!(error, JoinError::Time | JoinError::Left)) {
+    if error.downcast_ref().is_some_and(|error: &JoinError| error.is_unreached() || matches!(error, JoinError::Time | JoinError::Left)) {
         return 7;
     }
     if error.is::<JoinError>() || error.is::<TlsError>() || error.downcast_ref().is_some_and(refused) { 4 } else { 1 }

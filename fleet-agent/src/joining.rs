@@ -27,8 +27,6 @@ use super::{Arguments, agent::tell};
 const TOKEN_BYTES_MAX: u64 = 4096;
 /// Where a node waits to be paired, if nobody else does there. The two before it are the master's.
 const PAIRING_PORT: u16 = 7413;
-/// What nobody answers may mean.
-const UNHEARD: &str = "could not join: a master listens for that only while a token is open; `bitacora node token` makes one";
 const CODE_FILE: &str = "pairing-code";
 const MASTERS_FILE: &str = "master";
 
@@ -77,15 +75,20 @@ async fn by_token(arguments: &Arguments, file: &Path, data: &Path, masters: Vec<
     if token.holder() != Holder::Node {
         bail!("{} holds a token for a person's device: `bitacora join` takes it", file.display());
     }
-    let joined = join::join(&link::addresses(&masters).await?, link::Choice::from(arguments.carrier).carriers(), &token).await;
-    let identity = joined.map_err(|error| {
-        let is_unreached = error.is_unreached();
-        let error = anyhow::Error::from(error);
-        if is_unreached { error.context(UNHEARD) } else { error }
-    })?;
+    let addresses = link::addresses(&masters).await?;
+    let places: Vec<String> = addresses.iter().filter_map(|address| join::address_beside(*address)).map(|address| address.to_string()).collect();
+    tell(&format!("joins with a token at {}", places.join(", ")));
+    let joined = join::join(&addresses, link::Choice::from(arguments.carrier).carriers(), &token).await;
+    let identity = joined.map_err(|error| if error.is_unreached() { anyhow::Error::from(error).context(unheard(&places)) } else { error.into() })?;
     identity.save(data)?;
     let announcement = announce(arguments, KeyId::of(&identity.public()?), State::Paired, 0);
     Ok(Membership { identity, masters, announcement })
+}
+
+/// What may be amiss, from the outside in.
+fn unheard(places: &[String]) -> String {
+    let places = places.join(", ");
+    format!("cannot reach a master at {places}: is it there, is that port open between here and there, and is a token still open (`bitacora node token`)?")
 }
 
 fn read_token(file: &Path) -> anyhow::Result<String> {
@@ -102,7 +105,7 @@ async fn by_code(arguments: &Arguments, data: &Path, given: Option<String>) -> a
     let (name, key_id) = (name(arguments), KeyId::of(NodeKey::load_or_create(data)?.public()));
     let listener = listen(arguments.listen, &name, data)?;
     let port = listener.local_address().context("the socket for pairing has no address")?.port();
-    tell(&format!("{name} ({key_id}) belongs to no fleet and waits on UDP port {port} to be paired"));
+    tell(&format!("{name} ({key_id}) belongs to no fleet and waits on port {port}, UDP and TCP, to be paired"));
     let mut announcement = announce(arguments, key_id, State::Unpaired, port);
 
     let admission = listener.paired(|code| show(&name, code, data), say_trouble).await?;

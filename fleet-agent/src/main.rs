@@ -32,7 +32,7 @@ struct Arguments {
     /// What it calls itself until it belongs to a fleet, instead of the machine's name
     #[arg(long, value_name = "NAME", value_parser = joining::parse_name)]
     name: Option<String>,
-    /// Where it waits to be paired, instead of UDP port 7413 or a free one; and later on where nodes of its subnet ask it for what
+    /// Where it waits to be paired, instead of port 7413, UDP and TCP, or a free one; and later on where nodes of its subnet ask it for what
     /// it was brought, instead of a free one
     #[arg(long, value_name = "ADDR")]
     listen: Option<SocketAddr>,

@@ -166,6 +166,14 @@ impl Link {
         self.way.remote_address()
     }
 
+    /// There and back, as QUIC estimates it (RFC 9002, 5.3); what lies below a WebSocket does not say.
+    pub fn round_trip(&self) -> Option<Duration> {
+        match &self.way {
+            Way::Quic(connection) => Some(connection.rtt()),
+            Way::WebSocket(_) => None,
+        }
+    }
+
     /// Opens a stream. Waits while the peer's limit is reached.
     pub async fn open_transfer(&self) -> Result<Transfer, CarrierError> {
         let streams: streams::Streams = match &self.way {

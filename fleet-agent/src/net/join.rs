@@ -31,7 +31,7 @@ pub use self::{
 use crate::net::{
     carrier::{CarrierError, Terms},
     codec::Octets,
-    quic::Settings,
+    strangers,
     tls::TlsError,
 };
 
@@ -50,8 +50,6 @@ pub fn address_beside(address: SocketAddr) -> Option<SocketAddr> {
 
 /// Requests on one connection; the last one refused closes it.
 pub const TRIES_MAX: u32 = 3;
-/// What a frame may weigh before anything was proved.
-pub(super) const STRANGER_BYTES_MAX: u32 = 16 << 10;
 /// For everything that one side waits for from the other after the handshake.
 const EXCHANGE_MAX: Duration = Duration::from_secs(10);
 
@@ -109,23 +107,8 @@ struct Answer {
     proof: Octets,
 }
 
-/// Small: whoever is here was not let in yet.
-pub(super) fn settings() -> Settings {
-    Settings {
-        handshakes_max: 32,
-        validated_from: 8,
-        transfers_max: 0,
-        stream_window_bytes: 64 << 10,
-        connection_window_bytes: 64 << 10,
-        send_window_bytes: 64 << 10,
-        udp_buffer_bytes: 256 << 10,
-        frame_max: EXCHANGE_MAX,
-        ..Settings::default()
-    }
-}
-
 fn terms() -> Terms {
-    Terms { protocol: ALPN, label: EXPORTER_LABEL, frame_bytes_max: STRANGER_BYTES_MAX, settings: settings() }
+    strangers::terms(ALPN, EXPORTER_LABEL)
 }
 
 #[cfg(test)]

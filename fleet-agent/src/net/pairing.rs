@@ -14,7 +14,7 @@
 //! The code is never sent, nor anything by which it could be found out but by trying it here. The TLS session is one between
 //! strangers; both confirmations cover keying material exported from it, so that nobody sits in the middle of it. It is the
 //! master who confirms first: an agent that is none gets one guess for each time that a person types a code, and a master that
-//! is none gets three for each code.
+//! is none gets three for each code. Both carriers do: UDP and TCP of the same number.
 
 mod agent;
 mod code;
@@ -35,14 +35,17 @@ pub use self::{
     master::{Admissions, Paired, pair},
 };
 use crate::net::{
-    carrier::{CarrierError, Transfer},
+    carrier::{CarrierError, Terms, Transfer},
     codec::{Kind, Octets, Received, RequestId},
+    strangers,
     tls::TlsError,
 };
 use bitacora_core::ids::NodeId;
 
 /// The application protocol of pairing, and of nothing else.
 pub const ALPN: &[u8] = b"bitacora-pair/1";
+/// Registered with nobody.
+const EXPORTER_LABEL: &[u8] = b"EXPORTER-bitacora-pair/1";
 /// Addresses of its master that a node is told.
 pub const MASTERS_MAX: usize = 8;
 /// For everything that one side waits for from the other after the handshake.
@@ -117,6 +120,10 @@ pub fn masters(from: SocketAddr, told: &[SocketAddr]) -> Vec<SocketAddr> {
         }
     }
     masters
+}
+
+fn terms() -> Terms {
+    strangers::terms(ALPN, EXPORTER_LABEL)
 }
 
 async fn send(stream: &mut Transfer, message: &Message) -> Result<(), PairError> {

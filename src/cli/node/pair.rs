@@ -1,7 +1,6 @@
 //! `bitacora node pair`.
 
 use std::{
-    env,
     io::{self, BufRead, IsTerminal, Read, Write},
     net::ToSocketAddrs,
 };
@@ -44,10 +43,8 @@ enum Meant<'a> {
 impl Pair {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
         self.name.as_deref().map_or(Ok(()), check_name)?;
-        if context.remote.is_none() {
-            // Before the code is typed, which is good for a few tries only.
-            attach::have_master(context, &env::current_exe().context("cannot find this program on disk")?)?;
-        }
+        // Before the code is typed, which is good for a few tries only.
+        attach::have_master_here(context)?;
         let addresses = match self.addresses(context)? {
             Ok(addresses) => addresses,
             Err(exit) => return Ok(exit),
@@ -121,7 +118,7 @@ fn read_code(context: &Context, node: &str) -> anyhow::Result<Option<PairingCode
 fn advise(context: &Context, exit: Exit) {
     let advice = match exit {
         Exit::Authentication => "a code is good for five minutes and three tries; the node shows the one that is good now",
-        Exit::Unreachable => "is the node running, unpaired, and its UDP port open?",
+        Exit::Unreachable => "is the node running, unpaired, and its port open, over UDP or TCP?",
         Exit::TimedOut => "`bitacora node ls` shows whether it belongs to the fleet; `bitacora node rm` removes one that does not come",
         _ => return,
     };

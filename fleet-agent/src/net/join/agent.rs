@@ -1,12 +1,7 @@
 //! The agent's side: dial, prove, check the answer, be one of the fleet.
 
-use std::{
-    io,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::Arc,
-};
+use std::{io, net::SocketAddr, sync::Arc};
 
-use quinn::TokioRuntime;
 use rustls::{ClientConfig, client::Resumption, version::TLS13};
 use tokio::time::timeout;
 
@@ -14,9 +9,8 @@ use super::{ALPN, Answer, EXCHANGE_MAX, JoinError, JoinToken, Request, address_b
 use crate::net::{
     carrier::{Carrier, CarrierError, CloseCode, Stranger, Transfer},
     codec::{Kind, Octets, Received, RequestId},
-    quic::{ListenerKeys, bind, check_protocol},
+    strangers::{self, Dialled},
     tls::{Identity, NodeKey, TlsError, fingerprint, provider},
-    websocket,
 };
 
 /// For SNI; no certificate carries it and nobody compares it.
@@ -41,42 +35,14 @@ pub async fn join(masters: &[SocketAddr], carriers: &[Carrier], token: &JoinToke
     Err(failed)
 }
 
-/// The connection, and the socket that it came from where it needs one of its own.
-type Dialled = (Stranger, Option<quinn::Endpoint>);
-
-async fn over((mut stranger, endpoint): Dialled, token: &JoinToken) -> Result<Identity, JoinError> {
-    let joined = exchange(&mut stranger, token, NodeKey::generate()?).await;
-    stranger.close(CloseCode::Stopping, "done");
-    if let Some(endpoint) = endpoint {
-        // The master need not hear it: its own limit ends the connection too.
-        let _ = timeout(EXCHANGE_MAX, endpoint.wait_idle()).await;
-    }
+async fn over(mut dialled: Dialled, token: &JoinToken) -> Result<Identity, JoinError> {
+    let joined = exchange(&mut dialled.stranger, token, NodeKey::generate()?).await;
+    dialled.close(EXCHANGE_MAX).await;
     joined
 }
 
 pub(super) async fn dial(address: SocketAddr, carrier: Carrier, token: &JoinToken) -> Result<Dialled, JoinError> {
-    match carrier {
-        Carrier::Quic => {
-            let endpoint = open(address, token)?;
-            let connecting = endpoint.connect(address, SERVER_NAME).map_err(CarrierError::Connect)?;
-            let connection = timeout(terms().settings.handshake_max, connecting).await.map_err(|_| CarrierError::HandshakeTime)?.map_err(CarrierError::Lost)?;
-            check_protocol(&connection, ALPN)?;
-            let streams = connection.open_bi().await.map_err(CarrierError::Lost)?;
-            Ok((Stranger::over_quic(connection, streams, &terms()), Some(endpoint)))
-        }
-        Carrier::WebSocket => Ok((websocket::stranger::dial(address, tls(token)?, SERVER_NAME, &terms()).await?, None)),
-    }
-}
-
-fn open(address: SocketAddr, token: &JoinToken) -> Result<quinn::Endpoint, JoinError> {
-    let settings = terms().settings;
-    let local: SocketAddr = if address.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() };
-    let (socket, _) = bind(local, settings.udp_buffer_bytes)?;
-    let keys = ListenerKeys::fresh()?;
-    let endpoint = quinn::Endpoint::new(keys.endpoint_config(), None, socket, Arc::new(TokioRuntime));
-    let mut endpoint = endpoint.map_err(|source| CarrierError::Bind { address: local, source })?;
-    endpoint.set_default_client_config(settings.client(tls(token)?)?);
-    Ok(endpoint)
+    Ok(strangers::dial(address, carrier, tls(token)?, SERVER_NAME, &terms()).await?)
 }
 
 fn tls(token: &JoinToken) -> Result<ClientConfig, TlsError> {

@@ -1,33 +1,24 @@
 //! The master's side: a listener that can do nothing but let nodes join.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr};
 
-use quinn::{Connecting, TokioRuntime};
 use rustls::{
     ServerConfig,
     pki_types::{CertificateDer, CertificateSigningRequestDer},
     version::TLS13,
 };
-use tokio::{
-    net::TcpStream,
-    time::{Instant, timeout, timeout_at},
-};
+use tokio::time::{Instant, timeout_at};
 
 use super::{ALPN, Answer, EXCHANGE_MAX, JoinError, Refusal, Request, TRIES_MAX, TokenKey, proof, terms};
 use bitacora_core::ids::{NodeId, TokenId};
 
 use crate::net::{
-    carrier::{CarrierError, CloseCode, FailedHandshake, Stranger},
+    carrier::{CloseCode, FailedHandshake, Stranger},
     codec::{Frame, Kind, Octets, Received},
-    quic::{Gate, ListenerKeys, bind, check_protocol},
+    strangers::StrangerListener,
     tls::{Authority, Identity, Roles, TlsError, Validity, check_request, provider, without_resumption},
-    websocket::{self, Lives},
 };
 
-/// For the last words to those who are connected.
-const CLOSE_MAX: Duration = Duration::from_secs(1);
-/// Over TCP, those included that still say goodbye.
-const CONNECTIONS_MAX: u32 = 64;
 /// All that a refused agent is told.
 const REFUSED: &str = "refused";
 
@@ -62,14 +53,7 @@ pub struct Joined {
 
 /// Listens for agents that hold a token, on both carriers. Open it only while a token is.
 #[derive(Debug)]
-pub struct JoinListener {
-    quinn: quinn::Endpoint,
-    udp: Gate<Candidate>,
-    tcp: websocket::Gate<Candidate>,
-    lives: Lives,
-    /// What is shown to those who come over TCP; nothing while nobody is let in.
-    tls: Option<Arc<ServerConfig>>,
-}
+pub struct JoinListener(StrangerListener);
 
 /// Somebody who wants to join and has proved nothing yet.
 #[derive(Debug)]
@@ -78,62 +62,32 @@ pub struct Candidate(Stranger);
 impl JoinListener {
     /// Opens the sockets, TCP where it got UDP. To be called inside a tokio runtime. `identity` is the master's own.
     pub fn open(address: SocketAddr, identity: &Identity) -> Result<JoinListener, JoinError> {
-        let settings = terms().settings;
-        let (socket, _) = bind(address, settings.udp_buffer_bytes)?;
-        let tls = tls(identity)?;
-        let server = settings.server(tls.clone())?;
-        let quinn = quinn::Endpoint::new(ListenerKeys::fresh()?.endpoint_config(), Some(server), socket, Arc::new(TokioRuntime));
-        let bind_error = |source| CarrierError::Bind { address, source };
-        let quinn = quinn.map_err(bind_error)?;
-        let tcp = websocket::Gate::open(quinn.local_addr().map_err(bind_error)?, &settings)?;
-        Ok(JoinListener { udp: Gate::new(quinn.clone(), &settings), quinn, tcp, lives: Lives::new(CONNECTIONS_MAX), tls: Some(Arc::new(tls)) })
+        Ok(JoinListener(StrangerListener::open(address, tls(identity)?, terms())?))
     }
 
     pub fn local_address(&self) -> io::Result<SocketAddr> {
-        self.quinn.local_addr()
+        self.0.local_address()
     }
 
     /// The next one; answer each in a task of its own. `None` when closed. Cancel-safe.
     pub async fn accept(&mut self) -> Option<Result<Candidate, FailedHandshake>> {
-        let over_tcp = |tcp, address| candidate_over_tcp(tcp, address, self.tls.clone(), self.lives.clone());
-        tokio::select! {
-            candidate = self.udp.next(candidate) => candidate,
-            candidate = self.tcp.next(over_tcp) => Some(candidate),
-        }
+        Some(self.0.accept().await?.map(Candidate))
     }
 
     /// Lets nobody in any more. Who was let in before can still be answered.
     pub fn pause(&mut self) {
-        self.quinn.set_server_config(None);
-        self.tls = None;
+        self.0.pause();
     }
 
     /// Listens again, as what the master is now.
     pub fn resume(&mut self, identity: &Identity) -> Result<(), JoinError> {
-        let tls = tls(identity)?;
-        self.quinn.set_server_config(Some(terms().settings.server(tls.clone())?));
-        self.tls = Some(Arc::new(tls));
-        Ok(())
+        Ok(self.0.resume(tls(identity)?)?)
     }
 
     /// Ends the listening and what is in progress, and gives the sockets back.
     pub async fn close(self) {
-        self.quinn.close(CloseCode::Stopping.into(), b"no token is open");
-        // Whether everybody heard it makes no difference.
-        let _ = timeout(CLOSE_MAX, async { tokio::join!(self.quinn.wait_idle(), self.lives.end()) }).await;
+        self.0.close("no token is open").await;
     }
-}
-
-async fn candidate(connecting: Connecting) -> Result<Candidate, CarrierError> {
-    let connection = connecting.await?;
-    check_protocol(&connection, ALPN)?;
-    let streams = connection.accept_bi().await?;
-    Ok(Candidate(Stranger::over_quic(connection, streams, &terms())))
-}
-
-async fn candidate_over_tcp(tcp: TcpStream, address: SocketAddr, tls: Option<Arc<ServerConfig>>, lives: Lives) -> Result<Candidate, CarrierError> {
-    let tls = tls.ok_or(CarrierError::Protocol)?;
-    Ok(Candidate(websocket::stranger::answer(tcp, address, tls, terms(), lives).await?))
 }
 
 /// Asks for no client certificate, and presents the authority's too, for the agent to find by its fingerprint.

@@ -15,9 +15,10 @@ use super::*;
 use bitacora_core::ids::{NodeId, TokenId};
 
 use crate::net::{
-    carrier::{Carrier, Stranger},
+    carrier::Carrier,
     codec::{Kind, Received, RequestId},
-    quic::{Gate, ListenerKeys, bind},
+    quic::{ListenerKeys, Settings},
+    strangers::{Dialled, StrangerListener},
     tls::{
         Authority, Identity, NodeKey, Role,
         tests::{authority, identity, today},
@@ -101,21 +102,17 @@ fn below(address: SocketAddr) -> SocketAddr {
 }
 
 /// A candidate that speaks the protocol by hand.
-struct Hand {
-    stranger: Stranger,
-    _socket: Option<quinn::Endpoint>,
-}
+struct Hand(Dialled);
 
 impl Hand {
     async fn dial(address: SocketAddr, carrier: Carrier, token: &JoinToken) -> Hand {
-        let (stranger, socket) = agent::dial(address, carrier, token).await.unwrap();
-        Hand { stranger, _socket: socket }
+        Hand(agent::dial(address, carrier, token).await.unwrap())
     }
 
     async fn ask(&mut self, token: &JoinToken, proof: blake3::Hash, request: &CertificateSigningRequestDer<'_>) -> Option<Kind> {
         let body = Request { token: Octets(token.id().0.to_vec()), request: Octets(request.to_vec()), proof: Octets(proof.as_bytes().to_vec()) };
-        self.stranger.stream.tx.send(Kind::JoinRequest, RequestId(1), &body).await.ok()?;
-        match timeout(TEST_MAX, self.stranger.stream.rx.receive()).await.expect("the test hangs") {
+        self.0.stranger.stream.tx.send(Kind::JoinRequest, RequestId(1), &body).await.ok()?;
+        match timeout(TEST_MAX, self.0.stranger.stream.rx.receive()).await.expect("the test hangs") {
             Ok(Some(Received::Frame(frame))) => Some(frame.kind),
             Ok(Some(Received::Unsupported(what))) => panic!("{what:?}"),
             // Over TCP the end of the stream overtakes that of the connection.
@@ -220,7 +217,7 @@ async fn three_wrong_proofs_end_the_connection_and_not_the_token() {
         let token = master.issue(42);
         let mut hand = Hand::dial(master.address, carrier, &token).await;
         let request = NodeKey::generate().unwrap().request().unwrap();
-        let right = proof::agent(&token.key(), &hand.stranger.material, token.id(), &request);
+        let right = proof::agent(&token.key(), &hand.0.stranger.material, token.id(), &request);
         let wrong = blake3::hash(b"a guess");
         let mut answers = Vec::new();
         for _ in 0..TRIES_MAX {
@@ -239,18 +236,18 @@ async fn request_that_was_changed_on_its_way_is_refused() {
     let token = master.issue(42);
     let mut hand = Hand::dial(master.address, Carrier::Quic, &token).await;
     let (ours, theirs) = (NodeKey::generate().unwrap().request().unwrap(), NodeKey::generate().unwrap().request().unwrap());
-    let proof = proof::agent(&token.key(), &hand.stranger.material, token.id(), &ours);
+    let proof = proof::agent(&token.key(), &hand.0.stranger.material, token.id(), &ours);
     assert_eq!(hand.ask(&token, proof, &theirs).await, Some(Kind::Refused));
     // Proved, but not signed with its own key.
     let mut broken = ours.to_vec();
     *broken.last_mut().unwrap() ^= 1;
     let broken = broken.into();
-    let proof = proof::agent(&token.key(), &hand.stranger.material, token.id(), &broken);
+    let proof = proof::agent(&token.key(), &hand.0.stranger.material, token.id(), &broken);
     assert_eq!(hand.ask(&token, proof, &broken).await, Some(Kind::Refused));
     assert!(master.is_open(&token));
-    let proof = proof::agent(&token.key(), &hand.stranger.material, token.id(), &ours);
+    let proof = proof::agent(&token.key(), &hand.0.stranger.material, token.id(), &ours);
     assert_eq!(hand.ask(&token, proof, &ours).await, Some(Kind::JoinAnswer));
-    hand.stranger.close(crate::net::carrier::CloseCode::Stopping, "");
+    hand.0.stranger.close(crate::net::carrier::CloseCode::Stopping, "");
     master.outcome().await.unwrap();
 }
 
@@ -262,7 +259,7 @@ async fn proof_from_another_session_is_refused() {
     for (there, here) in [(Carrier::Quic, Carrier::Quic), (Carrier::WebSocket, Carrier::WebSocket), (Carrier::Quic, Carrier::WebSocket)] {
         let elsewhere = Hand::dial(master.address, there, &token).await;
         let mut here = Hand::dial(master.address, here, &token).await;
-        let replayed = proof::agent(&token.key(), &elsewhere.stranger.material, token.id(), &request);
+        let replayed = proof::agent(&token.key(), &elsewhere.0.stranger.material, token.id(), &request);
         assert_eq!(here.ask(&token, replayed, &request).await, Some(Kind::Refused));
     }
 }
@@ -271,19 +268,11 @@ async fn proof_from_another_session_is_refused() {
 async fn join_at_chain(chain: Vec<rustls::pki_types::CertificateDer<'static>>, leaf: &Identity, token: &JoinToken) -> [JoinError; 2] {
     let builder = ServerConfig::builder_with_provider(crate::net::tls::provider()).with_protocol_versions(&[&TLS13]).unwrap();
     let tls = without_resumption(builder.with_no_client_auth().with_single_cert(chain, leaf.private_key()).unwrap(), ALPN);
-    let (socket, _) = bind((Ipv4Addr::LOCALHOST, 0).into(), 100_000).unwrap();
-    let (keys, server) = (ListenerKeys::fresh().unwrap(), settings().server(tls.clone()).unwrap());
-    let quinn = quinn::Endpoint::new(keys.endpoint_config(), Some(server), socket, Arc::new(quinn::TokioRuntime)).unwrap();
-    let address = quinn.local_addr().unwrap();
-    let mut gate: Gate<quinn::Connection> = Gate::new(quinn, &settings());
-    let mut tcp: websocket::Gate<Stranger> = websocket::Gate::open((Ipv4Addr::LOCALHOST, 0).into(), &settings()).unwrap();
-    let (tcp_address, tls) = (tcp.local_address().unwrap(), Arc::new(tls));
-    let accepting = tokio::spawn(async move {
-        let over_tcp = tcp.next(|tcp, address| websocket::stranger::answer(tcp, address, tls.clone(), terms(), websocket::Lives::new(1)));
-        // What the agent says of them is what counts.
-        drop(tokio::join!(gate.next(|connecting| async { Ok(connecting.await?) }), over_tcp));
-    });
-    let errors = [(address, Carrier::Quic), (tcp_address, Carrier::WebSocket)].map(|(address, carrier)| join_with(address, carrier, token));
+    let mut listener = StrangerListener::open((Ipv4Addr::LOCALHOST, 0).into(), tls, terms()).unwrap();
+    let address = listener.local_address().unwrap();
+    // What the agent says of them is what counts.
+    let accepting = tokio::spawn(async move { while listener.accept().await.is_some() {} });
+    let errors = Carrier::ALL.map(|carrier| join_with(address, carrier, token));
     let [udp, tcp] = errors;
     let errors = [udp.await.unwrap_err(), tcp.await.unwrap_err()];
     accepting.abort();

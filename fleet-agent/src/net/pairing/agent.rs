@@ -3,11 +3,9 @@
 use std::{
     io,
     net::SocketAddr,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
-use quinn::{Connecting, TokioRuntime};
 use rustls::pki_types::{CertificateDer, CertificateSigningRequestDer};
 use tokio::{
     task::JoinSet,
@@ -15,16 +13,15 @@ use tokio::{
 };
 
 use super::{
-    ALPN, EXCHANGE_MAX, MASTERS_MAX, Message, PairError, PairingCode, Refusal,
+    EXCHANGE_MAX, MASTERS_MAX, Message, PairError, PairingCode, Refusal,
     door::{Door, Rules, Verdict},
-    proof::{self, Keys, Session, Side},
-    receive, send, stranger,
+    proof::{self, Keys, Side},
+    receive, send, stranger, terms,
 };
 use crate::net::{
-    carrier::{CarrierError, CloseCode, FailedHandshake, Transfer},
+    carrier::{FailedHandshake, Stranger},
     codec::Octets,
-    join::{STRANGER_BYTES_MAX, settings},
-    quic::{Gate, ListenerKeys, bind, check_protocol},
+    strangers::StrangerListener,
     tls::{Identity, NodeKey},
 };
 
@@ -33,8 +30,7 @@ const CANDIDATES_MAX: usize = 16;
 
 /// Waits for a master that knows the code.
 pub struct PairListener {
-    quinn: quinn::Endpoint,
-    gate: Gate<Candidate>,
+    listener: StrangerListener,
     name: String,
     key: NodeKey,
     request: CertificateSigningRequestDer<'static>,
@@ -63,14 +59,11 @@ pub struct Admission {
     /// Where it dialled from.
     pub from: SocketAddr,
     candidate: Candidate,
-    quinn: quinn::Endpoint,
+    listener: StrangerListener,
 }
 
 /// A master, or somebody who wants to be taken for one.
-struct Candidate {
-    connection: quinn::Connection,
-    stream: Transfer,
-}
+struct Candidate(Stranger);
 
 /// A candidate that has shown whether it knows the code.
 struct Claim {
@@ -97,22 +90,16 @@ enum Step {
 
 #[expect(clippy::large_enum_variant, reason = "lives for a moment on the stack, one at a time")]
 enum Event {
-    Arrived(Option<Result<Candidate, FailedHandshake>>),
+    Arrived(Option<Result<Stranger, FailedHandshake>>),
     Stepped(Step),
     Expired,
 }
 
 impl PairListener {
-    /// Opens the socket. To be called inside a tokio runtime.
+    /// Opens the sockets, TCP where it got UDP. To be called inside a tokio runtime.
     pub fn open(address: SocketAddr, name: String, key: NodeKey, rules: Rules) -> Result<PairListener, PairError> {
-        let settings = settings();
-        let (socket, _) = bind(address, settings.udp_buffer_bytes)?;
-        let server = settings.server(stranger::server(&key)?)?;
-        let quinn = quinn::Endpoint::new(ListenerKeys::fresh()?.endpoint_config(), Some(server), socket, Arc::new(TokioRuntime));
-        let quinn = quinn.map_err(|source| CarrierError::Bind { address, source })?;
         Ok(PairListener {
-            gate: Gate::new(quinn.clone(), &settings),
-            quinn,
+            listener: StrangerListener::open(address, stranger::server(&key)?, terms())?,
             name,
             request: key.request()?,
             key,
@@ -125,7 +112,7 @@ impl PairListener {
     }
 
     pub fn local_address(&self) -> io::Result<SocketAddr> {
-        self.quinn.local_addr()
+        self.listener.local_address()
     }
 
     /// Until a master has paired this node. `show` is given each code as it becomes good, `log` what else happened.
@@ -134,18 +121,18 @@ impl PairListener {
         loop {
             let left = self.door.until().saturating_sub(self.begun.elapsed());
             let event = tokio::select! {
-                candidate = self.gate.next(candidate) => Event::Arrived(candidate),
+                stranger = self.listener.accept() => Event::Arrived(stranger),
                 Some(step) = self.steps.join_next() => Event::Stepped(step.expect("a step neither panics nor is ended while we wait")),
                 () = sleep(left), if !self.being_paired => Event::Expired,
             };
             match event {
                 Event::Arrived(None) => return Err(PairError::Left),
-                Event::Arrived(Some(candidate)) => self.hear(candidate),
+                Event::Arrived(Some(stranger)) => self.hear(stranger),
                 Event::Stepped(Step::Claimed(claim)) => self.judge(*claim, &mut log),
                 Event::Stepped(Step::Given(given)) => {
                     self.being_paired = false;
-                    match given.and_then(|given| self.admission(given)) {
-                        Ok(admission) => return Ok(admission),
+                    match given.and_then(|given| self.identified(given)) {
+                        Ok((identity, given)) => return Ok(self.admission(identity, given)),
                         Err(error) => log(Trouble::Failed(error)),
                     }
                 }
@@ -159,9 +146,9 @@ impl PairListener {
         }
     }
 
-    fn hear(&mut self, candidate: Result<Candidate, FailedHandshake>) {
+    fn hear(&mut self, stranger: Result<Stranger, FailedHandshake>) {
         // Whoever could not shake hands is nobody; dropped, it is disconnected.
-        let Ok(candidate) = candidate else { return };
+        let Ok(candidate) = stranger.map(Candidate) else { return };
         if self.steps.len() >= CANDIDATES_MAX {
             return;
         }
@@ -198,10 +185,14 @@ impl PairListener {
         });
     }
 
-    fn admission(&self, given: Given) -> Result<Admission, PairError> {
-        let identity = Identity::of(&self.key, given.certificate, given.authority)?;
+    fn identified(&self, given: Given) -> Result<(Identity, Given), PairError> {
+        let identity = Identity::of(&self.key, given.certificate.clone(), given.authority.clone())?;
+        Ok((identity, given))
+    }
+
+    fn admission(self, identity: Identity, given: Given) -> Admission {
         let from = given.candidate.address();
-        Ok(Admission { identity, told: given.told, from, candidate: given.candidate, quinn: self.quinn.clone() })
+        Admission { identity, told: given.told, from, candidate: given.candidate, listener: self.listener }
     }
 }
 
@@ -209,53 +200,44 @@ impl Admission {
     /// Tells the master that the identity is kept, and everybody else that there is nothing to be had here any more.
     pub async fn keep(mut self) {
         // Lost on its way, the master says so to its person; the node is one of the fleet all the same.
-        if send(&mut self.candidate.stream, &Message::Kept).await.is_ok() {
-            let _ = timeout(EXCHANGE_MAX, self.candidate.connection.closed()).await;
+        if send(&mut self.candidate.0.stream, &Message::Kept).await.is_ok() {
+            let _ = timeout(EXCHANGE_MAX, self.candidate.0.closed()).await;
         }
-        self.quinn.close(CloseCode::Stopping.into(), b"paired");
-        let _ = timeout(EXCHANGE_MAX, self.quinn.wait_idle()).await;
+        self.listener.close("paired").await;
     }
 }
 
 impl Candidate {
     fn address(&self) -> SocketAddr {
-        let mut address = self.connection.remote_address();
+        let mut address = self.0.remote_address();
         address.set_ip(address.ip().to_canonical());
         address
     }
 }
 
-async fn candidate(connecting: Connecting) -> Result<Candidate, CarrierError> {
-    let connection = connecting.await?;
-    check_protocol(&connection, ALPN)?;
-    let stream = Transfer::with_stranger(connection.accept_bi().await?, EXCHANGE_MAX, STRANGER_BYTES_MAX);
-    Ok(Candidate { connection, stream })
-}
-
 async fn claim(mut candidate: Candidate, code: &PairingCode, code_number: u64) -> Result<Claim, PairError> {
-    let session = Session::of(&candidate.connection);
-    let Message::Begin { point } = receive(&mut candidate.stream).await? else { return Err(PairError::Unexpected) };
-    let (half, own) = proof::begin(Side::Agent, code, session);
+    let Message::Begin { point } = receive(&mut candidate.0.stream).await? else { return Err(PairError::Unexpected) };
+    let (half, own) = proof::begin(Side::Agent, code, &candidate.0.material);
     let keys = half.finish(&point.0).ok_or(PairError::Unexpected)?;
-    send(&mut candidate.stream, &Message::Point { point: Octets(own) }).await?;
+    send(&mut candidate.0.stream, &Message::Point { point: Octets(own) }).await?;
     // Who leaves now has learned nothing, and so nothing is counted.
-    let Message::Confirm { proof } = receive(&mut candidate.stream).await? else { return Err(PairError::Unexpected) };
+    let Message::Confirm { proof } = receive(&mut candidate.0.stream).await? else { return Err(PairError::Unexpected) };
     let right = proof::fits(keys.knows(), &proof.0);
     Ok(Claim { candidate, keys, code_number, right })
 }
 
 async fn refuse(mut candidate: Candidate, refusal: Refusal) {
-    if send(&mut candidate.stream, &Message::Refused(refusal)).await.is_ok() {
+    if send(&mut candidate.0.stream, &Message::Refused(refusal)).await.is_ok() {
         // The master closes when it has read this; closing first could overtake it.
-        let _ = timeout(EXCHANGE_MAX, candidate.connection.closed()).await;
+        let _ = timeout(EXCHANGE_MAX, candidate.0.closed()).await;
     }
 }
 
 async fn ask(claim: Claim, name: String, request: CertificateSigningRequestDer<'static>) -> Result<Given, PairError> {
     let Claim { mut candidate, keys, .. } = claim;
     let proof = Octets(keys.asks(&name, &request).as_bytes().to_vec());
-    send(&mut candidate.stream, &Message::Ask { name, request: Octets(request.to_vec()), proof }).await?;
-    let Message::Give { certificate, authority, addresses, proof } = receive(&mut candidate.stream).await? else { return Err(PairError::Unexpected) };
+    send(&mut candidate.0.stream, &Message::Ask { name, request: Octets(request.to_vec()), proof }).await?;
+    let Message::Give { certificate, authority, addresses, proof } = receive(&mut candidate.0.stream).await? else { return Err(PairError::Unexpected) };
     let (certificate, authority) = (certificate.0.into(), authority.0.into());
     if !proof::fits(keys.gives(&request, &certificate, &authority, &addresses), &proof.0) {
         return Err(PairError::Stranger);

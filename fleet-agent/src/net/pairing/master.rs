@@ -1,26 +1,20 @@
 //! The master's side: dial the node whose code was typed, prove it, sign what the node asks for.
 
-use std::{
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::SocketAddr, time::Duration};
 
-use quinn::TokioRuntime;
 use rustls::pki_types::CertificateSigningRequestDer;
-use tokio::time::timeout;
 
 use super::{
-    ALPN, EXCHANGE_MAX, Message, NAME_BYTES_MAX, PairError, PairingCode,
-    proof::{self, Keys, Session, Side},
-    receive, send, stranger,
+    Message, NAME_BYTES_MAX, PairError, PairingCode,
+    proof::{self, Keys, Side},
+    receive, send, stranger, terms,
 };
 use crate::net::{
-    carrier::{CarrierError, CloseCode, Transfer},
+    carrier::{Carrier, Stranger},
     codec::Octets,
     discovery::clean_name,
-    join::{Grant, STRANGER_BYTES_MAX, settings},
-    quic::{ListenerKeys, bind, check_protocol},
+    join::Grant,
+    strangers,
     tls::{Authority, check_request},
 };
 use bitacora_core::ids::NodeId;
@@ -48,45 +42,41 @@ pub struct Paired {
     pub address: SocketAddr,
 }
 
-/// Pairs with the node that shows this code, at the first of the addresses that answers.
+/// Pairs with the node that shows this code: over the first carrier, and at the first of the addresses, that answers.
 pub async fn pair(addresses: &[SocketAddr], code: &PairingCode, authority: &Authority, admissions: &impl Admissions) -> Result<Paired, PairError> {
+    pair_over(&Carrier::ALL, addresses, code, authority, admissions).await
+}
+
+pub(super) async fn pair_over(
+    carriers: &[Carrier],
+    addresses: &[SocketAddr],
+    code: &PairingCode,
+    authority: &Authority,
+    admissions: &impl Admissions,
+) -> Result<Paired, PairError> {
+    let mut terms = terms();
+    terms.settings.handshake_max = CONNECT_MAX;
     let mut trouble = None;
-    for &address in addresses {
-        match connect(address).await {
-            Ok((endpoint, connection)) => {
-                let paired = exchange(&connection, code, authority, admissions).await;
-                endpoint.close(CloseCode::Stopping.into(), b"done");
-                // The node need not hear it: its own limit ends the connection too.
-                let _ = timeout(CONNECT_MAX, endpoint.wait_idle()).await;
-                return paired.map(|node| Paired { node, address });
+    for &carrier in carriers {
+        for &address in addresses {
+            match strangers::dial(address, carrier, stranger::client()?, SERVER_NAME, &terms).await {
+                Ok(mut dialled) => {
+                    let paired = exchange(&mut dialled.stranger, code, authority, admissions).await;
+                    dialled.close(CONNECT_MAX).await;
+                    return paired.map(|node| Paired { node, address });
+                }
+                Err(error) => trouble = Some(error),
             }
-            Err(PairError::Carrier(error)) => trouble = Some(error),
-            Err(error) => return Err(error),
         }
     }
     Err(PairError::Unreachable(trouble))
 }
 
-async fn connect(address: SocketAddr) -> Result<(quinn::Endpoint, quinn::Connection), PairError> {
-    let settings = settings();
-    let local: SocketAddr = if address.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() };
-    let (socket, _) = bind(local, settings.udp_buffer_bytes)?;
-    let keys = ListenerKeys::fresh()?;
-    let endpoint = quinn::Endpoint::new(keys.endpoint_config(), None, socket, Arc::new(TokioRuntime));
-    let endpoint = endpoint.map_err(|source| CarrierError::Bind { address: local, source })?;
-    let connecting = endpoint.connect_with(settings.client(stranger::client()?)?, address, SERVER_NAME).map_err(CarrierError::Connect)?;
-    let connection = timeout(CONNECT_MAX, connecting).await.map_err(|_| CarrierError::HandshakeTime)?.map_err(CarrierError::Lost)?;
-    check_protocol(&connection, ALPN)?;
-    Ok((endpoint, connection))
-}
+async fn exchange(stranger: &mut Stranger, code: &PairingCode, authority: &Authority, admissions: &impl Admissions) -> Result<NodeId, PairError> {
+    let keys = confirm(stranger, code).await?;
+    let stream = &mut stranger.stream;
 
-async fn exchange(connection: &quinn::Connection, code: &PairingCode, authority: &Authority, admissions: &impl Admissions) -> Result<NodeId, PairError> {
-    let session = Session::of(connection);
-    let streams = connection.open_bi().await.map_err(CarrierError::Lost)?;
-    let mut stream = Transfer::with_stranger(streams, EXCHANGE_MAX, STRANGER_BYTES_MAX);
-    let keys = confirm(&mut stream, code, session).await?;
-
-    let Message::Ask { name, request, proof } = receive(&mut stream).await? else { return Err(PairError::Unexpected) };
+    let Message::Ask { name, request, proof } = receive(stream).await? else { return Err(PairError::Unexpected) };
     let request = CertificateSigningRequestDer::from(request.0);
     if name.len() > NAME_BYTES_MAX || !proof::fits(keys.asks(&name, &request), &proof.0) {
         return Err(PairError::Stranger);
@@ -105,15 +95,15 @@ async fn exchange(connection: &quinn::Connection, code: &PairingCode, authority:
         addresses,
         proof: Octets(proof.as_bytes().to_vec()),
     };
-    send(&mut stream, &give).await.map_err(unconfirmed)?;
-    match receive(&mut stream).await.map_err(unconfirmed)? {
+    send(stream, &give).await.map_err(unconfirmed)?;
+    match receive(stream).await.map_err(unconfirmed)? {
         Message::Kept => Ok(grant.node),
         _ => Err(PairError::Unconfirmed { node: grant.node }),
     }
 }
 
-async fn confirm(stream: &mut Transfer, code: &PairingCode, session: Session) -> Result<Keys, PairError> {
-    let (half, point) = proof::begin(Side::Master, code, session);
+async fn confirm(Stranger { stream, material, .. }: &mut Stranger, code: &PairingCode) -> Result<Keys, PairError> {
+    let (half, point) = proof::begin(Side::Master, code, material);
     send(stream, &Message::Begin { point: Octets(point) }).await?;
     let Message::Point { point } = receive(stream).await? else { return Err(PairError::Unexpected) };
     let keys = half.finish(&point.0).ok_or(PairError::Unexpected)?;

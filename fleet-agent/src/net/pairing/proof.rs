@@ -8,27 +8,14 @@ use rustls::pki_types::{CertificateDer, CertificateSigningRequestDer};
 use spake2::{Ed25519Group, Identity, Password, Spake2};
 
 use super::PairingCode;
+use crate::net::carrier::Material;
 
-/// Registered with nobody; RFC 5705 asks for the prefix.
-const EXPORTER_LABEL: &[u8] = b"EXPORTER-bitacora-pair/1";
 const MASTER_NAME: &[u8] = b"bitacora-pair/1 master ";
 const AGENT_NAME: &[u8] = b"bitacora-pair/1 agent ";
 
 const KNOWS_CONTEXT: &str = "bitacora 2026-11-21 pairing: the master knows the code";
 const ASKS_CONTEXT: &str = "bitacora 2026-11-21 pairing: the agent knows it too and asks";
 const GIVES_CONTEXT: &str = "bitacora 2026-11-21 pairing: the master gives";
-
-/// What only the two ends of one TLS session know.
-#[derive(Clone, Copy)]
-pub(super) struct Session([u8; 32]);
-
-impl Session {
-    pub(super) fn of(connection: &quinn::Connection) -> Session {
-        let mut material = [0; 32];
-        connection.export_keying_material(&mut material, EXPORTER_LABEL, b"").expect("TLS exports 32 bytes after any handshake");
-        Session(material)
-    }
-}
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Side {
@@ -50,8 +37,8 @@ pub(super) struct Keys {
 }
 
 /// The half, and what the other side is sent of it, which tells nothing of the code.
-pub(super) fn begin(side: Side, code: &PairingCode, Session(session): Session) -> (Half, Vec<u8>) {
-    let (master, agent) = (Identity::new(&[MASTER_NAME, &session].concat()), Identity::new(&[AGENT_NAME, &session].concat()));
+pub(super) fn begin(side: Side, code: &PairingCode, session: &Material) -> (Half, Vec<u8>) {
+    let (master, agent) = (Identity::new(&[MASTER_NAME, session].concat()), Identity::new(&[AGENT_NAME, session].concat()));
     let password = Password::new(code.secret());
     let (spake, point) = match side {
         Side::Master => Spake2::start_a(&password, &master, &agent),
@@ -111,7 +98,7 @@ mod tests {
     use super::*;
 
     fn keys(code: [&str; 2], session: [u8; 2]) -> [Keys; 2] {
-        let half = |side, code: &str, session| begin(side, &code.parse().unwrap(), Session([session; 32]));
+        let half = |side, code: &str, session| begin(side, &code.parse().unwrap(), &[session; 32]);
         let (master, agent) = (half(Side::Master, code[0], session[0]), half(Side::Agent, code[1], session[1]));
         [master.0.finish(&agent.1).unwrap(), agent.0.finish(&master.1).unwrap()]
     }
@@ -126,7 +113,7 @@ mod tests {
 
     #[test]
     fn nonsense_and_our_own_point_are_refused() {
-        let begin = || begin(Side::Master, &"0000-0000".parse().unwrap(), Session([7; 32]));
+        let begin = || begin(Side::Master, &"0000-0000".parse().unwrap(), &[7; 32]);
         let (half, own) = begin();
         assert!(half.finish(&own).is_none());
         for nonsense in [&[][..], &[0x42; 7], &[0x42; 40]] {

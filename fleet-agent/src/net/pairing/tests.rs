@@ -2,7 +2,7 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
-    sync::{Arc, Mutex},
+    sync::Mutex,
     time::Duration,
 };
 
@@ -13,14 +13,12 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{
-    proof::{Session, Side},
-    *,
-};
+use super::{master::pair_over, proof::Side, *};
 use crate::net::{
-    carrier::CloseCode,
-    join::{Grant, STRANGER_BYTES_MAX, settings},
-    quic::{Gate, ListenerKeys, bind},
+    carrier::{Carrier, CloseCode, Stranger},
+    join::Grant,
+    quic::bind,
+    strangers::{Dialled, StrangerListener},
     tls::{
         Authority, Identity, NodeKey, Role,
         tests::{authority, today},
@@ -118,14 +116,38 @@ fn refusal(paired: Result<Paired, PairError>) -> Refusal {
 
 #[tokio::test]
 async fn the_right_code_makes_a_node_one_of_the_fleet() {
+    for carrier in Carrier::ALL {
+        let (mut node, fleet) = (Node::open(at_once()), Fleet::new());
+        let code = node.code().await;
+        let paired = timeout(TEST_MAX, pair_over(&[carrier], &[node.address], &code, &fleet.authority, &fleet)).await.expect("the test hangs").unwrap();
+        assert_eq!(paired, Paired { node: NodeId(42), address: node.address });
+        let identity = node.identity().await;
+        assert_eq!((identity.peer().node, identity.peer().roles), (NodeId(42), Role::Worker.into()));
+        assert_eq!(identity.authority_fingerprint(), fleet.authority.fingerprint());
+        assert_eq!(fleet.admitted(), ["ada"]);
+    }
+}
+
+#[tokio::test]
+async fn where_udp_leads_nowhere_a_node_is_paired_over_tcp() {
     let (mut node, fleet) = (Node::open(at_once()), Fleet::new());
     let code = node.code().await;
-    let paired = fleet.pair(node.address, &code).await.unwrap();
-    assert_eq!(paired, Paired { node: NodeId(42), address: node.address });
-    let identity = node.identity().await;
-    assert_eq!((identity.peer().node, identity.peer().roles), (NodeId(42), Role::Worker.into()));
-    assert_eq!(identity.authority_fingerprint(), fleet.authority.fingerprint());
-    assert_eq!(fleet.admitted(), ["ada"]);
+    // The same TCP port, behind a UDP port that swallows everything.
+    let relay = tokio::net::TcpListener::bind(LOOPBACK).await.unwrap();
+    let front = relay.local_addr().unwrap();
+    let (deaf, behind) = (std::net::UdpSocket::bind(front).unwrap(), node.address);
+    let carried = tokio::spawn(async move {
+        let (mut here, _) = relay.accept().await.unwrap();
+        let mut there = tokio::net::TcpStream::connect(behind).await.unwrap();
+        // However it ends, what was paired is what counts.
+        let _ = tokio::io::copy_bidirectional(&mut here, &mut there).await;
+    });
+    assert_eq!(fleet.pair(front, &code).await.unwrap(), Paired { node: NodeId(42), address: front });
+    node.identity().await;
+    let mut datagram = [0; 2048];
+    deaf.set_nonblocking(true).unwrap();
+    assert!(deaf.recv(&mut datagram).is_ok(), "QUIC was tried first");
+    carried.abort();
 }
 
 #[tokio::test]
@@ -197,12 +219,12 @@ async fn a_node_that_is_paired_refuses_a_second_master() {
     let (mut node, one) = (Node::open(at_once()), Fleet::new());
     let code = node.code().await;
     // A second master has shaken hands, and knows the code, before the first one is done.
-    let mut hand = Hand::dial(node.address).await;
+    let mut hand = Hand::dial(node.address, Carrier::Quic).await;
     let keys = hand.keys(&code).await;
     one.pair(node.address, &code).await.unwrap();
     let confirm = Message::Confirm { proof: Octets(keys.knows().as_bytes().to_vec()) };
-    let answered = match send(&mut hand.stream, &confirm).await {
-        Ok(()) => receive(&mut hand.stream).await,
+    let answered = match hand.say(&confirm).await {
+        Ok(()) => hand.hear().await,
         Err(error) => Err(error),
     };
     let is_closed =
@@ -218,93 +240,82 @@ async fn a_node_that_is_paired_refuses_a_second_master() {
 }
 
 /// A master that speaks the protocol by hand.
-struct Hand {
-    _endpoint: quinn::Endpoint,
-    session: Session,
-    stream: Transfer,
-}
+struct Hand(Dialled);
 
 impl Hand {
-    async fn dial(address: SocketAddr) -> Hand {
-        let (socket, _) = bind(LOOPBACK, 100_000).unwrap();
-        let keys = ListenerKeys::fresh().unwrap();
-        let endpoint = quinn::Endpoint::new(keys.endpoint_config(), None, socket, Arc::new(quinn::TokioRuntime)).unwrap();
-        let config = settings().client(stranger::client().unwrap()).unwrap();
-        let connection = endpoint.connect_with(config, address, "pair.bitacora.internal").unwrap().await.unwrap();
-        let session = Session::of(&connection);
-        let stream = Transfer::with_stranger(connection.open_bi().await.unwrap(), TEST_MAX, STRANGER_BYTES_MAX);
-        Hand { _endpoint: endpoint, session, stream }
+    async fn dial(address: SocketAddr, carrier: Carrier) -> Hand {
+        Hand(strangers::dial(address, carrier, stranger::client().unwrap(), "pair.bitacora.internal", &terms()).await.unwrap())
+    }
+
+    async fn say(&mut self, message: &Message) -> Result<(), PairError> {
+        send(&mut self.0.stranger.stream, message).await
+    }
+
+    async fn hear(&mut self) -> Result<Message, PairError> {
+        receive(&mut self.0.stranger.stream).await
     }
 
     async fn keys(&mut self, code: &PairingCode) -> proof::Keys {
-        let (half, point) = proof::begin(Side::Master, code, self.session);
-        send(&mut self.stream, &Message::Begin { point: Octets(point) }).await.unwrap();
-        let Ok(Message::Point { point }) = receive(&mut self.stream).await else { panic!("the node answers with its point") };
+        let (half, point) = proof::begin(Side::Master, code, &self.0.stranger.material);
+        self.say(&Message::Begin { point: Octets(point) }).await.unwrap();
+        let Ok(Message::Point { point }) = self.hear().await else { panic!("the node answers with its point") };
         half.finish(&point.0).unwrap()
     }
 
     /// The node ends it without a word of its own.
     async fn is_left(&mut self) -> bool {
-        let received = timeout(TEST_MAX, self.stream.rx.receive()).await.expect("the test hangs");
-        matches!(received, Ok(None) | Err(CarrierError::Lost(_) | CarrierError::Abandoned(_)))
+        let received = timeout(TEST_MAX, self.0.stranger.stream.rx.receive()).await.expect("the test hangs");
+        matches!(received, Ok(None) | Err(CarrierError::Lost(_) | CarrierError::Over(_) | CarrierError::Abandoned(_)))
     }
 }
 
 #[tokio::test]
 async fn somebody_in_the_middle_of_two_sessions_is_refused() {
-    let (mut node, fleet) = (Node::open(at_once()), Fleet::new());
-    let code = node.code().await;
-    let (middle, address) = listen();
-    let victim = node.address;
-    // Carries every message from one session to the other, unchanged.
-    let relay = tokio::spawn(async move {
-        let mut gate: Gate<Transfer> = Gate::new(middle, &settings());
-        let accepted = gate.next(|connecting| async { Ok(Transfer::with_stranger(connecting.await?.accept_bi().await?, TEST_MAX, STRANGER_BYTES_MAX)) }).await;
-        let (mut master, mut agent) = (accepted.unwrap().unwrap(), Hand::dial(victim).await);
-        for _ in 0..2 {
-            let said = receive(&mut master).await.unwrap();
-            send(&mut agent.stream, &said).await.unwrap();
-            match receive(&mut agent.stream).await {
-                Ok(answer) => send(&mut master, &answer).await.unwrap(),
-                Err(PairError::Refused(refusal)) => send(&mut master, &Message::Refused(refusal)).await.unwrap(),
-                Err(error) => panic!("{error:?}"),
+    for (to_master, to_agent) in [(Carrier::Quic, Carrier::Quic), (Carrier::WebSocket, Carrier::WebSocket), (Carrier::WebSocket, Carrier::Quic)] {
+        let (mut node, fleet) = (Node::open(at_once()), Fleet::new());
+        let code = node.code().await;
+        let (mut middle, address) = (listen(), node.address);
+        let front = middle.local_address().unwrap();
+        // Carries every message from one session to the other, unchanged.
+        let relay = tokio::spawn(async move {
+            let (mut master, mut agent) = (middle.accept().await.unwrap().unwrap(), Hand::dial(address, to_agent).await);
+            for _ in 0..2 {
+                let said = receive(&mut master.stream).await.unwrap();
+                agent.say(&said).await.unwrap();
+                match agent.hear().await {
+                    Ok(answer) => send(&mut master.stream, &answer).await.unwrap(),
+                    Err(PairError::Refused(refusal)) => send(&mut master.stream, &Message::Refused(refusal)).await.unwrap(),
+                    Err(error) => panic!("{error:?}"),
+                }
             }
-        }
-        let _ = receive(&mut master).await;
-    });
-    assert_eq!(refusal(fleet.pair(address, &code).await), Refusal::Wrong { tries_left: 2 }, "the code was right, the session was not");
-    assert!(fleet.admitted().is_empty());
-    relay.await.unwrap();
+            let _ = receive(&mut master.stream).await;
+        });
+        let paired = timeout(TEST_MAX, pair_over(&[to_master], &[front], &code, &fleet.authority, &fleet)).await.expect("the test hangs");
+        assert_eq!(refusal(paired), Refusal::Wrong { tries_left: 2 }, "the code was right, the session was not");
+        assert!(fleet.admitted().is_empty());
+        relay.await.unwrap();
+    }
 }
 
-fn listen() -> (quinn::Endpoint, SocketAddr) {
-    let (socket, _) = bind(LOOPBACK, 100_000).unwrap();
-    let server = settings().server(stranger::server(&NodeKey::generate().unwrap()).unwrap()).unwrap();
-    let endpoint = quinn::Endpoint::new(ListenerKeys::fresh().unwrap().endpoint_config(), Some(server), socket, Arc::new(quinn::TokioRuntime)).unwrap();
-    let address = endpoint.local_addr().unwrap();
-    (endpoint, address)
+fn listen() -> StrangerListener {
+    StrangerListener::open(LOOPBACK, stranger::server(&NodeKey::generate().unwrap()).unwrap(), terms()).unwrap()
 }
 
 #[tokio::test]
 async fn a_node_that_does_not_know_the_code_is_not_taken() {
     let fleet = Fleet::new();
-    let (endpoint, address) = listen();
+    let mut listener = listen();
+    let address = listener.local_address().unwrap();
     let rogue = tokio::spawn(async move {
-        let mut gate: Gate<(quinn::Connection, Transfer)> = Gate::new(endpoint, &settings());
-        let handshake = |connecting: quinn::Connecting| async {
-            let connection = connecting.await?;
-            let stream = Transfer::with_stranger(connection.accept_bi().await?, TEST_MAX, STRANGER_BYTES_MAX);
-            Ok((connection, stream))
-        };
-        let (connection, mut stream) = gate.next(handshake).await.unwrap().unwrap();
-        let (half, point) = proof::begin(Side::Agent, &"0000-0000".parse().unwrap(), Session::of(&connection));
-        let Message::Begin { point: theirs } = receive(&mut stream).await.unwrap() else { panic!() };
+        let Stranger { stream, material, .. } = &mut listener.accept().await.unwrap().unwrap();
+        let (half, point) = proof::begin(Side::Agent, &"0000-0000".parse().unwrap(), material);
+        let Message::Begin { point: theirs } = receive(stream).await.unwrap() else { panic!() };
         let keys = half.finish(&theirs.0).unwrap();
-        send(&mut stream, &Message::Point { point: Octets(point) }).await.unwrap();
-        receive(&mut stream).await.unwrap();
+        send(stream, &Message::Point { point: Octets(point) }).await.unwrap();
+        receive(stream).await.unwrap();
         let request = NodeKey::generate().unwrap().request().unwrap();
         let proof = Octets(keys.asks("rogue", &request).as_bytes().to_vec());
-        send(&mut stream, &Message::Ask { name: "rogue".into(), request: Octets(request.to_vec()), proof }).await.unwrap();
+        send(stream, &Message::Ask { name: "rogue".into(), request: Octets(request.to_vec()), proof }).await.unwrap();
         let _ = stream.rx.receive().await;
     });
     assert!(matches!(fleet.pair(address, &"0000-0001".parse().unwrap()).await, Err(PairError::Stranger)));
@@ -316,16 +327,16 @@ async fn a_node_that_does_not_know_the_code_is_not_taken() {
 async fn a_certificate_that_the_proof_does_not_cover_is_not_taken() {
     let (mut node, fleet) = (Node::open(at_once()), Fleet::new());
     let code = node.code().await;
-    let mut hand = Hand::dial(node.address).await;
+    let mut hand = Hand::dial(node.address, Carrier::Quic).await;
     let keys = hand.keys(&code).await;
-    send(&mut hand.stream, &Message::Confirm { proof: Octets(keys.knows().as_bytes().to_vec()) }).await.unwrap();
-    let Ok(Message::Ask { request, .. }) = receive(&mut hand.stream).await else { panic!("the node asks") };
+    hand.say(&Message::Confirm { proof: Octets(keys.knows().as_bytes().to_vec()) }).await.unwrap();
+    let Ok(Message::Ask { request, .. }) = hand.hear().await else { panic!("the node asks") };
     let certificate = fleet.authority.sign(&request.0.clone().into(), NodeId(7), Role::Worker.into(), today()).unwrap();
     let others = authority().certificate().clone();
     let proof = Octets(keys.gives(&request.0.into(), &certificate, &others, &[]).as_bytes().to_vec());
     let give =
         Message::Give { certificate: Octets(certificate.to_vec()), authority: Octets(fleet.authority.certificate().to_vec()), addresses: Vec::new(), proof };
-    send(&mut hand.stream, &give).await.unwrap();
+    hand.say(&give).await.unwrap();
     assert!(hand.is_left().await);
     assert!(matches!(node.log.recv().await, Some(Trouble::Failed(PairError::Stranger))));
     // The code was used up, and the node goes on waiting with another.
@@ -337,16 +348,18 @@ async fn a_certificate_that_the_proof_does_not_cover_is_not_taken() {
 async fn oversized_cut_and_foreign_messages_cost_no_try() {
     let (mut node, fleet) = (Node::open(at_once()), Fleet::new());
     let code = node.code().await;
-    for (kind, body) in [(Kind::Pairing, vec![0; 16 << 10]), (Kind::FromAgent, vec![0; 32 << 10]), (Kind::Hello, vec![0; 8]), (Kind::Pairing, vec![0x93; 5])] {
-        let mut hand = Hand::dial(node.address).await;
-        hand.stream.tx.send_raw(kind, RequestId(0), body.into()).await.unwrap();
+    let nonsense = [(Kind::Pairing, vec![0; 16 << 10]), (Kind::FromAgent, vec![0; 32 << 10]), (Kind::Hello, vec![0; 8]), (Kind::Pairing, vec![0x93; 5])];
+    for ((kind, body), carrier) in nonsense.into_iter().flat_map(|nonsense| Carrier::ALL.map(|carrier| (nonsense.clone(), carrier))) {
+        let mut hand = Hand::dial(node.address, carrier).await;
+        // One that is not taken to its end may already be answered by the end of the connection.
+        let _ = hand.0.stranger.stream.tx.send_raw(kind, RequestId(0), body.into()).await;
         assert!(hand.is_left().await, "{kind:?}");
     }
-    let mut cut = Hand::dial(node.address).await;
-    cut.stream.tx.queue(Kind::Pairing, RequestId(0), &Message::Kept).unwrap();
+    let mut cut = Hand::dial(node.address, Carrier::Quic).await;
+    cut.0.stranger.stream.tx.queue(Kind::Pairing, RequestId(0), &Message::Kept).unwrap();
     drop(cut);
-    let mut empty = Hand::dial(node.address).await;
-    send(&mut empty.stream, &Message::Begin { point: Octets(Vec::new()) }).await.unwrap();
+    let mut empty = Hand::dial(node.address, Carrier::Quic).await;
+    empty.say(&Message::Begin { point: Octets(Vec::new()) }).await.unwrap();
     assert!(empty.is_left().await);
     assert!(node.log.try_recv().is_err(), "nothing was counted");
     fleet.pair(node.address, &code).await.unwrap();
@@ -357,7 +370,7 @@ async fn whoever_leaves_before_it_confirms_has_tried_nothing() {
     let (mut node, fleet) = (Node::open(at_once()), Fleet::new());
     let code = node.code().await;
     for _ in 0..5 {
-        let mut hand = Hand::dial(node.address).await;
+        let mut hand = Hand::dial(node.address, Carrier::Quic).await;
         hand.keys(&wrong(&code)).await;
     }
     fleet.pair(node.address, &code).await.unwrap();
