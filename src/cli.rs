@@ -31,6 +31,7 @@ mod size;
 mod spark;
 mod symbols;
 mod wait;
+mod waits;
 
 use std::path::PathBuf;
 

@@ -233,9 +233,9 @@ impl Links {
         self.address
     }
 
-    /// Where a node's link comes from.
-    pub fn address_of(&self, node: NodeId) -> Option<SocketAddr> {
-        self.shared.linked.get(node).map(|link| link.remote_address())
+    /// The link that a node has.
+    pub fn link_to(&self, node: NodeId) -> Option<Link> {
+        self.shared.linked.get(node)
     }
 
     /// What the system grants of the buffers that were asked for.

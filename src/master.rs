@@ -330,8 +330,8 @@ impl Master {
     /// For those who are told of the fleet.
     fn view(&self) -> View<'_> {
         let pairing = self.serving.as_ref().map(serve::Serving::pairing).ok_or(view::UNSEEN);
-        let listens = self.serving.as_ref().map(|serving| serving.links.address());
-        View { fleet: &self.fleet, timeline: &self.timeline, at: now(), listens, pairing }
+        let links = self.serving.as_ref().map(serve::Serving::links);
+        View { fleet: &self.fleet, timeline: &self.timeline, at: now(), links, pairing }
     }
 
     fn turn(&mut self, events: impl IntoIterator<Item = Event>) -> Result<Vec<Notice>, MasterError> {

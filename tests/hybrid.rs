@@ -179,9 +179,12 @@ fn the_role_changes_while_it_runs_and_lasts() {
     assert_eq!(outcome(&analysis.wait_with_output().unwrap()), expected, "what it had not done was done by another");
     until(|| words(agent_before).is_empty());
 
+    // It is not shown while it runs nothing, and belongs to the fleet all the same.
+    assert_eq!(fleet.place.run(&["node", "rm", id.as_str().unwrap(), "--yes"]).status.code(), Some(5));
     // There is only one that changes: it need not be named.
     assert_eq!(fleet.place.run(&["node", "role", "hybrid"]).status.code(), Some(0));
     assert_eq!((wait_for_own(&fleet), &fleet.node(&name)["id"]), (name.clone(), &id), "the same node");
+    assert_eq!(fleet.place.run(&["node", "rm", &name, "--yes"]).status.code(), Some(9), "without it there is no fleet");
     fleet.master.take().unwrap().kill();
     fleet.serve();
     assert_eq!(wait_for_own(&fleet), name, "nobody had to say it again");
@@ -242,6 +245,17 @@ fn a_dashboard_without_a_master_starts_one_and_the_work_outlives_it() {
     assert_eq!(Started::of(&place).0, started.0, "the one that serves is taken");
     let log = fs::read_to_string(place.data().join("serve.log")).unwrap();
     assert!(log.contains("listening on"), "{log}");
+}
+
+#[test]
+fn a_token_starts_the_master_that_it_is_for() {
+    let place = Place::new();
+    let token = place.run(&["node", "token", "one"]);
+    assert_eq!(token.status.code(), Some(0), "{}", String::from_utf8_lossy(&token.stderr));
+    let started = Started::of(&place);
+    assert!(words(started.0).iter().any(|word| word == "--idle-exit"), "{:?}", words(started.0));
+    assert_eq!(place.run(&["node", "token", "two"]).status.code(), Some(0));
+    assert_eq!(Started::of(&place).0, started.0, "the one that serves is taken");
 }
 
 #[test]

@@ -98,6 +98,9 @@ fn a_report_leaves_the_file_that_it_is_written_over_as_it_was() {
     assert!(link.is_symlink() && file.metadata().unwrap().mode() & 0o7777 == 0o604);
     let written: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
     assert_eq!(written["items"][0]["path"], "a.py");
+    let nowhere = place.run(&["analyze", place.tree().to_str().unwrap(), "--out", place.path("no/report").to_str().unwrap()]);
+    let said = String::from_utf8(nowhere.stderr).unwrap();
+    assert!(nowhere.status.code() == Some(1) && said.contains("there is no folder") && !said.contains("at path"), "{said}");
 }
 
 #[test]

@@ -83,6 +83,10 @@ fn what_is_not_allowed_or_fails_says_so() {
     let job = detached(&fleet, &["--", "rm", "-rf", "/"]);
     let explained = text(&fleet.place.run(&["job", "explain", &job]).stdout);
     assert!(explained.contains("no connected node is configured to run rm"), "{explained}");
+    let run = fleet.place.bitacora(&["spark", "run", "--", "rm", "-rf", "/"]).stderr(Stdio::piped()).spawn().unwrap();
+    let mut run = Process(run);
+    let said = BufReader::new(run.0.stderr.take().unwrap()).lines().map(Result::unwrap).find(|line| line.contains("waits: "));
+    assert!(said.as_ref().is_some_and(|said| said.contains("no connected node is configured to run rm")), "{said:?}");
     let output = spark(&fleet, &["run", "--timeout", "1", "--", "sleep", "1000.5"]);
     assert!(text(&output.stderr).contains("it took too long"), "{}", text(&output.stderr));
     until(|| !runs("1000.5"));

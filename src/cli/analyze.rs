@@ -27,6 +27,7 @@ use super::{
     Context,
     output::{Document, Sink, UsageError},
     size,
+    waits::{LOOK_EVERY, Waits},
 };
 use crate::{
     control::{self, Answer, Progress, Request, Wish},
@@ -43,10 +44,6 @@ use crate::{
 
 /// Files that were not analysed and are named beside a report that has no place for them.
 const FAILURES_NOTED_MAX: usize = 20;
-/// How often a master that serves is asked how far the job is.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// A job that takes longer than so many looks is explained once: two seconds.
-const LOOKS_BEFORE_REASONS: u32 = 40;
 /// A year.
 pub(super) const TIMEOUT_SECONDS_MAX: u64 = 365 * 24 * 3600;
 /// Positions in a file have 32 bits, and a syntax tree takes some thirty times the file's size.
@@ -357,15 +354,9 @@ impl Analyze {
             return Ok(HandedOver::Detached(submitted.job));
         }
         let bar = progress_bar(context);
-        let mut asked = 0;
+        let mut waits = Waits::new(submitted.job);
         loop {
-            asked += 1;
-            if asked == LOOKS_BEFORE_REASONS
-                && let Ok(Some(Answer::Reasons(reasons))) = ask(Request::Explain { job: submitted.job })
-            {
-                // Whoever forgot to start an agent would look at nothing for ever.
-                reasons.iter().for_each(|reason| context.streams.note(reason));
-            }
+            waits.look(context);
             match ask(Request::Progress { job: submitted.job }) {
                 Ok(Some(Answer::Progress(progress))) if progress.over => break,
                 Ok(Some(Answer::Progress(progress))) => show(&bar, &progress),

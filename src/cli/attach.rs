@@ -2,6 +2,7 @@
 //! started for it and outlives it.
 
 use std::{
+    env,
     fs::{self, File},
     io::{Read, Seek, SeekFrom},
     path::{Path, PathBuf},
@@ -30,6 +31,14 @@ const LOG: &str = "serve.log";
 const LOG_BYTES_MAX: u64 = 1 << 20;
 /// Of what it said last, for people.
 const LAST_WORDS_BYTES_MAX: u64 = 4096;
+
+/// For commands with which a fleet begins. A master elsewhere is there or is not.
+pub(super) fn have_master_here(context: &Context) -> anyhow::Result<()> {
+    match context.remote {
+        Some(_) => Ok(()),
+        None => have_master(context, &env::current_exe().context("cannot find this program on disk")?),
+    }
+}
 
 /// Returns once there is somebody to ask.
 pub(super) fn have_master(context: &Context, program: &Path) -> anyhow::Result<()> {

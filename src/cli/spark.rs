@@ -4,7 +4,6 @@ use std::{
     collections::BTreeMap,
     fs::File,
     io::{self, Seek, SeekFrom, Write},
-    time::Duration,
 };
 
 use anyhow::{Context as _, bail};
@@ -21,6 +20,7 @@ use super::{
     analyze::PriorityKind,
     manner::{self, Trial},
     output::{Sink, UsageError, write_items},
+    waits::{LOOK_EVERY, Waits},
 };
 use crate::{
     control::{Answer, Commission, Request, SparkItem},
@@ -34,8 +34,6 @@ use crate::{
     },
 };
 
-/// How often a running command is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// A day.
 const TIMEOUT_SECONDS: u64 = 24 * 3600;
 const TIMEOUT_SECONDS_MAX: u64 = 365 * 24 * 3600;
@@ -144,8 +142,9 @@ impl Run {
             return Ok(Exit::Ok);
         }
         context.streams.note(&format!("job {job}; it goes on if this command is interrupted, and `bitacora job cancel {job}` ends it"));
+        let mut waits = Waits::new(job);
         for number in 0..sparks {
-            if follow(context, SparkId { job, number })? == Exit::Unreachable {
+            if follow(context, SparkId { job, number }, &mut waits)? == Exit::Unreachable {
                 return Ok(Exit::Unreachable);
             }
         }
@@ -262,10 +261,10 @@ pub(super) fn write(context: &Context, output: Option<Format>, items: &[SparkIte
 
 fn logs(context: &Context, id: SparkId, follows: bool) -> anyhow::Result<Exit> {
     if context.remote.is_some() {
-        return log_of(context, id, follows);
+        return log_of(context, id, follows.then(|| Waits::new(id.job)).as_mut());
     }
     if follows {
-        return follow(context, id);
+        return follow(context, id, &mut Waits::new(id.job));
     }
     let ledger = Journal::read(&context.data.journal())?.unwrap_or_default();
     let Some(spark) = ledger.spark(id) else { return Ok(unknown(context, id)) };
@@ -276,7 +275,7 @@ fn logs(context: &Context, id: SparkId, follows: bool) -> anyhow::Result<Exit> {
 }
 
 /// Prints what a command wrote as a master elsewhere tells it, until it has ended if that is waited for.
-fn log_of(context: &Context, id: SparkId, follows: bool) -> anyhow::Result<Exit> {
+fn log_of(context: &Context, id: SparkId, mut waits: Option<&mut Waits>) -> anyhow::Result<Exit> {
     let (mut out, mut from) = (Sink::open(None)?, 0);
     loop {
         let (bytes, is_over) = match context.ask(&Request::Log { spark: id, from })? {
@@ -288,19 +287,20 @@ fn log_of(context: &Context, id: SparkId, follows: bool) -> anyhow::Result<Exit>
         out.write_all(&bytes)?;
         out.flush()?;
         if bytes.is_empty() {
-            if is_over || !follows {
+            let Some(waits) = waits.as_deref_mut().filter(|_| !is_over) else {
                 out.close()?;
                 return Ok(Exit::Ok);
-            }
+            };
+            waits.look(context);
             std::thread::sleep(LOOK_EVERY);
         }
     }
 }
 
 /// Prints what a command writes until it has ended.
-fn follow(context: &Context, id: SparkId) -> anyhow::Result<Exit> {
+fn follow(context: &Context, id: SparkId, waits: &mut Waits) -> anyhow::Result<Exit> {
     if context.remote.is_some() {
-        return log_of(context, id, true);
+        return log_of(context, id, Some(waits));
     }
     let mut shown = Shown { logs: context.data.logs()?, out: Sink::open(None)?, printed: 0 };
     loop {
@@ -323,6 +323,7 @@ fn follow(context: &Context, id: SparkId) -> anyhow::Result<Exit> {
             shown.out.close()?;
             return Ok(Exit::Ok);
         }
+        waits.look(context);
         std::thread::sleep(LOOK_EVERY);
     }
 }

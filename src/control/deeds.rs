@@ -9,6 +9,7 @@ impl Request {
     pub fn deed(&self) -> Deed {
         match self {
             Request::Explain { .. }
+            | Request::Waits { .. }
             | Request::Progress { .. }
             | Request::Spark { .. }
             | Request::Sparks { .. }

@@ -18,6 +18,7 @@ impl Request {
             Request::Command { job, command } => Event::JobCommanded { job, command: command.into() },
             Request::ExportAuthority => Event::AuthorityExported,
             Request::Explain { .. }
+            | Request::Waits { .. }
             | Request::Analyse(_)
             | Request::Progress { .. }
             | Request::Bring { .. }

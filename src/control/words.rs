@@ -18,6 +18,9 @@ pub fn outcome(notices: &[Notice]) -> Answer {
         None => Answer::Done,
         Some(Refusal::UnknownProject(project)) => Answer::Unknown(format!("there is no project {project}; `bitacora project ls` lists them")),
         Some(Refusal::UnknownNode(node)) => Answer::Unknown(format!("there is no node {node}; `bitacora node ls` lists them")),
+        Some(Refusal::OwnMachine(_)) => {
+            Answer::Refused("the master's own machine cannot be removed; `bitacora node role master` has it run no more work".into())
+        }
         Some(Refusal::RightMissing { deed, right }) => {
             Answer::Refused(format!("this device may {} and not {}, for which it takes {}", right.name(), deed.name(), deed.needs().name()))
         }

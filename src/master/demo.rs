@@ -111,7 +111,7 @@ impl Stage {
     }
 
     fn view(&self) -> View<'_> {
-        View { fleet: self.demo.fleet(), timeline: &self.timeline, at: self.demo.now(), listens: None, pairing: Err(NO_NETWORK) }
+        View { fleet: self.demo.fleet(), timeline: &self.timeline, at: self.demo.now(), links: None, pairing: Err(NO_NETWORK) }
     }
 
     fn on_asked(&mut self, Asked { by, request, answer }: Asked) {

@@ -1,14 +1,20 @@
 //! What is told of the nodes of the fleet, to whoever asks.
 
+use std::time::Duration;
+
 use bitacora_core::{
     fleet::{CordonCause, Event, Health, NodeRecord, OwnRole, PairedNode, Requester},
     ids::NodeId,
+    time::Span,
 };
 
-use fleet_agent::{configuration::Pushed, work::with_cause};
+use fleet_agent::{configuration::Pushed, net::carrier::Link, work::with_cause};
 
 use super::{Master, MasterError, now, view::View};
-use crate::control::{self, Answer, Cause, HeldSpark, NodeDetail, NodeState};
+use crate::control::{self, Answer, Cause, HeldSpark, LinkState, NodeDetail, NodeState};
+
+/// A finer one would have whoever watches told of every packet.
+const ROUND_TRIP_STEP: Span = Span(100);
 
 impl View<'_> {
     /// Every node that belongs to the fleet and may run work, linked or not.
@@ -28,6 +34,7 @@ impl View<'_> {
             state: self.state(id, paired),
             profile,
             load,
+            link: self.links.and_then(|links| links.link_to(id)).map(|link| link_state(&link)),
             health_since: known.map(|record| record.health_since),
             holds: self.fleet.held_by(id).map(|(held, since)| HeldSpark { spark: held.spark, attempt: held.attempt.0, since }).collect(),
             finished: tally.finished,
@@ -78,6 +85,11 @@ impl Master {
             self.timeline.add(now(), "node-changed", id.to_string(), words);
         }
     }
+}
+
+fn link_state(link: &Link) -> LinkState {
+    let in_tenths = |span: Duration| Span(span.as_micros() as u64 / ROUND_TRIP_STEP.0 * ROUND_TRIP_STEP.0);
+    LinkState { carrier: link.carrier().name().to_owned(), address: link.remote_address().to_string(), round_trip: link.round_trip().map(in_tenths) }
 }
 
 fn cause(paired: &PairedNode) -> Option<Cause> {

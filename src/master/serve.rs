@@ -63,6 +63,10 @@ pub(super) struct Serving {
 }
 
 impl Serving {
+    pub(super) fn links(&self) -> &Links {
+        &self.links
+    }
+
     pub(super) fn pairing(&self) -> &Pairing {
         &self.pairing
     }
@@ -181,7 +185,7 @@ impl Master {
                 match input {
                     Input::Link(LinkEvent::Received { node, message, room }) => {
                         if matches!(message.body, FromAgent::Hello { .. })
-                            && let Some(address) = self.serving.as_ref().and_then(|serving| serving.links.address_of(node))
+                            && let Some(address) = self.serving.as_ref().and_then(|serving| serving.links.link_to(node)).map(|link| link.remote_address())
                         {
                             events.push(Event::LinkSeen { node, address: address.ip() });
                         }

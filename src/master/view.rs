@@ -1,7 +1,5 @@
 //! What is told of a fleet, to whoever asks and whoever watches: read off the core, by a master and by a demo alike. It changes nothing.
 
-use std::net::SocketAddr;
-
 use bitacora_core::{
     fleet::{Fleet, FlightView, JobView, Operator, Spark, SparkState},
     ids::{JobId, NodeId, SparkId},
@@ -15,6 +13,7 @@ use crate::{
         self, Answer, JOBS_MAX, JobState, NodeSeen, OperatorState, Progress, ProjectState, Request, SPARKS_MAX, Snapshot, SparkItem,
         watch::{Focus, Focused, JobDetail, Nearby, SPARKS_TOLD_MAX, SparkRow},
     },
+    links::Links,
     pairing::Pairing,
     timeline::Timeline,
 };
@@ -25,8 +24,8 @@ pub(super) struct View<'a> {
     pub(super) fleet: &'a Fleet,
     pub(super) timeline: &'a Timeline,
     pub(super) at: Time,
-    /// Where nodes link.
-    pub(super) listens: Option<SocketAddr>,
+    /// Nobody links with one that runs a single command.
+    pub(super) links: Option<&'a Links>,
     /// Who knows which nodes announce themselves; or why nobody does.
     pub(super) pairing: Result<&'a Pairing, &'static str>,
 }
@@ -40,6 +39,7 @@ impl View<'_> {
         let ledger = self.fleet.ledger();
         Some(match request {
             Request::Explain { job } => Answer::Reasons(self.fleet.explain(*job).iter().map(control::describe).collect()),
+            Request::Waits { job } => Answer::Reasons(self.fleet.waits(*job).iter().map(control::describe).collect()),
             Request::Progress { job } => self.progress(*job),
             Request::Spark { spark } => {
                 let known = ledger.spark(*spark).map(|spark| Answer::Spark(Spark { files: Vec::new(), ..spark.clone() }));
@@ -68,12 +68,17 @@ impl View<'_> {
         let project = |view: &JobView| view.spec.project.and_then(|id| ledger.projects.get(&id));
         Snapshot {
             at: self.at,
-            listens: self.listens.map(|address| address.to_string()),
+            listens: self.listens(),
             nodes: self.nodes(),
             jobs: newest.map(|view| JobState::of(&view, project(&view))).collect(),
             jobs_all: ledger.jobs.len() as u64,
             projects: ledger.projects.iter().map(|(id, project)| ProjectState::of(*id, project)).collect(),
         }
+    }
+
+    /// Where nodes link.
+    pub(super) fn listens(&self) -> Option<String> {
+        self.links.map(|links| links.address().to_string())
     }
 
     fn sparks(&self, job: Option<JobId>) -> Answer {

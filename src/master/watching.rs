@@ -116,7 +116,7 @@ impl Watching {
         let focus_known = mark(&watch.focus, &focused);
         let news = News {
             at: view.at,
-            listens: view.listens.map(|address| address.to_string()),
+            listens: view.listens(),
             jobs_all: view.fleet.ledger().jobs.len() as u64,
             events: view.timeline.after(if known.is_some() { watch.event } else { 0 }),
             focused: (focus_known != watch.focus_known).then_some(focused),

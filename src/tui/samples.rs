@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     control::{
-        Cause, HeldSpark, JobState, NodeDetail, NodeSeen, NodeState, Progress, ProjectState, ResultState, Snapshot,
+        Cause, HeldSpark, JobState, LinkState, NodeDetail, NodeSeen, NodeState, Progress, ProjectState, ResultState, Snapshot,
         watch::{Change, Focused, JobDetail, Mark, Nearby, News, SparkRow},
     },
     timeline::Happening,
@@ -104,6 +104,7 @@ pub fn detail() -> NodeDetail {
             running: Span::from_secs(7300),
             ..Load::default()
         },
+        link: Some(LinkState { carrier: "quic".into(), address: "192.0.2.7:40112".into(), round_trip: Some(Span(1_800)) }),
         health_since: Some(NOW),
         holds: vec![HeldSpark { spark: "j1.9/3".parse().expect("it is one"), attempt: 1, since: NOW }],
         finished: 312,

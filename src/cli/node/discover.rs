@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::{Context, ask, write_items};
 use crate::{
+    cli::attach,
     control::{Answer, NodeSeen, Request},
     exit::Exit,
     report::{Format, table::Column},
@@ -20,6 +21,8 @@ const HEARING_MAX: Duration = Duration::from_secs(3);
 const HEARING_EVERY: Duration = Duration::from_millis(100);
 
 /// Lists the nodes that announce themselves on the local network, whosever they are
+///
+/// It is a master that listens: where nobody serves, one is started in the background, which ends when nobody needs it.
 #[derive(Args)]
 pub(in crate::cli) struct Discover {
     #[arg(short, long, value_name = "FORMAT")]
@@ -45,6 +48,7 @@ impl SeenItem {
 
 impl Discover {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
+        attach::have_master_here(context)?;
         let seen = match hear(context, |seen| !seen.is_empty())? {
             Ok(seen) => seen,
             Err(exit) => return Ok(exit),

@@ -95,12 +95,14 @@ impl Ls {
         let items: Vec<NodeItem> = nodes.into_iter().map(NodeItem::from).collect();
         let format = Format::or_for(self.output, context.streams.stdout_is_terminal);
         let more = !matches!(format, Format::Table);
+        // Who reads columns with a program is told their units.
+        let [cpu, memory] = if format == Format::Plain { ["CPU permille", "Memory bytes"] } else { ["CPU", "Memory"] };
         let mut columns = vec![
             Column::Text("Name"),
             Column::Text("Health"),
             Column::Text("Availability"),
-            Column::Number("CPU"),
-            Column::Number("Memory"),
+            Column::Number(cpu),
+            Column::Number(memory),
             Column::Number("Sparks"),
             Column::Number("Slots"),
             Column::Text("Labels"),
@@ -175,10 +177,6 @@ impl NodeItem {
             Some(CauseItem { kind, reason: None, .. }) => format!("{} ({kind})", self.availability),
             Some(CauseItem { kind, reason: Some(reason), .. }) => format!("{} ({kind}: {reason})", self.availability),
         }
-    }
-
-    pub(super) fn is_linked(&self) -> bool {
-        self.linked
     }
 
     pub(super) fn cpu_of_cores(&self) -> String {

@@ -1,5 +1,6 @@
 //! `bitacora node show`.
 
+use bitacora_core::time::Span;
 use clap::Args;
 use serde::Serialize;
 
@@ -9,7 +10,7 @@ use super::{
     nodes, write_items,
 };
 use crate::{
-    control::{Answer, NodeDetail, Request},
+    control::{Answer, LinkState, NodeDetail, Request},
     exit::Exit,
     master,
     report::{
@@ -34,6 +35,7 @@ pub(in crate::cli) struct Show {
 struct DetailItem {
     #[serde(flatten)]
     node: NodeItem,
+    link: Option<LinkItem>,
     health_since: Option<String>,
     host: String,
     os: String,
@@ -66,6 +68,15 @@ struct DetailItem {
 }
 
 #[derive(Serialize)]
+struct LinkItem {
+    carrier: String,
+    address: String,
+    round_trip_seconds: Option<f64>,
+    #[serde(skip)]
+    in_words: String,
+}
+
+#[derive(Serialize)]
 struct HeldItem {
     spark: String,
     attempt: u32,
@@ -89,9 +100,16 @@ impl Show {
     }
 }
 
+impl From<LinkState> for LinkItem {
+    fn from(link: LinkState) -> LinkItem {
+        let in_words = link.in_words();
+        LinkItem { carrier: link.carrier, address: link.address, round_trip_seconds: link.round_trip.map(Span::as_secs_f64), in_words }
+    }
+}
+
 impl From<NodeDetail> for DetailItem {
     fn from(
-        NodeDetail { state, profile, load, health_since, holds, finished, failed, failed_permille, bytes, bytes_per_second, average, unsupported }: NodeDetail,
+        NodeDetail { state, profile, load, link, health_since, holds, finished, failed, failed_permille, bytes, bytes_per_second, average, unsupported }: NodeDetail,
     ) -> DetailItem {
         let now = master::now();
         let held = |held: crate::control::HeldSpark| HeldItem {
@@ -102,6 +120,7 @@ impl From<NodeDetail> for DetailItem {
         };
         DetailItem {
             node: NodeItem::from(state),
+            link: link.map(LinkItem::from),
             health_since: health_since.map(timestamp),
             host: profile.host,
             os: profile.os,
@@ -150,7 +169,7 @@ impl DetailItem {
             ("role", node.role.clone()),
             ("health", format!("{}{since}", node.health)),
             ("availability", node.available()),
-            ("link", if node.is_linked() { "linked" } else { "none" }.to_owned()),
+            ("link", self.link.as_ref().map_or_else(|| "none".to_owned(), |link| link.in_words.clone())),
             ("labels", labels(&node.labels)),
             ("specialisations", self.specialisations.join(", ")),
             ("changeable", self.changeable.join(", ")),

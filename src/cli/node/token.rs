@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 
 use super::{Context, ask, check_name, duration};
 use crate::{
-    cli::output::Sink,
+    cli::{attach, output::Sink},
     control::{Answer, Request},
     exit::Exit,
 };
@@ -16,6 +16,8 @@ use crate::{
 const TTL: &str = "1h";
 
 /// Prints a token with which one node can join, once; or a person's device
+///
+/// Where nobody serves, a master is started in the background, which stays for as long as a token is open or a node is linked.
 #[derive(Args)]
 pub(in crate::cli) struct Token {
     /// What the node or device will be called
@@ -52,6 +54,7 @@ impl Token {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
         let name = self.name;
         check_name(&name)?;
+        attach::have_master_here(context)?;
         match ask(context, &Request::Token { name, span: self.ttl, operator: self.operator.map(Right::from) })? {
             None => Ok(Exit::Unreachable),
             Some(Answer::Token { token, seconds, address }) => {

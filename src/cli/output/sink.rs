@@ -47,7 +47,13 @@ impl Sink {
                 let file = File::options().write(true).open(path).with_context(cannot)?;
                 Ok(Sink::Stream(BufWriter::with_capacity(BUFFER_BYTES, file)))
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Sink::new_at(behind_links(path)).with_context(cannot),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let place = behind_links(path);
+                if !folder_of(&place).is_dir() {
+                    bail!("cannot create {}: there is no folder {}", path.display(), folder_of(&place).display());
+                }
+                Sink::new_at(place).with_context(cannot)
+            }
             Err(error) => Err(error).with_context(cannot),
         }
     }

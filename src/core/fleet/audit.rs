@@ -275,6 +275,7 @@ impl Refusal {
             Refusal::UnknownProject(_) => "unknown-project",
             Refusal::UnknownJob(_) => "unknown-job",
             Refusal::UnknownNode(_) => "unknown-node",
+            Refusal::OwnMachine(_) => "own-machine",
             Refusal::RightMissing { .. } => "right-missing",
             Refusal::NotPermitted { .. } => "not-permitted",
             Refusal::UnknownSpark(_) => "unknown-spark",

@@ -228,6 +228,8 @@ pub enum Refusal {
     UnknownProject(ProjectId),
     UnknownJob(JobId),
     UnknownNode(NodeId),
+    /// It is the master's own machine, which belongs to the fleet for as long as that does.
+    OwnMachine(NodeId),
     /// The device that asks may do less than that.
     RightMissing {
         deed: Deed,

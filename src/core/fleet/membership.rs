@@ -187,6 +187,7 @@ impl Fleet {
             NodeCommand::Drain { within } => self.drain(now, node, within, out),
             NodeCommand::Stop { reason } => self.stop_node(now, node, reason, out),
             NodeCommand::Relabel { set, unset } => self.relabel(node, set, &unset, out),
+            NodeCommand::Remove if self.ledger.resident == Some(node) => return out.push(Effect::Publish(Notice::Refused(Refusal::OwnMachine(node)))),
             NodeCommand::Remove => {
                 self.record(Fact::NodeRemoved { node, at: now }, out);
                 self.lose(now, node, AttemptError::Interrupted, out);

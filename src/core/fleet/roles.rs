@@ -52,7 +52,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        fleet::{CommandSpec, Event, JobCommand, JobSpec, Ledger, NodeCommand, Pending, Priority, Settings},
+        fleet::{CommandSpec, Event, JobCommand, JobSpec, Ledger, NodeCommand, Pending, Priority, Refusal, Settings},
         ids::{Digest, Epoch, Incarnation, JobId, TokenId},
         time::Span,
         wire::{Envelope, FromAgent, node::NodeProfile},
@@ -87,6 +87,16 @@ mod tests {
     fn submit(fleet: &mut Fleet) -> JobId {
         handle(fleet, Event::WorkSubmitted { spec: JobSpec::without_tree(None::<CommandSpec>, Priority::Normal, vec![]), sparks: 1 });
         *fleet.ledger().jobs.keys().last().unwrap()
+    }
+
+    #[test]
+    fn the_machine_of_the_master_is_not_removed() {
+        let mut fleet = fleet();
+        choose(&mut fleet, OwnRole::Hybrid);
+        let node = fleet.resident().unwrap();
+        let out = handle(&mut fleet, Event::NodeCommanded { node, command: NodeCommand::Remove });
+        assert_eq!(out, [Effect::Publish(Notice::Refused(Refusal::OwnMachine(node)))]);
+        assert_eq!(fleet.resident(), Some(node));
     }
 
     #[test]

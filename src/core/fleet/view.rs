@@ -227,6 +227,15 @@ impl Fleet {
         reasons
     }
 
+    /// Why nothing of a job goes on; nothing while some of it does.
+    pub fn waits(&self, id: JobId) -> Vec<Pending> {
+        let mut reasons = self.explain(id);
+        if reasons.iter().any(|reason| matches!(reason, Pending::Running { .. } | Pending::Storing | Pending::Over { .. })) {
+            reasons.clear();
+        }
+        reasons
+    }
+
     fn disputed(&self, dispute: &Dispute) -> Pending {
         let Dispute { spark, first, second, path, files } = dispute;
         Pending::Disputed { spark: *spark, nodes: self.ledger.names_of(*first, *second), path: path.to_text(), files: *files }

@@ -63,6 +63,7 @@ fn known(lines: &mut Vec<Line>, detail: &NodeDetail, theme: Theme) {
     if detail.holds.len() > HELD_MAX {
         lines.push(paint::field("", format!("and {} more", detail.holds.len() - HELD_MAX)));
     }
+    lines.extend(detail.link.as_ref().map(|link| paint::field("link", link.in_words())));
     let network = format!("{}/s in, {}/s out", bytes(load.received_bytes_per_second), bytes(load.sent_bytes_per_second));
     lines.push(paint::field("network", network));
     let degrees = load.temperature_millicelsius.map(|degrees| paint::field("temperature", format!("{} °C", degrees / 1000)));
