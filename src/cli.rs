@@ -12,6 +12,7 @@ mod config;
 mod dashboard;
 mod doctor;
 mod duration;
+mod elsewhere;
 mod events;
 mod export;
 mod import;
@@ -109,6 +110,8 @@ enum DataCommand {
     Authority(authority::AuthorityCommand),
     Export(export::Export),
     Import(import::Import),
+    #[command(hide = true)]
+    ReportJob(analyze::ReportJob),
     /// One spark for a parent process
     #[command(hide = true)]
     RunSpark,
@@ -251,6 +254,9 @@ impl DataCommand {
                 | DataCommand::Events(_)
                 | DataCommand::Wait(_)
                 | DataCommand::Audit(_)
+                | DataCommand::Analyze(_)
+                | DataCommand::Symbols(_)
+                | DataCommand::Metrics(_)
         )
     }
 
@@ -273,6 +279,7 @@ impl DataCommand {
             DataCommand::Authority(command) => command.run(context),
             DataCommand::Export(command) => command.run(context),
             DataCommand::Import(command) => command.run(context),
+            DataCommand::ReportJob(command) => command.run(context),
             DataCommand::RunAgent => {
                 let tell = |text: &str| Streams::new().note(&format!("the agent of this machine: {text}"));
                 Ok(fleet_agent::resident::child_main(context.data.root(), tell).map(|()| Exit::Ok)?)

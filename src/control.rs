@@ -5,9 +5,11 @@
 
 mod deeds;
 mod events;
+mod nodes;
 mod operators;
 pub mod relay;
 pub mod remote;
+pub mod report;
 mod snapshot;
 mod sparks;
 pub mod watch;
@@ -27,15 +29,12 @@ use std::{
 
 use bitacora_core::{
     fleet::{
-        Awaited, CommandSpec, Event, JobCommand, JobType, JobView, NodeCommand, NodeSelector, OwnRole, Partitioning, Placement, Priority, Project, Push,
-        Requester, Right, Spark,
+        Awaited, CommandSpec, Event, JobCommand, JobType, JobView, NodeSelector, OwnRole, Partitioning, Placement, Priority, Project, Push, Requester, Right,
+        Spark,
     },
     ids::{Digest, JobId, NodeId, ProjectId, SparkId},
-    time::{Span, Time},
-    wire::{
-        node::{Labels, Load, NodeProfile},
-        task::FileLimits,
-    },
+    time::Span,
+    wire::task::FileLimits,
 };
 use crossbeam_channel::{Receiver, Sender};
 use fleet_agent::{
@@ -44,12 +43,16 @@ use fleet_agent::{
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use self::watch::{News, Watch};
 pub use self::{
+    nodes::{Cause, HeldSpark, LinkState, NodeDetail, NodeSeen, NodeState, NodeWish},
     operators::{OperatorState, OperatorWish},
     snapshot::{JOBS_MAX, JobState, ProjectState, ResultState, Snapshot},
     sparks::SparkItem,
     words::{describe, outcome},
+};
+use self::{
+    report::{ReportPart, ReportWish},
+    watch::{News, Watch},
 };
 use crate::timeline::Happening;
 
@@ -183,6 +186,12 @@ pub enum Request {
         spark: SparkId,
         from: u64,
     },
+    /// Have a report made where the results lie.
+    Report(ReportWish),
+    /// What was written of it since it was asked for last.
+    ReportPart {
+        report: u64,
+    },
     /// The audit's records after the one of this number.
     Audit {
         after: u64,
@@ -263,30 +272,6 @@ pub struct Wish {
     pub selection: Vec<String>,
     pub after: Vec<Awaited>,
     pub nodes: NodeSelector,
-}
-
-/// [`NodeCommand`] as it is spoken on the socket.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum NodeWish {
-    Cordon,
-    Uncordon,
-    Remove,
-    Drain { within: Option<Span> },
-    Stop { reason: String },
-    Relabel { set: Labels, unset: Vec<String> },
-}
-
-impl From<NodeWish> for NodeCommand {
-    fn from(wish: NodeWish) -> NodeCommand {
-        match wish {
-            NodeWish::Cordon => NodeCommand::Cordon,
-            NodeWish::Uncordon => NodeCommand::Uncordon,
-            NodeWish::Remove => NodeCommand::Remove,
-            NodeWish::Drain { within } => NodeCommand::Drain { within },
-            NodeWish::Stop { reason } => NodeCommand::Stop { reason },
-            NodeWish::Relabel { set, unset } => NodeCommand::Relabel { set, unset },
-        }
-    }
 }
 
 /// [`JobCommand`] as it is spoken on the socket.
@@ -376,6 +361,11 @@ pub enum Answer {
         /// Nothing will be added.
         is_over: bool,
     },
+    /// It is being made, under this number.
+    Reporting {
+        report: u64,
+    },
+    Part(ReportPart),
     /// Number, bytes and hash of each record.
     Audit(Vec<(u64, Vec<u8>, Digest)>),
     Discovered(Vec<NodeSeen>),
@@ -387,18 +377,6 @@ pub enum Answer {
         /// In words.
         reason: String,
     },
-}
-
-/// A node that announces itself, whosever it is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NodeSeen {
-    pub name: String,
-    /// Tells nodes of one name apart.
-    pub key: String,
-    pub paired: bool,
-    pub protocol: String,
-    /// The best one first, with its port; that of a paired node is 0. As text, like those of [`Request::Pair`].
-    pub addresses: Vec<String>,
 }
 
 /// What kept a node from being paired.
@@ -452,93 +430,6 @@ impl Progress {
             seconds_to_go: view.eta_seconds(),
         }
     }
-}
-
-/// A node of the fleet, linked or not.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NodeState {
-    pub id: String,
-    pub name: String,
-    /// `worker`, or `hybrid` of the master's own machine.
-    pub role: String,
-    pub availability: String,
-    /// Why it is given nothing, where that has a reason.
-    pub cause: Option<Cause>,
-    pub health: String,
-    /// Is there a link to it now?
-    pub linked: bool,
-    pub slots: u32,
-    /// Attempts that it holds.
-    pub sparks: u32,
-    pub cores: u32,
-    pub cpu_permille: u16,
-    pub memory_bytes: u64,
-    pub memory_available_bytes: u64,
-    pub labels: Labels,
-    pub paired_at: Time,
-}
-
-/// What led to a node being given nothing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Cause {
-    /// What it still has then is moved.
-    Draining {
-        until: Time,
-    },
-    Drained {
-        at: Time,
-    },
-    Stopped {
-        at: Time,
-        reason: String,
-    },
-}
-
-/// What is known of a node: as it told itself, as it is, as it did since this master began.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NodeDetail {
-    pub state: NodeState,
-    pub profile: NodeProfile,
-    pub load: Load,
-    /// `None` while there is none.
-    pub link: Option<LinkState>,
-    /// `None` for one that was not heard since this master began.
-    pub health_since: Option<Time>,
-    pub holds: Vec<HeldSpark>,
-    pub finished: u64,
-    pub failed: u64,
-    pub failed_permille: u16,
-    pub bytes: u64,
-    pub bytes_per_second: u64,
-    pub average: Span,
-    pub unsupported: u64,
-}
-
-/// What a node's messages come over.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LinkState {
-    /// `quic` or `websocket`.
-    pub carrier: String,
-    /// Where it comes from.
-    pub address: String,
-    /// There and back; not known over a WebSocket.
-    pub round_trip: Option<Span>,
-}
-
-impl LinkState {
-    /// For people.
-    pub fn in_words(&self) -> String {
-        let round_trip = self.round_trip.map_or_else(String::new, |span| format!(", {:.1} ms there and back", span.as_secs_f64() * 1e3));
-        format!("{} from {}{round_trip}", self.carrier, self.address)
-    }
-}
-
-/// An attempt that a node holds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HeldSpark {
-    pub spark: SparkId,
-    pub attempt: u32,
-    pub since: Time,
 }
 
 /// A request on its way to the master's loop.

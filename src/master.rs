@@ -8,6 +8,7 @@ mod joining;
 mod nodes;
 mod perform;
 mod records;
+mod reports;
 mod resident;
 mod serve;
 mod view;
@@ -311,6 +312,8 @@ impl Master {
             Request::Configuration { node } => Answer::Configuration(self.fleet.push_of(node).cloned()),
             Request::Log { spark, from } => self.log_part(spark, from),
             Request::Audit { after } => self.audit_after(after),
+            Request::Report(wish) => self.report(by, &wish),
+            Request::ReportPart { report } => self.report_part(by, report),
             request => match self.view().answer(&request) {
                 Some(answer) => answer,
                 None => self.carry_out(by, &request)?,

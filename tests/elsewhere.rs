@@ -62,7 +62,7 @@ fn a_demo_is_commanded_like_a_fleet_and_leaves_nothing_behind() {
     terminal.press("3");
     terminal.see("kernel");
     terminal.press("a");
-    terminal.see("a demo has none");
+    terminal.see("a demo has no trees");
     terminal.press("h");
     terminal.press("4");
     terminal.see("a demo has no network");
@@ -117,6 +117,11 @@ fn a_device_has_the_dashboard_of_the_fleet_that_it_has_joined() {
     terminal.press("R");
     terminal.press("anvil\r");
     terminal.see("this device may operate");
+    // A script is for the fleet that is shown, too.
+    let script = device.0.path("script");
+    fs::write(&script, "node label anvil by=script\n").unwrap();
+    terminal.press(&format!(":script {}\r", script.display()));
+    until(|| fleet.node("anvil")["labels"]["by"] == "script");
     fleet.master.take().unwrap().kill();
     terminal.see("stale");
     fleet.serve();

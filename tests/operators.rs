@@ -9,8 +9,8 @@ use std::{
 use serde_json::Value;
 
 use super::{
-    fleet::{Fleet, until},
-    support::{Place, report},
+    fleet::{Fleet, outcome, until},
+    support::{Place, report, timeless},
 };
 
 /// A device that has joined the fleet, with a data directory of its own.
@@ -108,11 +108,57 @@ fn an_operator_has_work_done_and_does_not_let_anybody_in() {
     let cordoned = device.list(&["audit", "ls"]).into_iter().find(|record| record["action"] == "node-commanded").unwrap();
     assert!(cordoned["by"].as_str().unwrap().starts_with("operator n"), "{cordoned}");
     // What reads the master's own disk says so.
-    let refused = device.run(&["symbols", "x"]);
+    let refused = device.run(&["cache", "stats"]);
     assert!(refused.status.code() == Some(2) && said(&refused).contains("run it there"), "{}", said(&refused));
     assert_eq!(fleet.place.run(&["node", "right", "laptop", "view"]).status.code(), Some(0));
     assert_eq!(device.code(&["node", "uncordon", "one"]), Some(9), "its right was taken back");
     assert_eq!(fleet.place.run(&["node", "right", "laptop", "admin"]).status.code(), Some(9), "more than its certificate permits");
+}
+
+#[test]
+fn results_are_read_from_elsewhere_as_they_are_there() {
+    let fleet = Fleet::new();
+    let _one = fleet.join("one");
+    fleet.place.fill(5);
+    fleet.place.write("odd/na\tme.py", "def odd(): pass\n");
+    let device = Device::join(&fleet, "laptop", "operate");
+    let tree = fleet.place.tree();
+    let refused = device.run(&["analyze", tree.to_str().unwrap()]);
+    assert!(refused.status.code() == Some(9) && said(&refused).contains("this device may operate"), "{}", said(&refused));
+    let expected = fleet.local();
+    outcome(&fleet.begin().wait_with_output().unwrap());
+    let name = device.list(&["project", "ls"])[0]["name"].as_str().unwrap().to_owned();
+    // A project that is there already may be analysed again, by its name or its folder.
+    fleet.place.write("new.py", "def added(): pass\n");
+    assert_ne!(outcome(&device.run(&["analyze", &name, "-o", "json"])), expected);
+    assert_eq!(outcome(&device.run(&["analyze", tree.to_str().unwrap(), "-o", "json"])), fleet.local());
+    let unknown = device.run(&["analyze", "nowhere"]);
+    assert!(unknown.status.code() == Some(2) && said(&unknown).contains("there is no project nowhere"), "{}", said(&unknown));
+    for read in [
+        &["symbols", "added"][..],
+        &["symbols", "--source", "--project", &name, "--", "added"],
+        &["symbols", "--limit", "2", "f"],
+        &["symbols", "no_such_thing"],
+        &["symbols", "--", "--limit"],
+        &["symbols", "added", "--project", "nobody"],
+        &["metrics", "-o", "name"],
+        &["metrics", &name, "--limit", "2"],
+        &["project", "show", &name],
+        &["project", "show", "nobody"],
+    ] {
+        let (there, here) = (fleet.place.run(read), device.run(read));
+        assert_eq!((here.status.code(), said(&here)), (there.status.code(), said(&there)), "{read:?}");
+        assert_eq!(String::from_utf8_lossy(&here.stdout), String::from_utf8_lossy(&there.stdout), "{read:?}");
+    }
+    let file = device.0.path("report.json");
+    assert_eq!(device.code(&["analyze", &name, "-o", "json", "--out", file.to_str().unwrap()]), Some(0));
+    assert_eq!(timeless(serde_json::from_slice(&fs::read(file).unwrap()).unwrap()), fleet.local());
+    let detached = String::from_utf8(device.run(&["analyze", &name, "--detach"]).stdout).unwrap();
+    assert_eq!(device.code(&["wait", detached.trim(), "--for", "completed", "--timeout", "60"]), Some(0));
+    // One who may look reads too.
+    let viewer = Device::join(&fleet, "phone", "view");
+    assert_eq!(viewer.list(&["symbols", "added"]).len(), 1);
+    assert_eq!(viewer.code(&["analyze", &name]), Some(9));
 }
 
 #[test]

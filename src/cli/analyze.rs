@@ -1,5 +1,8 @@
 //! `bitacora analyze PATH`.
 
+mod elsewhere;
+mod progress;
+
 use std::{
     collections::HashSet,
     io::Write,
@@ -21,16 +24,17 @@ use bitacora_core::{
 };
 use clap::{Args, ValueEnum};
 use fleet_agent::work::with_cause;
-use indicatif::{ProgressBar, ProgressStyle};
 
+pub(super) use self::elsewhere::ReportJob;
+use self::progress::{Followed, bar, follow, show};
 use super::{
     Context,
     output::{Document, Sink, UsageError},
     size,
-    waits::{LOOK_EVERY, Waits},
+    waits::LOOK_EVERY,
 };
 use crate::{
-    control::{self, Answer, Progress, Request, Wish},
+    control::{Answer, Progress, Request, Wish},
     exit::Exit,
     journal::Journal,
     manifest::{Manifest, Overview},
@@ -229,17 +233,22 @@ struct Signals {
 impl Analyze {
     /// Fills the cache with what is not known of a tree, and reports nothing.
     pub(super) fn warming(path: PathBuf, nodes: Option<NodeSelector>, timeout: Option<u64>) -> Analyze {
+        Analyze { job: Some(JobKind::CacheWarming), nodes, timeout, ..Analyze::of(path) }
+    }
+
+    /// As nobody has asked for anything special.
+    fn of(path: PathBuf) -> Analyze {
         Analyze {
             path,
-            job: Some(JobKind::CacheWarming),
+            job: None,
             only: Vec::new(),
             partition: PartitionKind::Intelligent,
             placement: PlacementKind::Intelligent,
-            nodes,
+            nodes: None,
             priority: PriorityKind::Normal,
             threads: None,
             max_file_bytes: None,
-            timeout,
+            timeout: None,
             detach: false,
             no_cache: false,
             output: None,
@@ -251,6 +260,9 @@ impl Analyze {
         let job_type = self.job_type()?;
         // Opened first, so that hours of work do not end in a folder that is not there.
         let mut sink = Sink::open(self.out.as_deref())?;
+        if context.remote.is_some() {
+            return self.run_elsewhere(context, job_type, sink);
+        }
         let mut told = false;
         while context.data.is_served() {
             match self.hand_over(context, job_type)? {
@@ -275,6 +287,11 @@ impl Analyze {
                 }
             }
         }
+        self.run_alone(context, job_type, sink)
+    }
+
+    /// Where nobody serves this process is master and agent itself.
+    fn run_alone(&self, context: &Context, job_type: JobType, sink: Sink) -> anyhow::Result<Exit> {
         self.check_alone()?;
         let mut master = Master::open(&context.data, Settings::for_one_command(), |holder| {
             context.streams.note(&format!("waiting for another bitacora (process {holder}) on {} to end", context.data.root().display()));
@@ -341,8 +358,7 @@ impl Analyze {
         let selection = self.selection(&root)?;
         let base = before.projects.values().find(|project| project.root == root.as_os_str().as_bytes()).and_then(|project| project.history.last());
         let wish = self.wish(&root, job_type);
-        let ask = |request| control::ask(&context.data.control(), &request).context("the bitacora that serves this data directory does not answer");
-        let submitted = match ask(Request::Analyse(wish)) {
+        let submitted = match context.ask(&Request::Analyse(wish)) {
             // A link that breaks is a master that just ended with its own command.
             Err(_) | Ok(None | Some(Answer::Busy)) => return Ok(HandedOver::NotTaken),
             Ok(Some(Answer::Submitted(submitted))) => submitted,
@@ -353,19 +369,9 @@ impl Analyze {
         if self.detach {
             return Ok(HandedOver::Detached(submitted.job));
         }
-        let bar = progress_bar(context);
-        let mut waits = Waits::new(submitted.job);
-        loop {
-            waits.look(context);
-            match ask(Request::Progress { job: submitted.job }) {
-                Ok(Some(Answer::Progress(progress))) if progress.over => break,
-                Ok(Some(Answer::Progress(progress))) => show(&bar, &progress),
-                Ok(Some(Answer::Busy)) => {}
-                Ok(_) | Err(_) => return Ok(HandedOver::Lost),
-            }
-            std::thread::sleep(LOOK_EVERY);
+        if let Followed::Lost = follow(context, submitted.job) {
+            return Ok(HandedOver::Lost);
         }
-        bar.finish_and_clear();
         let ledger = Journal::read(&context.data.journal())?.unwrap_or_default();
         let bytes = submitted.bytes.saturating_sub(finished(&before, submitted.job));
         let spent = Spent { bytes, unchanged: submitted.unchanged, elapsed: begun.elapsed() };
@@ -433,7 +439,7 @@ impl Analyze {
     }
 
     fn watch(&self, context: &Context, master: &mut Master, job: JobId, signal: &Signal) -> anyhow::Result<Watched> {
-        let bar = progress_bar(context);
+        let bar = bar(context);
         let watched = master.run(job, |view| {
             show(&bar, &Progress::of(view));
             signal.load(Ordering::Relaxed) != 0
@@ -644,25 +650,6 @@ impl Drop for Signals {
     fn drop(&mut self) {
         self.armed.store(true, Ordering::Relaxed);
     }
-}
-
-fn show(bar: &ProgressBar, progress: &Progress) {
-    bar.set_length(progress.bytes);
-    bar.set_position(progress.bytes_done);
-    // Whoever has read everything has the result to store, for which there is no rate.
-    let eta = progress.seconds_to_go.filter(|_| progress.bytes_done < progress.bytes);
-    let eta = eta.map_or_else(String::new, |eta| format!(", {} to go", text::whole_seconds(eta)));
-    let (done, all) = (text::grouped(progress.files_done), text::counted(progress.files, "file"));
-    bar.set_message(format!("{} {done} of {all}, {}/s{eta}", progress.stage, text::bytes(progress.bytes_per_second)));
-}
-
-fn progress_bar(context: &Context) -> ProgressBar {
-    if !context.streams.stderr_is_terminal {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::new(0);
-    bar.set_style(ProgressStyle::with_template("{percent:>3} % {wide_msg}").expect("the template is fixed"));
-    bar
 }
 
 #[cfg(test)]

@@ -12,10 +12,11 @@ use bitacora_core::{
 use clap::Args;
 
 use super::{
-    Context,
+    Context, elsewhere,
     output::{Document, Sink},
 };
 use crate::{
+    control::report::Report,
     exit::Exit,
     journal::Journal,
     manifest::ManifestError,
@@ -50,6 +51,9 @@ pub(super) struct Metrics {
 
 impl Metrics {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
+        if context.remote.is_some() {
+            return elsewhere::report(context, Report::Metrics { project: self.project, limit: self.limit }, self.output);
+        }
         let ledger = Journal::read(&context.data.journal())?.unwrap_or_default();
         let (_, project) = find_project(&ledger, self.project.as_deref())?;
         let result = StoredResult::last(&context.data, project)?.with_holders_of(&ledger);

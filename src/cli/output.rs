@@ -89,6 +89,8 @@ impl Streams {
             | Answer::Operators(_)
             | Answer::Sparks(_)
             | Answer::Log { .. }
+            | Answer::Reporting { .. }
+            | Answer::Part(_)
             | Answer::Audit(_)
             | Answer::Discovered(_)
             | Answer::Paired { .. } => Exit::Ok,

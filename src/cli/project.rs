@@ -13,12 +13,12 @@ use serde::Serialize;
 
 use self::summary::Summary;
 use super::{
-    Context,
+    Context, elsewhere,
     manner::{self, Trial},
     output::{Sink, UsageError, write_items},
 };
 use crate::{
-    control::{self, Answer, ProjectWish, Request},
+    control::{self, Answer, ProjectWish, Request, report::Report},
     exit::Exit,
     journal::Journal,
     master::Master,
@@ -154,6 +154,13 @@ fn list(context: &Context, output: Option<Format>) -> anyhow::Result<Exit> {
 }
 
 fn show(context: &Context, wanted: Option<&str>, output: Option<Format>) -> anyhow::Result<Exit> {
+    if context.remote.is_some() {
+        let sink = Sink::open(None)?;
+        // A fleet that is made up has projects, and no results on a disk.
+        if let Ok(reporting) = elsewhere::begin(context, &sink, Report::Project { project: wanted.map(str::to_owned) }, output)? {
+            return elsewhere::print(context, sink, &reporting);
+        }
+    }
     let ledger = ledger(context)?;
     let found = find_project(&ledger, wanted)?;
     let mut item = item(found);

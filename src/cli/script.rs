@@ -138,14 +138,14 @@ fn arguments(words: &[String], given: &Given) -> Result<Vec<OsString>, LineError
         Err(error) if !error.use_stderr() => return Ok(words.iter().map(OsString::from).collect()),
         Err(error) => return Err(LineError::Grammar(in_one_line(&error))),
     };
-    let connect = parsed.connect.as_ref().or(given.connect.as_ref());
+    let is_elsewhere = parsed.connect.is_some() || given.connect.is_some() || given.behind.is_some();
     match &parsed.command {
         None | Some(Command::WithData(DataCommand::RunSpark | DataCommand::RunAgent) | Command::Alone(AloneCommand::Supervise)) => {
             return Err(LineError::NoCommand);
         }
         Some(Command::Alone(AloneCommand::Script(_))) => return Err(LineError::Script),
         Some(_) if parsed.look.is_given() => return Err(LineError::Look),
-        Some(Command::WithData(command)) if connect.is_some() && !command.is_for_any_master() => return Err(LineError::Afar),
+        Some(Command::WithData(command)) if is_elsewhere && !command.is_for_any_master() => return Err(LineError::Afar),
         Some(_) => {}
     }
     let mut all = Vec::new();
@@ -154,6 +154,9 @@ fn arguments(words: &[String], given: &Given) -> Result<Vec<OsString>, LineError
     }
     if let (None, Some(connect)) = (&parsed.connect, &given.connect) {
         all.extend(["--connect".into(), connect.into()]);
+    }
+    if let (None, Some(behind)) = (&parsed.connect, &given.behind) {
+        all.extend(["--behind".into(), behind.into()]);
     }
     if let (None, Some(config)) = (&parsed.config, &given.config) {
         all.extend(["--config".into(), config.into()]);

@@ -7,10 +7,11 @@ use fleet_agent::root::Root;
 use serde::Serialize;
 
 use super::{
-    Context,
+    Context, elsewhere,
     output::{Sink, UsageError, join, note_lost, problems},
 };
 use crate::{
+    control::report::Report,
     exit::Exit,
     journal::Journal,
     master, names,
@@ -100,6 +101,10 @@ impl Symbols {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
         if self.query.trim().is_empty() {
             return Err(UsageError("symbols needs a name, or a part of one".to_owned()).into());
+        }
+        if context.remote.is_some() {
+            let Symbols { query, project, source, limit, output } = self;
+            return elsewhere::report(context, Report::Symbols { query, project, limit, source }, output);
         }
         let ledger = Journal::read(&context.data.journal())?.unwrap_or_default();
         let (id, project) = find_project(&ledger, self.project.as_deref())?;

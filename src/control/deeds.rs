@@ -10,6 +10,8 @@ impl Request {
         match self {
             Request::Explain { .. }
             | Request::Waits { .. }
+            | Request::Report(_)
+            | Request::ReportPart { .. }
             | Request::Progress { .. }
             | Request::Spark { .. }
             | Request::Sparks { .. }

@@ -19,6 +19,8 @@ impl Request {
             Request::ExportAuthority => Event::AuthorityExported,
             Request::Explain { .. }
             | Request::Waits { .. }
+            | Request::Report(_)
+            | Request::ReportPart { .. }
             | Request::Analyse(_)
             | Request::Progress { .. }
             | Request::Bring { .. }

@@ -1,6 +1,11 @@
 //! What people's devices ask of this master from elsewhere, and what only they need to ask, having no disk of the master's.
 
-use std::io::{Read, Seek, SeekFrom};
+use std::{
+    ffi::OsStr,
+    io::{Read, Seek, SeekFrom},
+    os::unix::ffi::{OsStrExt, OsStringExt},
+    path::Path,
+};
 
 use bitacora_core::{
     fleet::{Deed, Event, Requester, Right, SparkState},
@@ -36,7 +41,7 @@ pub(super) fn role_of(right: Right) -> Role {
 
 impl Master {
     /// Only what the device may is done; the core says what that is.
-    pub(super) fn on_asked_from_afar(&mut self, operator: NodeId, roles: Roles, request: Request, answer: Sender<Answer>) -> Result<(), MasterError> {
+    pub(super) fn on_asked_from_afar(&mut self, operator: NodeId, roles: Roles, mut request: Request, answer: Sender<Answer>) -> Result<(), MasterError> {
         let deed = match &request {
             Request::Analyse(wish) if !self.ledger().projects.values().any(|project| project.root == wish.root) => Deed::AddProject,
             request => request.deed(),
@@ -50,6 +55,15 @@ impl Master {
             // Whoever asked may be gone.
             let _ = answer.send(refused);
             return Ok(());
+        }
+        if let Request::Analyse(wish) = &mut request {
+            match folder_here(&wish.root) {
+                Ok(root) => wish.root = root,
+                Err(reason) => {
+                    let _ = answer.send(Answer::Refused(reason));
+                    return Ok(());
+                }
+            }
         }
         self.on_input(Input::Asked(Asked { by, request, answer }))
     }
@@ -83,7 +97,18 @@ impl Master {
     }
 }
 
-fn read_part(path: &std::path::Path, from: u64) -> std::io::Result<Vec<u8>> {
+/// Whoever is elsewhere could not look which folder it is that they name.
+fn folder_here(root: &[u8]) -> Result<Vec<u8>, String> {
+    let named = Path::new(OsStr::from_bytes(root));
+    let cannot = |why: &dyn std::fmt::Display| format!("{} on the master's machine {why}", named.display());
+    if !named.is_absolute() {
+        return Err(cannot(&"has to be named from / on"));
+    }
+    let folder = named.canonicalize().map_err(|error| cannot(&format_args!("cannot be resolved: {error}")))?;
+    if folder.is_dir() { Ok(folder.into_os_string().into_vec()) } else { Err(cannot(&"is not a folder")) }
+}
+
+fn read_part(path: &Path, from: u64) -> std::io::Result<Vec<u8>> {
     let mut file = match std::fs::File::open(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         file => file?,

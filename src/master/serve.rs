@@ -32,6 +32,7 @@ use super::{
     INBOX_MAX, Input, Master, MasterError,
     joining::{TokenKeys, refused_connections},
     now,
+    reports::Reports,
     resident::Resident,
 };
 use crate::{
@@ -56,6 +57,7 @@ pub(super) struct Serving {
     pub(super) token_keys: TokenKeys,
     shelves: BTreeMap<Digest, Arc<Shelf>>,
     pub(super) listings: usize,
+    pub(super) reports: Reports,
     /// What wakes nobody: it is handled when the loop wakes for something else.
     unhurried: mpsc::Receiver<LinkEvent>,
     /// Do the links know what the ledger says?
@@ -145,6 +147,7 @@ impl Master {
             resident: None,
             shelves: BTreeMap::new(),
             listings: 0,
+            reports: Reports::default(),
             unhurried,
             is_published: false,
         });
@@ -212,6 +215,7 @@ impl Master {
             self.publish();
             self.tell_watchers();
             self.tend_resident();
+            self.tend_reports();
             self.renew_own(SystemTime::now())?;
         };
         self.turn([Event::Stopping])?;

@@ -1,0 +1,132 @@
+//! Nodes as they are told of, and what a person can do to one.
+
+use bitacora_core::{
+    fleet::NodeCommand,
+    ids::SparkId,
+    time::{Span, Time},
+    wire::node::{Labels, Load, NodeProfile},
+};
+use serde::{Deserialize, Serialize};
+
+/// [`NodeCommand`] as it is spoken on the socket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NodeWish {
+    Cordon,
+    Uncordon,
+    Remove,
+    Drain { within: Option<Span> },
+    Stop { reason: String },
+    Relabel { set: Labels, unset: Vec<String> },
+}
+
+impl From<NodeWish> for NodeCommand {
+    fn from(wish: NodeWish) -> NodeCommand {
+        match wish {
+            NodeWish::Cordon => NodeCommand::Cordon,
+            NodeWish::Uncordon => NodeCommand::Uncordon,
+            NodeWish::Remove => NodeCommand::Remove,
+            NodeWish::Drain { within } => NodeCommand::Drain { within },
+            NodeWish::Stop { reason } => NodeCommand::Stop { reason },
+            NodeWish::Relabel { set, unset } => NodeCommand::Relabel { set, unset },
+        }
+    }
+}
+
+/// A node that announces itself, whosever it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeSeen {
+    pub name: String,
+    /// Tells nodes of one name apart.
+    pub key: String,
+    pub paired: bool,
+    pub protocol: String,
+    /// The best one first, with its port; that of a paired node is 0. As text, like those of [`Request::Pair`].
+    pub addresses: Vec<String>,
+}
+
+/// A node of the fleet, linked or not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeState {
+    pub id: String,
+    pub name: String,
+    /// `worker`, or `hybrid` of the master's own machine.
+    pub role: String,
+    pub availability: String,
+    /// Why it is given nothing, where that has a reason.
+    pub cause: Option<Cause>,
+    pub health: String,
+    /// Is there a link to it now?
+    pub linked: bool,
+    pub slots: u32,
+    /// Attempts that it holds.
+    pub sparks: u32,
+    pub cores: u32,
+    pub cpu_permille: u16,
+    pub memory_bytes: u64,
+    pub memory_available_bytes: u64,
+    pub labels: Labels,
+    pub paired_at: Time,
+}
+
+/// What led to a node being given nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Cause {
+    /// What it still has then is moved.
+    Draining {
+        until: Time,
+    },
+    Drained {
+        at: Time,
+    },
+    Stopped {
+        at: Time,
+        reason: String,
+    },
+}
+
+/// What is known of a node: as it told itself, as it is, as it did since this master began.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeDetail {
+    pub state: NodeState,
+    pub profile: NodeProfile,
+    pub load: Load,
+    /// `None` while there is none.
+    pub link: Option<LinkState>,
+    /// `None` for one that was not heard since this master began.
+    pub health_since: Option<Time>,
+    pub holds: Vec<HeldSpark>,
+    pub finished: u64,
+    pub failed: u64,
+    pub failed_permille: u16,
+    pub bytes: u64,
+    pub bytes_per_second: u64,
+    pub average: Span,
+    pub unsupported: u64,
+}
+
+/// What a node's messages come over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkState {
+    /// `quic` or `websocket`.
+    pub carrier: String,
+    /// Where it comes from.
+    pub address: String,
+    /// There and back; not known over a WebSocket.
+    pub round_trip: Option<Span>,
+}
+
+impl LinkState {
+    /// For people.
+    pub fn in_words(&self) -> String {
+        let round_trip = self.round_trip.map_or_else(String::new, |span| format!(", {:.1} ms there and back", span.as_secs_f64() * 1e3));
+        format!("{} from {}{round_trip}", self.carrier, self.address)
+    }
+}
+
+/// An attempt that a node holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldSpark {
+    pub spark: SparkId,
+    pub attempt: u32,
+    pub since: Time,
+}

@@ -1,0 +1,172 @@
+//! Reports for those who have no disk of the master's. Each is made by a process of this program, which reads what lies on the
+//! disk as any command does; what it writes waits in its pipes until whoever wanted it asks for the next part.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, ErrorKind, Read},
+    os::fd::AsFd,
+    path::Path,
+    process::{Child, ChildStderr, ChildStdout, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use bitacora_core::fleet::Requester;
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+
+use super::Master;
+use crate::{
+    control::{
+        Answer, LOG_BYTES_MAX,
+        report::{ReportPart, ReportWish},
+    },
+    exit::Exit,
+};
+
+/// At the same time, for all who ask.
+const REPORTS_MAX: usize = 8;
+/// One that nobody asks for any more is ended.
+const ABANDONED_AFTER: Duration = Duration::from_secs(60);
+
+/// The reports that are being made.
+#[derive(Default)]
+pub(super) struct Reports {
+    running: BTreeMap<u64, Running>,
+    last: u64,
+}
+
+struct Running {
+    by: Requester,
+    child: Child,
+    written: Option<ChildStdout>,
+    said: Option<ChildStderr>,
+    asked_at: Instant,
+}
+
+impl Reports {
+    fn begin(&mut self, by: Requester, data: &Path, wish: &ReportWish) -> io::Result<Answer> {
+        if self.running.len() >= REPORTS_MAX {
+            return Ok(Answer::Busy);
+        }
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("--data-dir").arg(data).args(wish.arguments());
+        let mut child = command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        let (written, said) = (child.stdout.take(), child.stderr.take());
+        let running = Running { by, child, written, said, asked_at: Instant::now() };
+        running.written.as_ref().map_or(Ok(()), prepare)?;
+        running.said.as_ref().map_or(Ok(()), prepare)?;
+        self.last += 1;
+        self.running.insert(self.last, running);
+        Ok(Answer::Reporting { report: self.last })
+    }
+
+    /// What was written since the last part; nothing where it is not this person's.
+    fn part(&mut self, by: Requester, report: u64) -> io::Result<Option<ReportPart>> {
+        let Some(running) = self.running.get_mut(&report).filter(|running| running.by == by) else { return Ok(None) };
+        running.asked_at = Instant::now();
+        let part = ReportPart { bytes: take(&mut running.written)?, said: take(&mut running.said)?, exit: running.exit()? };
+        if part.exit.is_some() {
+            self.running.remove(&report);
+        }
+        Ok(Some(part))
+    }
+
+    /// Ends what nobody asks for.
+    fn tend(&mut self) {
+        self.running.retain(|_, running| running.asked_at.elapsed() < ABANDONED_AFTER);
+    }
+}
+
+impl Running {
+    /// Once it has ended and everything was taken.
+    fn exit(&mut self) -> io::Result<Option<i32>> {
+        if self.written.is_some() || self.said.is_some() {
+            return Ok(None);
+        }
+        Ok(self.child.try_wait()?.map(|status| status.code().unwrap_or(Exit::Failure as i32)))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The loop waits for nobody's pipe.
+fn prepare(pipe: &impl AsFd) -> io::Result<()> {
+    fcntl_setfl(pipe, fcntl_getfl(pipe)? | OFlags::NONBLOCK)?;
+    // Where it has no more room, a report takes more parts.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let _ = rustix::pipe::fcntl_setpipe_size(pipe, LOG_BYTES_MAX);
+    Ok(())
+}
+
+/// What a pipe holds now; at its end it is closed.
+fn take<Pipe: Read>(pipe: &mut Option<Pipe>) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let Some(open) = pipe else { return Ok(bytes) };
+    match open.take(LOG_BYTES_MAX as u64).read_to_end(&mut bytes) {
+        Ok(_) if bytes.len() < LOG_BYTES_MAX => *pipe = None,
+        Ok(_) => {}
+        // What was read before is there.
+        Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+        Err(error) => return Err(error),
+    }
+    Ok(bytes)
+}
+
+impl Master {
+    pub(super) fn report(&mut self, by: Requester, wish: &ReportWish) -> Answer {
+        let root = self.data.root().to_owned();
+        let Some(serving) = &mut self.serving else { return Answer::Busy };
+        let begun = serving.reports.begin(by, &root, wish);
+        begun.unwrap_or_else(|error| Answer::Refused(format!("the report cannot be made: {error}")))
+    }
+
+    /// Called once in each turn of the loop.
+    pub(super) fn tend_reports(&mut self) {
+        if let Some(serving) = &mut self.serving {
+            serving.reports.tend();
+        }
+    }
+
+    pub(super) fn report_part(&mut self, by: Requester, report: u64) -> Answer {
+        let Some(serving) = &mut self.serving else { return Answer::Busy };
+        match serving.reports.part(by, report) {
+            Ok(Some(part)) => Answer::Part(part),
+            Ok(None) => Answer::Unknown("the report is not made any more; ask for it again".into()),
+            Err(error) => Answer::Refused(format!("the report cannot be read: {error}")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pipe_is_taken_as_it_fills_and_to_its_end() {
+        let mut child = Command::new("sh").args(["-c", "echo first; read line; echo second"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut pipe = child.stdout.take();
+        prepare(pipe.as_ref().unwrap()).unwrap();
+        let mut until = |wanted: &[u8]| {
+            let (mut got, begun) = (Vec::new(), Instant::now());
+            while got.len() < wanted.len() {
+                got.extend(take(&mut pipe).unwrap());
+                assert!(begun.elapsed() < Duration::from_secs(60), "it does not come");
+            }
+            assert_eq!(got, wanted);
+        };
+        until(b"first\n");
+        // Nothing is there, and nobody waits.
+        until(b"");
+        drop(child.stdin.take());
+        until(b"second\n");
+        child.wait().unwrap();
+        while pipe.is_some() {
+            assert_eq!(take(&mut pipe).unwrap(), b"");
+        }
+    }
+}
