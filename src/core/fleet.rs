@@ -24,6 +24,7 @@ mod neighbours;
 pub mod partition;
 mod placement;
 mod records;
+mod resting;
 mod retreat;
 mod rights;
 mod roles;
@@ -236,6 +237,7 @@ impl Fleet {
         self.on_refusals_due(now, out);
         self.on_losses_due(now);
         self.on_pushes_due(now);
+        self.on_rests_due(now);
     }
 
     fn react(&mut self, now: Time, event: Event, out: &mut Vec<Effect>) {
@@ -302,6 +304,7 @@ impl Fleet {
             .chain(self.refusals_deadline())
             .chain(self.loss_deadline())
             .chain(self.push_deadline())
+            .chain(self.rest_deadline())
             .min()
     }
 

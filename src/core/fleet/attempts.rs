@@ -40,11 +40,11 @@ impl Fleet {
             self.on_late_answer(node, held, &output, out);
         } else if let Err(misfit) = self.fits(held.spark, &output) {
             let error = AttemptError::Invalid(misfit);
-            self.note_failed(node, &error);
+            self.note_failed(now, node, &error);
             self.give_up(now, held, error, out);
         } else if let Some(ended) = output.ended.clone().filter(|ended| !ended.status.is_success()) {
             let error = AttemptError::Exited(ended);
-            self.note_failed(node, &error);
+            self.note_failed(now, node, &error);
             self.give_up(now, held, error, out);
         } else {
             self.note_finished(node, held.spark, took);
@@ -63,7 +63,7 @@ impl Fleet {
 
     pub(super) fn on_failed(&mut self, now: Time, node: NodeId, held: Held, error: AttemptError, out: &mut Vec<Effect>) {
         if self.is_current(node, held) {
-            self.note_failed(node, &error);
+            self.note_failed(now, node, &error);
             self.give_up(now, held, error, out);
         } else {
             self.stale_messages += 1;
@@ -77,7 +77,7 @@ impl Fleet {
             let connected = self.nodes.contains_key(&node);
             self.send(node, ToAgent::CancelTask { spark: held.spark, attempt: held.attempt }, out);
             let error = if connected { AttemptError::TimedOut } else { AttemptError::NodeSilent };
-            self.note_failed(node, &error);
+            self.note_failed(now, node, &error);
             self.give_up(now, held, error, out);
         }
     }

@@ -13,7 +13,7 @@ use core::cmp::Reverse;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Fleet, Job, JobSpec, Node};
+use super::{Fleet, Job, Node};
 use crate::{
     cache::splitmix,
     ids::{JobId, NodeId},
@@ -234,11 +234,6 @@ impl Node {
 }
 
 impl Fleet {
-    /// Nodes that a job's sparks may run on, with room or without.
-    pub(super) fn eligible<'a>(&'a self, spec: &'a JobSpec) -> impl Iterator<Item = (NodeId, &'a Node)> {
-        self.nodes.iter().filter(move |(id, node)| node.can_do(spec) && self.is_open(**id) && self.is_meant(spec, **id)).map(|(id, node)| (*id, node))
-    }
-
     /// Has any node that the job may use room for a spark?
     pub(super) fn has_room_for(&self, job: JobId) -> bool {
         self.eligible(&self.ledger.jobs[&job].spec).any(|(_, node)| self.room(node) > 0)

@@ -133,17 +133,6 @@ mod tests {
     }
 
     #[test]
-    fn who_removes_the_machines_node_makes_it_a_master() {
-        let mut fleet = fleet();
-        choose(&mut fleet, OwnRole::Hybrid);
-        let node = fleet.resident().unwrap();
-        handle(&mut fleet, Event::NodeCommanded { node, command: NodeCommand::Remove });
-        assert_eq!((fleet.resident(), fleet.ledger().own_role()), (None, OwnRole::Master));
-        choose(&mut fleet, OwnRole::Hybrid);
-        assert!(fleet.resident().is_some_and(|another| another != node));
-    }
-
-    #[test]
     fn rest_is_when_nobody_waits_for_anything() {
         let mut fleet = fleet();
         choose(&mut fleet, OwnRole::Hybrid);
