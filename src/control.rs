@@ -106,7 +106,7 @@ pub enum Request {
         job: JobId,
     },
     /// Have work done that is about no tree.
-    Run(Commission),
+    Run(Box<Commission>),
     /// Have packs that stay on the nodes brought to this disk.
     Bring {
         packs: Vec<Digest>,
@@ -247,6 +247,11 @@ pub struct Commission {
     pub priority: Priority,
     pub after: Vec<Awaited>,
     pub command: Option<CommandSpec>,
+    #[serde(default)]
+    pub placement: Placement,
+    /// Where it may run; anywhere if that names none.
+    #[serde(default)]
+    pub nodes: NodeSelector,
 }
 
 /// Whose records are to be where, and how long that may take.

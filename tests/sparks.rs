@@ -93,6 +93,19 @@ fn what_is_not_allowed_or_fails_says_so() {
 }
 
 #[test]
+fn a_command_runs_on_the_nodes_that_it_is_for() {
+    let (fleet, _one) = fleet();
+    let _two = fleet.join_with("two", &PROGRAMS);
+    assert_eq!(fleet.place.run(&["node", "label", "two", "disk=fast"]).status.code(), Some(0));
+    let ran = |node: &str| fleet.node(node)["finished"].as_u64().unwrap();
+    for selector in ["two", "disk=fast"] {
+        let output = spark(&fleet, &["run", "--count", "5", "--nodes", selector, "--placement", "round-robin", "--", "sh", "-c", ":"]);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    }
+    assert_eq!((ran("one"), ran("two")), (0, 10));
+}
+
+#[test]
 fn output_beyond_its_limit_is_counted_and_dropped() {
     let (fleet, _agent) = fleet();
     let job = detached(&fleet, &["--output-bytes", "1000", "--", "sh", "-c", "i=0; while [ $i -lt 1000 ]; do echo 0123456789; i=$((i+1)); done"]);

@@ -3,7 +3,7 @@
 use std::{io::Write, time::Instant};
 
 use anyhow::Context as _;
-use bitacora_core::fleet::Priority;
+use bitacora_core::fleet::{NodeSelector, Placement, Priority};
 use clap::Subcommand;
 use fleet_agent::net::{
     carrier::Carrier,
@@ -77,8 +77,9 @@ fn sparks(context: &Context, count: u32, output: Option<Format>) -> anyhow::Resu
     let ask = |request: &Request| control::ask(&context.data.control(), request).context("cannot ask the bitacora that serves");
     let master = context.data.holder();
     let (before, begun) = (master.and_then(cpu_seconds), Instant::now());
-    let wish = Commission { sparks: count, priority: Priority::Normal, after: Vec::new(), command: None };
-    let job = match ask(&Request::Run(wish))? {
+    let (priority, placement, nodes) = (Priority::Normal, Placement::default(), NodeSelector::default());
+    let wish = Commission { sparks: count, priority, after: Vec::new(), command: None, placement, nodes };
+    let job = match ask(&Request::Run(Box::new(wish)))? {
         None => {
             context.streams.note("no bitacora serves; start one with `bitacora serve`, and nodes that it can give the sparks to");
             return Ok(Exit::Unreachable);

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use bitacora_core::{
-    fleet::{Awaited, CommandSpec, JobStatus, Ledger, Spark, SparkState},
+    fleet::{Awaited, CommandSpec, JobStatus, Ledger, NodeSelector, Spark, SparkState},
     ids::{JobId, SparkId},
     time::Span,
     wire::command::{CommandLine, OUTPUT_BYTES},
@@ -17,7 +17,7 @@ use clap::{Args, Subcommand};
 
 use super::{
     Context,
-    analyze::PriorityKind,
+    analyze::{PlacementKind, PriorityKind},
     manner::{self, Trial},
     output::{Sink, UsageError, write_items},
     waits::{LOOK_EVERY, Waits},
@@ -100,6 +100,12 @@ pub(super) struct Run {
     output_bytes: u64,
     #[arg(long, default_value = "normal", value_name = "PRIORITY")]
     priority: PriorityKind,
+    /// Only on these nodes: labels KEY=VALUE or KEY, all of them, or names, any of them; parted by commas
+    #[arg(long, value_name = "SEL")]
+    nodes: Option<NodeSelector>,
+    /// On which of them the sparks go
+    #[arg(long, default_value = "intelligent", value_name = "STRATEGY")]
+    placement: PlacementKind,
     /// Prints the job's id and does not wait
     #[arg(long)]
     detach: bool,
@@ -133,7 +139,7 @@ fn awaited(text: &str) -> Result<Awaited, UsageError> {
 impl Run {
     fn run(self, context: &Context) -> anyhow::Result<Exit> {
         let detach = self.detach;
-        let Some(answer) = ask(context, &Request::Run(self.commission()?))? else { return Ok(Exit::Unreachable) };
+        let Some(answer) = ask(context, &Request::Run(Box::new(self.commission()?)))? else { return Ok(Exit::Unreachable) };
         let Answer::Accepted { job, sparks } = answer else { return Ok(context.streams.conclude(&answer)) };
         if detach {
             let mut out = Sink::open(None)?;
@@ -171,7 +177,8 @@ impl Run {
         line.check().map_err(|error| UsageError(error.to_string()))?;
         let after = self.after.iter().map(|text| awaited(text)).collect::<Result<_, _>>()?;
         let command = CommandSpec { line, tries: self.tries, timeout: Span::from_secs(self.timeout) };
-        Ok(Commission { sparks: self.count, priority: self.priority.into(), after, command: Some(command) })
+        let (priority, placement) = (self.priority.into(), self.placement.into());
+        Ok(Commission { sparks: self.count, priority, after, command: Some(command), placement, nodes: self.nodes.unwrap_or_default() })
     }
 }
 

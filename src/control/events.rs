@@ -8,8 +8,9 @@ impl Request {
     /// `None` for what is only read, and for what takes more than the core.
     pub fn event(&self) -> Option<Event> {
         Some(match self.clone() {
-            Request::Run(Commission { sparks, priority, after, command }) => {
-                Event::WorkSubmitted { spec: JobSpec::without_tree(command, priority, after), sparks }
+            Request::Run(commission) => {
+                let Commission { sparks, priority, after, command, placement, nodes } = *commission;
+                Event::WorkSubmitted { spec: JobSpec { placement, nodes, ..JobSpec::without_tree(command, priority, after) }, sparks }
             }
             Request::CancelSpark { spark } => Event::SparkCancelled { spark },
             Request::Project { project, command } => command.event(project),
