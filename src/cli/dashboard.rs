@@ -237,3 +237,61 @@ fn project(project: &ProjectState) -> Vec<String> {
         Some(last) => row("project", &project.name, "analysed", format!("{} at {}, {}", counted(last.files, "file"), timestamp(last.at), project.root)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use crate::{
+        cli::Arguments,
+        tui::actions::{ACTIONS, Danger, Does, Row},
+    };
+
+    /// Something that each place of a line may hold.
+    const SAMPLES: &[(&str, &[&str])] = &[
+        ("{node}", &["anvil"]),
+        ("{job}", &["j1.9"]),
+        ("{spark}", &["j1.9/3"]),
+        ("{project}", &["p1.4"]),
+        ("{name}", &["linux"]),
+        ("{root}", &["/src/linux"]),
+        ("{key}", &["k4b1d2"]),
+        ("{priority}", &["normal"]),
+        ("{higher}", &["high"]),
+        ("{lower}", &["low"]),
+        ("{closed}", &["drain", "anvil", "--deadline", "9s", "--detach"]),
+    ];
+
+    fn typed(row: &Row) -> &'static [&'static str] {
+        match row.name {
+            "label" => &["zone=eu", "rack-"],
+            "run" => &["make", "-j2"],
+            "shutdown" => &[],
+            _ => &["something"],
+        }
+    }
+
+    fn parses(row: &Row, line: &str) {
+        let words = line.split(' ').flat_map(|word| match SAMPLES.iter().find(|(place, _)| *place == word) {
+            Some((_, sample)) => sample.to_vec(),
+            None if word == "{typed}" => typed(row).to_vec(),
+            None => vec![word],
+        });
+        let words: Vec<&str> = std::iter::once("bitacora").chain(words).collect();
+        assert!(!words.iter().any(|word| word.starts_with('{')), "{words:?} has a place of which there is no sample");
+        if let Err(error) = Arguments::try_parse_from(&words) {
+            panic!("{}: {words:?}: {error}", row.name);
+        }
+    }
+
+    #[test]
+    fn what_a_key_runs_is_a_command_of_this_program() {
+        for row in ACTIONS {
+            let Does::Command(command) = &row.does else { continue };
+            parses(row, command.line);
+            if let Danger::Reversible { undo: Some(undo) } = command.danger {
+                parses(row, undo);
+            }
+        }
+    }
+}

@@ -25,7 +25,7 @@ use ratatui::{buffer::Buffer, layout::Rect};
 
 pub use self::touch::{Touched, touched};
 use super::{
-    layout::{Areas, Tier},
+    layout::{Areas, Tier, cut_above},
     state::{Mode, Screen, State},
     theme::{Theme, Tone},
     widgets::{
@@ -83,6 +83,9 @@ fn body(state: &State, theme: Theme, buffer: &mut Buffer, areas: &Areas) {
     let guide = if state.shown.is_empty() { guide::lines(state, theme, usize::from(areas.list.width)) } else { Vec::new() };
     if guide.is_empty() {
         list(state, theme, buffer, areas);
+        let taken = state.tier.lines_per_entry(state.size) * state.shown.len().min(usize::from(areas.list.height)) as u16;
+        let (_, room) = cut_above(areas.list, taken);
+        paint::lines(buffer, room, &guide::next(state, usize::from(room.width)), 0, theme);
     } else {
         paint::lines(buffer, areas.list, &guide, 0, theme);
     }

@@ -393,9 +393,11 @@ impl State {
     }
 
     pub fn areas(&self) -> Areas {
-        let foot = self.flash.is_some() || matches!(self.mode, Mode::Line(_) | Mode::Filter(_));
         let detail = !self.shown.is_empty();
-        layout::areas(self.size, self.tier, Wanted { opened: self.opened && detail || self.scope() == Scope::Reading, detail, foot })
+        let opened = self.opened && detail || self.scope() == Scope::Reading;
+        // Where there is no room for a bar, what is shown may still not be true now, and what is opened has to be left again.
+        let foot = self.flash.is_some() || matches!(self.mode, Mode::Line(_) | Mode::Filter(_)) || self.feed != Feed::Live || opened;
+        layout::areas(self.size, self.tier, Wanted { opened, detail, foot })
     }
 
     /// Does something that is shown change with time alone?

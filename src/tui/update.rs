@@ -174,6 +174,10 @@ fn tap(state: &mut State, at: Position) -> Option<Action> {
             None
         }
         screens::Touched::Action(id) => acting::act(state, id),
+        screens::Touched::Told(id) => {
+            state.mode = Mode::Browse;
+            if id == ActionId::Help { None } else { acting::act(state, id) }
+        }
         screens::Touched::Agree => acting::agree(state),
         screens::Touched::Dismiss => dismiss(state),
     }

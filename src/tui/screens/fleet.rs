@@ -5,7 +5,7 @@ use crate::{
     control::NodeState,
     report::text::bytes,
     tui::{
-        state::State,
+        state::{Feed, State},
         theme::{Theme, Tone},
         widgets::spark,
     },
@@ -30,9 +30,10 @@ pub(super) fn word(node: &NodeState) -> &str {
     if node.health == "offline" || node.availability == "active" { &node.health } else { &node.availability }
 }
 
-pub(super) fn status(node: &NodeState, theme: Theme) -> Piece {
+/// What was heard last is no certainty while nothing is heard.
+pub(super) fn status(state: &State, node: &NodeState, theme: Theme) -> Piece {
     let word = word(node);
-    let (sign, tone) = theme.sign(word);
+    let (sign, tone) = theme.sign(if matches!(state.feed, Feed::Lost { .. }) { "stale" } else { word });
     (format!("{sign} {word}"), tone)
 }
 
@@ -52,7 +53,7 @@ pub(super) fn cells(state: &State, place: usize, theme: Theme) -> Vec<Piece> {
     let node = &state.fleet.nodes[place];
     let used = node.memory_bytes.saturating_sub(node.memory_available_bytes);
     vec![
-        status(node, theme),
+        status(state, node, theme),
         (node.name.clone(), Tone::Title),
         (load(node), Tone::Text),
         (format!("{}/{}", node.sparks, node.slots), Tone::Text),
@@ -65,7 +66,7 @@ pub(super) fn cells(state: &State, place: usize, theme: Theme) -> Vec<Piece> {
 
 pub(super) fn card(state: &State, place: usize, theme: Theme) -> [Line; 2] {
     let node = &state.fleet.nodes[place];
-    let (status, tone) = status(node, theme);
+    let (status, tone) = status(state, node, theme);
     let spark = history(state, node, CARD_SPARK, theme);
     let name = super::table::cut(&node.name, 14);
     let first =

@@ -5,12 +5,12 @@ use ratatui::{
     layout::{Position, Rect},
 };
 
-use super::{Touched, paint};
+use super::{Touched, bar, paint};
 use crate::tui::{
     actions::{self, ACTIONS, ActionId, Does, Row},
     editor::Editor,
     keymap::Key,
-    state::{Mode, Screen, State},
+    state::{Feed, Mode, Screen, State},
     suggest,
     theme::{Theme, Tone},
     widgets::paint::Line,
@@ -33,6 +33,7 @@ pub(super) fn draw(state: &State, theme: Theme, buffer: &mut Buffer, area: Rect)
         }
         (Mode::Filter(editor), _) => typed("/", editor, area),
         (_, Some(flash)) => paint::plain(format!(" {}", flash.text), if flash.is_trouble { Tone::Bad } else { Tone::Accent }),
+        (_, None) if state.feed != Feed::Live && state.areas().bar.is_empty() => bar::feed(state, theme),
         (_, None) => hints(state, usize::from(area.width)).into_iter().flat_map(|(_, pieces)| pieces).collect(),
     };
     paint::line(buffer, area, &line, theme);

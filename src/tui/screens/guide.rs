@@ -54,6 +54,20 @@ pub(super) fn lines(state: &State, theme: Theme, width: usize) -> Vec<Line> {
     indented(text.iter().map(|(text, tone)| ((*text).to_owned(), *tone)), width)
 }
 
+/// Below a list that is no answer yet to what one came for.
+pub(super) fn next(state: &State, width: usize) -> Vec<Line> {
+    let is_new = state.feed == Feed::Live && state.fleet.jobs_all == 0 && state.fleet.projects.is_empty();
+    if state.screen != Screen::Fleet || !is_new || !state.list().filter.is_empty() {
+        return Vec::new();
+    }
+    let text = [
+        ("Nothing was analysed here yet.".to_owned(), Tone::Title),
+        ("3, and n there, asks for a folder and analyses it.".to_owned(), Tone::Text),
+        ("4 shows machines nearby that can help; p there pairs with one.".to_owned(), Tone::Text),
+    ];
+    indented(text.into_iter(), width)
+}
+
 fn first_node(state: &State, theme: Theme, width: usize) -> Vec<Line> {
     let address = state.fleet.listens.as_deref().unwrap_or_default();
     let dot = theme.signs.dot;

@@ -2,7 +2,7 @@
 
 use super::{Line, paint};
 use crate::tui::{
-    actions::{ACTIONS, Does, Row, Scope},
+    actions::{ACTIONS, ActionId, Does, Row, Scope},
     state::State,
     theme::Tone,
 };
@@ -11,15 +11,23 @@ use crate::tui::{
 const ONE_LINE_MIN: usize = 70;
 
 pub(super) fn lines(state: &State) -> Vec<Line> {
-    let here = state.screen.scope();
-    let of = |scope: Scope| ACTIONS.iter().filter(move |row| row.scope == scope);
-    let mut lines = vec![paint::plain(state.screen.name(), Tone::Title)];
-    lines.extend(of(here).flat_map(|row| entry(state, row)));
-    lines.push(Line::new());
-    lines.push(paint::plain("everywhere", Tone::Title));
-    lines.extend(of(Scope::Anywhere).flat_map(|row| entry(state, row)));
-    lines.push(Line::new());
-    lines.push(paint::plain("An action's name works after : as well.", Tone::Dim));
+    told(state).into_iter().map(|(_, line)| line).collect()
+}
+
+/// The action that a line tells of: whoever has no keys touches it there.
+pub(super) fn touched(state: &State, line: usize) -> Option<ActionId> {
+    told(state).into_iter().nth(line).and_then(|(id, _)| id)
+}
+
+fn told(state: &State) -> Vec<(Option<ActionId>, Line)> {
+    let titled = |title: &'static str, scope: Scope| {
+        let rows = ACTIONS.iter().filter(move |row| row.scope == scope);
+        let entries = rows.flat_map(|row| entry(state, row).into_iter().map(|line| (Some(row.id), line)));
+        std::iter::once((None, paint::plain(title, Tone::Title))).chain(entries).chain([(None, Line::new())])
+    };
+    let mut lines: Vec<(Option<ActionId>, Line)> = titled(state.screen.name(), state.screen.scope()).collect();
+    lines.extend(titled("everywhere", Scope::Anywhere));
+    lines.push((None, paint::plain("An action's name works after : as well.", Tone::Dim)));
     lines
 }
 

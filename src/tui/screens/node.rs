@@ -18,7 +18,7 @@ const HELD_MAX: usize = 20;
 
 pub(super) fn lines(state: &State, theme: Theme, width: usize) -> Vec<Line> {
     let Some(node) = state.selected_node() else { return Vec::new() };
-    let (status, tone) = fleet::status(node, theme);
+    let (status, tone) = fleet::status(state, node, theme);
     let cells = width.saturating_sub(12).min(60);
     let mut lines = vec![
         vec![(format!("{} ", node.name), Tone::Title), (status, tone), (format!("  {}", node.id), Tone::Dim)],

@@ -17,7 +17,7 @@ pub(super) fn lines(state: &State, theme: Theme) -> Vec<Line> {
     }
     let bad = state.fleet.nodes.iter().filter(|node| fleet::word(node) != "healthy");
     lines.extend(bad.take(PROBLEMS_MAX).map(|node| {
-        let (status, tone) = fleet::status(node, theme);
+        let (status, tone) = fleet::status(state, node, theme);
         vec![(format!("{status} "), tone), (node.name.clone(), Tone::Text)]
     }));
     let failed = state.fleet.jobs.iter().filter(|job| job.status.name() == "failed");

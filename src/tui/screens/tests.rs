@@ -112,6 +112,10 @@ fn who_begins_is_told_what_to_do() {
         insta::assert_snapshot!(format!("no-master-{width}x{height}"), text(&drawn(&state, DARK)));
         hear(&mut state, crate::control::Snapshot { nodes: Vec::new(), ..samples::fleet() });
         insta::assert_snapshot!(format!("no-node-{width}x{height}"), text(&drawn(&state, DARK)));
+        let alone =
+            crate::control::Snapshot { nodes: samples::fleet().nodes[..1].to_vec(), jobs: Vec::new(), jobs_all: 0, projects: Vec::new(), ..samples::fleet() };
+        hear(&mut state, alone);
+        insta::assert_snapshot!(format!("no-work-{width}x{height}"), text(&drawn(&state, DARK)));
     }
 }
 
@@ -175,12 +179,46 @@ fn what_is_shown_can_be_touched() {
         tap(&mut state, "anvil");
         assert!(state.opened, "the second tap opens");
     }
+    // What has no place among the hints is touched where help tells of it, on the smallest screen too.
+    for (width, height) in [(45, 10), (45, 20), (80, 24), (30, 8)] {
+        let mut state = person(width, height);
+        let tap_in_help = |state: &mut State, wanted: &str| {
+            press(state, "?");
+            while !text(&drawn(state, DARK)).contains(wanted) {
+                press(state, "j");
+            }
+            tap(state, wanted);
+        };
+        tap_in_help(&mut state, " label ");
+        assert!(matches!(state.mode, Mode::Prompt(_)), "{width}x{height}: {:?}", state.mode);
+        update(&mut state, Cmd::Dismiss);
+        tap_in_help(&mut state, " rm ");
+        assert!(matches!(state.mode, Mode::Confirm(_)), "{width}x{height}: {:?}", state.mode);
+    }
+    let mut state = person(45, 10);
+    press(&mut state, "\n");
+    assert!(state.opened);
+    tap(&mut state, "back");
+    assert!(!state.opened, "and there is a way back");
     let mut state = person(80, 24);
     tap(&mut state, "events");
     assert_eq!(state.screen, Screen::Events);
     press(&mut state, "1Pjobs");
     assert_eq!(tap(&mut state, "the jobs"), None);
     assert_eq!(state.screen, Screen::Jobs);
+}
+
+#[test]
+fn what_is_not_heard_any_more_is_not_taken_for_true_at_any_size() {
+    for (width, height) in [(45, 10), (45, 20), (80, 24), (160, 48)] {
+        let mut state = person(width, height);
+        assert!(!text(&drawn(&state, DARK)).contains("? healthy"), "{width}x{height}");
+        update(&mut state, Cmd::Heard(Heard::Failed("gone".into())));
+        state.flash = None;
+        state.now += Span::from_secs(12);
+        let shown = text(&drawn(&state, DARK));
+        assert!(shown.contains("? healthy") && shown.contains("stale 12 s"), "{width}x{height}: {shown}");
+    }
 }
 
 #[test]

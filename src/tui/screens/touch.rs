@@ -2,7 +2,7 @@
 
 use ratatui::layout::{Position, Rect};
 
-use super::{bar, dialog, foot, palette};
+use super::{bar, dialog, foot, help, palette};
 use crate::tui::{
     actions::ActionId,
     layout::Tier,
@@ -15,6 +15,8 @@ pub enum Touched {
     /// Of those shown, by its place among them.
     Entry(usize),
     Action(ActionId),
+    /// One that help tells of: it is for where the person was before.
+    Told(ActionId),
     Agree,
     Dismiss,
 }
@@ -32,6 +34,11 @@ pub fn touched(state: &State, at: Position) -> Option<Touched> {
     }
     if areas.bar.contains(at) {
         return bar::touched(state, areas.bar, at).map(Touched::Action);
+    }
+    if state.mode == Mode::Help {
+        let area = if state.tier == Tier::Sentence { areas.list } else { areas.detail };
+        let line = area.contains(at).then(|| state.scroll + usize::from(at.y - area.y))?;
+        return help::touched(state, line).map(Touched::Told);
     }
     if state.tier > Tier::Sentence && areas.list.contains(at) {
         let nth = (at.y - areas.list.y) / state.tier.lines_per_entry(state.size);

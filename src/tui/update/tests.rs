@@ -69,6 +69,7 @@ fn keys_run_the_commands_that_a_shell_would() {
         (":a 'b\n", vec![]),
         ("Lzone=us 'rack=a b'\n", vec!["node label anvil zone=us 'rack=a b'"]),
         ("L'\n", vec![]),
+        ("xmake 'a b'\n", vec!["spark run --detach --nodes anvil -- make 'a b'"]),
         ("vvd", vec![]),
         ("vvvc", vec!["node cordon anvil", "node cordon crucible"]),
         ("Vdy", vec!["node drain anvil --detach", "node drain crucible --detach"]),
