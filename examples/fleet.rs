@@ -47,6 +47,7 @@ use fleet_agent::{
         renewal::Credentials,
     },
     sense,
+    sight::Sight,
     work::Supply,
 };
 
@@ -166,7 +167,7 @@ async fn agent(folder: PathBuf, master: SocketAddr, token: JoinToken) -> Result<
         incarnation: Incarnation(clock::now().0),
         data: folder.clone(),
         child: ChildCommand { program: "fleet-agent".into(), arguments: vec!["run-spark".into()] },
-        supply: Some(Supply { fetch: uplink.fetch(), sees_sources: false }),
+        supply: Some(Supply { fetch: uplink.fetch(), sight: Sight::Nothing }),
         epoch: (Epoch(0), None),
         audit_head: None,
         commands: Commands::none(),

@@ -416,6 +416,21 @@ fn where_udp_is_blocked_a_websocket_carries_the_fleet() {
 }
 
 #[test]
+fn what_lies_on_a_node_s_own_disk_is_not_brought_to_it() {
+    let fleet = Fleet::new();
+    fleet.place.fill(20);
+    let clone = fleet.place.path("clone");
+    assert!(Command::new("cp").arg("-r").arg(fleet.place.tree()).arg(&clone).status().unwrap().success());
+    // A clone is seldom quite the same.
+    fleet.place.write("later.py", "def later(): pass\n");
+    let _one = fleet.join_with("one", &["--sources", &format!("{}={}", fleet.place.tree().display(), clone.display())]);
+    assert_eq!(outcome(&fleet.begin().wait_with_output().unwrap()), fleet.local());
+    until(|| fleet.node("one")["from_master_bytes"].as_u64() > Some(0));
+    let brought = fleet.node("one")["from_master_bytes"].as_u64().unwrap();
+    assert!(brought < 200, "{brought} bytes for a file of 18, beside twenty that are there");
+}
+
+#[test]
 fn a_project_runs_where_it_was_assigned() {
     let fleet = Fleet::new();
     fleet.place.fill(3);

@@ -26,6 +26,7 @@ use fleet_agent::{
         tls::{Identity, TlsError},
     },
     sense,
+    sight::Sight,
 };
 
 use super::{
@@ -100,7 +101,7 @@ async fn live(arguments: &Arguments, data: &Path, membership: Membership, config
         carrier: arguments.carrier.into(),
         programs: arguments.programs.iter().cloned().collect(),
         command_limits: command_limits(arguments),
-        sees_sources: false,
+        sight: Sight::Folders(arguments.sources.clone()),
         configuration,
         pack_bytes_max: arguments.disk.map(|megabytes| megabytes * 1_000_000),
         lend: lend(arguments),

@@ -39,4 +39,5 @@ pub mod resident;
 pub mod root;
 pub mod search;
 pub mod sense;
+pub mod sight;
 pub mod work;

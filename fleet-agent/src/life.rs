@@ -31,6 +31,7 @@ use crate::{
         renewal::Credentials,
         tls::{Identity, TlsError},
     },
+    sight::Sight,
     work::{Supply, with_cause},
 };
 
@@ -47,8 +48,7 @@ pub struct Life {
     /// That commands may run.
     pub programs: BTreeSet<String>,
     pub command_limits: CommandLimits,
-    /// Is the master's disk this machine's?
-    pub sees_sources: bool,
+    pub sight: Sight,
     /// What its owner made of it, and what a master may change of that.
     pub configuration: Configuration,
     /// What its packs may take of the disk; as much as there is if not given.
@@ -124,7 +124,7 @@ impl Life {
             incarnation: self.incarnation()?,
             data: self.data.clone(),
             child,
-            supply: Some(Supply { fetch, sees_sources: self.sees_sources }),
+            supply: Some(Supply { fetch, sight: self.sight.clone() }),
             epoch: (Epoch(number_in(&epoch).unwrap_or(0) as u32), Some(epoch)),
             audit_head: Some(self.home.join("audit-head")),
             commands,

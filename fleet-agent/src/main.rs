@@ -9,7 +9,7 @@ use std::{ffi::OsString, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use bitacora_core::wire::node::{Specialisation, label};
 use clap::{ArgAction, CommandFactory, Parser, Subcommand, ValueEnum};
-use fleet_agent::{command, link::Choice, work::with_cause};
+use fleet_agent::{command, link::Choice, sight::Folder, work::with_cause};
 
 use self::config::ConfigError;
 
@@ -67,6 +67,10 @@ struct Arguments {
     /// repeated. It takes a kernel with Landlock
     #[arg(long = "writable", value_name = "DIR")]
     writable: Vec<PathBuf>,
+    /// A folder of the master's that is on this disk too, or THERE=HERE where it has another place, as a clone has: files there are
+    /// read instead of brought if they are what was asked for. May be repeated
+    #[arg(long = "sources", value_name = "DIR")]
+    sources: Vec<Folder>,
     /// What it is labelled with, KEY=VALUE; may be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = label)]
     label: Vec<(String, String)>,

@@ -25,6 +25,7 @@ use crate::{
     link::Choice,
     net::tls::{Identity, TlsError},
     sense,
+    sight::Sight,
 };
 
 /// How long it may finish what it runs when it is told to end.
@@ -93,7 +94,7 @@ pub fn child_main(data: &Path, tell: fn(&str)) -> Result<(), ResidentError> {
         carrier: Choice::Auto,
         programs: orders.programs,
         command_limits: CommandLimits::default(),
-        sees_sources: true,
+        sight: Sight::Everything,
         configuration: Configuration::fixed(Settings { profile: sense::profile(), slots: orders.slots, leave_max: LEAVE_MAX }),
         // They are the master's.
         pack_bytes_max: None,

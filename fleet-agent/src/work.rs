@@ -30,6 +30,7 @@ use crate::{
     net::transfer::{TransferError, WANTED_MAX},
     pack::PackWriter,
     root::Root,
+    sight::Sight,
 };
 
 /// A file that changes each time it is read is read this often.
@@ -50,8 +51,8 @@ pub type Fetch = Arc<dyn Fn(&[Digest]) -> Result<Vec<Option<Vec<u8>>>, TransferE
 #[derive(Clone)]
 pub struct Supply {
     pub fetch: Fetch,
-    /// The master's disk is this machine's: what lies there as it was listed need not be brought.
-    pub sees_sources: bool,
+    /// What lies on this disk as it was listed need not be brought.
+    pub sight: Sight,
 }
 
 /// Runs sparks on one thread.
@@ -75,14 +76,14 @@ impl<'a> Worker<'a> {
         let mut output = SparkOutput::default();
         let mut bytes = 0;
         let mut reported = 0;
-        let root = || Root::open(Path::new(std::ffi::OsStr::from_bytes(&task.root)));
+        let tree = Path::new(std::ffi::OsStr::from_bytes(&task.root));
         let mut source = match &self.supply {
-            Some(Supply { fetch, sees_sources }) => {
+            Some(Supply { fetch, sight }) => {
                 // A folder that cannot be opened holds nothing that could be read there.
-                let seen = sees_sources.then(root).and_then(Result::ok);
+                let seen = sight.open(tree).and_then(Result::ok);
                 Source::Elsewhere { seen, fetch: Arc::clone(fetch), ahead: VecDeque::new() }
             }
-            None => Source::Here(root()),
+            None => Source::Here(Root::open(tree)),
         };
         for (files, file) in (1..).zip(&task.files) {
             if cancel.load(Ordering::Relaxed) {
@@ -355,7 +356,7 @@ mod tests {
         };
         let files = vec![file(0, "same.py", same), file(1, "changed.py", listed), file(2, "gone.py", listed)];
         let task = Analysis { root: tree.as_os_str().as_bytes().to_vec(), files, ..Analysis::default() };
-        let run = |sees_sources: bool| {
+        let run = |sight: Sight| {
             let asked = Arc::new(Mutex::new(Vec::new()));
             let heard = Arc::clone(&asked);
             let fetch: Fetch = Arc::new(move |names: &[Digest]| {
@@ -363,12 +364,18 @@ mod tests {
                 Ok(names.iter().map(|name| [same, listed].into_iter().find(|bytes| blobs::digest(bytes) == *name).map(<[u8]>::to_vec)).collect())
             });
             let cache = Cache::open(folder.path(), crate::analysis::fingerprint()).unwrap();
-            let (known, supply) = (CacheIndex::default(), Supply { fetch, sees_sources });
+            let (known, supply) = (CacheIndex::default(), Supply { fetch, sight });
             let output = Worker::new(&cache, &known, Some(supply)).run(HELD, &task, &AtomicBool::new(false), &mut |_| {}).unwrap();
             let asked = asked.lock().unwrap().clone();
             (output, asked)
         };
-        let (seen, brought) = (run(true), run(false));
+        let (seen, brought) = (run(Sight::Everything), run(Sight::Nothing));
+        // A clone of it, which is not quite the same.
+        let clone = folder.path().join("clone");
+        fs::create_dir(&clone).unwrap();
+        fs::write(clone.join("same.py"), same).unwrap();
+        let folders = format!("{}={}", tree.display(), clone.display()).parse().unwrap();
+        assert_eq!(run(Sight::Folders(vec![folders])), seen);
         let (same, listed) = (blobs::digest(same), blobs::digest(listed));
         assert_eq!((seen.1, brought.1), (vec![listed, listed], vec![same, listed, listed]));
         assert_eq!(seen.0, brought.0, "and it makes no difference");

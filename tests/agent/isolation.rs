@@ -17,6 +17,7 @@ use fleet_agent::{
     analysis, blobs,
     cache::{Cache, CacheIndex},
     isolation::{self, ChildCommand},
+    sight::Sight,
     work::{Fetch, Supply, Worker},
 };
 
@@ -51,7 +52,7 @@ fn files_that_are_gone_are_called_the_same_in_a_child() {
     let has = [kept.to_vec(), long];
     let fetch: Fetch = Arc::new(move |names: &[Digest]| Ok(names.iter().map(|name| has.iter().find(|bytes| blobs::digest(bytes) == *name).cloned()).collect()));
     let cache = Cache::open(here.path(), analysis::fingerprint()).unwrap();
-    let (known, supply) = (CacheIndex::default(), Supply { fetch: Arc::clone(&fetch), sees_sources: false });
+    let (known, supply) = (CacheIndex::default(), Supply { fetch: Arc::clone(&fetch), sight: Sight::Nothing });
     let threaded = Worker::new(&cache, &known, Some(supply)).run(HELD, &task, &AtomicBool::new(false), &mut |_| {}).unwrap();
     let isolated = isolation::run_elsewhere(&child(there.path()), HELD, &task, &fetch, there.path(), &AtomicBool::new(false)).unwrap();
     assert_eq!(reasons(&isolated), reasons(&threaded));
