@@ -5,6 +5,7 @@
 
 mod asking;
 mod borrowing;
+mod greeting;
 mod inbox;
 mod joining;
 mod refused;
@@ -27,7 +28,6 @@ use bitacora_core::{
 use crossbeam_channel::Sender;
 use fleet_agent::{
     blobs::{self, Blobs},
-    link::Greeting,
     net::{
         carrier::{CarrierError, CloseCode, Connection, Endpoint, FrameReceiver, FrameSender, Link, Listener, Transfer},
         codec::{CodecError, Frame, Kind, Received, RequestId, Spoken},
@@ -43,7 +43,6 @@ use fleet_agent::{
 use tokio::{
     sync::{Semaphore, mpsc, oneshot, watch},
     task::JoinSet,
-    time::timeout,
 };
 
 /// Commands of the loop that wait for the links; the loop waits beyond that.
@@ -54,22 +53,18 @@ const LINE_MAX: usize = 4096;
 const BATCH_MAX: usize = 256;
 /// Bytes of such messages in memory.
 const PENDING_BYTES_MAX: usize = 256 << 10;
-/// For a node's Hello, once it is connected, and for its first message after that.
-const HELLO_MAX: Duration = Duration::from_secs(5);
 /// Nodes that are connected and have not said their first message; more are sent away.
 const GREETINGS_MAX: usize = 256;
 /// What a pack of one spark's records may weigh: its files have four megabytes, or are one file.
 const PACK_BYTES_MAX: u64 = 64 << 20;
 /// Packs that are received at the same time, from all nodes: times the above, what they may take of memory.
 const PACKS_AT_ONCE: usize = 8;
-/// Why somebody is shown the door, for people.
-const NO_MEMBER: &str = "this node does not belong to the fleet, or not any more";
-const SECOND_LIFE: &str = "another process with this node's identity began later and is linked: its key was copied, or it was started twice";
 /// For the last words to those who are connected.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(4);
 
 pub use self::{asking::Asked, inbox::Room, refused::Refused};
 use self::{
+    greeting::{Greeted, Guest, SECOND_LIFE, greet, refuse},
     inbox::{Inbox, NodeInbox},
     joining::JoinPort,
     refused::Counters,
@@ -379,21 +374,6 @@ struct Line {
     number: u64,
 }
 
-/// Whose Hello was answered.
-enum Guest {
-    Node(Greeted),
-    /// A person's device.
-    Visitor(Connection),
-}
-
-/// A node whose Hello was answered and that has spoken on the link since: of several links that it tried at the same
-/// time this is the one it chose.
-struct Greeted {
-    connection: Connection,
-    first: Frame,
-    incarnation: Incarnation,
-}
-
 /// All links.
 struct Switchboard {
     shared: Shared,
@@ -504,45 +484,6 @@ impl Switchboard {
             self.shared.tell(LinkEvent::Lost { node });
         }
     }
-}
-
-/// Answers the Hello of who belongs to the fleet; shows the door to others.
-async fn greet(mut connection: Connection, shared: Shared) -> Option<Guest> {
-    let peer = connection.link.peer();
-    if !shared.welcomes(peer) {
-        shared.refused.one(|refused| &refused.no_member);
-        refuse(connection, NO_MEMBER).await;
-        return None;
-    }
-    let hello = expect(&mut connection, Kind::Hello).await.ok()?;
-    let _: Greeting = hello.body().ok()?;
-    connection.tx.send(Kind::Welcome, hello.request, &Greeting::of_this_program()).await.ok()?;
-    if !peer.roles.contains(Role::Worker) {
-        return Some(Guest::Visitor(connection));
-    }
-    let first = expect(&mut connection, Kind::FromAgent).await.ok()?;
-    let incarnation = match first.envelope::<FromAgent>().ok()? {
-        Spoken::Known(message) => message.incarnation,
-        Spoken::Unknown(message) => message.incarnation,
-    };
-    Some(Guest::Node(Greeted { connection, first, incarnation }))
-}
-
-async fn expect(connection: &mut Connection, kind: Kind) -> Result<Frame, TransferError> {
-    match timeout(HELLO_MAX, connection.rx.receive()).await.map_err(|_| TransferError::Ended)?? {
-        Some(Received::Frame(frame)) if frame.kind == kind => Ok(frame),
-        Some(Received::Frame(frame)) => Err(TransferError::Unexpected(frame.kind)),
-        Some(Received::Unsupported(_)) => Err(TransferError::Unexpected(Kind::Unsupported)),
-        None => Err(TransferError::Ended),
-    }
-}
-
-async fn refuse(mut connection: Connection, reason: &str) {
-    if connection.tx.send(Kind::Refused, RequestId(1), reason).await.is_ok() {
-        // It is the node that ends the link, once it has read the reason.
-        let _ = timeout(HELLO_MAX, connection.link.closed()).await;
-    }
-    connection.link.close(CloseCode::NotPermitted, reason);
 }
 
 /// What is read from one node.

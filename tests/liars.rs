@@ -25,7 +25,7 @@ use fleet_agent::{
     analysis,
     blobs::{self, Blobs},
     net::{
-        codec::{HEADER_BYTES, Kind, MAGIC, RequestId},
+        codec::{HEADER_BYTES, Kind, MAGIC, MAJOR, MINOR, RequestId},
         tls::{self, Identity, Role},
         transfer::{self, BlobKind, Offered, TransferError},
     },
@@ -322,6 +322,29 @@ fn oversized_unfinished_and_foreign_beginnings_are_sent_away() {
     });
     assert_eq!(fleet.node("two")["health"], "healthy", "nobody else was sent away");
     assert!(memory(&fleet, "VmHWM") < before + MEMORY_BYTES_MAX);
+}
+
+#[test]
+fn whoever_speaks_another_major_is_told_both_versions() {
+    let fleet = Fleet::new();
+    let one = place_of(&fleet, "one");
+    runtime().block_on(async {
+        let client = quinn_client(tls::client_config(&one).unwrap());
+        let connecting = client.connect(fleet.address.parse().unwrap(), &tls::node_name(NodeId::HERE)).unwrap();
+        let connection = patiently(connecting).await.unwrap();
+        let (mut tx, mut rx) = connection.open_bi().await.unwrap();
+        tx.write_all(&[&MAGIC[..], &[9, 4, Kind::Hello.number(), 0], &[0; 12]].concat()).await.unwrap();
+        let mut answer = [0; 256];
+        let read = patiently(rx.read(&mut answer)).await.unwrap().unwrap();
+        let (header, reason) = answer[..read].split_at(HEADER_BYTES);
+        assert_eq!(header[..7], [&MAGIC[..], &[MAJOR, MINOR, Kind::Refused.number()]].concat(), "in the header, for whoever reads no more");
+        let reason = String::from_utf8_lossy(reason).into_owned();
+        assert!(reason.contains("protocol 9.4") && reason.contains(&format!("this is {MAJOR}.{MINOR}")), "{reason}");
+    });
+    until(|| {
+        let records = report(&fleet.place.run(&["audit", "ls", "-o", "json"]), 0);
+        records["items"].as_array().unwrap().iter().any(|record| record["action"] == "connections-refused" && record.to_string().contains("version"))
+    });
 }
 
 #[test]

@@ -13,9 +13,12 @@ use bitacora_core::{
     ids::{Attempt, Epoch, Incarnation, JobId, SparkId},
     wire::task::AttemptError,
 };
-use fleet_agent::net::{carrier::Carrier, tls::NodeKey};
+use fleet_agent::{
+    link::Greeting,
+    net::{carrier::Carrier, tls::NodeKey},
+};
 
-use super::*;
+use super::{greeting::expect, *};
 use crate::trust::{self, Safe, Trust};
 
 const NODE: NodeId = NodeId(7);

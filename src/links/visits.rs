@@ -13,7 +13,7 @@ use fleet_agent::net::{
 };
 use tokio::{task::JoinSet, time::timeout};
 
-use super::{HELLO_MAX, LinkEvent, Shared, blocking};
+use super::{LinkEvent, Shared, blocking, greeting::HELLO_MAX};
 use crate::control::{self, Answer, MESSAGE_BYTES_MAX, Request};
 
 /// Links of people's devices, of all of them; more are sent away.

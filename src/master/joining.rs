@@ -86,11 +86,12 @@ impl Master {
 
 /// Who was not let in since this was asked last.
 pub(super) fn refused_connections(refused: Refused) -> Option<Event> {
-    let Refused { handshake, no_member, second_life, unknown_token, wrong_proof, unsound } = refused;
+    let Refused { handshake, no_member, second_life, version, unknown_token, wrong_proof, unsound } = refused;
     let counts = [
         (Intruder::Handshake, handshake),
         (Intruder::NoMember, no_member),
         (Intruder::SecondLife, second_life),
+        (Intruder::Version, version),
         (Intruder::UnknownToken, unknown_token),
         (Intruder::WrongProof, wrong_proof),
         (Intruder::Unsound, unsound),

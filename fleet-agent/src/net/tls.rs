@@ -28,8 +28,9 @@ pub use self::{
 };
 use bitacora_core::ids::NodeId;
 
-/// The application protocol of everything that nodes say to one another.
-pub const ALPN: &[u8] = b"bitacora/1";
+/// The application protocol of everything that nodes say to one another. Its version stands in the first bytes of each frame, so that
+/// two who cannot talk can still tell one another which ones they speak.
+pub const ALPN: &[u8] = b"bitacora";
 /// Of nodes that ask for another certificate in place of one that has expired, and of nothing else.
 pub const RENEWAL_ALPN: &[u8] = b"bitacora-renew/1";
 /// How long after it has expired a certificate is still good for asking for another: a machine may be off over a holiday.

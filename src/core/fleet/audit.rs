@@ -147,11 +147,13 @@ pub enum Intruder {
     WrongProof,
     /// What was asked for is not sound, or came too late.
     Unsound,
+    /// A node of the fleet that speaks a version that is not understood here.
+    Version,
 }
 
 impl Intruder {
-    pub const ALL: [Intruder; 6] =
-        [Intruder::Handshake, Intruder::NoMember, Intruder::SecondLife, Intruder::UnknownToken, Intruder::WrongProof, Intruder::Unsound];
+    pub const ALL: [Intruder; 7] =
+        [Intruder::Handshake, Intruder::NoMember, Intruder::SecondLife, Intruder::UnknownToken, Intruder::WrongProof, Intruder::Unsound, Intruder::Version];
 
     pub const fn name(self) -> &'static str {
         match self {
@@ -161,6 +163,7 @@ impl Intruder {
             Intruder::UnknownToken => "unknown-token",
             Intruder::WrongProof => "wrong-proof",
             Intruder::Unsound => "unsound",
+            Intruder::Version => "version",
         }
     }
 }
