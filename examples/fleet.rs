@@ -159,7 +159,7 @@ async fn agent(folder: PathBuf, master: SocketAddr, token: JoinToken) -> Result<
     let identity = join::join(&[master], &[Carrier::Quic], &token).await?;
     let cache = fleet_agent::cache::Cache::open(&folder, fleet_agent::analysis::fingerprint())?;
     // It allows no commands, and has no second program for a file that takes its process with it.
-    let (uplink, session) = link::uplink(cache.packs().clone(), Commands::none());
+    let (uplink, session) = link::uplink(cache.packs().clone(), Commands::none(), &folder);
     let settings = NodeSettings { profile: sense::profile(), slots: 1, leave_max: Span(0) };
     let config = Config {
         settings: settings.clone(),

@@ -38,6 +38,7 @@ use bitacora_core::{
 };
 use crossbeam_channel::{Receiver, Sender};
 use fleet_agent::{
+    doctor::Finding,
     net::pairing::PairingCode,
     search::{FoundNames, NamesWanted},
 };
@@ -78,6 +79,8 @@ const LAST_WORDS_LOOK: Duration = Duration::from_millis(1);
 pub const WATCH_MAX: Duration = Duration::from_secs(25);
 /// Two copies of a pack, on nodes that may each be slow for twenty seconds, and some of those before it.
 const BRINGING_MAX: Duration = Duration::from_secs(120);
+/// A node has ten seconds to look at its machine.
+const EXAMINATION_MAX: Duration = Duration::from_secs(15);
 /// A disk that many write to takes its time for a few thousand files.
 const SWEEPING_MAX: Duration = Duration::from_secs(120);
 /// Packs of one request: what is wanted of them is read before the next ones are asked for.
@@ -186,6 +189,10 @@ pub enum Request {
         spark: SparkId,
         from: u64,
     },
+    /// Have a node look whether its machine lets it do its work.
+    Examine {
+        node: NodeId,
+    },
     /// Have a report made where the results lie.
     Report(ReportWish),
     /// What was written of it since it was asked for last.
@@ -216,6 +223,7 @@ impl Request {
             Request::Pair { .. } => PAIRING_MAX,
             Request::Watch(_) => WATCH_MAX + PATIENCE,
             Request::Bring { .. } | Request::Search(_) => BRINGING_MAX,
+            Request::Examine { .. } => EXAMINATION_MAX,
             Request::Sweep => SWEEPING_MAX,
             _ => PATIENCE,
         }
@@ -366,6 +374,7 @@ pub enum Answer {
         /// Nothing will be added.
         is_over: bool,
     },
+    Findings(Vec<Finding>),
     /// It is being made, under this number.
     Reporting {
         report: u64,

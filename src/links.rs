@@ -28,6 +28,7 @@ use bitacora_core::{
 use crossbeam_channel::Sender;
 use fleet_agent::{
     blobs::{self, Blobs},
+    doctor::Finding,
     net::{
         carrier::{CarrierError, CloseCode, Connection, Endpoint, FrameReceiver, FrameSender, Link, Listener, Transfer},
         codec::{CodecError, Frame, Kind, Received, RequestId, Spoken},
@@ -281,6 +282,17 @@ impl Links {
     pub fn bring(&self, packs: Vec<Digest>, done: impl FnOnce(Vec<Digest>) + Send + 'static) {
         let shared = self.shared.clone();
         self.runtime().spawn(async move { done(borrowing::bring(&shared, &packs).await) });
+    }
+
+    /// Has a node look at its own machine; `done` hears what it found, or why it could not be asked.
+    pub fn examine(&self, node: NodeId, done: impl FnOnce(Result<Vec<Finding>, String>) + Send + 'static) {
+        let link = self.link_to(node);
+        self.runtime().spawn(async move {
+            done(match link {
+                Some(link) => asking::examine(&link).await,
+                None => Err("it has no link now".to_owned()),
+            });
+        });
     }
 
     /// Looks for names in packs that stay on the nodes; `done` hears what was found, and which packs nobody could look through.

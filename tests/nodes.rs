@@ -128,6 +128,15 @@ fn what_doctor_says_fits_its_schema() {
     fleet.join("one").kill();
     let said = text(&fleet.agent("one").arg("doctor").stdout(Stdio::piped()).output().unwrap().stdout);
     assert!(said.contains("clock: it is as the master's"), "{said}");
+    assert_eq!(node(&fleet, &["doctor", "one"]).status.code(), Some(9), "it has no link");
+    assert_eq!(node(&fleet, &["doctor", "two"]).status.code(), Some(5));
+    let _one = Process(fleet.agent("one").spawn().unwrap());
+    fleet.wait_for("one", "healthy");
+    let document = report(&node(&fleet, &["doctor", "one", "-o", "json"]), 0);
+    assert!(jsonschema::validator_for(&schema).unwrap().is_valid(&document), "{document}");
+    let id = fleet.node("one")["id"].as_str().unwrap().to_owned();
+    let is_identity = |item: &Value| item["subject"] == "identity" && item["found"].as_str().unwrap().contains(&id);
+    assert!(document["items"].as_array().unwrap().iter().any(is_identity), "{document}");
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! the same node would replace the one that works.
 
 use std::{
+    borrow::Cow,
     fmt, fs, io,
     net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket},
     os::unix::fs::PermissionsExt,
@@ -12,7 +13,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     confine,
@@ -39,7 +40,7 @@ const BUILT_AFTER: Duration = Duration::from_secs(1_767_225_600);
 const APART_MAX: Duration = Duration::from_secs(10);
 
 /// How bad something is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     Good,
@@ -60,9 +61,9 @@ impl Verdict {
 }
 
 /// One thing that was looked at.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
-    pub subject: &'static str,
+    pub subject: Cow<'static, str>,
     pub verdict: Verdict,
     /// What was found.
     pub found: String,
@@ -72,15 +73,15 @@ pub struct Finding {
 
 impl Finding {
     pub fn good(subject: &'static str, found: String) -> Finding {
-        Finding { subject, verdict: Verdict::Good, found, remedy: String::new() }
+        Finding { subject: subject.into(), verdict: Verdict::Good, found, remedy: String::new() }
     }
 
     pub fn weak(subject: &'static str, found: String, remedy: &str) -> Finding {
-        Finding { subject, verdict: Verdict::Weak, found, remedy: remedy.to_owned() }
+        Finding { subject: subject.into(), verdict: Verdict::Weak, found, remedy: remedy.to_owned() }
     }
 
     pub fn bad(subject: &'static str, found: String, remedy: &str) -> Finding {
-        Finding { subject, verdict: Verdict::Bad, found, remedy: remedy.to_owned() }
+        Finding { subject: subject.into(), verdict: Verdict::Bad, found, remedy: remedy.to_owned() }
     }
 }
 

@@ -113,7 +113,7 @@ impl Life {
         let sparks = self.home.join("sparks");
         let commands =
             Commands::open(self.programs.clone(), sparks.clone(), supervisor).map_err(error("prepare", &sparks))?.limited(self.command_limits.clone());
-        let (uplink, session) = link::uplink(cache.packs().clone(), commands.clone());
+        let (uplink, session) = link::uplink(cache.packs().clone(), commands.clone(), &self.home);
         let neighbours = self.neighbours(keys, cache.packs());
         let fetch = neighbours.as_ref().map_or_else(|| uplink.fetch(), |neighbours| neighbours.fetch(uplink.fetch()));
         let configuration = self.configuration.clone().lending_on(neighbours.as_ref().and_then(Neighbourhood::port));

@@ -8,7 +8,7 @@ mod lending;
 
 use std::{
     collections::HashSet,
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -117,14 +117,16 @@ pub struct Session {
     link: watch::Sender<Option<Link>>,
     packs: Blobs,
     commands: Commands,
+    /// The node's own folder.
+    home: PathBuf,
 }
 
-/// The two ends. To be called inside a tokio runtime.
-pub fn uplink(packs: Blobs, commands: Commands) -> (Uplink, Session) {
+/// The two ends, of a node that keeps what is its own in `home`. To be called inside a tokio runtime.
+pub fn uplink(packs: Blobs, commands: Commands, home: &Path) -> (Uplink, Session) {
     let (messages_tx, messages) = mpsc::channel(OUTBOX_MAX);
     let (link_tx, link) = watch::channel(None);
     let uplink = Uplink { messages: messages_tx, link, runtime: tokio::runtime::Handle::current() };
-    (uplink, Session { messages, link: link_tx, packs, commands })
+    (uplink, Session { messages, link: link_tx, packs, commands, home: home.to_owned() })
 }
 
 impl Uplink {
@@ -221,7 +223,9 @@ impl Session {
                     send(message);
                     Ok(())
                 }
-                Happened::Asked(asked) => asked.map_err(LinkError::from).map(|transfer| drop(lending.spawn(lending::lend(transfer, self.packs.clone())))),
+                Happened::Asked(asked) => {
+                    asked.map_err(LinkError::from).map(|transfer| drop(lending.spawn(lending::lend(transfer, self.packs.clone(), self.home.clone()))))
+                }
                 // What was not lent is asked for again.
                 Happened::Lent => Ok(()),
                 Happened::Looked => {

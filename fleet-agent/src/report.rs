@@ -20,8 +20,8 @@ pub fn doctor(data: Option<&Path>, output: Output) -> ExitCode {
     let findings = match agent::data_folder(data) {
         Ok(data) => examine(&data),
         Err(error) => {
-            let remedy = "make the folder above it writable, or name another with --data-dir".to_owned();
-            vec![Finding { subject: "data directory", verdict: Verdict::Bad, found: format!("{error:#}"), remedy }]
+            let remedy = "make the folder above it writable, or name another with --data-dir";
+            vec![Finding::bad("data directory", format!("{error:#}"), remedy)]
         }
     };
     let worst = findings.iter().map(|finding| finding.verdict).max().unwrap_or(Verdict::Good);

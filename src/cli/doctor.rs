@@ -34,23 +34,29 @@ impl Doctor {
     pub(super) fn run(self, streams: Streams, given: &Given) -> anyhow::Result<Exit> {
         let root = DataDirectory::place(given.data_dir.as_deref())?;
         let findings = [terminal::examine(), vec![configuration(given)], network::examine(&root), store::examine(&root)].concat();
-        let worst = findings.iter().map(|finding| finding.verdict).max().unwrap_or(Verdict::Good);
-        match Format::or_for(self.output, streams.stdout_is_terminal) {
-            Format::Table | Format::Wide => {
-                let mut out = Sink::open(None)?;
-                for line in findings.iter().flat_map(|finding| finding.to_string().lines().map(harmless).collect::<Vec<_>>()) {
-                    writeln!(out, "{line}")?;
-                }
-                out.close()?;
-            }
-            format => {
-                let columns = [Column::Text("Verdict"), Column::Text("Subject"), Column::Text("Found"), Column::Text("Remedy")];
-                let row = |finding: &Finding| vec![finding.verdict.name().into(), finding.subject.into(), finding.found.clone(), finding.remedy.clone()];
-                list_items(streams, Some(format), "doctor", &findings, &columns, findings.iter().map(row).collect(), |finding| finding.subject)?;
-            }
-        }
-        Ok(if worst == Verdict::Bad { Exit::Failure } else { Exit::Ok })
+        tell(streams, &findings, self.output)
     }
+}
+
+/// Prints what was found; 1 when something is bad.
+pub(super) fn tell(streams: Streams, findings: &[Finding], output: Option<Format>) -> anyhow::Result<Exit> {
+    let worst = findings.iter().map(|finding| finding.verdict).max().unwrap_or(Verdict::Good);
+    match Format::or_for(output, streams.stdout_is_terminal) {
+        Format::Table | Format::Wide => {
+            let mut out = Sink::open(None)?;
+            for line in findings.iter().flat_map(|finding| finding.to_string().lines().map(harmless).collect::<Vec<_>>()) {
+                writeln!(out, "{line}")?;
+            }
+            out.close()?;
+        }
+        format => {
+            let columns = [Column::Text("Verdict"), Column::Text("Subject"), Column::Text("Found"), Column::Text("Remedy")];
+            let row =
+                |finding: &Finding| vec![finding.verdict.name().into(), finding.subject.clone().into_owned(), finding.found.clone(), finding.remedy.clone()];
+            list_items(streams, Some(format), "doctor", findings, &columns, findings.iter().map(row).collect(), |finding| &finding.subject)?;
+        }
+    }
+    Ok(if worst == Verdict::Bad { Exit::Failure } else { Exit::Ok })
 }
 
 fn configuration(given: &Given) -> Finding {

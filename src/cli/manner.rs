@@ -77,6 +77,7 @@ mod tests {
         ("join", &[]),
         ("node ls", &["output"]),
         ("node show", &["output"]),
+        ("node doctor", &["output"]),
         ("node discover", &["output"]),
         // What is asked for or printed is good for a short time and once.
         ("node pair", &[]),

@@ -2,6 +2,7 @@
 
 mod cordon;
 mod discover;
+mod doctor;
 mod drain;
 mod label;
 mod ls;
@@ -32,6 +33,7 @@ use crate::{
 pub(super) enum NodeCommand {
     Ls(ls::Ls),
     Show(show::Show),
+    Doctor(doctor::Doctor),
     Discover(discover::Discover),
     Pair(pair::Pair),
     Token(token::Token),
@@ -50,6 +52,7 @@ impl NodeCommand {
         match self {
             NodeCommand::Ls(command) => command.run(context),
             NodeCommand::Show(command) => command.run(context),
+            NodeCommand::Doctor(command) => command.run(context),
             NodeCommand::Discover(command) => command.run(context),
             NodeCommand::Pair(command) => command.run(context),
             NodeCommand::Token(command) => command.run(context),

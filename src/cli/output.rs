@@ -90,6 +90,7 @@ impl Streams {
             | Answer::Sparks(_)
             | Answer::Log { .. }
             | Answer::Reporting { .. }
+            | Answer::Findings(_)
             | Answer::Part(_)
             | Answer::Audit(_)
             | Answer::Discovered(_)

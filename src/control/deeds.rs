@@ -11,6 +11,7 @@ impl Request {
             Request::Explain { .. }
             | Request::Waits { .. }
             | Request::Report(_)
+            | Request::Examine { .. }
             | Request::ReportPart { .. }
             | Request::Progress { .. }
             | Request::Spark { .. }

@@ -21,6 +21,7 @@ impl Request {
             Request::Explain { .. }
             | Request::Waits { .. }
             | Request::Report(_)
+            | Request::Examine { .. }
             | Request::ReportPart { .. }
             | Request::Analyse(_)
             | Request::Progress { .. }

@@ -1,4 +1,5 @@
-//! A search over the nodes that have packs: each pack is looked through by one of its holders, and all of them at the same time.
+//! What is asked of nodes beside their work: how their machines are, and a search over those that have packs. Each pack is looked
+//! through by one of its holders, and all of them at the same time.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -7,12 +8,14 @@ use std::{
 
 use bitacora_core::ids::{Digest, NodeId};
 use fleet_agent::{
+    doctor::Finding,
     net::{
         carrier::Link,
-        codec::{Kind, RequestId},
+        codec::{Kind, Received, RequestId},
         transfer::{self, TransferError, Wanted},
     },
     search::{FoundNames, NamesWanted},
+    work::with_cause,
 };
 use tokio::{task::JoinSet, time::timeout};
 
@@ -20,6 +23,8 @@ use super::{LinkEvent, Shared};
 
 /// For what one node looks through.
 const SEARCH_MAX: Duration = Duration::from_secs(30);
+/// For what a node looks at on its own machine.
+const EXAMINATION_MAX: Duration = Duration::from_secs(10);
 /// What one node may answer.
 const FOUND_BYTES_MAX: u64 = 64 << 20;
 
@@ -58,6 +63,26 @@ pub(super) async fn search(shared: &Shared, wanted: &NamesWanted, packs: Vec<Ask
         }
     }
     (found, lacking)
+}
+
+/// What a node finds of its own machine.
+pub(super) async fn examine(link: &Link) -> Result<Vec<Finding>, String> {
+    let exchange = async {
+        let mut transfer = link.open_transfer().await?;
+        transfer.tx.send(Kind::Examine, RequestId(1), "").await?;
+        match transfer.rx.receive().await? {
+            Some(Received::Frame(frame)) if frame.kind == Kind::Findings => Ok(Some(frame.body()?)),
+            Some(Received::Frame(frame)) if frame.kind == Kind::Unsupported => Ok(None),
+            Some(Received::Frame(frame)) => Err(TransferError::Unexpected(frame.kind)),
+            Some(Received::Unsupported(_)) | None => Err(TransferError::Ended),
+        }
+    };
+    match timeout(EXAMINATION_MAX, exchange).await {
+        Ok(Ok(Some(findings))) => Ok(findings),
+        Ok(Ok(None)) => Err("its agent is too old for that; `fleet-agent doctor` on its machine says the same".to_owned()),
+        Ok(Err(error)) => Err(with_cause(&error)),
+        Err(_) => Err("it did not answer in time".to_owned()),
+    }
 }
 
 /// `None` where the node cannot be asked, is too slow, or answers what makes no sense.

@@ -8,6 +8,7 @@ use bitacora_core::{
     time::Span,
 };
 
+use crossbeam_channel::Sender;
 use fleet_agent::{configuration::Pushed, net::carrier::Link, work::with_cause};
 
 use super::{Master, MasterError, now, view::View};
@@ -79,6 +80,19 @@ impl View<'_> {
 }
 
 impl Master {
+    /// Has a node look at its machine.
+    pub(super) fn examine(&self, node: NodeId, answer: Sender<Answer>) {
+        let name = self.ledger().nodes.get(&node).map(|known| known.name.clone());
+        let (Some(serving), Some(name)) = (&self.serving, name) else {
+            // Whoever asked may be gone.
+            return drop(answer.send(Answer::Unknown(format!("there is no node {node}; `bitacora node ls` lists them"))));
+        };
+        serving.links.examine(node, move |found| {
+            let said = found.map_or_else(|why| Answer::Refused(format!("{name} cannot be examined: {why}")), Answer::Findings);
+            drop(answer.send(said));
+        });
+    }
+
     /// For those who watch the fleet: how a node is now.
     pub(super) fn note_node(&mut self, id: NodeId) {
         if let Some(words) = self.view().node_in_words(id) {

@@ -243,6 +243,10 @@ impl Master {
                 self.bring(packs, answer);
                 Ok(())
             }
+            Input::Asked(Asked { request: Request::Examine { node }, answer, .. }) => {
+                self.examine(node, answer);
+                Ok(())
+            }
             Input::Asked(Asked { request: Request::Search(wanted), answer, .. }) => {
                 self.search(wanted, answer);
                 Ok(())

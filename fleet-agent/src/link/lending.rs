@@ -1,9 +1,13 @@
-//! What the master asks of the packs of this node, because another node or a person needs their records. Nothing else is given.
+//! What the master asks of this node: of its packs, because another node or a person needs their records, and how its machine is.
+//! Nothing else is given.
+
+use std::path::PathBuf;
 
 use bitacora_core::ids::Digest;
 
 use crate::{
     blobs::{self, Blobs},
+    doctor,
     net::{
         carrier::Transfer,
         codec::{Frame, Kind, Received, RequestId},
@@ -16,10 +20,14 @@ use crate::{
 pub(super) const LENDING_MAX: usize = 4;
 
 /// Answers one request.
-pub(super) async fn lend(mut transfer: Transfer, packs: Blobs) -> Result<(), TransferError> {
+pub(super) async fn lend(mut transfer: Transfer, packs: Blobs, home: PathBuf) -> Result<(), TransferError> {
     match transfer.rx.receive().await? {
         Some(Received::Frame(frame)) if frame.kind == Kind::BlobWanted => give(&mut transfer, &frame, &packs).await?,
         Some(Received::Frame(frame)) if frame.kind == Kind::NamesWanted => look_through(&mut transfer, &frame, packs).await?,
+        Some(Received::Frame(frame)) if frame.kind == Kind::Examine => {
+            let findings = tokio::task::spawn_blocking(move || doctor::examine(&home)).await.map_err(|_| TransferError::Ended)?;
+            transfer.tx.send(Kind::Findings, frame.request, &findings).await?;
+        }
         Some(Received::Frame(frame)) => return Err(TransferError::Unexpected(frame.kind)),
         Some(Received::Unsupported(what)) => transfer.tx.send(Kind::Unsupported, what.request, "").await?,
         None => return Err(TransferError::Ended),

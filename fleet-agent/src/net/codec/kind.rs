@@ -75,6 +75,10 @@ kinds! {
     Asked = 26, MIB;
     /// A part of the answer to that; it is whole when the stream ends.
     Answered = 27, MIB;
+    /// A node is to look whether its machine lets it do its work.
+    Examine = 28, KIB;
+    /// What it found.
+    Findings = 29, 64 * KIB;
     /// A certificate signing request of a node that has a certificate.
     RenewalRequest = 22, 8 * KIB;
     /// Its next certificate.
