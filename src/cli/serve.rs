@@ -1,7 +1,7 @@
 //! `bitacora serve`.
 
 use std::{
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -25,15 +25,17 @@ use crate::{
     trust::{Passphrase, Protection},
 };
 
+/// Where nodes link if nobody says otherwise.
+const PORT: u16 = 7411;
 /// The port after one that is free may be taken.
 const LOOPBACK_TRIES: usize = 3;
 
 /// Stays and commands the fleet: nodes link with it, and `analyze` hands its work over to it.
 #[derive(Args)]
 pub(super) struct Serve {
-    /// Where nodes link; those that join use the port after it
-    #[arg(long, default_value = "0.0.0.0:7411", value_name = "ADDR")]
-    listen: SocketAddr,
+    /// Where nodes link, instead of port 7411 of every address; those that join use the port after it
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<SocketAddr>,
     /// What this machine does; as it was the last time if not given, and master at first. `bitacora node role` changes it
     #[arg(long, value_name = "ROLE")]
     role: Option<Role>,
@@ -132,7 +134,12 @@ impl Serve {
 
     /// One that a dashboard has started listens for this machine alone where its port is taken: nobody is there to name another.
     fn listen(&self, master: &mut Master, passphrase: Option<&Passphrase>) -> Result<SocketAddr, MasterError> {
-        let mut listening = master.open_links(self.listen, passphrase);
+        let anywhere = |ip: IpAddr| SocketAddr::new(ip, PORT);
+        let mut listening = master.open_links(self.listen.unwrap_or(anywhere(Ipv6Addr::UNSPECIFIED.into())), passphrase);
+        // Some machines have no IPv6; where there is, its socket takes IPv4 as well.
+        if self.listen.is_none() && matches!(listening, Err(MasterError::Links(LinksError::Listen(_)))) {
+            listening = master.open_links(anywhere(Ipv4Addr::UNSPECIFIED.into()), passphrase);
+        }
         for _ in 0..LOOPBACK_TRIES {
             match listening {
                 Err(MasterError::Links(LinksError::Listen(_) | LinksError::Join { .. })) if self.detached => {

@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeSet,
     io,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::PathBuf,
     process::{Child, ExitStatus},
     time::{Duration, Instant, SystemTime},
@@ -196,11 +196,11 @@ impl Master {
         let wanted = self.fleet.resident();
         let Some(serving) = &mut self.serving else { return };
         let Some(resident) = &mut serving.resident else { return };
-        let (authority, master) = (&serving.authority, loopback(serving.links.address()));
+        let (authority, masters) = (&serving.authority, loopback(serving.links.address()));
         let data = self.data.root();
         let trouble = resident.tend(now(), wanted, |lodging, node| {
             let arguments = vec!["--data-dir".into(), data.into(), "run-agent".into()];
-            let orders = orders(lodging, authority, node, master).map_err(io::Error::other)?;
+            let orders = orders(lodging, authority, node, &masters).map_err(io::Error::other)?;
             resident::start(&ChildCommand { program: lodging.program.clone(), arguments }, &orders)
         });
         if let (Some(trouble), Some(node)) = (trouble, wanted) {
@@ -210,19 +210,20 @@ impl Master {
     }
 }
 
-fn orders(lodging: &Lodging, authority: &Authority, node: NodeId, master: SocketAddr) -> Result<Orders, TlsError> {
+fn orders(lodging: &Lodging, authority: &Authority, node: NodeId, masters: &[SocketAddr]) -> Result<Orders, TlsError> {
     let identity = trust::resident_identity(authority, node, SystemTime::now())?.to_pem();
-    Ok(Orders { identity, masters: vec![master.to_string()], slots: lodging.slots, programs: lodging.programs.clone() })
+    Ok(Orders { identity, masters: masters.iter().map(ToString::to_string).collect(), slots: lodging.slots, programs: lodging.programs.clone() })
 }
 
-/// Where a process of this machine reaches who listens there.
-fn loopback(mut address: SocketAddr) -> SocketAddr {
-    match address {
-        SocketAddr::V4(v4) if v4.ip().is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
-        SocketAddr::V6(v6) if v6.ip().is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
-        SocketAddr::V4(_) | SocketAddr::V6(_) => {}
+/// Where a process of this machine reaches who listens there; one that listens on every address of both families is reached by
+/// either, unless this machine has only one of them.
+fn loopback(address: SocketAddr) -> Vec<SocketAddr> {
+    let at = |ip: IpAddr| SocketAddr::new(ip, address.port());
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => vec![at(Ipv4Addr::LOCALHOST.into())],
+        IpAddr::V6(ip) if ip.is_unspecified() => vec![at(Ipv4Addr::LOCALHOST.into()), at(Ipv6Addr::LOCALHOST.into())],
+        IpAddr::V4(_) | IpAddr::V6(_) => vec![address],
     }
-    address
 }
 
 #[cfg(test)]
@@ -303,8 +304,9 @@ mod tests {
 
     #[test]
     fn the_master_is_reached_over_the_loopback_unless_it_listens_on_one_address() {
-        for (listens, reached) in [("0.0.0.0:7", "127.0.0.1:7"), ("[::]:7", "[::1]:7"), ("192.0.2.1:7", "192.0.2.1:7"), ("127.0.0.1:7", "127.0.0.1:7")] {
-            assert_eq!(loopback(listens.parse().unwrap()).to_string(), reached);
+        let of = |listens: &str| loopback(listens.parse().unwrap()).iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+        for (listens, reached) in [("0.0.0.0:7", "127.0.0.1:7"), ("[::]:7", "127.0.0.1:7 [::1]:7"), ("192.0.2.1:7", "192.0.2.1:7"), ("[::1]:7", "[::1]:7")] {
+            assert_eq!(of(listens), reached);
         }
     }
 }

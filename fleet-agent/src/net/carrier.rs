@@ -205,10 +205,13 @@ impl Link {
 
 impl Way {
     fn remote_address(&self) -> SocketAddr {
-        match self {
+        let mut address = match self {
             Way::Quic(connection) => connection.remote_address(),
             Way::WebSocket(trunk) => trunk.remote_address(),
-        }
+        };
+        // A socket of both families tells an address of the older one in the form of the newer.
+        address.set_ip(address.ip().to_canonical());
+        address
     }
 
     fn close(&self, code: CloseCode, reason: &str) {

@@ -33,7 +33,7 @@ fn ports(root: &Path) -> Finding {
         Err((port, error)) => Finding::weak(
             SUBJECT,
             format!("port {port} cannot be used: {error}"),
-            "another program, or the master of another data directory, has it: `bitacora serve --listen 0.0.0.0:PORT` takes another one",
+            "another program, or the master of another data directory, has it: `bitacora serve --listen [::]:PORT` takes another one",
         ),
     }
 }

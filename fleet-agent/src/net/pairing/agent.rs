@@ -172,7 +172,7 @@ impl PairListener {
                 return;
             }
             Verdict::Wrong { tries_left } => {
-                log(Trouble::WrongCode { from: claim.candidate.address(), tries_left });
+                log(Trouble::WrongCode { from: claim.candidate.0.remote_address(), tries_left });
                 Refusal::Wrong { tries_left }
             }
             Verdict::NotNow { wait } => Refusal::NotNow { seconds: wait.as_secs() as u32 + 1 },
@@ -191,7 +191,7 @@ impl PairListener {
     }
 
     fn admission(self, identity: Identity, given: Given) -> Admission {
-        let from = given.candidate.address();
+        let from = given.candidate.0.remote_address();
         Admission { identity, told: given.told, from, candidate: given.candidate, listener: self.listener }
     }
 }
@@ -204,14 +204,6 @@ impl Admission {
             let _ = timeout(EXCHANGE_MAX, self.candidate.0.closed()).await;
         }
         self.listener.close("paired").await;
-    }
-}
-
-impl Candidate {
-    fn address(&self) -> SocketAddr {
-        let mut address = self.0.remote_address();
-        address.set_ip(address.ip().to_canonical());
-        address
     }
 }
 

@@ -1,7 +1,8 @@
 //! Lets in those who dial, a bounded number at a time: what QUIC's gate is for UDP.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{io, net::SocketAddr, time::Duration};
 
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinSet,
@@ -16,6 +17,9 @@ use crate::net::{
 /// After the system could not accept, for lack of descriptors: to be tried again at once would only keep it busy.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
+/// Connections that wait to be accepted, as std asks for.
+const BACKLOG: i32 = 128;
+
 #[derive(Debug)]
 pub(crate) struct Gate<Admitted> {
     tcp: TcpListener,
@@ -28,13 +32,11 @@ impl<Admitted: Send + 'static> Gate<Admitted> {
     /// Opens a TCP socket to be dialled on. To be called inside a tokio runtime.
     pub(crate) fn open(address: SocketAddr, settings: &Settings) -> Result<Gate<Admitted>, CarrierError> {
         let error = |source| CarrierError::Listen { address, source };
-        let listener = std::net::TcpListener::bind(address).map_err(error)?;
-        listener.set_nonblocking(true).map_err(error)?;
-        let tcp = TcpListener::from_std(listener).map_err(error)?;
+        let tcp = TcpListener::from_std(bind(address).map_err(error)?).map_err(error)?;
         Ok(Gate { tcp, handshakes: JoinSet::new(), handshakes_max: settings.handshakes_max, handshake_max: settings.handshake_max })
     }
 
-    pub(crate) fn local_address(&self) -> std::io::Result<SocketAddr> {
+    pub(crate) fn local_address(&self) -> io::Result<SocketAddr> {
         self.tcp.local_addr()
     }
 
@@ -60,4 +62,18 @@ impl<Admitted: Send + 'static> Gate<Admitted> {
             }
         }
     }
+}
+
+/// On both families where no address is meant, whatever the system's habit is; as for UDP.
+fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(!address.ip().is_unspecified())?;
+    }
+    // What is left of connections of an earlier process holds no port.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
 }
