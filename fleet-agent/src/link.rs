@@ -55,6 +55,10 @@ const REDIAL_FIRST: Duration = Duration::from_millis(100);
 const REDIAL_MAX: Duration = Duration::from_secs(5);
 /// How long a spark waits for the link before it is given up: the master notices a lost node in less.
 const LINK_MAX: Duration = Duration::from_secs(30);
+/// Links over which one request may be fulfilled.
+const LINKS_MAX: usize = 8;
+/// From a transfer that fails to the notice that its link is lost.
+const LOSS_MAX: Duration = Duration::from_secs(1);
 
 /// How often a linked node looks whether its certificate is to be renewed; it has days for it.
 const RENEWAL_EVERY: Duration = Duration::from_secs(3600);
@@ -148,13 +152,22 @@ impl Uplink {
     }
 }
 
-/// Over the link that is there, or the next one.
+/// Over the link that is there, or the next one. What came before a link was lost is not asked for again.
 async fn fetch(mut link: watch::Receiver<Option<Link>>, names: &[Digest]) -> Result<Vec<Option<Vec<u8>>>, TransferError> {
+    let mut contents = Vec::with_capacity(names.len());
+    for _ in 1..LINKS_MAX {
+        match fetch_rest(&mut link, names, &mut contents).await {
+            Err(TransferError::Link(_) | TransferError::Ended) if matches!(timeout(LOSS_MAX, link.changed()).await, Ok(Ok(()))) => {}
+            fetched => return fetched.map(|()| contents),
+        }
+    }
+    fetch_rest(&mut link, names, &mut contents).await.map(|()| contents)
+}
+
+async fn fetch_rest(link: &mut watch::Receiver<Option<Link>>, names: &[Digest], contents: &mut Vec<Option<Vec<u8>>>) -> Result<(), TransferError> {
     let linked = timeout(LINK_MAX, link.wait_for(Option::is_some)).await;
     let current = linked.ok().and_then(Result::ok).and_then(|link| link.clone()).ok_or(TransferError::Ended)?;
-    let mut contents = Vec::with_capacity(names.len());
-    transfer::fetch(&current, names, |_, blob| contents.push(blob)).await?;
-    Ok(contents)
+    transfer::fetch(&current, &names[contents.len()..], |_, blob| contents.push(blob)).await
 }
 
 impl Session {
@@ -411,4 +424,63 @@ fn named_by(output: &SparkOutput) -> HashSet<Offered> {
     };
     let log = output.ended.as_ref().map(|ended| Offered { name: ended.log, kind: BlobKind::Log });
     output.files.iter().filter_map(|outcome| pack(&outcome.result)).chain(log).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        blobs,
+        net::{
+            carrier::{
+                Carrier,
+                tests::{Pair, pair},
+            },
+            transfer::{Blob, Wanted, expect},
+        },
+    };
+
+    /// Answers with so many of the blobs that are asked for; with what was asked for.
+    async fn answer(master: &Link, blobs: &[Vec<u8>]) -> Vec<Digest> {
+        let mut transfer = master.accept_transfer().await.unwrap();
+        let wanted: Wanted = expect(&mut transfer, Kind::BlobWanted).await.unwrap().body().unwrap();
+        for blob in blobs {
+            transfer::send(&mut transfer, &Blob::Here(blob.clone())).await.unwrap();
+        }
+        transfer.tx.finish().await.unwrap();
+        // As long as it takes to be read.
+        let _ = transfer.rx.receive().await;
+        wanted.names
+    }
+
+    #[tokio::test]
+    async fn what_came_before_a_link_was_lost_is_not_asked_for_again() {
+        let blobs: Vec<Vec<u8>> = (0..3).map(|number| vec![number; 100_000]).collect();
+        let names: Vec<Digest> = blobs.iter().map(|blob| blobs::digest(blob)).collect();
+        for carrier in Carrier::ALL {
+            let (first, second) = (pair(carrier).await, pair(carrier).await);
+            let (links, link) = watch::channel(Some(first.agent.link.clone()));
+            let master = async {
+                let asked = answer(&first.master.link, &blobs[..2]).await;
+                first.master.link.close(CloseCode::Stopping, "");
+                links.send_replace(None);
+                links.send_replace(Some(second.agent.link.clone()));
+                [asked, answer(&second.master.link, &blobs[2..]).await]
+            };
+            let (fetched, asked) = tokio::join!(fetch(link, &names), master);
+            assert_eq!(fetched.unwrap(), blobs.iter().cloned().map(Some).collect::<Vec<_>>());
+            assert_eq!(asked, [names.clone(), names[2..].to_vec()]);
+            let Pair { _endpoints, .. } = first;
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_master_does_not_give_is_not_asked_for_for_ever() {
+        let Pair { master, agent, _endpoints } = pair(Carrier::Quic).await;
+        let (_links, link) = watch::channel(Some(agent.link.clone()));
+        let names = [blobs::digest(b"one")];
+        let (fetched, asked) = tokio::join!(fetch(link, &names), answer(&master.link, &[]));
+        assert!(matches!(fetched, Err(TransferError::Ended)), "{fetched:?}");
+        assert_eq!(asked, names);
+    }
 }
