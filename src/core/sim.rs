@@ -115,7 +115,7 @@ impl Simulation {
     fn new(scenario: Scenario) -> Simulation {
         let master = Master::new(scenario.settings(), scenario.agents);
         let dice = Dice::new(scenario.seed);
-        let nodes = (1..=u64::from(scenario.agents)).map(|number| (NodeId(number), Node::new(1 + (number % 3) as u32))).collect();
+        let nodes = (1..=u64::from(scenario.agents)).map(|number| (NodeId(number), Node::new(number, &scenario))).collect();
         let mut simulation = Simulation {
             scenario,
             now: START,

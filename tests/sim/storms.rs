@@ -65,14 +65,16 @@ fn ten_agents_come_through_every_storm() {
     assert!(never.is_empty() || asked.is_some_and(|asked| asked < SEEDS), "these never happened: {never:?}");
 }
 
+/// Or as many as BITACORA_SIM_AGENTS says.
 #[test]
 fn a_hundred_agents_come_through_a_storm() {
+    let agents = std::env::var("BITACORA_SIM_AGENTS").map_or(100, |agents| agents.parse().expect("BITACORA_SIM_AGENTS is a number"));
     let mut all = Tally::default();
     for seed in [100, 101] {
         let started = std::time::Instant::now();
-        let Report { events, lasted, tally, .. } = must_go_well(Scenario::stormy(seed, 100));
+        let Report { events, lasted, tally, .. } = must_go_well(Scenario::stormy(seed, agents));
         let took = started.elapsed();
-        println!("100 agents, seed {seed}: {events} events, {:.0} virtual seconds, {:.1} s, {tally:?}", lasted.as_secs_f64(), took.as_secs_f64());
+        println!("{agents} agents, seed {seed}: {events} events, {:.0} virtual seconds, {:.1} s, {tally:?}", lasted.as_secs_f64(), took.as_secs_f64());
         all.add(&tally);
     }
     for count in [Count::MasterKilled, Count::NodeKilled, Count::NodePartitioned, Count::MessageDuplicated, Count::ProcessPoisoned, Count::JobCompleted] {

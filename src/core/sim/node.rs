@@ -6,7 +6,7 @@ use alloc::{
     vec::Vec,
 };
 
-use super::{Count, Happening, Origin, Plant, Simulation, held, trees};
+use super::{Count, Happening, Origin, Plant, Scenario, Simulation, held, trees};
 use crate::{
     agent::{Agent, Effect, Event},
     ids::{Digest, Epoch, Incarnation, NodeId},
@@ -19,14 +19,19 @@ use crate::{
     },
 };
 
-/// The engine of every node here.
+/// The engine that every job is begun with.
 pub(super) const ENGINE: Digest = Digest([0xe; 32]);
+/// One that says other things of the same bytes.
+const OTHER_ENGINE: Digest = Digest([0xf; 32]);
+/// Where some have another engine, it is one in so many.
+const OTHER_EVERY: u64 = 5;
 
 /// What every node here may be asked to run.
 pub(super) const PROGRAM: &str = "make";
 
 pub(super) struct Node {
     slots: u32,
+    engine: Digest,
     /// The true number of its process's life.
     life: u64,
     incarnation: Incarnation,
@@ -55,9 +60,11 @@ struct Running {
 }
 
 impl Node {
-    pub(super) fn new(slots: u32) -> Node {
+    /// The one of this number.
+    pub(super) fn new(number: u64, scenario: &Scenario) -> Node {
         Node {
-            slots,
+            slots: 1 + (number % 3) as u32,
+            engine: if scenario.skewed && number.is_multiple_of(OTHER_EVERY) { OTHER_ENGINE } else { ENGINE },
             life: 0,
             incarnation: Incarnation(0),
             agent: None,
@@ -208,7 +215,7 @@ impl Simulation {
         let node = self.node_mut(id);
         node.life += 1;
         node.incarnation = Incarnation(if forgets { 1 } else { node.life });
-        node.agent = Some(Agent::new(node.incarnation, node.slots, ENGINE, node.epoch).with_programs(vec![PROGRAM.into()]));
+        node.agent = Some(Agent::new(node.incarnation, node.slots, node.engine, node.epoch).with_programs(vec![PROGRAM.into()]));
         node.wake_at = None;
         let wait = self.dice.millis(1, 100);
         self.after(wait, Happening::NodeConnects { node: id });
@@ -291,6 +298,10 @@ impl Simulation {
     fn start_work(&mut self, id: NodeId, task: &Task) {
         let held = held(task.spark, task.attempt);
         assert!(!self.nodes[&id].answered.contains(&held), "node {} does {} again and has its answer", id.0, held.spark);
+        if self.nodes[&id].engine != ENGINE {
+            assert!(matches!(task.work, Work::Run(_) | Work::Nothing), "node {} has another engine than {} was begun with", id.0, held.spark);
+            self.tally.one(Count::OtherEngineUsed);
+        }
         let token = self.token();
         let (files, isolated) = match &task.work {
             Work::Analyse(analysis) => (analysis.files.as_slice(), analysis.isolated),

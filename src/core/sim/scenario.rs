@@ -30,6 +30,8 @@ pub struct Scenario {
     pub resume_recovered: bool,
     pub listings: Listings,
     pub results: Results,
+    /// Have some nodes an engine that is not the one of the jobs?
+    pub skewed: bool,
     pub plant: Option<Plant>,
 }
 
@@ -51,6 +53,7 @@ impl Scenario {
             resume_recovered: seed % 3 != 1,
             listings: [Listings::Kept, Listings::Asked, Listings::Anew][(seed % 3) as usize],
             results: if seed.is_multiple_of(2) { Results::Nodes } else { Results::Master },
+            skewed: seed % 4 == 1,
             plant: None,
         }
     }
@@ -254,10 +257,12 @@ pub enum Count {
     RoleTaken,
     /// A node is known to have packs that stay with it.
     PacksHeld,
+    /// A node of another engine was given work that needs none.
+    OtherEngineUsed,
 }
 
 impl Count {
-    pub const ALL: [Count; 45] = [
+    pub const ALL: [Count; 46] = [
         Count::MessageLost,
         Count::MessageDuplicated,
         Count::MessageLate,
@@ -303,13 +308,14 @@ impl Count {
         Count::NodeWarmed,
         Count::RoleTaken,
         Count::PacksHeld,
+        Count::OtherEngineUsed,
     ];
 
     /// Does it take more than a deadly file to bring this about?
     pub fn is_trouble(self) -> bool {
         use Count::{
             AnswerCompared, ChildPoisoned, CopyBegun, CopyDropped, CopyLost, CopyWon, DependantBegun, DisconnectReported, FileQuarantined, JobCancelled,
-            JobCompleted, NodeWarmed, PacksHeld, ProcessPoisoned, SparkSplit, StaleMessage, WorkStopped,
+            JobCompleted, NodeWarmed, OtherEngineUsed, PacksHeld, ProcessPoisoned, SparkSplit, StaleMessage, WorkStopped,
         };
         // A later submission for the same tree cancels an unfinished earlier one and stops its work.
         !matches!(
@@ -323,6 +329,7 @@ impl Count {
                 | CopyLost
                 | CopyDropped
                 | NodeWarmed
+                | OtherEngineUsed
                 | PacksHeld
                 | ProcessPoisoned
                 | ChildPoisoned
