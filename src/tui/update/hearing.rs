@@ -16,6 +16,8 @@ use crate::{
 const EVENTS_MAX: usize = 4096;
 /// For as long a chart shows a change.
 const CHART_SPAN: Span = Span::from_secs(60);
+/// Figures come once a second, and not to the millisecond.
+const NEWS_LATE: Span = Span::from_millis(250);
 
 /// News that change nothing that is shown make no frame.
 pub(super) fn on_heard(state: &mut State, heard: Heard) -> Option<Action> {
@@ -43,6 +45,8 @@ fn on_news(state: &mut State, news: News) {
                 let history = state.history.entry(node.id.clone()).or_default();
                 history.push(second, node.cpu_permille);
                 state.pace.moves_until = state.now + CHART_SPAN;
+                // What is drawn for the news moves the charts as well: by themselves they move where the next ones are late.
+                state.pace.ticked = state.now + NEWS_LATE;
             }
             Change::Gone(Gone::Node(id)) => drop(state.history.remove(id)),
             Change::Job(_) | Change::Project(_) | Change::Gone(_) => {}
