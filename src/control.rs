@@ -195,8 +195,13 @@ pub enum Request {
     },
     /// Have a report made where the results lie.
     Report(ReportWish),
-    /// What was written of it since it was asked for last.
+    /// The part of it of this number; the one before it has arrived.
     ReportPart {
+        report: u64,
+        part: u64,
+    },
+    /// Nobody reads the rest of it.
+    EndReport {
         report: u64,
     },
     /// The audit's records after the one of this number.

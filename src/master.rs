@@ -313,7 +313,8 @@ impl Master {
             Request::Log { spark, from } => self.log_part(spark, from),
             Request::Audit { after } => self.audit_after(after),
             Request::Report(wish) => self.report(by, &wish),
-            Request::ReportPart { report } => self.report_part(by, report),
+            Request::ReportPart { report, part } => self.report_part(by, report, part),
+            Request::EndReport { report } => self.end_report(by, report),
             request => match self.view().answer(&request) {
                 Some(answer) => answer,
                 None => self.carry_out(by, &request)?,

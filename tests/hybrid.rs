@@ -170,6 +170,10 @@ fn the_role_changes_while_it_runs_and_lasts() {
     let name = wait_for_own(&fleet);
     let id = fleet.node(&name)["id"].clone();
 
+    let looked = report(&fleet.place.run(&["node", "doctor", &name, "-o", "json"]), 0);
+    let identity = looked["items"].as_array().unwrap().iter().find(|item| item["subject"] == "identity").unwrap();
+    assert_eq!(identity["verdict"], "good", "{identity}");
+
     let expected = fleet.local();
     let analysis = fleet.begin();
     until(|| fleet.node(&name)["finished"].as_u64() > Some(0));

@@ -13,6 +13,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use bitacora_core::ids::NodeId;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -94,9 +95,18 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Everything, in the order in which an agent needs it.
-pub fn examine(data: &Path) -> Vec<Finding> {
-    vec![rights(data), disk(data), identity(data), clock(data, SystemTime::now()), port(), udp_buffers(), multicast(), confinement(confine::is_available())]
+/// Everything, in the order in which an agent needs it; of one that is linked, as that node.
+pub fn examine(data: &Path, linked: Option<NodeId>) -> Vec<Finding> {
+    vec![
+        rights(data),
+        disk(data),
+        identity(data, linked),
+        clock(data, SystemTime::now()),
+        port(),
+        udp_buffers(),
+        multicast(),
+        confinement(confine::is_available()),
+    ]
 }
 
 pub fn rights(data: &Path) -> Finding {
@@ -135,8 +145,12 @@ pub fn disk(data: &Path) -> Finding {
     }
 }
 
-fn identity(data: &Path) -> Finding {
+fn identity(data: &Path, linked: Option<NodeId>) -> Finding {
     const SUBJECT: &str = "identity";
+    // The node of a master's own machine was given its own, and keeps none.
+    if let Some(node) = linked {
+        return Finding::good(SUBJECT, format!("node {node} of its fleet, and linked"));
+    }
     match Identity::load(data) {
         Ok(identity) => Finding::good(SUBJECT, format!("node {} of its fleet", identity.peer().node)),
         Err(TlsError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
@@ -261,7 +275,7 @@ mod tests {
     #[test]
     fn whatever_is_not_good_has_a_remedy() {
         let data = tempfile::tempdir().unwrap();
-        for finding in examine(data.path()) {
+        for finding in examine(data.path(), None) {
             assert_eq!(finding.verdict == Verdict::Good, finding.remedy.is_empty(), "{finding:?}");
         }
     }

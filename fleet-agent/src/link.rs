@@ -200,6 +200,7 @@ impl Session {
     /// Carries messages both ways until the link is lost.
     async fn serve(&mut self, connection: Connection, agent: &AgentThread, dialler: &mut Dialler, credentials: &mut Credentials) -> LinkError {
         let Connection { link, tx, mut rx } = connection;
+        let node = credentials.identity().peer().node;
         // What was said before is of a link that is gone; the Hello that follows says it again.
         while self.messages.try_recv().is_ok() {}
         self.link.send_replace(Some(link.clone()));
@@ -237,7 +238,7 @@ impl Session {
                     Ok(())
                 }
                 Happened::Asked(asked) => {
-                    asked.map_err(LinkError::from).map(|transfer| drop(lending.spawn(lending::lend(transfer, self.packs.clone(), self.home.clone()))))
+                    asked.map_err(LinkError::from).map(|transfer| drop(lending.spawn(lending::lend(transfer, self.packs.clone(), (node, self.home.clone())))))
                 }
                 // What was not lent is asked for again.
                 Happened::Lent => Ok(()),
@@ -393,7 +394,7 @@ impl Deliveries {
                 }
                 // The master cannot keep it, its disk may be full: the attempt came to nothing, and the master decides.
                 Err(TransferError::Refused(reason)) => {
-                    let body = FromAgent::Failed { spark, attempt, error: AttemptError::Storage(reason) };
+                    let body = FromAgent::Failed { spark, attempt, error: AttemptError::NotTaken(reason) };
                     return Envelope { body, ..message };
                 }
                 // Tried again when the agent repeats the result: with its next heartbeat, or over the next link.

@@ -18,7 +18,7 @@ struct Envelope {
 
 pub fn doctor(data: Option<&Path>, output: Output) -> ExitCode {
     let findings = match agent::data_folder(data) {
-        Ok(data) => examine(&data),
+        Ok(data) => examine(&data, None),
         Err(error) => {
             let remedy = "make the folder above it writable, or name another with --data-dir";
             vec![Finding::bad("data directory", format!("{error:#}"), remedy)]

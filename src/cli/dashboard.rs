@@ -250,6 +250,7 @@ mod tests {
     /// Something that each place of a line may hold.
     const SAMPLES: &[(&str, &[&str])] = &[
         ("{node}", &["anvil"]),
+        ("{id}", &["n1.3"]),
         ("{job}", &["j1.9"]),
         ("{spark}", &["j1.9/3"]),
         ("{project}", &["p1.4"]),

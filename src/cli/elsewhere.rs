@@ -13,7 +13,7 @@ use super::{Context, output::Sink};
 use crate::{
     control::{
         Answer, Request,
-        report::{Report, ReportPart, ReportWish},
+        report::{Report, ReportWish},
     },
     exit::Exit,
     report::{Format, table::Target},
@@ -26,21 +26,29 @@ const BUSY_MAX: Duration = Duration::from_secs(10);
 /// Of a line that does not end.
 const LINE_BYTES_MAX: usize = 64 << 10;
 
-/// A report that is being made elsewhere.
-pub(super) struct Reporting {
+/// A report that is being made elsewhere. Dropped before its end, it is taken back.
+pub(super) struct Reporting<'c> {
+    context: &'c Context,
     number: u64,
     format: Format,
 }
 
+impl Drop for Reporting<'_> {
+    fn drop(&mut self) {
+        // Whom nobody asks for a minute ends it as well.
+        let _ = self.context.ask(&Request::EndReport { report: self.number });
+    }
+}
+
 /// Has it made; otherwise the answer says why not.
-pub(super) fn begin(context: &Context, sink: &Sink, report: Report, output: Option<Format>) -> anyhow::Result<Result<Reporting, Answer>> {
+pub(super) fn begin<'c>(context: &'c Context, sink: &Sink, report: Report, output: Option<Format>) -> anyhow::Result<Result<Reporting<'c>, Answer>> {
     let format = Format::or_for(output, context.streams.stdout_is_terminal && matches!(sink, Sink::Stdout(_)));
     let name = format.to_possible_value().expect("every format has a name").get_name().to_owned();
     let wish = ReportWish { report, format: name, is_colored: sink.is_colored() };
     let begun = Instant::now();
     loop {
         match context.ask(&Request::Report(wish.clone()))? {
-            Some(Answer::Reporting { report }) => return Ok(Ok(Reporting { number: report, format })),
+            Some(Answer::Reporting { report }) => return Ok(Ok(Reporting { context, number: report, format })),
             Some(Answer::Busy) if begun.elapsed() < BUSY_MAX => thread::sleep(LOOK_EVERY),
             Some(answer) => return Ok(Err(answer)),
             None => bail!("the master elsewhere does not answer"),
@@ -49,15 +57,18 @@ pub(super) fn begin(context: &Context, sink: &Sink, report: Report, output: Opti
 }
 
 /// Prints it; with the exit code of what made it.
-pub(super) fn print(context: &Context, sink: Sink, reporting: &Reporting) -> anyhow::Result<Exit> {
+pub(super) fn print(context: &Context, sink: Sink, reporting: &Reporting<'_>) -> anyhow::Result<Exit> {
     let (mut out, mut said) = (Printed::new(sink, context, reporting.format), Lines::default());
+    let mut number = 1;
     loop {
-        let part = match context.ask(&Request::ReportPart { report: reporting.number })? {
+        let part = match context.ask(&Request::ReportPart { report: reporting.number, part: number })? {
             Some(Answer::Part(part)) => part,
-            Some(Answer::Busy) => ReportPart::default(),
+            // It may have been made, and its answer not have come.
+            Some(Answer::Busy) => continue,
             Some(answer) => return Ok(context.streams.conclude(&answer)),
             None => bail!("the master elsewhere does not answer any more"),
         };
+        number += 1;
         out.write(&part.bytes)?;
         said.take(&part.said, |line| {
             context.streams.note(&String::from_utf8_lossy(line));

@@ -156,9 +156,11 @@ fn list(context: &Context, output: Option<Format>) -> anyhow::Result<Exit> {
 fn show(context: &Context, wanted: Option<&str>, output: Option<Format>) -> anyhow::Result<Exit> {
     if context.remote.is_some() {
         let sink = Sink::open(None)?;
-        // A fleet that is made up has projects, and no results on a disk.
-        if let Ok(reporting) = elsewhere::begin(context, &sink, Report::Project { project: wanted.map(str::to_owned) }, output)? {
-            return elsewhere::print(context, sink, &reporting);
+        match elsewhere::begin(context, &sink, Report::Project { project: wanted.map(str::to_owned) }, output)? {
+            Ok(reporting) => return elsewhere::print(context, sink, &reporting),
+            // A fleet that is made up has projects, and no results on a disk.
+            Err(Answer::Unknown(_)) => {}
+            Err(answer) => return Ok(context.streams.conclude(&answer)),
         }
     }
     let ledger = ledger(context)?;

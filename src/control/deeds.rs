@@ -10,9 +10,9 @@ impl Request {
         match self {
             Request::Explain { .. }
             | Request::Waits { .. }
-            | Request::Report(_)
             | Request::Examine { .. }
             | Request::ReportPart { .. }
+            | Request::EndReport { .. }
             | Request::Progress { .. }
             | Request::Spark { .. }
             | Request::Sparks { .. }
@@ -29,8 +29,9 @@ impl Request {
             | Request::Search(_)
             | Request::Discovered => Deed::Look,
             Request::Command { .. } => Deed::CommandJob,
+            Request::Report(wish) if !wish.reads_records() => Deed::Look,
             // What is brought takes room on the master's disk.
-            Request::Analyse(_) | Request::Warm(_) | Request::Bring { .. } => Deed::Analyse,
+            Request::Report(_) | Request::Analyse(_) | Request::Warm(_) | Request::Bring { .. } => Deed::Analyse,
             Request::Run(_) => Deed::RunCommand,
             Request::CancelSpark { .. } => Deed::CancelSpark,
             Request::Project { command: ProjectWish::Rename(_) | ProjectWish::Assign(_), .. } => Deed::ChangeProject,

@@ -23,6 +23,7 @@ impl Request {
             | Request::Report(_)
             | Request::Examine { .. }
             | Request::ReportPart { .. }
+            | Request::EndReport { .. }
             | Request::Analyse(_)
             | Request::Progress { .. }
             | Request::Bring { .. }

@@ -16,7 +16,7 @@ pub struct ReportWish {
     pub is_colored: bool,
 }
 
-/// A command that only reads.
+/// A command that changes nothing but what makes the next one like it faster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Report {
     /// Of a job that is over, as `bitacora analyze` prints it.
@@ -40,6 +40,11 @@ pub struct ReportPart {
 }
 
 impl ReportWish {
+    /// Records may lie with nodes, and have to be brought first.
+    pub fn reads_records(&self) -> bool {
+        matches!(self.report, Report::Job { .. } | Report::Metrics { .. }) && matches!(self.format.as_str(), "json" | "ndjson")
+    }
+
     /// For a process of this program. Each value is a part of its own word, or stands after the words that may be flags.
     pub(crate) fn arguments(&self) -> Vec<OsString> {
         let color = if self.is_colored { "always" } else { "never" };

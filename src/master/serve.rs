@@ -147,7 +147,7 @@ impl Master {
             resident: None,
             shelves: BTreeMap::new(),
             listings: 0,
-            reports: Reports::default(),
+            reports: Reports::new(),
             unhurried,
             is_published: false,
         });

@@ -121,7 +121,7 @@ pub enum Does {
 
 /// A command line, with places for what is selected.
 pub struct Command {
-    /// `{node}`, `{job}`, `{spark}`, `{project}`, `{root}`, `{key}`, `{higher}` and `{lower}` stand for one word each; `{typed}` for what
+    /// `{node}`, `{id}` of a node, `{job}`, `{spark}`, `{project}`, `{root}`, `{key}`, `{higher}` and `{lower}` stand for one word each; `{typed}` for what
     /// was typed, `{closed}` for what makes a node as closed as it is.
     pub line: &'static str,
     pub typed: Typed,
@@ -255,7 +255,7 @@ pub const ACTIONS: &[Row] = &[
         ("run", "runs a command on the node, as a spark: jobs show it, and its output"),
         Command {
             typed: Typed::Words("program and its arguments"),
-            line: "spark run --detach --nodes {node} -- {typed}",
+            line: "spark run --detach --nodes {id} -- {typed}",
             danger: Reversible { undo: None },
             done: "has it; 2 shows how far",
             fits: is_node,
@@ -590,6 +590,7 @@ pub fn words(line: &str, subject: &Subject, typed: &str) -> Option<Vec<String>> 
 fn part(word: &str, subject: &Subject) -> Option<String> {
     Some(match (word, subject) {
         ("{node}", Subject::Node(node)) => node.handle.clone(),
+        ("{id}", Subject::Node(node)) => node.id.clone(),
         ("{job}", Subject::Job(job)) => job.id.to_string(),
         ("{priority}", Subject::Job(job)) => job.priority.name().to_owned(),
         ("{higher}", Subject::Job(job)) => PRIORITIES[place_of(job.priority).checked_sub(1)?].name().to_owned(),

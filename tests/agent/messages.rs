@@ -89,6 +89,7 @@ fn from_agent() -> Vec<(&'static str, FromAgent)> {
         ("finished", FromAgent::Finished { spark, attempt, output: output(), took: Span::from_millis(42) }),
         ("crashed", failed(AttemptError::Crashed("signal 11".into()))),
         ("cancelled", failed(AttemptError::Cancelled)),
+        ("not-taken", failed(AttemptError::NotTaken("the disk is full".into()))),
         ("storage", failed(AttemptError::Storage("the disk is full".into()))),
         ("exited", failed(AttemptError::Exited(end))),
     ]

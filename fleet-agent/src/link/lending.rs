@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use bitacora_core::ids::Digest;
+use bitacora_core::ids::{Digest, NodeId};
 
 use crate::{
     blobs::{self, Blobs},
@@ -20,12 +20,12 @@ use crate::{
 pub(super) const LENDING_MAX: usize = 4;
 
 /// Answers one request.
-pub(super) async fn lend(mut transfer: Transfer, packs: Blobs, home: PathBuf) -> Result<(), TransferError> {
+pub(super) async fn lend(mut transfer: Transfer, packs: Blobs, (node, home): (NodeId, PathBuf)) -> Result<(), TransferError> {
     match transfer.rx.receive().await? {
         Some(Received::Frame(frame)) if frame.kind == Kind::BlobWanted => give(&mut transfer, &frame, &packs).await?,
         Some(Received::Frame(frame)) if frame.kind == Kind::NamesWanted => look_through(&mut transfer, &frame, packs).await?,
         Some(Received::Frame(frame)) if frame.kind == Kind::Examine => {
-            let findings = tokio::task::spawn_blocking(move || doctor::examine(&home)).await.map_err(|_| TransferError::Ended)?;
+            let findings = tokio::task::spawn_blocking(move || doctor::examine(&home, Some(node))).await.map_err(|_| TransferError::Ended)?;
             transfer.tx.send(Kind::Findings, frame.request, &findings).await?;
         }
         Some(Received::Frame(frame)) => return Err(TransferError::Unexpected(frame.kind)),

@@ -1,7 +1,7 @@
 //! What this master remembers of a node besides its connection: what it told of itself, how it is, how it did.
 //!
-//! Volatile, and kept when the connection is not: a node that is gone is asked about just then. Nothing is decided by it but who
-//! rests.
+//! Volatile, and kept when the connection is not: a node that is gone is asked about just then. It decides where work goes, and
+//! nothing that lasts.
 
 use alloc::vec::Vec;
 
@@ -19,7 +19,7 @@ use crate::{
 /// Heartbeats that a master receives in a second, from all nodes together; a larger fleet beats more slowly.
 pub const HEARTBEATS_PER_SECOND_MAX: u64 = 500;
 /// The same where all are idle, as long as that is no rarer than every five seconds each: whoever has nothing loses nothing when it
-/// is missed later. Nomad's servers take 50 (`max_heartbeats_per_second`); each costs ours a third of a millisecond.
+/// is missed later. Nomad's servers take 50 (`max_heartbeats_per_second`).
 pub const IDLE_HEARTBEATS_PER_SECOND_MAX: u64 = 40;
 /// People look at idle nodes too, and are to see within half a minute that one is gone.
 const IDLE_PACE_MAX: Span = Span::from_secs(5);
@@ -95,7 +95,7 @@ impl Fleet {
         let job = &self.ledger.jobs[&spark.job];
         let files = &job.sparks[spark.number as usize].files;
         let bytes: u64 = files.iter().map(|&file| job.files[file as usize].size).sum();
-        self.end_rest(id);
+        self.end_rests(id);
         let tally = &mut self.records.entry(id).or_default().tally;
         tally.finished += 1;
         tally.bytes = tally.bytes.saturating_add(bytes);

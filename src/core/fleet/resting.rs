@@ -35,8 +35,9 @@ impl Fleet {
         }
     }
 
-    pub(super) fn end_rest(&mut self, id: NodeId) {
-        if let Some(record) = self.records.get_mut(&id) {
+    /// A node has kept something. While it rests that says little: what needs no room succeeds on a full disk too.
+    pub(super) fn end_rests(&mut self, id: NodeId) {
+        if let Some(record) = self.records.get_mut(&id).filter(|record| record.rest.until.is_none()) {
             record.rest = Rest::default();
         }
     }
@@ -156,6 +157,29 @@ mod tests {
         }
         assert_eq!(play.work(100), JobStatus::Completed);
         assert!(play.given[&FULL] > before + 20, "{:?}", play.given);
+    }
+
+    #[test]
+    fn each_rest_is_longer_than_the_one_before_until_something_was_kept() {
+        let mut play = Play::of(2);
+        let full = *play.fleet.ledger().nodes.keys().next().unwrap();
+        let error = AttemptError::Storage("no space left".into());
+        let mut rests = Vec::new();
+        for _ in 0..12 {
+            play.fleet.rest(play.now, full, &error);
+            let until = play.fleet.rest_deadline().unwrap();
+            play.fleet.end_rests(full);
+            play.fleet.rest(play.now, full, &error);
+            assert_eq!(play.fleet.rest_deadline(), Some(until), "what it had before says nothing, well or not");
+            rests.push(until - play.now);
+            play.now = until;
+            play.fleet.on_rests_due(play.now);
+            assert!(!play.fleet.rests(full));
+        }
+        assert_eq!((rests[0], rests[1], rests[2], rests[11]), (REST_FIRST, Span::from_secs(2), Span::from_secs(4), REST_MAX));
+        play.fleet.end_rests(full);
+        play.fleet.rest(play.now, full, &error);
+        assert_eq!(play.fleet.rest_deadline(), Some(play.now + REST_FIRST));
     }
 
     #[test]

@@ -234,6 +234,8 @@ pub enum AttemptError {
     Exited(CommandEnd),
     /// The node does not run such a thing, or cannot; with the reason.
     Refused(String),
+    /// The master did not take its result: it is too large, or the master's disk is full.
+    NotTaken(String),
 }
 
 impl AttemptError {
@@ -244,6 +246,7 @@ impl AttemptError {
             AttemptError::TimedOut => "it took too long".into(),
             AttemptError::Cancelled => "it was cancelled".into(),
             AttemptError::Storage(error) => alloc::format!("its result could not be written: {error}"),
+            AttemptError::NotTaken(reason) => alloc::format!("the master did not take its result: {reason}"),
             AttemptError::Interrupted => "the process that ran it is gone".into(),
             AttemptError::NodeSilent => "its node is not heard from".into(),
             AttemptError::Moved => "it was taken off its node".into(),

@@ -33,7 +33,7 @@ pub(super) fn draw(state: &State, theme: Theme, buffer: &mut Buffer, area: Rect)
         }
         (Mode::Filter(editor), _) => typed("/", editor, area),
         (_, Some(flash)) => paint::plain(format!(" {}", flash.text), if flash.is_trouble { Tone::Bad } else { Tone::Accent }),
-        (_, None) if state.feed != Feed::Live && state.areas().bar.is_empty() => bar::feed(state, theme),
+        (_, None) if stands_for_bar(state) => bar::feed(state, theme),
         (_, None) => hints(state, usize::from(area.width)).into_iter().flat_map(|(_, pieces)| pieces).collect(),
     };
     paint::line(buffer, area, &line, theme);
@@ -93,8 +93,16 @@ fn is_useful(state: &State, row: &Row) -> bool {
     }
 }
 
+/// Where there is no bar to say that what is shown may not be true. What is opened has its way back here.
+fn stands_for_bar(state: &State) -> bool {
+    state.feed != Feed::Live && state.areas().bar.is_empty() && !is_useful(state, actions::row(ActionId::Back))
+}
+
 /// A hint does what it says.
 pub(super) fn touched(state: &State, area: Rect, at: Position) -> Option<Touched> {
+    if state.flash.is_none() && stands_for_bar(state) {
+        return None;
+    }
     if let Some(flash) = &state.flash {
         return (!flash.undo.is_empty()).then_some(Touched::Action(ActionId::Undo));
     }

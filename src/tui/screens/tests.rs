@@ -133,6 +133,24 @@ fn without_colours_and_signs_everything_is_still_said() {
 }
 
 #[test]
+fn what_is_selected_is_seen_at_every_size() {
+    let many: Vec<_> = (1..=90).map(|number| samples::node(number, &format!("n{number:02}"), "healthy", "active")).collect();
+    for (width, height) in (12..=240).step_by(3).flat_map(|width| (8..=70).map(move |height| (width, height))) {
+        let mut state = person(width, height);
+        hear(&mut state, crate::control::Snapshot { nodes: many.clone(), ..samples::fleet() });
+        if state.tier == Tier::Sentence {
+            continue;
+        }
+        for keys in ["G", "g", " "] {
+            press(&mut state, keys);
+            let name = state.selected_node().map(|node| node.name.clone()).unwrap();
+            let row = text(&drawn(&state, PLAIN)).lines().any(|line| line.contains(&name) && line.starts_with('>'));
+            assert!(row, "{width}x{height} {keys:?}: {name}\n{}", text(&drawn(&state, PLAIN)));
+        }
+    }
+}
+
+#[test]
 fn every_size_is_drawn() {
     for (width, height) in (1..=240).step_by(17).flat_map(|width| (1..=70).step_by(5).map(move |height| (width, height))) {
         for keys in ["", "\n", "2", "2s\n", "3\n", "3ss\n\n", "4p", "5\n", "6", "?", "d", "Sx", ":abc", "/a", "Pa"] {
@@ -218,6 +236,11 @@ fn what_is_not_heard_any_more_is_not_taken_for_true_at_any_size() {
         state.now += Span::from_secs(12);
         let shown = text(&drawn(&state, DARK));
         assert!(shown.contains("? healthy") && shown.contains("stale 12 s"), "{width}x{height}: {shown}");
+        assert_eq!(tap(&mut state, "stale 12 s"), None, "{width}x{height}");
+        press(&mut state, "\n");
+        assert!(state.opened);
+        tap(&mut state, "esc back");
+        assert!(!state.opened, "{width}x{height}");
     }
 }
 

@@ -37,7 +37,9 @@ pub fn touched(state: &State, at: Position) -> Option<Touched> {
     }
     if state.mode == Mode::Help {
         let area = if state.tier == Tier::Sentence { areas.list } else { areas.detail };
-        let line = area.contains(at).then(|| state.scroll + usize::from(at.y - area.y))?;
+        let (lines, room) = super::reading(state);
+        let skipped = state.scroll.min(lines.saturating_sub(room));
+        let line = area.contains(at).then(|| skipped + usize::from(at.y - area.y))?;
         return help::touched(state, line).map(Touched::Told);
     }
     if state.tier > Tier::Sentence && areas.list.contains(at) {
