@@ -40,7 +40,7 @@ pub struct NodeSeen {
     pub key: String,
     pub paired: bool,
     pub protocol: String,
-    /// The best one first, with its port; that of a paired node is 0. As text, like those of [`Request::Pair`].
+    /// The best one first, with its port; that of a paired node is 0. As text, like those of [`super::Request::Pair`].
     pub addresses: Vec<String>,
 }
 
