@@ -233,7 +233,7 @@ pub fn main() -> Exit {
 fn run((command, look): (Option<DataCommand>, &dashboard::Look), streams: Streams, given: &Given) -> anyhow::Result<Exit> {
     let is_elsewhere = given.connect.is_some() || given.behind.is_some();
     if is_elsewhere && command.as_ref().is_some_and(|command| !command.is_for_any_master()) {
-        return Err(UsageError("this command needs the disk of the master itself: run it there; a demo has none".to_owned()).into());
+        return Err(UsageError("this command needs the disk of the master itself: run it there".to_owned()).into());
     }
     let Some(context) = Context::open(streams, given)? else { return Ok(Exit::NoMatch) };
     match command {

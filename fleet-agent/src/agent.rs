@@ -45,6 +45,9 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
     if error.downcast_ref().is_some_and(|error: &JoinError| error.is_unreached() || matches!(error, JoinError::Time | JoinError::Left)) {
         return 7;
     }
+    if error.downcast_ref().is_some_and(|error| matches!(error, LinkError::Lookup { .. } | LinkError::NoAddress(_))) {
+        return 7;
+    }
     if error.is::<JoinError>() || error.is::<TlsError>() || error.downcast_ref().is_some_and(refused) { 4 } else { 1 }
 }
 
@@ -68,6 +71,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
 
 async fn serve(arguments: &Arguments, data: &Path) -> anyhow::Result<()> {
     let mut stop = Stop::watch().context("cannot watch for signals")?;
+    look_for_sources(arguments);
     // Otherwise the token, if there is one, is spent below.
     let unspent = arguments.join_file.as_ref().filter(|_| Identity::load(data).is_ok());
     let first = tokio::select! {
@@ -88,6 +92,13 @@ async fn serve(arguments: &Arguments, data: &Path) -> anyhow::Result<()> {
             tell(&format!("{error:#}"));
             lived.map_err(explained)
         }
+    }
+}
+
+/// Whoever names a folder that is not here has mistyped it, or not mounted it yet.
+fn look_for_sources(arguments: &Arguments) {
+    for folder in arguments.sources.iter().filter(|folder| !folder.here().is_dir()) {
+        tell(&format!("--sources: there is no folder {} now; what the master has there is brought", folder.here().display()));
     }
 }
 

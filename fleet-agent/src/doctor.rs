@@ -153,9 +153,11 @@ fn identity(data: &Path, linked: Option<NodeId>) -> Finding {
     }
     match Identity::load(data) {
         Ok(identity) => Finding::good(SUBJECT, format!("node {} of its fleet", identity.peer().node)),
-        Err(TlsError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-            Finding::weak(SUBJECT, "this node belongs to no fleet yet".to_owned(), "give it --join-file with a token of `bitacora node token`")
-        }
+        Err(TlsError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Finding::weak(
+            SUBJECT,
+            "this node belongs to no fleet yet".to_owned(),
+            "start it, and pair it by the code that it shows (`bitacora node pair`); or give it --join-file with a token of `bitacora node token`",
+        ),
         Err(error) => Finding::bad(SUBJECT, with_cause(&error), "take the files away and join again, or mend their rights: they must be its owner's alone"),
     }
 }

@@ -42,6 +42,13 @@ impl FromStr for Folder {
     }
 }
 
+impl Folder {
+    /// Where it is on this machine.
+    pub fn here(&self) -> &Path {
+        &self.here
+    }
+}
+
 /// Not one that leads elsewhere.
 fn is_name(component: Component<'_>) -> bool {
     matches!(component, Component::RootDir | Component::Normal(_))

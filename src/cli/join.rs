@@ -38,7 +38,11 @@ impl Join {
             _ => File::open(&self.join_file).and_then(|file| file.take(TOKEN_BYTES_MAX).read_to_string(&mut token)),
         };
         read.with_context(|| format!("cannot read {}", self.join_file.display()))?;
-        let (device, peer) = Device::join(&context.data.fleets(), self.name.as_deref(), &self.master, &token)?;
+        let joined = Device::join(&context.data.fleets(), self.name.as_deref(), &self.master, &token);
+        if matches!(&joined, Err(error) if error.is_about_reach()) {
+            context.streams.note("a master listens for that only while a token is open, on the port after the one for nodes");
+        }
+        let (device, peer) = joined?;
         context.streams.note(&format!("joined as {} ({}): `bitacora --connect {} node ls`", peer.node, peer.roles, device.name));
         Ok(Exit::Ok)
     }

@@ -46,9 +46,9 @@ pub enum RemoteError {
     ForNode,
     #[error("this device's key or certificate cannot be used")]
     Tls(#[from] TlsError),
-    #[error("could not join: a master listens for that only while a token is open")]
+    #[error("could not join")]
     Join(#[from] JoinError),
-    #[error("the master cannot be reached")]
+    #[error("no link to the master")]
     Link(#[from] LinkError),
     #[error("the link to the master was lost")]
     Lost(#[from] CarrierError),

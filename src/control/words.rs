@@ -64,7 +64,7 @@ pub fn describe(pending: &Pending) -> String {
         Pending::NoNodeRuns(program) => format!("no connected node is configured to run {program}: `fleet-agent --program {program}`"),
         Pending::NoNodes => "no node is connected".to_owned(),
         Pending::NoMatchingNode => "no connected node has the engine that the job was begun with".to_owned(),
-        Pending::NoSelectedNode { nodes } => format!("no connected node with its engine is one of {nodes:?}, which it was asked for"),
+        Pending::NoSelectedNode { nodes } => format!("none of the connected nodes that could do it is one of {nodes:?}, which it was asked for"),
         Pending::NoSpecialisedNode { kind } => format!("every connected node that it may run on is specialised in something else than {kind}"),
         Pending::NodesClosed => "every node that it may run on is cordoned, drains or leaves; `bitacora node uncordon` opens one".to_owned(),
         Pending::NoFreeSlot { held } => format!("all slots are taken; with their nodes: {}", counted((*held).into(), "spark")),

@@ -102,7 +102,8 @@ pub(super) fn on_ran(state: &mut State, number: u32, outcome: Outcome) -> Option
     }
     match after.done {
         Some((name, done)) if went_well => acting::offer(state, format!("{name} {done}"), after.undo.into_iter().collect()),
-        Some(_) => return acting::say(state, format!("{line}: {last}"), true),
+        // Where there is little room, why counts more than what.
+        Some(_) => return acting::say(state, format!("{last} ({line})"), true),
         // It was read while it ran.
         None if after.is_followed => {}
         // Nobody is torn from what they are doing.

@@ -157,7 +157,7 @@ fn a_command_that_fails_says_why_and_offers_nothing() {
     press(&mut state, typed("c"));
     ran(&mut state, 1, 5, "no node is called anvil");
     let flash = state.flash.clone().expect("it is said");
-    assert_eq!((flash.text.as_str(), flash.is_trouble, flash.undo), ("node cordon anvil: no node is called anvil", true, Vec::new()));
+    assert_eq!((flash.text.as_str(), flash.is_trouble, flash.undo), ("no node is called anvil (node cordon anvil)", true, Vec::new()));
 }
 
 #[test]
