@@ -32,14 +32,14 @@ fn a_setting_is_set_and_its_file_keeps_what_people_wrote() {
     let written = fs::read_to_string(file(&place)).unwrap();
     fs::write(file(&place), format!("# mine\n{}\n[keys]\n# never\ndrain = []\n", written.trim().to_owned() + " # for the train")).unwrap();
     for words in
-        ["config set theme light", "config set refresh-ms 250", "config set keys.cordon C x", "config set columns.fleet name load", "config unset keys.drain"]
+        ["config set theme light", "config set refresh-ms 250", "config set keys.cordon C z", "config set columns.fleet name load", "config unset keys.drain"]
     {
         let output = run(words);
         assert_eq!(output.status.code(), Some(0), "{words}: {}", messages(&output));
     }
     let written = fs::read_to_string(file(&place)).unwrap();
     assert!(written.starts_with("# mine\n") && written.contains("theme = \"light\" # for the train"), "{written}");
-    assert_eq!((says(&run("config get keys.cordon")), says(&run("config get keys.drain"))), ("C\nx".into(), "d".into()));
+    assert_eq!((says(&run("config get keys.cordon")), says(&run("config get keys.drain"))), ("C\nz".into(), "d".into()));
     let shown = report(&run("config show -o json"), 0);
     let of = |key: &str| shown["items"].as_array().unwrap().iter().find(|item| item["key"] == key).unwrap().clone();
     assert_eq!((&of("refresh-ms")["value"], &of("motion")["origin"]), (&250.into(), &"default".into()));
