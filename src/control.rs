@@ -57,6 +57,8 @@ use self::{
 };
 use crate::timeline::Happening;
 
+/// Where nodes and devices link with a master if nobody says otherwise; those that join use the port after it.
+pub const MASTER_PORT: u16 = 7411;
 /// Sparks in one answer.
 pub const SPARKS_MAX: usize = 32_768;
 /// Records of the audit in one answer; whoever wants more asks for those after it.

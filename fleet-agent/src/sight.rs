@@ -12,9 +12,8 @@ use std::{
 use crate::root::Root;
 
 /// What this machine sees of the master's disk.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sight {
-    #[default]
     Nothing,
     /// It is the same machine.
     Everything,

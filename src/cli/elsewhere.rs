@@ -64,7 +64,10 @@ pub(super) fn print(context: &Context, sink: Sink, reporting: &Reporting<'_>) ->
         let part = match context.ask(&Request::ReportPart { report: reporting.number, part: number })? {
             Some(Answer::Part(part)) => part,
             // It may have been made, and its answer not have come.
-            Some(Answer::Busy) => continue,
+            Some(Answer::Busy) => {
+                thread::sleep(LOOK_EVERY);
+                continue;
+            }
             Some(answer) => return Ok(context.streams.conclude(&answer)),
             None => bail!("the master elsewhere does not answer any more"),
         };

@@ -19,14 +19,13 @@ use fleet_agent::{net::quic::UdpBuffers, work::with_cause};
 
 use super::{Context, duration, passphrase::PassphraseSource};
 use crate::{
+    control::MASTER_PORT,
     exit::Exit,
     links::LinksError,
     master::{Lodging, Master, MasterError, Served},
     trust::{Passphrase, Protection},
 };
 
-/// Where nodes link if nobody says otherwise.
-const PORT: u16 = 7411;
 /// The port after one that is free may be taken.
 const LOOPBACK_TRIES: usize = 3;
 
@@ -134,7 +133,7 @@ impl Serve {
 
     /// One that a dashboard has started listens for this machine alone where its port is taken: nobody is there to name another.
     fn listen(&self, master: &mut Master, passphrase: Option<&Passphrase>) -> Result<SocketAddr, MasterError> {
-        let anywhere = |ip: IpAddr| SocketAddr::new(ip, PORT);
+        let anywhere = |ip: IpAddr| SocketAddr::new(ip, MASTER_PORT);
         let mut listening = master.open_links(self.listen.unwrap_or(anywhere(Ipv6Addr::UNSPECIFIED.into())), passphrase);
         // Some machines have no IPv6; where there is, its socket takes IPv4 as well.
         if self.listen.is_none() && matches!(listening, Err(MasterError::Links(LinksError::Listen(_)))) {

@@ -24,10 +24,8 @@ use fleet_agent::{
 };
 use tokio::{runtime::Runtime, time::timeout};
 
-use super::{Answer, MESSAGE_BYTES_MAX, PATIENCE, Request};
+use super::{Answer, MASTER_PORT, MESSAGE_BYTES_MAX, PATIENCE, Request};
 
-/// Where a master listens if nobody says otherwise.
-const PORT: u16 = 7411;
 const MASTER_FILE: &str = "master";
 
 #[derive(Debug, thiserror::Error)]
@@ -232,8 +230,8 @@ fn with_port(master: &str) -> String {
     let has_port = (master.starts_with('[') || master.matches(':').count() <= 1) && !master.ends_with(']') && host_of(master).len() + 2 <= master.len();
     match master {
         master if has_port => master.to_owned(),
-        master if master.contains(':') && !master.starts_with('[') => format!("[{master}]:{PORT}"),
-        master => format!("{master}:{PORT}"),
+        master if master.contains(':') && !master.starts_with('[') => format!("[{master}]:{MASTER_PORT}"),
+        master => format!("{master}:{MASTER_PORT}"),
     }
 }
 

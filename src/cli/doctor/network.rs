@@ -9,12 +9,9 @@ use std::{
 use fleet_agent::doctor::{Finding, multicast, udp_buffers};
 
 use crate::{
-    control::{self, Answer, Request},
+    control::{self, Answer, MASTER_PORT, Request},
     data::DataDirectory,
 };
-
-/// Where a master listens if nobody says otherwise; those that join use the port after it.
-const PORT: u16 = 7411;
 
 pub(super) fn examine(root: &Path) -> Vec<Finding> {
     vec![ports(root), udp_buffers(), multicast()]
@@ -29,7 +26,7 @@ fn ports(root: &Path) -> Finding {
         return Finding::good(SUBJECT, format!("the master listens on {address}"));
     }
     match are_free() {
-        Ok(()) => Finding::good(SUBJECT, format!("{PORT} (UDP and TCP) and {} (UDP) are free for a master", PORT + 1)),
+        Ok(()) => Finding::good(SUBJECT, format!("{MASTER_PORT} and {}, UDP and TCP, are free for a master", MASTER_PORT + 1)),
         Err((port, error)) => Finding::weak(
             SUBJECT,
             format!("port {port} cannot be used: {error}"),
@@ -40,8 +37,8 @@ fn ports(root: &Path) -> Finding {
 
 fn are_free() -> Result<(), (u16, io::Error)> {
     let of = |port| move |error| (port, error);
-    UdpSocket::bind((Ipv4Addr::UNSPECIFIED, PORT)).map_err(of(PORT))?;
-    TcpListener::bind((Ipv4Addr::UNSPECIFIED, PORT)).map_err(of(PORT))?;
-    UdpSocket::bind((Ipv4Addr::UNSPECIFIED, PORT + 1)).map_err(of(PORT + 1))?;
-    Ok(())
+    [MASTER_PORT, MASTER_PORT + 1].into_iter().try_for_each(|port| {
+        UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).map_err(of(port))?;
+        TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).map_err(of(port)).map(drop)
+    })
 }
