@@ -34,6 +34,7 @@ use bitacora_core::{
     wire::task::FileLimits,
 };
 use fleet_agent::{
+    callers::Calls,
     clock,
     command::Commands,
     configuration::{Configuration, Settings as NodeSettings},
@@ -179,5 +180,5 @@ async fn agent(folder: PathBuf, master: SocketAddr, token: JoinToken) -> Result<
     let agent = AgentThread::start(config, clock::now, move |message| uplink.say(message))?;
     let endpoint = Endpoint::dialling(LOOPBACK.parse()?, &identity, &ListenerKeys::fresh()?, quic::Settings::default())?;
     let dialler = Dialler::new(endpoint, vec![master.to_string()], Choice::Quic);
-    Err(session.run(dialler, Credentials::new(identity, &folder), &agent, |_| {}).await.into())
+    Err(session.run(dialler, Calls::none(), Credentials::new(identity, &folder), &agent, |_| {}).await.into())
 }

@@ -169,6 +169,14 @@ mod tests {
     }
 
     #[test]
+    fn facts_about_addresses_are_read_and_written_alike_for_ever() {
+        let node = NodeId::counted(Epoch(7), 1);
+        let addressed = |addresses: &[&str]| Fact::NodeAddressed { node, addresses: addresses.iter().map(|address| address.parse().unwrap()).collect() };
+        let facts = [addressed(&["192.0.2.7:7413", "[2001:db8::7]:7413"]), addressed(&[])];
+        are_read_and_written_alike(include_str!("../tests/golden/facts-1-addresses.hex"), &facts);
+    }
+
+    #[test]
     fn facts_about_copies_are_read_and_written_alike_for_ever() {
         let spark = SparkId { job: JobId { epoch: Epoch(7), counter: 2 }, number: 0 };
         let dropped = Fact::CopyDropped { spark, error: AttemptError::Crashed("signal 6".into()), attempt: Attempt(1), node: NodeId(0) };

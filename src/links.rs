@@ -5,6 +5,7 @@
 
 mod asking;
 mod borrowing;
+mod calling;
 mod greeting;
 mod inbox;
 mod joining;
@@ -121,6 +122,7 @@ pub enum LinkEvent {
     /// A node has proved that it shows the code that a person typed.
     CodeProved {
         name: String,
+        address: SocketAddr,
         /// The device from which that person typed it; the master's own machine if none.
         operator: Option<NodeId>,
         answer: oneshot::Sender<Option<Grant>>,
@@ -166,8 +168,15 @@ struct Published {
 }
 
 enum Command {
-    Send { to: NodeId, messages: Vec<Envelope<ToAgent>> },
-    Disconnect { node: NodeId },
+    Send {
+        to: NodeId,
+        messages: Vec<Envelope<ToAgent>>,
+    },
+    Disconnect {
+        node: NodeId,
+    },
+    /// A node has answered a call; it is about to say Hello.
+    Answered(Box<Connection>),
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -190,6 +199,7 @@ pub struct Links {
     endpoint: Endpoint,
     identity: Identity,
     joining: JoinPort,
+    calling: Arc<Semaphore>,
     refused: Arc<Counters>,
     shared: Shared,
     runtime: Option<tokio::runtime::Runtime>,
@@ -222,7 +232,18 @@ impl Links {
         let receiving = Arc::new(Semaphore::new(PACKS_AT_ONCE));
         let shared = Shared { published: seen, renewer, stores, receiving, linked: Arc::default(), refused: refused.clone(), deliver };
         runtime.spawn(switch(listener, inbox, shared.clone()));
-        Ok(Links { commands, published, address, endpoint, identity: identity.clone(), joining, refused, shared, runtime: Some(runtime) })
+        Ok(Links {
+            commands,
+            published,
+            address,
+            endpoint,
+            identity: identity.clone(),
+            joining,
+            calling: Arc::new(Semaphore::new(calling::CALLS_MAX)),
+            refused,
+            shared,
+            runtime: Some(runtime),
+        })
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -237,6 +258,18 @@ impl Links {
     /// What the system grants of the buffers that were asked for.
     pub fn udp_buffers(&self) -> UdpBuffers {
         self.endpoint.udp_buffers()
+    }
+
+    /// Dials a node that has no link, and lets it introduce itself. What comes of it shows by its link, or by its having none.
+    pub fn call(&self, node: NodeId, addresses: Vec<SocketAddr>) {
+        let Some(turn) = self.calling.clone().try_acquire_owned().ok().filter(|_| self.link_to(node).is_none()) else { return };
+        let (endpoint, commands) = (self.endpoint.clone(), self.commands.clone());
+        self.runtime().spawn(async move {
+            if let Some(connection) = calling::call(endpoint, node, addresses).await {
+                let _ = commands.send(Command::Answered(Box::new(connection))).await;
+            }
+            drop(turn);
+        });
     }
 
     /// For what else is done over the network.
@@ -442,6 +475,11 @@ impl Switchboard {
             Command::Send { to, messages } => {
                 if let Some(line) = self.lines.get(&to) {
                     messages.into_iter().for_each(|message| drop(line.messages.try_send(Outgoing::Message(message))));
+                }
+            }
+            Command::Answered(connection) => {
+                if self.greetings.len() < GREETINGS_MAX {
+                    self.greetings.spawn(greet(*connection, self.shared.clone()));
                 }
             }
             Command::Disconnect { node } => {

@@ -7,7 +7,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use bitacora_core::ids::NodeId;
 use fleet_agent::net::{
-    discovery::{DiscoveryError, Found, Watch, preferred},
+    discovery::{DiscoveryError, Found, KeyId, Member, State, Watch, preferred},
     join::Grant,
     pairing::{Admissions, MASTERS_MAX, PairError, Paired, PairingCode, pair},
     tls::Authority,
@@ -57,6 +57,13 @@ impl Pairing {
         self.watch.as_ref().map(Watch::found)
     }
 
+    /// Where a node of this fleet says that it can be called.
+    pub fn announced(&self, node: NodeId) -> Vec<SocketAddr> {
+        let member = Member { fleet: KeyId::of(self.authority.certificate()), node };
+        let found = self.found().unwrap_or_default().into_iter().filter(|found| found.state == State::Paired(Some(member)));
+        found.flat_map(|found| found.addresses).take(ADDRESSES_TRIED_MAX).collect()
+    }
+
     /// Dials the node and lets it in if it knows the code; `done` hears what came of it. `false` when too many are at it.
     pub fn begin(&self, runtime: &tokio::runtime::Handle, wanted: Wanted, done: impl FnOnce(Result<Paired, PairError>) + Send + 'static) -> bool {
         let Ok(turn) = self.turns.clone().try_acquire_owned() else { return false };
@@ -79,9 +86,9 @@ struct AskLoop {
 }
 
 impl Admissions for AskLoop {
-    async fn admit(&self, own_name: String) -> Option<Grant> {
+    async fn admit(&self, own_name: String, address: SocketAddr) -> Option<Grant> {
         let (answer, answered) = oneshot::channel();
-        (self.deliver)(LinkEvent::CodeProved { name: self.name.clone().unwrap_or(own_name), operator: self.operator, answer });
+        (self.deliver)(LinkEvent::CodeProved { name: self.name.clone().unwrap_or(own_name), address, operator: self.operator, answer });
         answered.await.ok().flatten()
     }
 

@@ -41,7 +41,7 @@ fn three_agents_are_found_and_paired_and_make_the_report_of_one_machine() {
     for name in ["ada", "bob", "cleo"] {
         until(|| heard(&fleet, name).iter().any(|node| node["state"] == "paired"));
     }
-    assert_eq!(heard(&fleet, "bob")[0]["addresses"][0], lan.address(2));
+    assert_eq!(heard(&fleet, "bob")[0]["addresses"][0], format!("{}:7413", lan.address(2)));
     let alone = fleet.local();
     assert_eq!(analyse(&fleet, &[]), alone, "over QUIC");
     for (agent, name) in [(ada, "ada"), (bob, "bob"), (cleo, "cleo")] {

@@ -100,13 +100,19 @@ impl Lan {
     /// A master on the first machine, where a master listens that was told nothing.
     pub(super) fn fleet(&self) -> Fleet {
         let place = Place::new();
+        let master = self.serve(&place);
+        Fleet::of(place, format!("{}:7411", self.address(0)), Some(master))
+    }
+
+    /// A master's process on the first machine, once it listens.
+    pub(super) fn serve(&self, place: &Place) -> Process {
         let mut child = self.at(0, &place.bitacora(&["serve"])).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
         let master = Process(child);
         assert!(lines.any(|line| line.starts_with("listening on ")));
         // Drained, or the master would wait for room.
         thread::spawn(move || lines.for_each(drop));
-        Fleet::of(place, format!("{}:7411", self.address(0)), Some(master))
+        master
     }
 }
 

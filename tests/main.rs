@@ -6,6 +6,7 @@ mod analyze;
 mod authority;
 mod bridge;
 mod cache;
+mod calls;
 mod commands;
 mod completions;
 mod config;

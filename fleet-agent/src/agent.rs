@@ -29,6 +29,9 @@ use fleet_agent::{
     sight::Sight,
 };
 
+/// Where a node waits to be paired, and is called later on, if nobody else does there. The two before it are the master's.
+const PORT: u16 = 7413;
+
 use super::{
     Arguments, Command,
     joining::{Membership, joined_again, membership},
@@ -115,12 +118,12 @@ async fn live(arguments: &Arguments, data: &Path, membership: Membership, config
         sight: Sight::Folders(arguments.sources.clone()),
         configuration,
         pack_bytes_max: arguments.disk.map(|megabytes| megabytes * 1_000_000),
-        lend: lend(arguments),
+        listen: if arguments.no_listen { Vec::new() } else { places(arguments) },
+        lends: !arguments.no_lending,
+        announcement,
         tell,
     };
-    let lived = life.run(stop).await;
-    drop(announcement);
-    lived
+    life.run(stop).await
 }
 
 fn command_limits(arguments: &Arguments) -> CommandLimits {
@@ -128,12 +131,11 @@ fn command_limits(arguments: &Arguments) -> CommandLimits {
     CommandLimits { memory_bytes: arguments.memory.map(|megabytes| megabytes * 1_000_000), writable }
 }
 
-/// Some machines have no IPv6.
-fn lend(arguments: &Arguments) -> Vec<SocketAddr> {
+/// On the address given, or else on the port that people expect if it is free. Some machines have no IPv6.
+pub fn places(arguments: &Arguments) -> Vec<SocketAddr> {
     match arguments.listen {
-        _ if arguments.no_lending => Vec::new(),
         Some(address) => vec![address],
-        None => vec![(Ipv6Addr::UNSPECIFIED, 0).into(), (Ipv4Addr::UNSPECIFIED, 0).into()],
+        None => [PORT, 0].into_iter().flat_map(|port| [(Ipv6Addr::UNSPECIFIED, port).into(), (Ipv4Addr::UNSPECIFIED, port).into()]).collect(),
     }
 }
 

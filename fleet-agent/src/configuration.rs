@@ -152,9 +152,10 @@ impl Configuration {
         Configuration { folder: None, changeable: Vec::new(), own }
     }
 
-    /// Says where neighbours reach this node.
-    pub fn lending_on(mut self, port: Option<u16>) -> Configuration {
-        self.own.profile.lends_on = port;
+    /// Says where its master, and neighbours if it has any, reach this node.
+    pub fn answering_on(mut self, port: Option<u16>, lends: bool) -> Configuration {
+        let profile = &mut self.own.profile;
+        (profile.answers_on, profile.lends_on) = (port, port.filter(|_| lends));
         self
     }
 

@@ -3,14 +3,14 @@
 use std::{
     fs::{self, File},
     io::{self, Read},
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::SocketAddr,
     path::Path,
     time::SystemTime,
 };
 
 use anyhow::{Context, bail};
 use fleet_agent::{
-    link,
+    life, link,
     net::{
         discovery::{Announcement, DiscoveryError, KeyId, State, clean_name},
         join::{self, Holder, JoinToken},
@@ -21,12 +21,13 @@ use fleet_agent::{
     work::with_cause,
 };
 
-use super::{Arguments, agent::tell};
+use super::{
+    Arguments,
+    agent::{places, tell},
+};
 
 /// A join token is one line of about a hundred characters.
 const TOKEN_BYTES_MAX: u64 = 4096;
-/// Where a node waits to be paired, if nobody else does there. The two before it are the master's.
-const PAIRING_PORT: u16 = 7413;
 const CODE_FILE: &str = "pairing-code";
 const MASTERS_FILE: &str = "master";
 
@@ -50,7 +51,7 @@ pub async fn membership(arguments: &Arguments, data: &Path) -> anyhow::Result<Me
                 tell("this node belongs to a fleet already; the token is used if that fleet does not know it any more");
             }
             let masters = masters_of(given, data)?;
-            let announcement = announce(arguments, KeyId::of(&identity.public()?), State::Paired, 0);
+            let announcement = announcement(arguments, KeyId::of(&identity.public()?));
             Ok(Membership { identity, masters, announcement })
         }
         (Err(TlsError::Io { source, .. }), token) if source.kind() == io::ErrorKind::NotFound => match token {
@@ -81,7 +82,7 @@ async fn by_token(arguments: &Arguments, file: &Path, data: &Path, masters: Vec<
     let joined = join::join(&addresses, link::Choice::from(arguments.carrier).carriers(), &token).await;
     let identity = joined.map_err(|error| if error.is_unreached() { anyhow::Error::from(error).context(unheard(&places)) } else { error.into() })?;
     identity.save(data)?;
-    let announcement = announce(arguments, KeyId::of(&identity.public()?), State::Paired, 0);
+    let announcement = announcement(arguments, KeyId::of(&identity.public()?));
     Ok(Membership { identity, masters, announcement })
 }
 
@@ -103,10 +104,11 @@ fn read_token(file: &Path) -> anyhow::Result<String> {
 
 async fn by_code(arguments: &Arguments, data: &Path, given: Option<String>) -> anyhow::Result<Membership> {
     let (name, key_id) = (name(arguments), KeyId::of(NodeKey::load_or_create(data)?.public()));
-    let listener = listen(arguments.listen, &name, data)?;
+    let listener = wait_on(places(arguments), &name, data)?;
     let port = listener.local_address().context("the socket for pairing has no address")?.port();
     tell(&format!("{name} ({key_id}) belongs to no fleet and waits on port {port}, UDP and TCP, to be paired"));
-    let mut announcement = announce(arguments, key_id, State::Unpaired, port);
+    let mut announcement = announcement(arguments, key_id);
+    life::announce(announcement.as_mut(), State::Unpaired, port, tell);
 
     let admission = listener.paired(|code| show(&name, code, data), say_trouble).await?;
     admission.identity.save(data)?;
@@ -118,20 +120,13 @@ async fn by_code(arguments: &Arguments, data: &Path, given: Option<String>) -> a
     NodeKey::forget(data);
     let identity = admission.identity.clone();
     tell(&format!("paired: this is node {} now", identity.peer().node));
-    if let Some(announcement) = &mut announcement {
-        announcement.say(State::Paired, 0).unwrap_or_else(|error| say_unannounced(&error));
-    }
+    life::announce(announcement.as_mut(), State::Paired(None), 0, tell);
     admission.keep().await;
     Ok(Membership { identity, masters, announcement })
 }
 
-/// On the address given, or else on the port that people expect if it is free.
-fn listen(given: Option<SocketAddr>, name: &str, data: &Path) -> anyhow::Result<PairListener> {
-    let addresses: Vec<SocketAddr> = match given {
-        Some(address) => vec![address],
-        // Some machines have no IPv6.
-        None => [PAIRING_PORT, 0].into_iter().flat_map(|port| [(Ipv6Addr::UNSPECIFIED, port).into(), (Ipv4Addr::UNSPECIFIED, port).into()]).collect(),
-    };
+/// On the first address that can be had.
+fn wait_on(addresses: Vec<SocketAddr>, name: &str, data: &Path) -> anyhow::Result<PairListener> {
     let mut failed = None;
     for address in addresses {
         match PairListener::open(address, name.to_owned(), NodeKey::load_or_create(data)?, Rules::default()) {
@@ -159,19 +154,9 @@ fn say_trouble(trouble: Trouble) {
 }
 
 /// `None` where it was not wanted or does not work: everything goes on without.
-fn announce(arguments: &Arguments, key: KeyId, state: State, port: u16) -> Option<Announcement> {
-    if arguments.no_discovery {
-        return None;
-    }
-    let announced = Announcement::new(name(arguments), key).and_then(|mut announcement| {
-        announcement.say(state, port)?;
-        Ok(announcement)
-    });
-    announced.inspect_err(say_unannounced).ok()
-}
-
-fn say_unannounced(error: &DiscoveryError) {
-    tell(&format!("this node is not announced on the local network: {}", with_cause(error)));
+fn announcement(arguments: &Arguments, key: KeyId) -> Option<Announcement> {
+    let unannounced = |error: &DiscoveryError| tell(&life::unannounced(error));
+    if arguments.no_discovery { None } else { Announcement::new(name(arguments), key).inspect_err(unannounced).ok() }
 }
 
 /// As given, or the machine's.

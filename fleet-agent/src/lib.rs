@@ -7,7 +7,7 @@
 //! - [`search`] finds names in the lists of packs.
 //! - [`root`] opens files of a project and none outside of it.
 //! - [`net`] is how nodes find, trust and reach one another.
-//! - [`link`] is an agent's life with a master over the network, [`life`] the process around it, [`resident`] the one on the master's own machine.
+//! - [`link`] is an agent's life with a master over the network, [`callers`] are who dials it, [`life`] is the process around it, [`resident`] the one on the master's own machine.
 //! - [`doctor`] looks whether the machine lets an agent work.
 //! - [`sense`] reads how loaded the machine is.
 //! - [`work`] runs one spark; [`isolation`] runs it in a child process; [`driver`] is the loop that does both for a master.
@@ -21,6 +21,7 @@ pub mod allowance;
 pub mod analysis;
 pub mod blobs;
 pub mod cache;
+pub mod callers;
 pub mod clock;
 pub mod command;
 pub mod configuration;

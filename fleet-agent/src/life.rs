@@ -15,8 +15,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
     analysis,
-    blobs::Blobs,
     cache::{Cache, CacheError},
+    callers::Calls,
     clock,
     command::Commands,
     configuration::{Configuration, ConfigurationError},
@@ -26,7 +26,8 @@ use crate::{
     link::{self, Choice, Dialler, LinkError, News, Session, Uplink},
     neighbours::Neighbourhood,
     net::{
-        carrier::{CarrierError, Endpoint},
+        carrier::{CarrierError, Endpoint, Listener},
+        discovery::{Announcement, DiscoveryError, KeyId, Member, State},
         quic::{ListenerKeys, Settings},
         renewal::Credentials,
         tls::{Identity, TlsError},
@@ -53,8 +54,12 @@ pub struct Life {
     pub configuration: Configuration,
     /// What its packs may take of the disk; as much as there is if not given.
     pub pack_bytes_max: Option<u64>,
-    /// Where neighbours ask it for contents, the first address that can be had; it neither gives nor asks if there is none.
-    pub lend: Vec<SocketAddr>,
+    /// Where its master can call it, the first address that can be had; where there is none it only dials.
+    pub listen: Vec<SocketAddr>,
+    /// Does it give neighbours contents, and ask them for some?
+    pub lends: bool,
+    /// What it is known by on the local network.
+    pub announcement: Option<Announcement>,
     /// Takes what people are told.
     pub tell: fn(&str),
 }
@@ -83,40 +88,44 @@ pub enum LifeError {
 impl Life {
     /// Until it was told to end and has handed over what it had.
     pub async fn run(self, stop: &mut Stop) -> Result<(), LifeError> {
-        let keys = ListenerKeys::load_or_create(&self.home)?;
-        let (uplink, session, config) = self.prepare(&keys)?;
+        let Ends { endpoint, listener } = self.open(&ListenerKeys::load_or_create(&self.home)?)?;
+        let port = listener.as_ref().and_then(|_| Some(endpoint.local_address().ok()?.port()));
+        let (uplink, session, config) = self.prepare(&endpoint, port)?;
         let neighbours = config.neighbours.clone();
+        let calls = listener.map_or_else(Calls::none, |listener| Calls::taken_by(listener, neighbours.clone()));
         let say = uplink.clone();
         let mut agent = AgentThread::start(config, clock::now, move |message| say.say(message))?;
         let over = agent.ended();
         let agent = Arc::new(agent);
-        let endpoint = self.endpoint(&keys)?;
-        (self.tell)(&format!("node {} dials {}", self.identity.peer().node, self.masters.join(" ")));
-        let Life { identity, masters, home, carrier, tell, .. } = self;
+        let Life { identity, masters, home, carrier, mut announcement, tell, .. } = self;
+        let called = port.map(|port| format!(" and can be called on port {port}, UDP and TCP")).unwrap_or_default();
+        tell(&format!("node {} dials {}{called}", identity.peer().node, masters.join(" ")));
+        let member = port.map(|_| Member { fleet: KeyId::of(identity.authority()), node: identity.peer().node });
+        announce(announcement.as_mut(), State::Paired(member), port.unwrap_or(0), tell);
         let dialler = Dialler::new(endpoint.clone(), masters, carrier).beside(neighbours.clone()).comparing_clocks(&home);
         let ended = tokio::select! {
-            error = session.run(dialler, Credentials::new(identity, &home), &agent, |news| say_news(tell, news)) => Err(error.into()),
+            error = session.run(dialler, calls, Credentials::new(identity, &home), &agent, |news| say_news(tell, news)) => Err(error.into()),
             () = leave(stop, &agent, &uplink, over) => Ok(()),
         };
         endpoint.close_cleanly().await;
-        if let Some(neighbours) = neighbours {
-            neighbours.close().await;
-        }
         // Joins the threads: what runs is cancelled, and the master gives it to others.
         tokio::task::spawn_blocking(move || drop(agent)).await?;
         ended
     }
 
-    fn prepare(&self, keys: &ListenerKeys) -> Result<(Uplink, Session, Config), LifeError> {
+    /// `port` is where it answers.
+    fn prepare(&self, endpoint: &Endpoint, port: Option<u16>) -> Result<(Uplink, Session, Config), LifeError> {
         let cache = Cache::open(&self.data, analysis::fingerprint())?;
         let (child, supervisor) = self.children()?;
         let sparks = self.home.join("sparks");
         let commands =
             Commands::open(self.programs.clone(), sparks.clone(), supervisor).map_err(error("prepare", &sparks))?.limited(self.command_limits.clone());
         let (uplink, session) = link::uplink(cache.packs().clone(), commands.clone(), &self.home);
-        let neighbours = self.neighbours(keys, cache.packs());
+        // Who cannot be asked asks nobody either; everything can be had from the master.
+        let lends = self.lends && port.is_some();
+        let neighbours = lends.then(|| Neighbourhood::new(endpoint.clone(), &self.home, cache.packs().clone()));
         let fetch = neighbours.as_ref().map_or_else(|| uplink.fetch(), |neighbours| neighbours.fetch(uplink.fetch()));
-        let configuration = self.configuration.clone().lending_on(neighbours.as_ref().and_then(Neighbourhood::port));
+        let configuration = self.configuration.clone().answering_on(port, lends);
         let epoch = self.home.join("epoch");
         let config = Config {
             settings: configuration.begin()?,
@@ -136,21 +145,6 @@ impl Life {
         Ok((uplink, session, config))
     }
 
-    /// A node that cannot be asked asks nobody either; everything can be had from the master.
-    fn neighbours(&self, keys: &ListenerKeys, packs: &Blobs) -> Option<Neighbourhood> {
-        let mut failed = None;
-        for &address in &self.lend {
-            match Neighbourhood::open(address, &self.identity, keys, &self.home, packs.clone()) {
-                Ok(neighbours) => return Some(neighbours),
-                Err(error) => failed = Some(error),
-            }
-        }
-        if let Some(error) = failed {
-            (self.tell)(&format!("nothing is brought from neighbours: {}", with_cause(&error)));
-        }
-        None
-    }
-
     /// How a spark is run in a process of its own, and how a command is.
     fn children(&self) -> Result<(ChildCommand, ChildCommand), LifeError> {
         let program = std::env::current_exe().map_err(LifeError::Program)?;
@@ -166,15 +160,47 @@ impl Life {
         Ok(Incarnation(number))
     }
 
-    /// For both families of addresses, or for the older one where the system has no other.
-    fn endpoint(&self, keys: &ListenerKeys) -> Result<Endpoint, LifeError> {
-        let open = |any: SocketAddr| Endpoint::dialling(any, &self.identity, keys, Settings::default());
-        let endpoint = open((Ipv6Addr::UNSPECIFIED, 0).into()).or_else(|_| open((Ipv4Addr::UNSPECIFIED, 0).into()))?;
-        if let Some(shortage) = endpoint.udp_buffers().shortage() {
+    /// On the first address that can be had; where there is none, ends that only dial, for both families of addresses or for the
+    /// older one where the system has no other.
+    fn open(&self, keys: &ListenerKeys) -> Result<Ends, LifeError> {
+        let mut failed = None;
+        let listening = self.listen.iter().find_map(|address| {
+            let opened = Endpoint::listening(*address, &self.identity, keys, Settings::default());
+            opened.map_err(|error| failed = Some(error)).ok()
+        });
+        let ends = match listening {
+            Some((endpoint, listener)) => Ends { endpoint, listener: Some(listener) },
+            None => {
+                if let Some(error) = failed {
+                    (self.tell)(&format!("no master can call this node: {}", with_cause(&error)));
+                }
+                let open = |any: SocketAddr| Endpoint::dialling(any, &self.identity, keys, Settings::default());
+                let endpoint = open((Ipv6Addr::UNSPECIFIED, 0).into()).or_else(|_| open((Ipv4Addr::UNSPECIFIED, 0).into()))?;
+                Ends { endpoint, listener: None }
+            }
+        };
+        if let Some(shortage) = ends.endpoint.udp_buffers().shortage() {
             (self.tell)(&format!("{shortage}; raise net.core.rmem_max and net.core.wmem_max, or large transfers lose packets"));
         }
-        Ok(endpoint)
+        Ok(ends)
     }
+}
+
+/// What a node reaches others by, and is reached by.
+struct Ends {
+    endpoint: Endpoint,
+    listener: Option<Listener>,
+}
+
+/// On the local network, if it is to be known there; everything goes on where that does not work.
+pub fn announce(announcement: Option<&mut Announcement>, state: State, port: u16, tell: impl Fn(&str)) {
+    if let Some(Err(error)) = announcement.map(|announcement| announcement.say(state, port)) {
+        tell(&unannounced(&error));
+    }
+}
+
+pub fn unannounced(error: &DiscoveryError) -> String {
+    format!("this node is not announced on the local network: {}", with_cause(error))
 }
 
 fn error(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> LifeError {

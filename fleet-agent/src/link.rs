@@ -32,6 +32,7 @@ use tokio::{
 pub use self::dial::{CLOCK_FILE, Choice, Dialler, addresses};
 use crate::{
     blobs::Blobs,
+    callers::Calls,
     clock,
     command::Commands,
     driver::AgentThread,
@@ -171,15 +172,38 @@ async fn fetch_rest(link: &mut watch::Receiver<Option<Link>>, names: &[Digest], 
 }
 
 impl Session {
-    /// Stays linked with the master, its certificate renewed in time, until the master refuses this node for good.
-    pub async fn run(mut self, mut dialler: Dialler, mut credentials: Credentials, agent: &AgentThread, tell: impl Fn(News<'_>)) -> LinkError {
+    /// Stays linked with the master, whichever of the two dials, its certificate renewed in time, until the master refuses this node
+    /// for good.
+    pub async fn run(
+        mut self,
+        mut dialler: Dialler,
+        mut calls: Calls,
+        mut credentials: Credentials,
+        agent: &AgentThread,
+        tell: impl Fn(News<'_>),
+    ) -> LinkError {
         let (mut wait, mut told) = (REDIAL_FIRST, false);
+        let mut called = None;
         loop {
-            let error = match dialler.dial_as(&mut credentials).await {
+            let reached = match called.take() {
+                Some(connection) => dialler.answer(connection).await,
+                None => tokio::select! {
+                    dialled = dialler.dial_as(&mut credentials) => dialled,
+                    connection = calls.next() => dialler.answer(connection).await,
+                },
+            };
+            let error = match reached {
                 Ok(connection) => {
                     (wait, told) = (REDIAL_FIRST, false);
                     tell(News::Linked(connection.link.carrier()));
-                    let error = self.serve(connection, agent, &mut dialler, &mut credentials).await;
+                    let error = tokio::select! {
+                        error = self.serve(connection, agent, &mut dialler, &mut credentials) => error,
+                        // It would not call if this link reached it.
+                        connection = calls.next() => {
+                            called = Some(connection);
+                            LinkError::Ended
+                        }
+                    };
                     self.link.send_replace(None);
                     dialler.lost();
                     error
@@ -189,11 +213,16 @@ impl Session {
             if error.is_final() {
                 return error;
             }
+            if called.is_some() {
+                continue;
+            }
             if !std::mem::replace(&mut told, true) {
                 tell(News::Unlinked(&error));
             }
-            sleep(wait).await;
-            wait = (wait * 2).min(REDIAL_MAX);
+            tokio::select! {
+                () = sleep(wait) => wait = (wait * 2).min(REDIAL_MAX),
+                connection = calls.next() => called = Some(connection),
+            }
         }
     }
 

@@ -32,10 +32,13 @@ struct Arguments {
     /// What it calls itself until it belongs to a fleet, instead of the machine's name
     #[arg(long, value_name = "NAME", value_parser = joining::parse_name)]
     name: Option<String>,
-    /// Where it waits to be paired, instead of port 7413, UDP and TCP, or a free one; and later on where nodes of its subnet ask it for what
-    /// it was brought, instead of a free one
+    /// Where it waits to be paired, and later on for calls of its master and of nodes of its subnet, instead of port 7413, UDP and
+    /// TCP, or a free one
     #[arg(long, value_name = "ADDR")]
     listen: Option<SocketAddr>,
+    /// Once it belongs to a fleet it only dials: no master calls it, and nodes of its subnet ask it for nothing
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = ArgAction::Set)]
+    no_listen: bool,
     /// Does not announce itself on the local network
     #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = ArgAction::Set)]
     no_discovery: bool,

@@ -32,9 +32,8 @@ use crate::{
     blobs::Blobs,
     link::Greeting,
     net::{
-        carrier::{CarrierError, Connection, Link},
+        carrier::{Carrier, CarrierError, Connection, Endpoint, Link},
         codec::{Kind, RequestId},
-        quic::{Endpoint, ListenerKeys, Settings},
         tls::Identity,
         transfer::{self, TransferError},
     },
@@ -88,10 +87,12 @@ struct Acquaintance {
 }
 
 impl Neighbourhood {
-    /// Opens a socket for neighbours, and serves them. To be called inside a tokio runtime.
-    pub fn open(address: SocketAddr, identity: &Identity, keys: &ListenerKeys, home: &Path, packs: Blobs) -> Result<Neighbourhood, CarrierError> {
-        let (endpoint, listener) = Endpoint::open(address, identity, keys, Settings::default())?;
-        let inner = Arc::new(Inner {
+    /// Neighbours that it hosts, at most: each needs one connection, and one that was cut off may have a second.
+    pub const GUESTS_MAX: usize = lending::GUESTS_MAX;
+
+    /// Dials neighbours by this endpoint. To be called inside a tokio runtime.
+    pub fn new(endpoint: Endpoint, home: &Path, packs: Blobs) -> Neighbourhood {
+        Neighbourhood(Arc::new(Inner {
             endpoint: Mutex::new(endpoint),
             known: watch::Sender::new(Neighbours::default()),
             kept: Kept::open(&home.join(FOLDER)),
@@ -99,14 +100,12 @@ impl Neighbourhood {
             counts: Counts::default(),
             acquaintances: tokio::sync::Mutex::default(),
             runtime: Handle::current(),
-        });
-        tokio::spawn(lending::serve(listener, Arc::clone(&inner)));
-        Ok(Neighbourhood(inner))
+        }))
     }
 
-    /// Where neighbours reach it.
-    pub fn port(&self) -> Option<u16> {
-        self.0.endpoint().local_address().ok().map(|address| address.port())
+    /// Serves whoever the master has named; shows others the door.
+    pub async fn host(self, connection: Connection) {
+        lending::host(connection, self.0).await;
     }
 
     /// From now on these are its neighbours.
@@ -121,11 +120,6 @@ impl Neighbourhood {
 
     pub fn renew(&self, identity: &Identity) -> Result<(), CarrierError> {
         self.0.endpoint.lock().unwrap_or_else(PoisonError::into_inner).renew(identity)
-    }
-
-    pub async fn close(&self) {
-        let endpoint = self.0.endpoint();
-        endpoint.close_cleanly().await;
     }
 
     /// What is brought from here, from neighbours, or else by this other way.
@@ -212,7 +206,7 @@ impl Inner {
     }
 
     async fn dial(&self, node: NodeId, address: SocketAddr) -> Result<Connection, TransferError> {
-        let mut connection = self.endpoint().dial(address, node).await?;
+        let mut connection = self.endpoint().dial(Carrier::Quic, address, node).await?;
         let greeting = Greeting::of_this_program();
         connection.tx.send(Kind::Hello, RequestId(1), &greeting).await?;
         transfer::expect_on(&mut connection.rx, Kind::Welcome).await?;
@@ -244,9 +238,13 @@ mod tests {
     use super::*;
     use crate::{
         blobs,
-        net::tls::{
-            Authority, Role,
-            tests::{authority, identity},
+        callers::Calls,
+        net::{
+            carrier::tests::listening,
+            tls::{
+                Authority, Role,
+                tests::{authority, identity},
+            },
         },
     };
 
@@ -258,6 +256,7 @@ mod tests {
 
     struct Node {
         neighbours: Neighbourhood,
+        port: u16,
         fetch: Fetch,
         /// Of the master.
         asked: Arc<Mutex<Vec<Digest>>>,
@@ -269,18 +268,21 @@ mod tests {
             let _entered = runtime.enter();
             let (folder, identity) = (tempfile::tempdir().unwrap(), identity(authority, number, role));
             let packs = Blobs::open(&folder.path().join("packs")).unwrap();
-            let neighbours = Neighbourhood::open((Ipv4Addr::LOCALHOST, 0).into(), &identity, &ListenerKeys::fresh().unwrap(), folder.path(), packs).unwrap();
+            let (endpoint, listener) = listening(&identity);
+            let port = endpoint.local_address().unwrap().port();
+            let neighbours = Neighbourhood::new(endpoint, folder.path(), packs);
+            Calls::taken_by(listener, Some(neighbours.clone()));
             let asked = Arc::new(Mutex::new(Vec::new()));
             let heard = Arc::clone(&asked);
             let master: Fetch = Arc::new(move |names: &[Digest]| {
                 heard.lock().unwrap().extend(names.iter().copied());
                 Ok(names.iter().map(|name| CONTENTS.iter().find(|bytes| blobs::digest(bytes) == *name).map(|bytes| bytes.to_vec())).collect())
             });
-            Node { fetch: neighbours.fetch(master), neighbours, asked, _folder: folder }
+            Node { fetch: neighbours.fetch(master), neighbours, port, asked, _folder: folder }
         }
 
         fn neighbour(&self, number: u64) -> Neighbour {
-            Neighbour { node: NodeId(number), address: (Ipv4Addr::LOCALHOST, self.neighbours.port().unwrap()).into() }
+            Neighbour { node: NodeId(number), address: (Ipv4Addr::LOCALHOST, self.port).into() }
         }
 
         /// What the master was asked for in order to have all of it.

@@ -7,6 +7,7 @@
 //! - [`measure`] says what a link can carry on this machine.
 //! - [`join`] makes a node that holds a one-time token into one of the fleet.
 //! - [`pairing`] does the same for a node that shows a code, which a person types at the master.
+//! - [`race`] tries several ways to the same peer.
 //! - `strangers` are those whom neither knows yet.
 //! - [`renewal`] gives a node its next certificate.
 //! - [`discovery`] finds nodes on the local network, as a hint.
@@ -20,6 +21,7 @@ pub mod join;
 pub mod measure;
 pub mod pairing;
 pub mod quic;
+pub mod race;
 pub mod renewal;
 mod strangers;
 pub mod tls;

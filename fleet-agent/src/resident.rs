@@ -98,8 +98,10 @@ pub fn child_main(data: &Path, tell: fn(&str)) -> Result<(), ResidentError> {
         configuration: Configuration::fixed(Settings { profile: sense::profile(), slots: orders.slots, leave_max: LEAVE_MAX }),
         // They are the master's.
         pack_bytes_max: None,
-        // The master that it would spare is the same machine.
-        lend: Vec::new(),
+        // Its master is the same machine.
+        listen: Vec::new(),
+        lends: false,
+        announcement: None,
         tell,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(ResidentError::Threads)?;

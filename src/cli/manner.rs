@@ -82,6 +82,7 @@ mod tests {
         // What is asked for or printed is good for a short time and once.
         ("node pair", &[]),
         ("node token", &[]),
+        ("node call", &["dry_run"]),
         ("node cordon", &["dry_run"]),
         ("node uncordon", &["dry_run"]),
         ("node drain", &["dry_run", "wait", "detach", "timeout"]),

@@ -1,5 +1,6 @@
 //! `bitacora node …`: by the master that serves. One file per subcommand; what they share is here.
 
+mod call;
 mod cordon;
 mod discover;
 mod doctor;
@@ -37,6 +38,7 @@ pub(super) enum NodeCommand {
     Discover(discover::Discover),
     Pair(pair::Pair),
     Token(token::Token),
+    Call(call::Call),
     Cordon(cordon::Cordon),
     Uncordon(cordon::Uncordon),
     Drain(drain::Drain),
@@ -56,6 +58,7 @@ impl NodeCommand {
             NodeCommand::Discover(command) => command.run(context),
             NodeCommand::Pair(command) => command.run(context),
             NodeCommand::Token(command) => command.run(context),
+            NodeCommand::Call(command) => command.run(context),
             NodeCommand::Cordon(command) => command.run(context),
             NodeCommand::Uncordon(command) => command.run(context),
             NodeCommand::Drain(command) => command.run(context),
@@ -112,6 +115,7 @@ fn plan(node: &NodeState, wish: &NodeWish) -> Option<String> {
         NodeWish::Drain { .. } => Some(format!("empty {name}, which holds {} sparks", node.sparks)),
         NodeWish::Stop { .. } => Some(format!("stop all work on {name}")),
         NodeWish::Remove => Some(format!("remove {name} from the fleet; it must be joined again to come back")),
+        NodeWish::Call { .. } => (!node.linked).then(|| format!("dial {name}")),
         NodeWish::Relabel { set, unset } => {
             let is_new = set.iter().any(|(key, value)| node.labels.get(key) != Some(value)) || unset.iter().any(|key| node.labels.contains_key(key));
             let given: Vec<String> = set.iter().map(|(key, value)| format!("{key}={value}")).chain(unset.iter().map(|key| format!("{key}-"))).collect();

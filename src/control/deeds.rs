@@ -40,6 +40,8 @@ impl Request {
                 NodeWish::Cordon | NodeWish::Uncordon | NodeWish::Drain { .. } | NodeWish::Relabel { .. } => Deed::ScheduleNode,
                 NodeWish::Stop { .. } => Deed::StopNode,
                 NodeWish::Remove => Deed::RemoveNode,
+                // As for pairing: the master dials where it is told to.
+                NodeWish::Call { .. } => Deed::LetJoin,
             },
             Request::Role { .. } => Deed::ChooseRole,
             Request::Configure { .. } => Deed::ConfigureNode,

@@ -1,5 +1,7 @@
 //! Nodes as they are told of, and what a person can do to one.
 
+use std::net::SocketAddr;
+
 use bitacora_core::{
     fleet::NodeCommand,
     ids::SparkId,
@@ -17,6 +19,7 @@ pub enum NodeWish {
     Drain { within: Option<Span> },
     Stop { reason: String },
     Relabel { set: Labels, unset: Vec<String> },
+    Call { addresses: Vec<SocketAddr> },
 }
 
 impl From<NodeWish> for NodeCommand {
@@ -28,6 +31,7 @@ impl From<NodeWish> for NodeCommand {
             NodeWish::Drain { within } => NodeCommand::Drain { within },
             NodeWish::Stop { reason } => NodeCommand::Stop { reason },
             NodeWish::Relabel { set, unset } => NodeCommand::Relabel { set, unset },
+            NodeWish::Call { addresses } => NodeCommand::Call { addresses },
         }
     }
 }
@@ -40,7 +44,7 @@ pub struct NodeSeen {
     pub key: String,
     pub paired: bool,
     pub protocol: String,
-    /// The best one first, with its port; that of a paired node is 0. As text, like those of [`super::Request::Pair`].
+    /// The best one first, with its port, which is 0 where a paired node cannot be called. As text, like those of [`super::Request::Pair`].
     pub addresses: Vec<String>,
 }
 
@@ -92,6 +96,8 @@ pub struct NodeDetail {
     pub load: Load,
     /// `None` while there is none.
     pub link: Option<LinkState>,
+    /// Where this master calls it.
+    pub called_at: Vec<SocketAddr>,
     /// `None` for one that was not heard since this master began.
     pub health_since: Option<Time>,
     pub holds: Vec<HeldSpark>,
@@ -109,7 +115,7 @@ pub struct NodeDetail {
 pub struct LinkState {
     /// `quic` or `websocket`.
     pub carrier: String,
-    /// Where it comes from.
+    /// Where it comes from, or leads to where this master has called.
     pub address: String,
     /// There and back; not known over a WebSocket.
     pub round_trip: Option<Span>,

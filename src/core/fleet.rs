@@ -6,6 +6,7 @@
 
 mod attempts;
 mod audit;
+mod calling;
 mod configuration;
 mod copies;
 mod dependencies;
@@ -106,6 +107,7 @@ pub struct Fleet {
     rounds: u64,
     keeping: holdings::Keeping,
     vicinity: neighbours::Vicinity,
+    calling: calling::Calling,
     /// Has something failed in this turn that others may wait for?
     something_failed: bool,
 }
@@ -185,11 +187,13 @@ impl Fleet {
             rounds: 0,
             keeping: holdings::Keeping::new(now),
             vicinity: neighbours::Vicinity::default(),
+            calling: calling::Calling::default(),
             something_failed: false,
         };
         let epoch = Epoch(fleet.ledger.epoch.0 + 1);
         fleet.record(Fact::EpochBegan { epoch, at: now }, out);
         fleet.rebuild(now);
+        fleet.miss_everybody(now);
         if !fleet.settings.resume_recovered {
             fleet.pause_all(out);
         }
@@ -238,12 +242,13 @@ impl Fleet {
         self.on_losses_due(now);
         self.on_pushes_due(now);
         self.on_rests_due(now);
+        self.on_calls_due(now, out);
     }
 
     fn react(&mut self, now: Time, event: Event, out: &mut Vec<Effect>) {
         match event {
             Event::Woken => {}
-            Event::NodeJoined { name } => self.on_node_joined(now, name, out),
+            Event::NodeJoined { name, address } => self.on_node_joined(now, name, address, out),
             Event::RoleChosen { role, name } => self.on_role_chosen(now, role, name, out),
             Event::TokenMade { token, name, span, operator } => self.on_token_made(now, token, name, (span, operator), out),
             Event::TokenProved { token } => self.on_token_proved(now, token, out),
@@ -251,8 +256,8 @@ impl Fleet {
             Event::NodeCommanded { node, command } => self.on_node_commanded(now, node, command, out),
             Event::OperatorCommanded { operator, command } => self.on_operator_commanded(now, operator, command, out),
             Event::DeedAsked { operator, certified, deed } => self.on_deed_asked(now, operator, certified, deed, out),
-            Event::LinkSeen { node, address } => self.on_link_seen(node, address),
-            Event::LinkLost { node } => self.on_link_lost(node, out),
+            Event::LinkSeen { node, address, called } => self.on_link_seen(node, address, called, out),
+            Event::LinkLost { node } => self.on_link_lost(now, node, out),
             Event::ProjectAdded { name, root } => self.on_project_added(name, root, out),
             Event::ProjectRenamed { project, name } => self.on_project_renamed(project, name, out),
             Event::ProjectAssigned { project, nodes } => self.on_project_assigned(project, nodes, out),
@@ -305,6 +310,7 @@ impl Fleet {
             .chain(self.loss_deadline())
             .chain(self.push_deadline())
             .chain(self.rest_deadline())
+            .chain(self.call_deadline())
             .min()
     }
 
@@ -359,6 +365,9 @@ impl Fleet {
             self.stale_messages += 1;
             return self.send_unknown(node, message.incarnation, out);
         };
+        if !known.linked {
+            self.calling.end(node);
+        }
         known.heard(now);
         self.watch_from(now + self.settings.degraded_after);
         self.note_health(now, node, Health::Healthy, out);

@@ -65,6 +65,12 @@ impl Master {
                         serving.links.disconnect(node);
                     }
                 }
+                Effect::Call { node, mut addresses } => {
+                    if let Some(serving) = &self.serving {
+                        addresses.extend(serving.pairing().announced(node));
+                        serving.links.call(node, addresses);
+                    }
+                }
                 Effect::ListTree { job } => self.list_again(job)?,
                 Effect::StoreResult { job, round, until } => {
                     // That takes its time; nobody else has to wait for it.

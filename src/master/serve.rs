@@ -188,9 +188,9 @@ impl Master {
                 match input {
                     Input::Link(LinkEvent::Received { node, message, room }) => {
                         if matches!(message.body, FromAgent::Hello { .. })
-                            && let Some(address) = self.serving.as_ref().and_then(|serving| serving.links.link_to(node)).map(|link| link.remote_address())
+                            && let Some(link) = self.serving.as_ref().and_then(|serving| serving.links.link_to(node))
                         {
-                            events.push(Event::LinkSeen { node, address: address.ip() });
+                            events.push(Event::LinkSeen { node, address: link.remote_address(), called: link.was_dialled_here() });
                         }
                         events.push(Event::Received { node, message });
                         rooms.push(room);
@@ -273,9 +273,9 @@ impl Master {
                 Ok(())
             }
             Input::Link(LinkEvent::Asked { operator, roles, request, answer }) => self.on_asked_from_afar(operator, roles, request, answer),
-            Input::Link(LinkEvent::CodeProved { name, operator, answer }) => {
+            Input::Link(LinkEvent::CodeProved { name, address, operator, answer }) => {
                 // Only this user reaches the socket over which somebody else gave the code.
-                let grant = self.admit(name, operator.map_or_else(control::this_user, Requester::Operator))?;
+                let grant = self.admit(name, address, operator.map_or_else(control::this_user, Requester::Operator))?;
                 let _ = answer.send(grant);
                 Ok(())
             }
@@ -285,8 +285,8 @@ impl Master {
     }
 
     /// A node is in the journal before it hears that it belongs to the fleet.
-    fn admit(&mut self, name: String, by: Requester) -> Result<Option<Grant>, MasterError> {
-        let notices = self.turn_for(by, [Event::NodeJoined { name }])?;
+    fn admit(&mut self, name: String, address: SocketAddr, by: Requester) -> Result<Option<Grant>, MasterError> {
+        let notices = self.turn_for(by, [Event::NodeJoined { name, address: Some(address) }])?;
         let paired = notices.iter().find_map(|notice| match notice {
             Notice::NodePaired(node) => Some(*node),
             _ => None,

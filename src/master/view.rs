@@ -104,7 +104,7 @@ impl View<'_> {
         let seen = |found: Found| NodeSeen {
             name: found.name,
             key: found.key.to_string(),
-            paired: found.state == State::Paired,
+            paired: found.state != State::Unpaired,
             protocol: format!("{}.{}", found.protocol.0, found.protocol.1),
             addresses: found.addresses.iter().map(ToString::to_string).collect(),
         };

@@ -1,7 +1,6 @@
 //! Reaching the master: its addresses are looked up each time and tried one beside the other, until one has answered.
 
 use std::{
-    collections::VecDeque,
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -9,11 +8,7 @@ use std::{
 };
 
 use bitacora_core::ids::NodeId;
-use tokio::{
-    net::lookup_host,
-    task::JoinSet,
-    time::{Instant, sleep_until, timeout},
-};
+use tokio::{net::lookup_host, time::timeout};
 
 use super::{Greeting, LinkError};
 use crate::{
@@ -22,6 +17,7 @@ use crate::{
     net::{
         carrier::{Carrier, Connection, Endpoint, FrameReceiver},
         codec::{Kind, Received, RequestId},
+        race,
         renewal::{self, Credentials, RenewalError},
         tls::Identity,
     },
@@ -31,8 +27,6 @@ use crate::{
 pub const CLOCK_FILE: &str = "master-clock";
 /// For the answer to our Hello.
 const WELCOME_MAX: Duration = Duration::from_secs(5);
-/// After this the next way is tried beside those that have not answered yet.
-const NEXT_AFTER: Duration = Duration::from_millis(250);
 /// Addresses that are tried: of one name, or told by a master with several interfaces.
 const ADDRESSES_MAX: usize = 8;
 
@@ -65,6 +59,8 @@ pub struct Dialler {
     choice: Choice,
     /// What else shows this node's certificate.
     neighbours: Option<Neighbourhood>,
+    /// Where the master was when it called last.
+    called_from: Option<SocketAddr>,
     /// Where it is kept how far our clock is ahead of the master's, in microseconds.
     clock_file: Option<PathBuf>,
 }
@@ -72,7 +68,7 @@ pub struct Dialler {
 impl Dialler {
     /// `masters` are HOST:PORT, the likeliest first.
     pub fn new(endpoint: Endpoint, masters: Vec<String>, choice: Choice) -> Dialler {
-        Dialler { endpoint, masters, choice, neighbours: None, clock_file: None }
+        Dialler { endpoint, masters, choice, neighbours: None, called_from: None, clock_file: None }
     }
 
     /// Writes down in this folder what it learns of the master's clock.
@@ -126,34 +122,30 @@ impl Dialler {
     }
 
     async fn dial(&self) -> Result<Connection, LinkError> {
-        self.first_to_answer(addresses(&self.masters).await?).await
-    }
-
-    /// The first connection on which our Hello was answered; the others are given up. A refusal is an answer too.
-    async fn first_to_answer(&self, addresses: Vec<SocketAddr>) -> Result<Connection, LinkError> {
-        let ways = addresses.into_iter().flat_map(|address| self.choice.carriers().iter().map(move |carrier| (*carrier, address)));
-        let (mut waiting, mut attempts) = (ways.collect::<VecDeque<_>>(), JoinSet::<Result<Connection, LinkError>>::new());
-        let (mut next, mut failure) = (Instant::now(), LinkError::NoAddress(self.masters.join(" ")));
-        while !(waiting.is_empty() && attempts.is_empty()) {
-            tokio::select! {
-                Some(done) = attempts.join_next() => match done.expect("an attempt neither panics nor is ended while it is waited for") {
-                    Ok(connection) => return Ok(connection),
-                    Err(answer) if answer.is_final() || answer.says_expired() => return Err(answer),
-                    Err(error) => {
-                        failure = error;
-                        if attempts.is_empty() {
-                            next = Instant::now();
-                        }
-                    }
-                },
-                () = sleep_until(next), if !waiting.is_empty() => {
-                    let (carrier, address) = waiting.pop_front().expect("it is not empty");
-                    attempts.spawn(greet(self.endpoint.clone(), carrier, address, self.clock_file.clone()));
-                    next = Instant::now() + NEXT_AFTER;
-                }
+        let known = addresses(&self.masters).await;
+        match self.called_from {
+            None => self.first_to_answer(known?).await,
+            Some(last) => {
+                let others = known.unwrap_or_default().into_iter().filter(|address| *address != last);
+                self.first_to_answer(std::iter::once(last).chain(others).collect()).await
             }
         }
-        Err(failure)
+    }
+
+    /// The first connection on which our Hello was answered. A refusal is an answer too.
+    async fn first_to_answer(&self, addresses: Vec<SocketAddr>) -> Result<Connection, LinkError> {
+        let attempt = |carrier, address| greet(self.endpoint.clone(), carrier, address, self.clock_file.clone());
+        let answered =
+            race::first_to_answer(race::ways(&addresses, self.choice.carriers()), attempt, |answer: &LinkError| answer.is_final() || answer.says_expired());
+        answered.await.map_err(|failure| failure.unwrap_or_else(|| LinkError::NoAddress(self.masters.join(" "))))
+    }
+
+    /// Introduces this node to a master that has called. Where it called from it can be dialled, if that is where it listens too.
+    pub(super) async fn answer(&mut self, called: Connection) -> Result<Connection, LinkError> {
+        let from = (called.link.carrier() == Carrier::Quic).then(|| called.link.remote_address());
+        let connection = introduce(called, self.clock_file.clone()).await?;
+        self.called_from = from.or(self.called_from);
+        Ok(connection)
     }
 }
 
@@ -172,7 +164,10 @@ pub async fn addresses(masters: &[String]) -> Result<Vec<SocketAddr>, LinkError>
 
 /// Connected means that our Hello was answered: in TLS 1.3 a refusal only shows at the first read.
 async fn greet(endpoint: Endpoint, carrier: Carrier, address: SocketAddr, clock_file: Option<PathBuf>) -> Result<Connection, LinkError> {
-    let mut connection = endpoint.dial(carrier, address, NodeId::HERE).await?;
+    introduce(endpoint.dial(carrier, address, NodeId::HERE).await?, clock_file).await
+}
+
+async fn introduce(mut connection: Connection, clock_file: Option<PathBuf>) -> Result<Connection, LinkError> {
     connection.tx.send(Kind::Hello, RequestId(1), &Greeting::of_this_program()).await?;
     let said = timeout(WELCOME_MAX, welcome(&mut connection.rx)).await.map_err(|_| LinkError::Silent)??;
     if let (Some(file), Some(at)) = (clock_file, said.at) {

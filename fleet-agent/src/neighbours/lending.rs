@@ -11,42 +11,21 @@ use crate::{
     net::{
         carrier::{CloseCode, Connection, Transfer},
         codec::{Kind, RequestId},
-        quic::Listener,
         tls::{Peer, Role},
         transfer::{self, Blob, TransferError, WANTED_MAX, Wanted},
     },
 };
 
 /// Connections at the same time; each neighbour needs one, and one that was cut off may have a second.
-const GUESTS_MAX: usize = 2 * NEIGHBOURS_MAX;
+pub(super) const GUESTS_MAX: usize = 2 * NEIGHBOURS_MAX;
 /// Requests of one neighbour that are answered at the same time, each with one blob in memory.
 const LENDING_MAX: usize = 4;
-
-/// Until the endpoint is closed.
-pub(super) async fn serve(mut listener: Listener, inner: Arc<Inner>) {
-    // Nobody's certificate is renewed here.
-    drop(listener.renewals());
-    let mut guests = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => match accepted {
-                None => return,
-                Some(Ok(connection)) if guests.len() < GUESTS_MAX => {
-                    guests.spawn(host(connection, Arc::clone(&inner)));
-                }
-                // Whoever could not shake hands, or finds no room, asks the master.
-                Some(_) => {}
-            },
-            Some(_) = guests.join_next() => {}
-        }
-    }
-}
 
 fn may_ask(inner: &Inner, peer: Peer) -> bool {
     peer.roles.contains(Role::Worker) && inner.known.borrow().serve.contains(&peer.node)
 }
 
-async fn host(connection: Connection, inner: Arc<Inner>) {
+pub(super) async fn host(connection: Connection, inner: Arc<Inner>) {
     let (link, peer) = (connection.link.clone(), connection.link.peer());
     let mut known = inner.known.subscribe();
     if !may_ask(&inner, peer) {

@@ -161,6 +161,14 @@ impl Link {
         self.peer
     }
 
+    /// Was it this side that dialled?
+    pub fn was_dialled_here(&self) -> bool {
+        match &self.way {
+            Way::Quic(connection) => connection.side().is_client(),
+            Way::WebSocket(trunk) => trunk.was_dialled_here(),
+        }
+    }
+
     /// Where the peer is now; over QUIC the side that dialled may move.
     pub fn remote_address(&self) -> SocketAddr {
         self.way.remote_address()

@@ -14,6 +14,8 @@ use std::{
     time::Duration,
 };
 
+use bitacora_core::ids::NodeId;
+
 pub use self::{announcement::Announcement, watch::Watch};
 
 const SERVICE: &str = "_bitacora._udp.local.";
@@ -32,6 +34,8 @@ const NAME_KEY: &str = "name";
 const KEY_ID_KEY: &str = "key";
 const STATE_KEY: &str = "state";
 const PROTOCOL_KEY: &str = "protocol";
+const FLEET_KEY: &str = "fleet";
+const NODE_KEY: &str = "node";
 
 #[derive(Debug, thiserror::Error)]
 pub enum DiscoveryError {
@@ -45,19 +49,28 @@ pub enum DiscoveryError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     Unpaired,
-    Paired,
+    /// As which node it can be called, if it can.
+    Paired(Option<Member>),
+}
+
+/// What a node says that it is to its own fleet: where it can be found now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Of the authority's certificate.
+    pub fleet: KeyId,
+    pub node: NodeId,
 }
 
 impl State {
     pub const fn name(self) -> &'static str {
         match self {
             State::Unpaired => "unpaired",
-            State::Paired => "paired",
+            State::Paired(_) => "paired",
         }
     }
 
-    fn of(name: &str) -> Option<State> {
-        [State::Unpaired, State::Paired].into_iter().find(|state| state.name() == name)
+    fn of(name: &str, member: Option<Member>) -> Option<State> {
+        [State::Unpaired, State::Paired(member)].into_iter().find(|state| state.name() == name)
     }
 }
 
@@ -215,8 +228,8 @@ mod tests {
         seen.hear("s".into(), found("s", State::Unpaired));
         (0..2 * FOUND_MAX).for_each(|number| seen.hear(format!("x{number}"), found("x", State::Unpaired)));
         assert_eq!(seen.list().len(), FOUND_MAX);
-        seen.hear("s".into(), found("s", State::Paired));
-        assert_eq!(seen.list().first().unwrap().state, State::Paired);
+        seen.hear("s".into(), found("s", State::Paired(None)));
+        assert_eq!(seen.list().first().unwrap().state, State::Paired(None));
         seen.forget("s");
         assert!(seen.list().iter().all(|found| found.name != "s"));
     }

@@ -36,6 +36,8 @@ struct DetailItem {
     #[serde(flatten)]
     node: NodeItem,
     link: Option<LinkItem>,
+    /// Where this master calls it when it has no link.
+    called_at: Vec<String>,
     health_since: Option<String>,
     host: String,
     os: String,
@@ -109,7 +111,22 @@ impl From<LinkState> for LinkItem {
 
 impl From<NodeDetail> for DetailItem {
     fn from(
-        NodeDetail { state, profile, load, link, health_since, holds, finished, failed, failed_permille, bytes, bytes_per_second, average, unsupported }: NodeDetail,
+        NodeDetail {
+            state,
+            profile,
+            load,
+            link,
+            called_at,
+            health_since,
+            holds,
+            finished,
+            failed,
+            failed_permille,
+            bytes,
+            bytes_per_second,
+            average,
+            unsupported,
+        }: NodeDetail,
     ) -> DetailItem {
         let now = master::now();
         let held = |held: crate::control::HeldSpark| HeldItem {
@@ -121,6 +138,7 @@ impl From<NodeDetail> for DetailItem {
         DetailItem {
             node: NodeItem::from(state),
             link: link.map(LinkItem::from),
+            called_at: called_at.iter().map(ToString::to_string).collect(),
             health_since: health_since.map(timestamp),
             host: profile.host,
             os: profile.os,
@@ -170,6 +188,7 @@ impl DetailItem {
             ("health", format!("{}{since}", node.health)),
             ("availability", node.available()),
             ("link", self.link.as_ref().map_or_else(|| "none".to_owned(), |link| link.in_words.clone())),
+            ("called at", self.called_at.join(", ")),
             ("labels", labels(&node.labels)),
             ("specialisations", self.specialisations.join(", ")),
             ("changeable", self.changeable.join(", ")),

@@ -215,7 +215,7 @@ fn asked(event: &Event) -> Option<Action> {
         Event::TokenMade { token, name, span, operator } => Some(Action::TokenMade { token: *token, name: name.clone(), span: *span, operator: *operator }),
         Event::OperatorCommanded { operator, command } => Some(Action::OperatorCommanded { operator: *operator, command: command.name().to_owned() }),
         Event::TokenProved { token } => Some(Action::NodeJoined { node: None, name: String::new(), token: Some(*token) }),
-        Event::NodeJoined { name } => Some(Action::NodeJoined { node: None, name: name.clone(), token: None }),
+        Event::NodeJoined { name, .. } => Some(Action::NodeJoined { node: None, name: name.clone(), token: None }),
         Event::NodeCommanded { node, command } => Some(Action::NodeCommanded { node: *node, command: command.name().to_owned() }),
         Event::RoleChosen { role, .. } => Some(Action::RoleChosen { role: *role }),
         Event::ConfigurationPushed { node, keys, .. } => Some(Action::NodeCommanded { node: *node, command: alloc::format!("config push {}", keys.join(",")) }),
@@ -468,7 +468,7 @@ mod tests {
     /// A fleet with one node that is linked.
     fn with_node() -> (Fleet, NodeId) {
         let mut fleet = fleet();
-        handle(&mut fleet, NOW, Event::NodeJoined { name: "a".into() });
+        handle(&mut fleet, NOW, Event::NodeJoined { name: "a".into(), address: None });
         let node = *fleet.ledger().nodes.keys().next().unwrap();
         handle(
             &mut fleet,

@@ -151,7 +151,7 @@ mod tests {
     /// A fleet with one node that lets its labels be changed.
     fn fleet() -> (Fleet, NodeId) {
         let mut fleet = Fleet::recover(Settings::default(), Ledger::default(), NOW, &mut Vec::new());
-        handle(&mut fleet, NOW, Event::NodeJoined { name: "a".into() });
+        handle(&mut fleet, NOW, Event::NodeJoined { name: "a".into(), address: None });
         let node = *fleet.ledger().nodes.keys().next().unwrap();
         handle(&mut fleet, NOW, hello(node, Incarnation(1)));
         (fleet, node)

@@ -1,5 +1,8 @@
 //! What a master wants done, in the order in which it must be done.
 
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
 use super::{AuditRecord, Fact, Refusal, Right};
 use crate::{
     ids::{JobId, NodeId, ProjectId},
@@ -24,6 +27,11 @@ pub enum Effect {
     Send {
         to: NodeId,
         message: Envelope<ToAgent>,
+    },
+    /// Dial a node, at these addresses and where it is announced, and let it introduce itself.
+    Call {
+        node: NodeId,
+        addresses: Vec<SocketAddr>,
     },
     /// Close the link of a node that was removed, or that is not heard of any more.
     Disconnect {
@@ -53,7 +61,12 @@ impl Effect {
         match self {
             Effect::Record(_) | Effect::Audit(_) => 0,
             Effect::LookUpHead { .. } => 1,
-            Effect::Send { .. } | Effect::Disconnect { .. } | Effect::ListTree { .. } | Effect::StoreResult { .. } | Effect::KeepOutput(_) => 1,
+            Effect::Send { .. }
+            | Effect::Call { .. }
+            | Effect::Disconnect { .. }
+            | Effect::ListTree { .. }
+            | Effect::StoreResult { .. }
+            | Effect::KeepOutput(_) => 1,
             Effect::Publish(_) => 2,
         }
     }

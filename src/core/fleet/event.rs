@@ -1,7 +1,7 @@
 //! Everything that can happen to a master, closed.
 
 use alloc::{string::String, vec::Vec};
-use core::net::IpAddr;
+use core::net::SocketAddr;
 
 use super::{
     Deed, NodeSelector, OperatorCommand, Right,
@@ -20,9 +20,10 @@ use crate::{
 pub enum Event {
     /// A deadline came; nothing else happened.
     Woken,
-    /// Somebody proved that it may join; its name is what it calls itself.
+    /// Somebody proved that it may join; its name is what it calls itself, and where it did is where it answers.
     NodeJoined {
         name: String,
+        address: Option<SocketAddr>,
     },
     /// A person says what the master's own machine does; the name is what it is called if it becomes a node by that.
     RoleChosen {
@@ -50,10 +51,11 @@ pub enum Event {
         keys: Vec<String>,
         text: String,
     },
-    /// A node's link comes from there.
+    /// A node's link comes from there, or was made by calling it there.
     LinkSeen {
         node: NodeId,
-        address: IpAddr,
+        address: SocketAddr,
+        called: bool,
     },
     OperatorCommanded {
         operator: NodeId,
@@ -206,6 +208,10 @@ pub enum NodeCommand {
         set: Labels,
         unset: Vec<String>,
     },
+    /// If it has no link it is called now; and from now on it may answer at these addresses too.
+    Call {
+        addresses: Vec<SocketAddr>,
+    },
 }
 
 impl NodeCommand {
@@ -218,6 +224,7 @@ impl NodeCommand {
             NodeCommand::Drain { .. } => "drain",
             NodeCommand::Stop { .. } => "shutdown",
             NodeCommand::Relabel { .. } => "label",
+            NodeCommand::Call { .. } => "call",
         }
     }
 }

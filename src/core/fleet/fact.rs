@@ -1,6 +1,7 @@
 //! What has happened, as written in the journal. A released variant never changes its meaning.
 
 use alloc::{boxed::Box, string::String, vec::Vec};
+use core::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
@@ -53,6 +54,11 @@ pub enum Fact {
     NodeRemoved {
         node: NodeId,
         at: Time,
+    },
+    /// Where it answers when it is called, the latest first.
+    NodeAddressed {
+        node: NodeId,
+        addresses: Vec<SocketAddr>,
     },
     /// What the master's own machine does from now on, and the node that it is or was.
     RoleTaken {
@@ -255,6 +261,7 @@ impl Fact {
             Fact::JobCompleted { result, .. } => Some(result.at),
             Fact::NodeAvailability { .. }
             | Fact::NodeLabelled { .. }
+            | Fact::NodeAddressed { .. }
             | Fact::NodeDraining { .. }
             | Fact::JobPinned { .. }
             | Fact::JobAmended { .. }

@@ -48,7 +48,7 @@ impl Fleet {
     pub(super) fn on_token_proved(&mut self, now: Time, token: TokenId, out: &mut Vec<Effect>) {
         match self.tokens.remove(&token).filter(|open| open.until > now) {
             Some(OpenToken { name, operator: Some(right), .. }) => self.on_operator_joined(now, name, right, out),
-            Some(OpenToken { name, operator: None, .. }) => self.on_node_joined(now, name, out),
+            Some(OpenToken { name, operator: None, .. }) => self.on_node_joined(now, name, None, out),
             None => out.push(Effect::Publish(Notice::Refused(Refusal::UnknownToken(token)))),
         }
     }

@@ -5,6 +5,7 @@ use alloc::{
     string::{String, ToString},
     vec::Vec,
 };
+use core::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
@@ -77,6 +78,9 @@ pub struct PairedNode {
     /// That a person gave it; they win over those that it says itself.
     #[serde(default)]
     pub labels: Labels,
+    /// Where it answers when it is called, the latest first.
+    #[serde(default)]
+    pub addresses: Vec<SocketAddr>,
     /// While it drains: when what it still has is moved.
     #[serde(default)]
     pub drain_until: Option<Time>,
@@ -87,7 +91,15 @@ pub struct PairedNode {
 
 impl PairedNode {
     fn new(name: &str, paired_at: Time) -> PairedNode {
-        PairedNode { name: name.into(), paired_at, availability: Availability::Active, labels: Labels::new(), drain_until: None, cause: None }
+        PairedNode {
+            name: name.into(),
+            paired_at,
+            availability: Availability::Active,
+            labels: Labels::new(),
+            addresses: Vec::new(),
+            drain_until: None,
+            cause: None,
+        }
     }
 
     fn become_available(&mut self, availability: Availability, drain_until: Option<Time>, cause: Option<CordonCause>) {
@@ -387,6 +399,7 @@ impl Ledger {
             Fact::OperatorRemoved { operator, .. } => drop(self.operators.remove(operator)),
             Fact::NodeAvailability { node, availability } => self.node_mut(*node).become_available(*availability, None, None),
             Fact::NodeLabelled { node, labels } => self.node_mut(*node).labels.clone_from(labels),
+            Fact::NodeAddressed { node, addresses } => self.node_mut(*node).addresses.clone_from(addresses),
             Fact::NodeDraining { node, until } => self.node_mut(*node).become_available(Availability::Draining, Some(*until), None),
             Fact::NodeDrained { node, at } => self.cordon(*node, CordonCause::Drained { at: *at }),
             Fact::NodeStopped { node, reason, at } => self.cordon(*node, CordonCause::Stopped { at: *at, reason: reason.clone() }),

@@ -5,6 +5,7 @@ use alloc::{
     string::String,
     vec::Vec,
 };
+use core::net::SocketAddr;
 
 use super::{Availability, Effect, Fact, Fleet, JobSpec, JobType, NodeCommand, Notice, Refusal, Settings, records::Pace};
 use crate::{
@@ -157,8 +158,11 @@ impl Fleet {
         node == NodeId::HERE || self.ledger.nodes.contains_key(&node)
     }
 
-    pub(super) fn on_node_joined(&mut self, now: Time, name: String, out: &mut Vec<Effect>) {
+    pub(super) fn on_node_joined(&mut self, now: Time, name: String, address: Option<SocketAddr>, out: &mut Vec<Effect>) {
         let node = self.pair(now, name, out);
+        if let Some(address) = address {
+            self.remember_address(node, address, out);
+        }
         out.push(Effect::Publish(Notice::NodePaired(node)));
     }
 
@@ -174,6 +178,7 @@ impl Fleet {
         let name = self.free_name(name);
         let node = NodeId::counted(self.ledger.epoch, self.ledger.counter + 1);
         self.record(Fact::NodePaired { node, name, at: now }, out);
+        self.miss(now, node);
         node
     }
 
@@ -187,6 +192,7 @@ impl Fleet {
             NodeCommand::Drain { within } => self.drain(now, node, within, out),
             NodeCommand::Stop { reason } => self.stop_node(now, node, reason, out),
             NodeCommand::Relabel { set, unset } => self.relabel(node, set, &unset, out),
+            NodeCommand::Call { addresses } => self.call_now(now, node, &addresses, out),
             NodeCommand::Remove if self.ledger.resident == Some(node) => return out.push(Effect::Publish(Notice::Refused(Refusal::OwnMachine(node)))),
             NodeCommand::Remove => {
                 self.record(Fact::NodeRemoved { node, at: now }, out);
@@ -196,6 +202,7 @@ impl Fleet {
                 self.records.remove(&node);
                 self.pushes.remove(&node);
                 self.vicinity.forget(node);
+                self.calling.end(node);
                 out.push(Effect::Disconnect { node });
             }
         }
@@ -229,7 +236,8 @@ impl Fleet {
     }
 
     /// It is given nothing until it is back. Its silence counts from when it was last heard.
-    pub(super) fn on_link_lost(&mut self, id: NodeId, out: &mut Vec<Effect>) {
+    pub(super) fn on_link_lost(&mut self, now: Time, id: NodeId, out: &mut Vec<Effect>) {
+        self.miss(now, id);
         if let Some(node) = self.nodes.get_mut(&id) {
             node.linked = false;
             self.vicinity.look_again(id);
@@ -259,8 +267,10 @@ impl Fleet {
         }
         self.watch_from(now + self.settings.degraded_after);
         self.nodes.insert(id, node);
+        self.calling.end(id);
         self.note_profile(id, profile);
         self.vicinity.look_again(id);
+        self.note_own_address(id, out);
         self.note_health(now, id, Health::Healthy, out);
         self.adjust_pace();
         self.line_up(now, id);
@@ -338,6 +348,7 @@ impl Fleet {
 
     pub(super) fn lose(&mut self, now: Time, id: NodeId, error: AttemptError, out: &mut Vec<Effect>) {
         let Some(node) = self.nodes.remove(&id) else { return };
+        self.miss(now, id);
         self.vicinity.look_again(id);
         self.note_health(now, id, Health::Offline, out);
         self.adjust_pace();
@@ -509,10 +520,10 @@ mod tests {
         let mut fleet = recovered(&[]);
         let from = |node| Event::Received { node, message: Envelope { epoch: crate::ids::Epoch(1), incarnation: Incarnation(1), body: hello_body() } };
         assert_eq!(handle(&mut fleet, NOW, from(NodeId(7))), [], "a stranger is not answered");
-        let out = handle(&mut fleet, NOW, Event::NodeJoined { name: "a".into() });
+        let out = handle(&mut fleet, NOW, Event::NodeJoined { name: "a".into(), address: None });
         let Some(Effect::Publish(Notice::NodePaired(node))) = out.last() else { panic!("{out:?}") };
         let node = *node;
-        handle(&mut fleet, NOW, Event::NodeJoined { name: "a".into() });
+        handle(&mut fleet, NOW, Event::NodeJoined { name: "a".into(), address: None });
         assert_eq!(fleet.ledger().nodes.values().map(|node| node.name.as_str()).collect::<Vec<_>>(), ["a", "a-2"]);
         handle(&mut fleet, NOW, from(node));
         assert!(fleet.view(NOW).nodes.iter().any(|view| view.id == node));

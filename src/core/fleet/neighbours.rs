@@ -54,9 +54,13 @@ impl Subnet {
 }
 
 impl Fleet {
-    pub(super) fn on_link_seen(&mut self, node: NodeId, address: IpAddr) {
-        self.vicinity.addresses.insert(node, address.to_canonical());
+    pub(super) fn on_link_seen(&mut self, node: NodeId, address: SocketAddr, called: bool, out: &mut Vec<Effect>) {
+        self.vicinity.addresses.insert(node, address.ip().to_canonical());
         self.vicinity.is_due = true;
+        match called {
+            true => self.remember_address(node, address, out),
+            false => self.calling.arrived(node, address),
+        }
     }
 
     /// Each node is told when that changes: one that was removed is served by nobody from then on.
@@ -132,7 +136,10 @@ mod tests {
         let profile = Box::new(NodeProfile { lends_on, ..NodeProfile::default() });
         let body = FromAgent::Hello { slots: 1, fingerprint: Digest::default(), held: vec![], programs: vec![], profile };
         let message = Envelope { epoch: Epoch(1), incarnation: Incarnation(1), body };
-        [Event::LinkSeen { node: NodeId(node), address: address.parse().unwrap() }, Event::Received { node: NodeId(node), message }]
+        [
+            Event::LinkSeen { node: NodeId(node), address: SocketAddr::new(address.parse().unwrap(), 0), called: false },
+            Event::Received { node: NodeId(node), message },
+        ]
     }
 
     fn neighbours(ask: &[(u64, &str)], serve: &[u64]) -> Neighbours {

@@ -98,7 +98,7 @@ mod tests {
         }
 
         fn pair(&mut self) {
-            self.fleet.handle(self.now, Event::NodeJoined { name: "a".into() }, &mut Vec::new());
+            self.fleet.handle(self.now, Event::NodeJoined { name: "a".into(), address: None }, &mut Vec::new());
         }
 
         fn says(&mut self, node: NodeId, body: FromAgent) {

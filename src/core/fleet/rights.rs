@@ -289,7 +289,7 @@ mod tests {
     fn devices_are_no_nodes_and_share_no_name_with_one() {
         let (mut fleet, operator) = with(Right::Admin);
         assert!(fleet.ledger().nodes.is_empty() && !fleet.admits(operator), "it is given no work and its word as a node is not heard");
-        handle(&mut fleet, NOW, Event::NodeJoined { name: "phone".into() });
+        handle(&mut fleet, NOW, Event::NodeJoined { name: "phone".into(), address: None });
         assert_eq!(fleet.ledger().nodes.values().map(|node| node.name.as_str()).collect::<Vec<_>>(), ["phone-2"]);
         let out = handle(&mut fleet, NOW, Event::NodeCommanded { node: operator, command: NodeCommand::Cordon });
         assert_eq!(refusals(&out), [&Refusal::UnknownNode(operator)]);

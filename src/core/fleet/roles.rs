@@ -143,7 +143,7 @@ mod tests {
         assert!(!fleet.is_at_rest());
         handle(&mut fleet, Event::JobCommanded { job, command: JobCommand::Pause });
         assert!(fleet.is_at_rest(), "what is paused goes on when somebody says so");
-        handle(&mut fleet, Event::NodeJoined { name: "bob".into() });
+        handle(&mut fleet, Event::NodeJoined { name: "bob".into(), address: None });
         let other = *fleet.ledger().nodes.keys().last().unwrap();
         assert!(fleet.is_at_rest(), "it is not here");
         hello(&mut fleet, other);

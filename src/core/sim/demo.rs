@@ -214,7 +214,8 @@ impl Demo {
             Effect::KeepOutput(output) => self.told.push(Told::Written(output)),
             // There is no disk, and nobody who keeps the end of an audit.
             Effect::ListTree { job } => return Some(Event::TreeNotListed { job, error: "a demo has no trees".into() }),
-            Effect::LookUpHead { .. } => {}
+            // Its machines come back by themselves.
+            Effect::LookUpHead { .. } | Effect::Call { .. } => {}
             Effect::Publish(notice) => notices.push(notice),
         }
         None

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// The node that runs on the master's own machine.
-const OWN_NODE: NodeId = NodeId(1);
+pub(super) const OWN_NODE: NodeId = NodeId(1);
 /// Commits between two comparisons of the live ledger with the replayed facts.
 const COMPARE_EVERY: u64 = 64;
 
@@ -136,7 +136,7 @@ impl Simulation {
     /// Nodes notice at different times that there is a master again; some have to be told by it.
     fn reconnect_nodes(&mut self) {
         for node in self.nodes.keys().copied().collect::<Vec<_>>() {
-            if self.dice.chance(8_000) {
+            if self.dials(node) && self.dice.chance(8_000) {
                 let wait = self.dice.millis(1, 3_000);
                 self.after(wait, Happening::NodeConnects { node });
             }
@@ -281,6 +281,7 @@ impl Simulation {
                 self.post_to_node(to, &message);
             }
             Effect::Disconnect { .. } => {}
+            Effect::Call { node, .. } => self.call(node),
             Effect::ListTree { job } => {
                 let wait = self.dice.millis(5, 400);
                 self.after(wait, Happening::TreeListed { life: self.master.life, job });
@@ -289,6 +290,11 @@ impl Simulation {
             Effect::KeepOutput(_) => {}
             Effect::Publish(notice) => self.oracle.on_published(&notice),
         }
+    }
+
+    fn call(&mut self, node: NodeId) {
+        let wait = self.dice.millis(1, 400);
+        self.after(wait, Happening::NodeCalled { node });
     }
 
     pub(super) fn append(&mut self, fact: Fact) {
@@ -352,6 +358,7 @@ impl Simulation {
             | Fact::OperatorRemoved { .. }
             | Fact::NodeAvailability { .. }
             | Fact::NodeLabelled { .. }
+            | Fact::NodeAddressed { .. }
             | Fact::NodeDraining { .. }
             | Fact::NodeStopped { .. }
             | Fact::JobPinned { .. }

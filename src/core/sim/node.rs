@@ -6,7 +6,7 @@ use alloc::{
     vec::Vec,
 };
 
-use super::{Count, Happening, Origin, Plant, Scenario, Simulation, held, trees};
+use super::{Count, Happening, Origin, Plant, Scenario, Simulation, held, master::OWN_NODE, trees};
 use crate::{
     agent::{Agent, Effect, Event},
     ids::{Digest, Epoch, Incarnation, NodeId},
@@ -210,6 +210,19 @@ impl Simulation {
         self.tell_node(id, Event::Connected);
     }
 
+    /// Called by its master; it answers if that comes through.
+    pub(super) fn on_node_called(&mut self, id: NodeId) {
+        if self.nodes[&id].is_alive() && !self.nodes[&id].partitioned {
+            self.tally.one(Count::NodeCalled);
+            self.tell_node(id, Event::Connected);
+        }
+    }
+
+    /// The node on the master's own machine always can; the others not where nobody is let in to the master.
+    pub(super) fn dials(&self, id: NodeId) -> bool {
+        !self.scenario.secluded || id == OWN_NODE
+    }
+
     pub(super) fn on_node_starts(&mut self, id: NodeId) {
         let forgets = self.has_plant(Plant::ForgetIncarnation);
         let node = self.node_mut(id);
@@ -218,7 +231,9 @@ impl Simulation {
         node.agent = Some(Agent::new(node.incarnation, node.slots, node.engine, node.epoch).with_programs(vec![PROGRAM.into()]));
         node.wake_at = None;
         let wait = self.dice.millis(1, 100);
-        self.after(wait, Happening::NodeConnects { node: id });
+        if self.dials(id) {
+            self.after(wait, Happening::NodeConnects { node: id });
+        }
     }
 
     /// The process ends without a word and loses all it had; mostly it is soon started again.
@@ -290,7 +305,7 @@ impl Simulation {
 
     pub(super) fn on_node_heals(&mut self, id: NodeId, reconnects: bool) {
         self.node_mut(id).partitioned = false;
-        if reconnects {
+        if reconnects && self.dials(id) {
             self.on_node_connects(id);
         }
     }

@@ -107,6 +107,7 @@ impl Oracle {
                 | Effect::Audit(_)
                 | Effect::LookUpHead { .. }
                 | Effect::Disconnect { .. }
+                | Effect::Call { .. }
                 | Effect::ListTree { .. }
                 | Effect::StoreResult { .. }
                 | Effect::KeepOutput(_)

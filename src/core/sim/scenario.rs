@@ -32,6 +32,8 @@ pub struct Scenario {
     pub results: Results,
     /// Have some nodes an engine that is not the one of the jobs?
     pub skewed: bool,
+    /// Can nobody dial the master, so that it has to call everybody?
+    pub secluded: bool,
     pub plant: Option<Plant>,
 }
 
@@ -54,6 +56,7 @@ impl Scenario {
             listings: [Listings::Kept, Listings::Asked, Listings::Anew][(seed % 3) as usize],
             results: if seed.is_multiple_of(2) { Results::Nodes } else { Results::Master },
             skewed: seed % 4 == 1,
+            secluded: seed % 5 == 2,
             plant: None,
         }
     }
@@ -259,10 +262,12 @@ pub enum Count {
     PacksHeld,
     /// A node of another engine was given work that needs none.
     OtherEngineUsed,
+    /// A node without a link answered its master's call.
+    NodeCalled,
 }
 
 impl Count {
-    pub const ALL: [Count; 46] = [
+    pub const ALL: [Count; 47] = [
         Count::MessageLost,
         Count::MessageDuplicated,
         Count::MessageLate,
@@ -309,13 +314,14 @@ impl Count {
         Count::RoleTaken,
         Count::PacksHeld,
         Count::OtherEngineUsed,
+        Count::NodeCalled,
     ];
 
     /// Does it take more than a deadly file to bring this about?
     pub fn is_trouble(self) -> bool {
         use Count::{
             AnswerCompared, ChildPoisoned, CopyBegun, CopyDropped, CopyLost, CopyWon, DependantBegun, DisconnectReported, FileQuarantined, JobCancelled,
-            JobCompleted, NodeWarmed, OtherEngineUsed, PacksHeld, ProcessPoisoned, SparkSplit, StaleMessage, WorkStopped,
+            JobCompleted, NodeCalled, NodeWarmed, OtherEngineUsed, PacksHeld, ProcessPoisoned, SparkSplit, StaleMessage, WorkStopped,
         };
         // A later submission for the same tree cancels an unfinished earlier one and stops its work.
         !matches!(
@@ -328,6 +334,7 @@ impl Count {
                 | CopyWon
                 | CopyLost
                 | CopyDropped
+                | NodeCalled
                 | NodeWarmed
                 | OtherEngineUsed
                 | PacksHeld

@@ -50,6 +50,8 @@ pub struct NodeProfile {
     pub changeable: Vec<String>,
     /// Where other nodes may ask it for contents, by UDP; none where it gives nothing.
     pub lends_on: Option<u16>,
+    /// Where its master may call it, by UDP and TCP; none where it only dials.
+    pub answers_on: Option<u16>,
 }
 
 impl NodeProfile {

@@ -26,6 +26,10 @@ const AGENT: NodeId = NodeId(2);
 /// Ports that are tried: one that is free for UDP may be taken for TCP.
 const TRIES_MAX: usize = 20;
 
+pub(crate) fn listening(identity: &Identity) -> (Endpoint, Listener) {
+    node(identity, &Settings::default())
+}
+
 fn node(identity: &Identity, settings: &Settings) -> (Endpoint, Listener) {
     let open = || Endpoint::listening((Ipv4Addr::LOCALHOST, 0).into(), identity, &ListenerKeys::fresh().unwrap(), settings.clone());
     (0..TRIES_MAX).find_map(|_| open().ok()).expect("some port is free for both")

@@ -41,6 +41,8 @@ kinds! {
     Hello = 1, 16 * KIB;
     /// The answer to it; from now on the two are connected.
     Welcome = 2, 16 * KIB;
+    /// First on a control stream, from a master that dialled: the node is to say Hello.
+    Call = 30, KIB;
     /// The answer to what is not permitted or not possible, with the reason.
     Refused = 3, 4 * KIB;
     /// The answer to a kind that is not known.

@@ -10,10 +10,14 @@ use std::{
     time::Duration,
 };
 
+use bitacora_core::ids::NodeId;
 use mdns_sd::{ResolvedService, ScopedIp, ServiceDaemon, ServiceEvent};
 use tokio::sync::watch;
 
-use super::{DiscoveryError, Found, KEY_ID_KEY, KeyId, NAME_KEY, PROTOCOL_KEY, SERVICE, STATE_KEY, Seen, State, clean_name, insist, preferred};
+use super::{
+    DiscoveryError, FLEET_KEY, Found, KEY_ID_KEY, KeyId, Member, NAME_KEY, NODE_KEY, PROTOCOL_KEY, SERVICE, STATE_KEY, Seen, State, clean_name, insist,
+    preferred,
+};
 
 /// The library cuts off a receiver that falls a thousand events behind; then it is asked again, and not in a circle.
 const LISTEN_AGAIN_AFTER: Duration = Duration::from_millis(500);
@@ -85,10 +89,17 @@ fn read(service: &ResolvedService) -> Option<Found> {
     Some(Found {
         name: clean_name(word(NAME_KEY)?)?,
         key: KeyId::parse(word(KEY_ID_KEY)?)?,
-        state: State::of(word(STATE_KEY)?)?,
+        state: State::of(word(STATE_KEY)?, member(service))?,
         protocol: (major.parse().ok()?, minor.parse().ok()?),
         addresses: addresses(service),
     })
+}
+
+/// Of one that can be called.
+fn member(service: &ResolvedService) -> Option<Member> {
+    let word = |key| service.get_property_val_str(key);
+    let member = Member { fleet: KeyId::parse(word(FLEET_KEY)?)?, node: NodeId(word(NODE_KEY)?.parse().ok()?) };
+    (service.port != 0).then_some(member)
 }
 
 fn addresses(service: &ResolvedService) -> Vec<SocketAddr> {

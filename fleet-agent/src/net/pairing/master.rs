@@ -28,8 +28,8 @@ const NAMELESS: &str = "node";
 
 /// Who decides who belongs to the fleet.
 pub trait Admissions {
-    /// The node that calls itself so has proved that it knows the code. It is durable before this returns.
-    fn admit(&self, name: String) -> impl Future<Output = Option<Grant>> + Send;
+    /// The node that calls itself so, and answers there, has proved that it knows the code. It is durable before this returns.
+    fn admit(&self, name: String, address: SocketAddr) -> impl Future<Output = Option<Grant>> + Send;
 
     /// Where the node finds its master from now on.
     fn addresses(&self) -> Vec<SocketAddr>;
@@ -61,7 +61,7 @@ pub(super) async fn pair_over(
         for &address in addresses {
             match strangers::dial(address, carrier, stranger::client()?, SERVER_NAME, &terms).await {
                 Ok(mut dialled) => {
-                    let paired = exchange(&mut dialled.stranger, code, authority, admissions).await;
+                    let paired = exchange(&mut dialled.stranger, address, code, authority, admissions).await;
                     dialled.close(CONNECT_MAX).await;
                     return paired.map(|node| Paired { node, address });
                 }
@@ -72,7 +72,13 @@ pub(super) async fn pair_over(
     Err(PairError::Unreachable(trouble))
 }
 
-async fn exchange(stranger: &mut Stranger, code: &PairingCode, authority: &Authority, admissions: &impl Admissions) -> Result<NodeId, PairError> {
+async fn exchange(
+    stranger: &mut Stranger,
+    address: SocketAddr,
+    code: &PairingCode,
+    authority: &Authority,
+    admissions: &impl Admissions,
+) -> Result<NodeId, PairError> {
     let keys = confirm(stranger, code).await?;
     let stream = &mut stranger.stream;
 
@@ -83,7 +89,7 @@ async fn exchange(stranger: &mut Stranger, code: &PairingCode, authority: &Autho
     }
     // Everything that can fail for the node's fault fails before the node belongs to the fleet.
     check_request(&request)?;
-    let grant = admissions.admit(clean_name(&name).unwrap_or_else(|| NAMELESS.into())).await.ok_or(PairError::NotAdmitted)?;
+    let grant = admissions.admit(clean_name(&name).unwrap_or_else(|| NAMELESS.into()), address).await.ok_or(PairError::NotAdmitted)?;
 
     let unconfirmed = |_| PairError::Unconfirmed { node: grant.node };
     let certificate = authority.sign(&request, grant.node, grant.roles, grant.validity)?;

@@ -60,6 +60,7 @@ struct Shared {
     places: Arc<Semaphore>,
     accepted: AsyncMutex<Receiver<Halves>>,
     address: SocketAddr,
+    side: Side,
     end: End,
 }
 
@@ -108,6 +109,7 @@ impl Trunk {
             places,
             accepted: AsyncMutex::new(accepted),
             address,
+            side,
             end,
         };
         let life = async move {
@@ -118,6 +120,10 @@ impl Trunk {
 
     pub(super) fn end(&self) -> End {
         self.0.end.clone()
+    }
+
+    pub(crate) fn was_dialled_here(&self) -> bool {
+        self.0.side == Side::Dialler
     }
 
     pub(crate) fn remote_address(&self) -> SocketAddr {
