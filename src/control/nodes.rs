@@ -100,6 +100,8 @@ pub struct NodeDetail {
     pub called_at: Vec<SocketAddr>,
     /// `None` for one that was not heard since this master began.
     pub health_since: Option<Time>,
+    /// It beats, and nothing of what it analyses has moved since then, which is too long.
+    pub stalled_since: Option<Time>,
     pub holds: Vec<HeldSpark>,
     pub finished: u64,
     pub failed: u64,

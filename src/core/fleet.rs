@@ -33,6 +33,7 @@ mod scheduler;
 mod selector;
 mod settings;
 mod spec;
+mod stalls;
 mod view;
 mod warming;
 
@@ -233,6 +234,7 @@ impl Fleet {
     fn catch_up(&mut self, now: Time, out: &mut Vec<Effect>) {
         if now >= self.quiet_until {
             self.forgive_lateness(now);
+            self.on_stalls(now, out);
             self.on_silence(now, out);
             self.on_overdue_attempts(now, out);
             self.quiet_until = self.silence_deadline();
@@ -318,7 +320,8 @@ impl Fleet {
     fn silence_deadline(&self) -> Time {
         let flights = self.flights.iter().map(|(_, flight)| flight.deadline);
         let nodes = self.nodes.values().filter_map(|node| node.next_deadline(&self.settings, self.pace.busy));
-        flights.chain(nodes).min().unwrap_or(Time::NEVER)
+        let stalls = self.nodes.values().filter_map(|node| self.stall_deadline(node));
+        flights.chain(nodes).chain(stalls).min().unwrap_or(Time::NEVER)
     }
 
     /// Something begins that may be missed from this time on.
@@ -369,8 +372,9 @@ impl Fleet {
             self.calling.end(node);
         }
         known.heard(now);
+        let health = known.health;
         self.watch_from(now + self.settings.degraded_after);
-        self.note_health(now, node, Health::Healthy, out);
+        self.note_health(now, node, health, out);
         match message.body {
             FromAgent::Hello { .. } => unreachable!("answered above"),
             FromAgent::Heartbeat { held, load, pace } => {
@@ -382,7 +386,7 @@ impl Fleet {
             FromAgent::Configuration(report) => self.on_configuration_report(now, node, report, out),
             FromAgent::PacksDropped { packs } => self.on_packs_dropped(node, packs, out),
             FromAgent::AuditHead(head) => self.on_audit_head(node, head, out),
-            FromAgent::Progress(progress) => self.on_progress(node, &progress),
+            FromAgent::Progress(progress) => self.on_progress(now, node, &progress, out),
             FromAgent::Output(output) => self.on_output(node, output, out),
             FromAgent::Finished { spark, attempt, output, took } => self.on_finished(now, node, Held { spark, attempt }, (output, took), out),
             FromAgent::Failed { spark, attempt, error } => self.on_failed(now, node, Held { spark, attempt }, error, out),
@@ -394,7 +398,10 @@ impl Fleet {
     fn forgive_lateness(&mut self, now: Time) {
         let late = now - self.quiet_until;
         if late >= self.settings.late_max {
-            self.nodes.values_mut().for_each(|node| node.last_heard += late);
+            self.nodes.values_mut().for_each(|node| {
+                node.last_heard += late;
+                node.progressed_at += late;
+            });
             self.flights.values_mut().for_each(|flight| flight.deadline += late);
         }
     }

@@ -37,6 +37,7 @@ impl View<'_> {
             load,
             link: self.links.and_then(|links| links.link_to(id)).map(|link| link_state(&link)),
             called_at: paired.addresses.clone(),
+            stalled_since: self.fleet.stalled_since(id),
             health_since: known.map(|record| record.health_since),
             holds: self.fleet.held_by(id).map(|(held, since)| HeldSpark { spark: held.spark, attempt: held.attempt.0, since }).collect(),
             finished: tally.finished,
@@ -53,7 +54,8 @@ impl View<'_> {
     pub(super) fn node_in_words(&self, id: NodeId) -> Option<String> {
         let state = self.state(id, self.fleet.ledger().nodes.get(&id)?);
         let link = if state.linked { "" } else { ", no link" };
-        Some(format!("{} is {}, {}{link}", state.name, state.health, state.availability))
+        let stalled = if self.fleet.stalled_since(id).is_some() { ", gets nowhere" } else { "" };
+        Some(format!("{} is {}, {}{link}{stalled}", state.name, state.health, state.availability))
     }
 
     fn state(&self, id: NodeId, paired: &PairedNode) -> NodeState {

@@ -107,6 +107,7 @@ pub fn detail() -> NodeDetail {
         link: Some(LinkState { carrier: "quic".into(), address: "192.0.2.7:40112".into(), round_trip: Some(Span(1_800)) }),
         called_at: vec!["192.0.2.7:7413".parse().expect("it is one")],
         health_since: Some(NOW),
+        stalled_since: None,
         holds: vec![HeldSpark { spark: "j1.9/3".parse().expect("it is one"), attempt: 1, since: NOW }],
         finished: 312,
         failed: 2,

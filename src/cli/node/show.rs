@@ -39,6 +39,8 @@ struct DetailItem {
     /// Where this master calls it when it has no link.
     called_at: Vec<String>,
     health_since: Option<String>,
+    /// It beats, and nothing of what it analyses has moved since then.
+    stalled_since: Option<String>,
     host: String,
     os: String,
     arch: String,
@@ -118,6 +120,7 @@ impl From<NodeDetail> for DetailItem {
             link,
             called_at,
             health_since,
+            stalled_since,
             holds,
             finished,
             failed,
@@ -140,6 +143,7 @@ impl From<NodeDetail> for DetailItem {
             link: link.map(LinkItem::from),
             called_at: called_at.iter().map(ToString::to_string).collect(),
             health_since: health_since.map(timestamp),
+            stalled_since: stalled_since.map(timestamp),
             host: profile.host,
             os: profile.os,
             arch: profile.arch,
@@ -179,13 +183,14 @@ impl DetailItem {
     /// For people.
     fn rows(&self) -> Vec<Vec<String>> {
         let since = self.health_since.as_ref().map_or_else(String::new, |since| format!(" since {since}"));
+        let nowhere = self.stalled_since.as_ref().map_or_else(String::new, |since| format!("; it beats, and gets nowhere since {since}"));
         let cores = self.cores_permille.iter().map(|core| percent(*core)).collect::<Vec<_>>().join("  ");
         let celsius = self.temperature_millicelsius.map_or_else(|| "-".to_owned(), |milli| format!("{:.1} °C", f64::from(milli) / 1e3));
         let node = &self.node;
         let mut rows = vec![
             ("name", format!("{} ({})", node.name, node.id)),
             ("role", node.role.clone()),
-            ("health", format!("{}{since}", node.health)),
+            ("health", format!("{}{since}{nowhere}", node.health)),
             ("availability", node.available()),
             ("link", self.link.as_ref().map_or_else(|| "none".to_owned(), |link| link.in_words.clone())),
             ("called at", self.called_at.join(", ")),

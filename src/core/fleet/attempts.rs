@@ -18,10 +18,13 @@ use crate::{
 const WHOLE_ATTEMPTS_MAX: u32 = 2;
 
 impl Fleet {
-    pub(super) fn on_progress(&mut self, node: NodeId, progress: &Progress) {
+    pub(super) fn on_progress(&mut self, now: Time, node: NodeId, progress: &Progress, out: &mut Vec<Effect>) {
         let held = Held { spark: progress.spark, attempt: progress.attempt };
         match self.flights.get_mut(held).filter(|flight| flight.node == node) {
-            Some(flight) => (flight.files, flight.bytes) = (progress.files, progress.bytes),
+            Some(flight) => {
+                (flight.files, flight.bytes) = (progress.files, progress.bytes);
+                self.note_progress(now, node, out);
+            }
             None => self.stale_messages += 1,
         }
     }

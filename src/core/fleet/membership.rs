@@ -44,6 +44,10 @@ pub struct Node {
     pub(super) backlog: Span,
     /// When it was last done with something, or began after it had nothing.
     pub(super) moved_at: Time,
+    /// When something of what it has moved last, or it was given something after it had nothing.
+    pub(super) progressed_at: Time,
+    /// That was too long ago.
+    pub(super) stalled: bool,
 }
 
 /// How long a node has been silent, in words.
@@ -84,12 +88,14 @@ impl Node {
             line: VecDeque::new(),
             backlog: Span(0),
             moved_at: now,
+            progressed_at: now,
+            stalled: false,
         }
     }
 
     pub(super) fn heard(&mut self, now: Time) {
         self.last_heard = now;
-        self.health = Health::Healthy;
+        self.health = self.health_by_word();
         self.linked = true;
     }
 

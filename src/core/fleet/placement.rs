@@ -222,6 +222,7 @@ impl Node {
     pub(super) fn load(&mut self, now: Time, estimate: Span) {
         if self.held.is_empty() {
             self.moved_at = now;
+            self.progressed(now);
         }
         self.backlog = Span(self.backlog.0.saturating_add(estimate.0));
     }
@@ -229,6 +230,7 @@ impl Node {
     /// It holds it no more.
     pub(super) fn unload(&mut self, now: Time, estimate: Span) {
         self.moved_at = now;
+        self.progressed(now);
         self.backlog = Span(self.backlog.0.saturating_sub(estimate.0));
     }
 }

@@ -1,6 +1,6 @@
 //! Every limit and deadline of the master's decisions, by name.
 
-use super::JobSpec;
+use super::{JobSpec, stalls::STALLED_AFTER};
 use crate::time::Span;
 
 /// How a master decides. The defaults are for a fleet on a local network.
@@ -31,6 +31,8 @@ pub struct Settings {
     pub offline_after: Span,
     /// Heartbeats that a node may miss before the same, where the fleet is so large that this is later.
     pub beats_missed: BeatsMissed,
+    /// A node that runs analyses and says nothing new of any for so long has stalled.
+    pub stalled_after: Span,
     /// How long a node that drains may finish what it has, where nobody says how long.
     pub drain_max: Span,
     /// Do unfinished jobs of an earlier master go on by themselves? Otherwise they are paused until they are asked for again.
@@ -135,6 +137,7 @@ impl Default for Settings {
             unhealthy_after: Span::from_secs(3),
             offline_after: Span::from_secs(4),
             beats_missed: BeatsMissed { degraded: 3, unhealthy: 4, offline: 6 },
+            stalled_after: STALLED_AFTER,
             drain_max: Span::from_secs(600),
             resume_recovered: true,
             copies_per_hundred: 10,

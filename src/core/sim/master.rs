@@ -6,7 +6,7 @@ use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
 use super::{Count, Happening, Origin, Plant, Simulation, oracle::Question, trees};
 use crate::{
     aggregate::Totals,
-    fleet::{Availability, Awaited, Effect, Event, Fact, Fleet, Job, JobStatus, Ledger, OwnRole, ResultSummary, Settings, SparkState, Submission},
+    fleet::{Availability, Awaited, Effect, Event, Fact, Fleet, Job, JobStatus, Ledger, Notice, OwnRole, ResultSummary, Settings, SparkState, Submission},
     ids::{Digest, JobId, NodeId, SparkId},
     time::Time,
     wire::{
@@ -169,6 +169,7 @@ impl Simulation {
         for effect in &effects {
             match effect {
                 Effect::Record(Fact::JobAccepted { job, .. }) => self.oracle.on_awaited(*job, after.clone()),
+                Effect::Publish(Notice::NodeChanged(node)) if fleet.stalled_since(*node).is_some() => self.tally.one(Count::NodeStalled),
                 Effect::Record(Fact::SparkStarted { spark, .. }) => {
                     let waited = self.oracle.judge_begun(*spark, fleet.ledger());
                     self.tally.more(Count::DependantBegun, u64::from(waited));

@@ -88,6 +88,7 @@ impl Scenario {
             unhealthy_after: Span::from_secs(3),
             offline_after: Span::from_secs(5),
             beats_missed: Settings::default().beats_missed,
+            stalled_after: Span::from_secs(2),
             drain_max: Span::from_secs(3),
             resume_recovered: self.resume_recovered,
             copies_per_hundred: 50,
@@ -264,10 +265,12 @@ pub enum Count {
     OtherEngineUsed,
     /// A node without a link answered its master's call.
     NodeCalled,
+    /// A node beat and got nowhere, and its master saw it.
+    NodeStalled,
 }
 
 impl Count {
-    pub const ALL: [Count; 47] = [
+    pub const ALL: [Count; 48] = [
         Count::MessageLost,
         Count::MessageDuplicated,
         Count::MessageLate,
@@ -315,6 +318,7 @@ impl Count {
         Count::PacksHeld,
         Count::OtherEngineUsed,
         Count::NodeCalled,
+        Count::NodeStalled,
     ];
 
     /// Does it take more than a deadly file to bring this about?

@@ -72,7 +72,8 @@ fn known(lines: &mut Vec<Line>, detail: &NodeDetail, theme: Theme) {
     lines.push(paint::field("work", failed));
     lines.push(paint::field("machine", format!("{}, {} {}", profile.host, profile.os, profile.arch)));
     lines.push(paint::field("agent", format!("{}, up {}", profile.version, short(load.running))));
-    let since = detail.health_since.map(|since| paint::field("health", format!("{} since {}", detail.state.health, timestamp(since))));
+    let nowhere = detail.stalled_since.map(|since| format!("; gets nowhere since {}", timestamp(since))).unwrap_or_default();
+    let since = detail.health_since.map(|since| paint::field("health", format!("{} since {}{nowhere}", detail.state.health, timestamp(since))));
     lines.extend(since);
     lines.push(paint::field("labels", fleet::labels(&detail.state)));
     lines.push(paint::field("for", if profile.specialisations.is_empty() { "everything".into() } else { profile.specialisations.join(", ") }));
