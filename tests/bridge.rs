@@ -6,7 +6,7 @@ use std::fs;
 use super::{
     fleet::{Fleet, grow, outcome, pair, until},
     lan::{Agent, Lan, heard},
-    support::Place,
+    support::{Place, Timeless},
 };
 
 /// This repository's own sources, and as many bytes more that a job is under way for some time.
@@ -18,7 +18,7 @@ fn sources(place: &Place) {
     }
 }
 
-fn analyse(fleet: &Fleet, arguments: &[&str]) -> serde_json::Value {
+fn analyse(fleet: &Fleet, arguments: &[&str]) -> Timeless {
     outcome(&fleet.begin_with(arguments).wait_with_output().unwrap())
 }
 

@@ -14,7 +14,7 @@ use fleet_agent::{analysis, blobs::Blobs, cache::Cache};
 
 use super::{
     fleet::{Fleet, Process, grow, outcome, until},
-    support::{Place, report, timeless},
+    support::{Place, Timeless, report},
 };
 
 fn cache_of(folder: &Path) -> Cache {
@@ -261,8 +261,8 @@ fn copy(from: &Path, to: &Path) {
     assert!(Command::new("cp").arg("-r").arg(from).arg(to).status().unwrap().success());
 }
 
-fn alone(place: &Place, tree: &Path) -> serde_json::Value {
+fn alone(place: &Place, tree: &Path) -> Timeless {
     let data = place.path("alone-too");
     let output = Command::new(env!("CARGO_BIN_EXE_bitacora")).arg("--data-dir").arg(data).arg("analyze").arg(tree).args(["-o", "json"]).output();
-    timeless(report(&output.unwrap(), 0))
+    outcome(&output.unwrap())
 }

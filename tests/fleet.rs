@@ -14,7 +14,7 @@ use bitacora::trust::Safe;
 use fleet_agent::net::tls::Identity;
 use serde_json::Value;
 
-use super::support::{Place, report, skip, timeless};
+use super::support::{Place, Timeless, report, skip, timeless};
 
 /// For everything that is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -175,11 +175,11 @@ impl Fleet {
     }
 
     /// The report that one machine makes of the same tree.
-    pub(super) fn local(&self) -> Value {
+    pub(super) fn local(&self) -> Timeless {
         let data = self.place.path("alone");
         let output =
             Command::new(env!("CARGO_BIN_EXE_bitacora")).arg("--data-dir").arg(data).arg("analyze").arg(self.place.tree()).args(["-o", "json"]).output();
-        timeless(report(&output.unwrap(), 0))
+        outcome(&output.unwrap())
     }
 }
 
@@ -212,8 +212,9 @@ pub(super) fn until_or(mut done: impl FnMut() -> bool, otherwise: impl Fn() -> S
     }
 }
 
-pub(super) fn outcome(output: &Output) -> Value {
-    timeless(report(output, 0))
+pub(super) fn outcome(output: &Output) -> Timeless {
+    report(output, 0);
+    Timeless::of(&output.stdout)
 }
 
 /// As many bytes that a job of several sparks is under way when something happens to it.

@@ -1,21 +1,24 @@
-//! Killed with -9 in the middle of a job, round after round: agents, the master, both. Each round ends with the report of
-//! one machine.
+//! Killed with -9 in the middle of a job, round after round: agents, the master, both, of a fleet on four machines of one local
+//! network. Each round ends with the report of one machine, byte for byte.
 
 use std::{collections::BTreeMap, process::Child};
 
 use serde_json::Value;
 
 use super::{
-    fleet::{Fleet, Process, grow, outcome, until},
+    fleet::{Fleet, grow, outcome, until},
+    lan::{Agent, Lan},
     support::rounds,
 };
 
 /// Who is killed, round by round.
-const VICTIMS: [&[&str]; 5] = [&["one"], &[MASTER], &["one", "two"], &["two", MASTER], &[MASTER, "one", "two"]];
+const VICTIMS: [&[&str]; 5] = [&["one"], &[MASTER], &["one", "two", "three"], &["two", MASTER], &[MASTER, "one", "two", "three"]];
+/// Each on a machine of its own, after the master's.
+const AGENTS: [&str; 3] = ["one", "two", "three"];
 const CATCHES_MAX: u32 = 10;
 const MASTER: &str = "the master";
 
-type Agents = BTreeMap<&'static str, Process>;
+type Agents = BTreeMap<&'static str, Agent>;
 
 /// The jobs that were begun since there were so many; the last one is the one in question.
 fn job_after(fleet: &Fleet, earlier: usize) -> Option<Value> {
@@ -54,7 +57,7 @@ fn kill(fleet: &mut Fleet, agents: &mut Agents, victims: &[&'static str]) -> (us
     for victim in victims {
         match *victim {
             MASTER => fleet.master.take().unwrap().kill(),
-            agent => agents.remove(agent).unwrap().kill(),
+            agent => agents.remove(agent).unwrap().process.kill(),
         }
     }
     let job = job_after(fleet, earlier).unwrap();
@@ -64,16 +67,19 @@ fn kill(fleet: &mut Fleet, agents: &mut Agents, victims: &[&'static str]) -> (us
 
 #[test]
 fn whoever_is_killed_in_the_middle_of_a_job_costs_nothing_but_time() {
-    let mut fleet = Fleet::new();
+    let Some(lan) = Lan::new(1 + AGENTS.len()) else { return };
+    let mut fleet = lan.fleet();
     grow(&fleet.place);
     let expected = fleet.local();
-    let mut agents: Agents = ["one", "two"].map(|name| (name, fleet.join(name))).into();
+    let machines: BTreeMap<&str, usize> = AGENTS.into_iter().zip(1..).collect();
+    let address = fleet.address.clone();
+    let mut agents: Agents = AGENTS.map(|name| (name, Agent::join(&lan, machines[name], &fleet, name, &["--peer", &address]))).into();
     for (round, victims) in (0..rounds()).zip(VICTIMS.iter().cycle()) {
         let (earlier, mut analysis) = kill(&mut fleet, &mut agents, victims);
         for victim in *victims {
             match *victim {
-                MASTER => fleet.serve(),
-                agent => drop(agents.insert(agent, fleet.restart(agent))),
+                MASTER => fleet.master = Some(lan.serve(&fleet.place)),
+                agent => drop(agents.insert(agent, Agent::start(&lan, machines[agent], &fleet, agent, &[]))),
             }
         }
         if victims.contains(&MASTER) {

@@ -5,9 +5,10 @@ use std::process::Command;
 use super::{
     fleet::{Fleet, grow, outcome, until},
     lan::{Agent, Lan},
+    support::Timeless,
 };
 
-fn analyse(fleet: &Fleet, node: &str) -> serde_json::Value {
+fn analyse(fleet: &Fleet, node: &str) -> Timeless {
     outcome(&fleet.begin_with(&["--no-cache", "--nodes", node]).wait_with_output().unwrap())
 }
 

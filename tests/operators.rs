@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{
     fleet::{Fleet, outcome, until},
-    support::{Place, report, timeless},
+    support::{Place, Timeless, report},
 };
 
 /// A device that has joined the fleet, with a data directory of its own.
@@ -152,7 +152,7 @@ fn results_are_read_from_elsewhere_as_they_are_there() {
     }
     let file = device.0.path("report.json");
     assert_eq!(device.code(&["analyze", &name, "-o", "json", "--out", file.to_str().unwrap()]), Some(0));
-    assert_eq!(timeless(serde_json::from_slice(&fs::read(file).unwrap()).unwrap()), fleet.local());
+    assert_eq!(Timeless::of(&fs::read(file).unwrap()), fleet.local());
     let detached = String::from_utf8(device.run(&["analyze", &name, "--detach"]).stdout).unwrap();
     assert_eq!(device.code(&["wait", detached.trim(), "--for", "completed", "--timeout", "60"]), Some(0));
     // One who may look reads too.

@@ -81,6 +81,43 @@ pub fn report(output: &Output, code: i32) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
+/// A report byte for byte, but for the time at which it was made.
+pub struct Timeless {
+    text: String,
+    value: Value,
+}
+
+impl Timeless {
+    pub fn of(written: &[u8]) -> Timeless {
+        const KEY: &str = "\"generated_at\":";
+        let text = std::str::from_utf8(written).unwrap();
+        let (before, rest) = text.split_once(KEY).unwrap();
+        let after = rest.split_once('"').unwrap().1.split_once('"').unwrap().1;
+        Timeless { text: format!("{before}{after}"), value: timeless(serde_json::from_str(text).unwrap()) }
+    }
+}
+
+impl PartialEq for Timeless {
+    fn eq(&self, other: &Timeless) -> bool {
+        self.text == other.text
+    }
+}
+
+/// A difference is easier to see in what it says.
+impl std::fmt::Debug for Timeless {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.value.fmt(f)
+    }
+}
+
+impl std::ops::Deref for Timeless {
+    type Target = Value;
+
+    fn deref(&self) -> &Value {
+        &self.value
+    }
+}
+
 /// A report without the time it was made.
 pub fn timeless(mut report: Value) -> Value {
     report.as_object_mut().unwrap().remove("generated_at").unwrap();
