@@ -112,9 +112,6 @@ enum DataCommand {
     Import(import::Import),
     #[command(hide = true)]
     ReportJob(analyze::ReportJob),
-    /// One spark for a parent process
-    #[command(hide = true)]
-    RunSpark,
     /// The agent of the machine that serves
     #[command(hide = true)]
     RunAgent,
@@ -133,6 +130,9 @@ enum AloneCommand {
     /// Stands over one command
     #[command(hide = true, name = "run-command")]
     Supervise,
+    /// Parses for a parent process
+    #[command(hide = true)]
+    RunParser,
 }
 
 /// What was given for whichever command it is.
@@ -284,7 +284,6 @@ impl DataCommand {
                 let tell = |text: &str| Streams::new().note(&format!("the agent of this machine: {text}"));
                 Ok(fleet_agent::resident::child_main(context.data.root(), tell).map(|()| Exit::Ok)?)
             }
-            DataCommand::RunSpark => Ok(fleet_agent::driver::child_main(context.data.root()).map(|()| Exit::Ok)?),
         }
     }
 }
@@ -299,6 +298,7 @@ impl AloneCommand {
             AloneCommand::Config(command) => command.run(streams, given),
             AloneCommand::Doctor(command) => command.run(streams, given),
             AloneCommand::Supervise => Ok(fleet_agent::command::supervise().map(|()| Exit::Ok)?),
+            AloneCommand::RunParser => Ok(fleet_agent::isolation::serve().map(|()| Exit::Ok)?),
         }
     }
 }

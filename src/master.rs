@@ -195,9 +195,8 @@ impl Master {
         self.fleet.ledger()
     }
 
-    /// Starts the agent inside this process. `program` is this program, for sparks that need a process of their own.
+    /// Starts the agent inside this process. `program` is this program, for files that need a process of their own.
     pub fn start_agent(&mut self, slots: u32, program: PathBuf) -> Result<(), MasterError> {
-        let arguments = vec!["--data-dir".into(), self.data.root().into(), "run-spark".into()];
         // Whoever ends it waits for nothing that it runs.
         let settings = configuration::Settings { profile: sense::profile(), slots, leave_max: Span(0) };
         let config = Config {
@@ -205,7 +204,8 @@ impl Master {
             configuration: Configuration::fixed(settings),
             incarnation: Incarnation(u64::from(self.fleet.epoch().0)),
             data: self.data.root().to_owned(),
-            child: ChildCommand { program, arguments },
+            child: ChildCommand { program, arguments: vec!["run-parser".into()] },
+            parses_apart: false,
             supply: None,
             epoch: (Epoch(0), None),
             audit_head: None,

@@ -81,7 +81,7 @@ fn the_manual_is_written_page_by_page() {
     let printed = place.run(&["man", "node", "drain"]).stdout;
     assert_eq!(String::from_utf8(printed).unwrap(), page("bitacora-node-drain.1"));
     assert_eq!(place.run(&["man", "no", "such"]).status.code(), Some(2));
-    assert_eq!(place.run(&["man", "run-spark"]).status.code(), Some(2), "that is nobody's to call");
+    assert_eq!(place.run(&["man", "run-parser"]).status.code(), Some(2), "that is nobody's to call");
     let agent = Command::new(agent_program()).arg("man").output().unwrap();
     assert!(agent.status.success() && String::from_utf8_lossy(&agent.stdout).contains(".TH fleet-agent"));
 }

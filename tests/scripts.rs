@@ -71,7 +71,7 @@ fn nothing_runs_where_anything_is_wrong() {
     place.fill(1);
     place.analyse(0);
     let script =
-        "project rename tree other\nproject sow\nnode show ${NOBODY_SET_THIS}\nscript other\nnode 'ls\n--plain\nrun-spark\n--connect there cache stats\n";
+        "project rename tree other\nproject sow\nnode show ${NOBODY_SET_THIS}\nscript other\nnode 'ls\n--plain\nrun-parser\n--connect there cache stats\n";
     let output = run(&place, script, &[]);
     assert_eq!((output.status.code(), output.stdout.is_empty()), (Some(2), true));
     let file = place.path("script");

@@ -17,7 +17,7 @@ use fleet_agent::{
     command,
     configuration::{CHANGEABLE, Configuration, Settings},
     confine::{self, CommandLimits},
-    driver,
+    isolation,
     life::{Life, LifeError, Stop},
     link::LinkError,
     net::{
@@ -63,10 +63,10 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         let (program, rest) = line.split_first().context("there is no command to become")?;
         return Err(confine::become_command(&limits, Path::new(program), rest)).with_context(|| format!("cannot run {}", Path::new(program).display()));
     }
-    let data = data_folder(arguments.data_dir.as_deref())?;
-    if let Some(Command::RunSpark) = arguments.command {
-        return Ok(driver::child_main(&data)?);
+    if let Some(Command::RunParser) = arguments.command {
+        return Ok(isolation::serve()?);
     }
+    let data = data_folder(arguments.data_dir.as_deref())?;
     let _lock = lock(&data)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().context("cannot start the network's threads")?;
     runtime.block_on(serve(&arguments, &data))

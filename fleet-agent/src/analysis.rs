@@ -30,6 +30,7 @@ use bitacora_core::{
     ids::Digest,
     wire::{record::FileRecord, task::FileLimits},
 };
+use serde::{Deserialize, Serialize};
 use tree_sitter::{ParseOptions, Parser, Tree};
 
 use self::{kinds::Kinds, languages::LANGUAGES, walk::Walk};
@@ -38,7 +39,7 @@ use self::{kinds::Kinds, languages::LANGUAGES, walk::Walk};
 const STEPS_PER_LOOK: u64 = 1024;
 
 /// Why a file has no record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum AnalysisError {
     #[error("the parser took more than {0} steps")]
     TooComplex(u64),
@@ -48,6 +49,9 @@ pub enum AnalysisError {
     TimedOut(Duration),
     #[error("the analysis was cancelled")]
     Cancelled,
+    /// It ran out of time without a look at it.
+    #[error("the grammar hung")]
+    Hung,
 }
 
 /// The index of a language in [`LANGUAGES`].

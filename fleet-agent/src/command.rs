@@ -106,11 +106,6 @@ impl Commands {
         Commands { programs: Arc::default(), place: PathBuf::new(), supervisor, limits: CommandLimits::default() }
     }
 
-    /// Where sparks have folders of their own; emptied when a life begins.
-    pub fn place(&self) -> &Path {
-        &self.place
-    }
-
     pub fn programs(&self) -> Vec<String> {
         self.programs.iter().cloned().collect()
     }

@@ -38,10 +38,20 @@ pub fn give_way() {
     }
 }
 
-/// From now on this thread, and whatever it starts, reads below `read`, and reads and writes below `written`; no other file is
-/// there for it. Where the kernel cannot do that, nothing has changed.
-pub fn to_folders(read: &Path, written: &Path) -> bool {
-    kernel::restrict(kernel::Handled::All, &[read], &[written])
+/// From now on no file is there for this thread, and whatever it starts, but those that are open. Where the kernel cannot do that,
+/// nothing has changed.
+pub fn to_nothing() -> bool {
+    kernel::restrict(kernel::Handled::All, &[])
+}
+
+/// From now on the end of the thread that started this process is its end too, whatever it is at. Where the system cannot do
+/// that, it ends when it looks for its parent next.
+pub fn end_with_parent() {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        // Nobody is refused it.
+        let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
+    }
 }
 
 /// Can the kernel do that?
@@ -56,7 +66,7 @@ pub fn become_command(limits: &CommandLimits, program: &Path, arguments: &[OsStr
     if let Some(writable) = &limits.writable {
         let own = std::env::current_dir().unwrap_or_default();
         let folders: Vec<&Path> = writable.iter().map(PathBuf::as_path).chain([Path::new(DEVICES), &own]).collect();
-        if !kernel::restrict(kernel::Handled::Writing, &[], &folders) {
+        if !kernel::restrict(kernel::Handled::Writing, &folders) {
             return io::Error::other("this kernel cannot keep a command from writing where it likes");
         }
     }
@@ -85,15 +95,15 @@ mod kernel {
         Writing,
     }
 
-    pub(super) fn restrict(handled: Handled, read: &[&Path], written: &[&Path]) -> bool {
+    /// To what is below these folders.
+    pub(super) fn restrict(handled: Handled, folders: &[&Path]) -> bool {
         let restrict = || -> Result<RulesetStatus, RulesetError> {
             let handled = match handled {
                 Handled::All => AccessFs::from_all(NEWEST),
                 Handled::Writing => AccessFs::from_write(NEWEST),
             };
             let rules = Ruleset::default().handle_access(handled)?.create()?;
-            let rules = rules.add_rules(path_beneath_rules(read, AccessFs::from_read(NEWEST) & handled))?;
-            let status = rules.add_rules(path_beneath_rules(written, handled))?.restrict_self()?;
+            let status = rules.add_rules(path_beneath_rules(folders, handled))?.restrict_self()?;
             Ok(status.ruleset)
         };
         restrict().is_ok_and(|status| status != RulesetStatus::NotEnforced)
@@ -116,7 +126,7 @@ mod kernel {
         Writing,
     }
 
-    pub(super) fn restrict(_: Handled, _: &[&Path], _: &[&Path]) -> bool {
+    pub(super) fn restrict(_: Handled, _: &[&Path]) -> bool {
         false
     }
 
@@ -127,35 +137,30 @@ mod kernel {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, thread};
+    use std::{fs, io::Read, thread};
 
     use super::*;
 
     #[test]
     fn what_is_given_up_is_gone_for_the_thread_and_no_other() {
         let folder = tempfile::tempdir().unwrap();
-        let [sources, packs, elsewhere] = ["sources", "packs", "elsewhere"].map(|name| folder.path().join(name));
-        for place in [&sources, &packs, &elsewhere] {
-            fs::create_dir(place).unwrap();
-            fs::write(place.join("file"), "x").unwrap();
-        }
+        let file = folder.path().join("file");
+        fs::write(&file, "x").unwrap();
         if !is_available() {
             return;
         }
         thread::scope(|scope| {
             scope.spawn(|| {
-                assert!(to_folders(&sources, &packs));
-                assert_eq!(fs::read(sources.join("file")).unwrap(), b"x");
-                assert!(fs::write(sources.join("file"), "y").is_err() && fs::write(sources.join("new"), "y").is_err(), "sources are only read");
-                assert!(fs::remove_file(sources.join("file")).is_err());
-                fs::write(packs.join("new"), "y").unwrap();
-                fs::rename(packs.join("new"), packs.join("file")).unwrap();
-                assert!(fs::read(elsewhere.join("file")).is_err() && fs::write(elsewhere.join("new"), "y").is_err(), "nothing else is there");
-                assert!(fs::read("/etc/passwd").is_err());
+                let mut open = fs::File::open(&file).unwrap();
+                assert!(to_nothing());
+                assert!(fs::read(&file).is_err() && fs::write(&file, "y").is_err() && fs::write(folder.path().join("new"), "y").is_err());
+                assert!(fs::remove_file(&file).is_err() && fs::read("/etc/passwd").is_err());
+                let mut read = String::new();
+                open.read_to_string(&mut read).unwrap();
+                assert_eq!(read, "x", "it was open");
             });
         });
-        assert_eq!(fs::read(elsewhere.join("file")).unwrap(), b"x");
-        assert_eq!((fs::read(sources.join("file")).unwrap(), fs::read(packs.join("file")).unwrap()), (b"x".to_vec(), b"y".to_vec()));
+        assert_eq!(fs::read(&file).unwrap(), b"x");
     }
 
     #[test]

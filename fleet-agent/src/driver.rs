@@ -32,12 +32,14 @@ use crate::{
     command::Commands,
     configuration::{CORES_MAX, Configuration, ConfigurationError, Settings},
     confine,
-    isolation::{self, ChildCommand},
+    isolation::ChildCommand,
     neighbours::Neighbourhood,
     sense::Sensing,
-    work::{self, Supply, Worker, with_cause},
+    work::{self, Hands, Supply, Worker, with_cause},
 };
 
+/// A worker that had nothing to do for so long lets go of what it works with.
+const REST_AFTER: Duration = Duration::from_secs(30);
 /// Messages that wait for an agent; its master blocks beyond that.
 const INBOX_MAX: usize = 16_384;
 
@@ -50,7 +52,10 @@ pub struct Config {
     pub configuration: Configuration,
     pub incarnation: Incarnation,
     pub data: PathBuf,
+    /// Parses what is not parsed on threads of this process.
     pub child: ChildCommand,
+    /// Is everything parsed by children, and not only what has ended a process before?
+    pub parses_apart: bool,
     /// Where contents come from; `None` for an agent that reads its master's disk as the master itself.
     pub supply: Option<Supply>,
     /// The highest epoch that was seen, and the file that keeps it; an agent inside a master's process needs none.
@@ -66,6 +71,12 @@ pub struct Config {
     pub neighbours: Option<Neighbourhood>,
     /// Takes what people are told here.
     pub tell: fn(&str),
+}
+
+impl Config {
+    fn hands(&self) -> Hands {
+        if self.parses_apart { Hands::child(&self.child) } else { Hands::own() }
+    }
 }
 
 /// What reaches the loop.
@@ -378,7 +389,19 @@ fn work(Bench { queue, inbox, cache, config, known }: &Bench) {
         confine::give_way();
     }
     let mut worker: Option<Worker<'_>> = None;
-    for (task, cancel) in queue {
+    loop {
+        let (task, cancel) = match queue.recv_timeout(REST_AFTER) {
+            Ok(next) => next,
+            Err(RecvTimeoutError::Disconnected) => return,
+            Err(RecvTimeoutError::Timeout) => {
+                // With what it has in memory, and its child.
+                worker = None;
+                match queue.recv() {
+                    Ok(next) => next,
+                    Err(_) => return,
+                }
+            }
+        };
         let held = Held { spark: task.spark, attempt: task.attempt };
         let result = match task.work {
             Work::Nothing => Ok(SparkOutput::default()),
@@ -388,13 +411,12 @@ fn work(Bench { queue, inbox, cache, config, known }: &Bench) {
             }
             // The agent is stopping when nobody listens, and behind when there is no room.
             Work::Run(line) => config.commands.run(held, &line, &cancel, &mut |output| drop(inbox.try_send(Input::Event(Event::Written(output))))),
-            Work::Analyse(analysis) if analysis.isolated => match &config.supply {
-                Some(supply) => isolation::run_elsewhere(&config.child, held, &analysis, &supply.fetch, config.commands.place(), &cancel),
-                None => isolation::run(&config.child, held, analysis, &cancel),
-            },
             Work::Analyse(analysis) => {
-                let worker = worker.get_or_insert_with(|| Worker::new(cache, known.get_or_init(|| look_through(cache)), config.supply.clone()));
-                run_guarded(worker, held, &analysis, &cancel, inbox)
+                let begin = |hands| Worker::new(hands, cache, known.get_or_init(|| look_through(cache)), config.supply.clone());
+                match analysis.isolated {
+                    true => run_guarded(&mut begin(Hands::suspicious(&config.child)), held, &analysis, &cancel, inbox),
+                    false => run_guarded(worker.get_or_insert_with(|| begin(config.hands())), held, &analysis, &cancel, inbox),
+                }
             }
         };
         if inbox.send(Input::Event(Event::Ended { held, result })).is_err() {
@@ -418,14 +440,8 @@ fn run_guarded(worker: &mut Worker<'_>, held: Held, analysis: &Analysis, cancel:
     match std::panic::catch_unwind(run) {
         Ok(result) => result,
         Err(_) => {
-            worker.engine = crate::analysis::Engine::default();
+            worker.hands.renew();
             Err(AttemptError::Crashed("a panic".into()))
         }
     }
-}
-
-/// Opens the cache of a data directory and serves one task to a parent process: the child's whole life.
-pub fn child_main(data: &Path) -> std::io::Result<()> {
-    let cache = Cache::open(data, crate::analysis::fingerprint()).map_err(|error| std::io::Error::other(with_cause(&error)))?;
-    isolation::serve_one(&cache)
 }

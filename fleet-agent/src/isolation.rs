@@ -1,40 +1,47 @@
-//! A spark in a process of its own, because an earlier attempt took its process with it.
+//! The engine in a process of its own. A grammar is foreign code, and what it reads may be made to harm: whatever it does there, it
+//! ends that process and no other, and finds no file to read.
 //!
-//! The child is this program again, started with arguments that its `main` leads to [`serve_one`]: one task in on stdin,
-//! one output back on stdout, both MessagePack behind a length.
+//! The child is this program again, started with arguments that its `main` leads to [`serve`]: a file's bytes in on stdin, its
+//! record out on stdout, one after the other; what is said about them is MessagePack behind a length.
 
 use std::{
-    collections::BTreeSet,
-    ffi::OsStr,
-    io::{self, Read, Write},
-    os::unix::{ffi::OsStrExt, process::ExitStatusExt},
-    path::Path,
-    process::{Child, Command, ExitStatus, Stdio},
-    sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
+    collections::VecDeque,
+    io::{self, BufReader, BufWriter, Read, Write},
+    os::unix::process::ExitStatusExt,
+    process::{Child as Process, ChildStdin, ChildStdout, Command, ExitStatus, Stdio},
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc::{self, SyncSender},
+    },
+    thread,
+    time::{Duration, Instant},
 };
 
-use bitacora_core::{
-    paths::RelativePath,
-    wire::{
-        message::Held,
-        task::{Analysis, AttemptError, SparkOutput},
-    },
+use bitacora_core::wire::{
+    record::FileSummary,
+    task::{AttemptError, FileLimits},
 };
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
-    cache::{Cache, CacheIndex},
+    analysis::{AnalysisError, Engine, LanguageIndex},
     confine,
-    work::{CONTENT_GONE, Fetch, Worker, with_cause},
+    pack::Written,
 };
 
-/// The largest task or output between parent and child.
+/// The largest message, text or record between parent and child.
 const MESSAGE_BYTES_MAX: u32 = 256 << 20;
 /// A Rust program's status after a panic.
 const PANICKED: i32 = 101;
+/// Texts that a child has been given and not answered for: while it is at one, the next one is brought.
+const AHEAD_MAX: usize = 4;
+/// Of what is read or written at once.
+const READ_BYTES: usize = 64 << 10;
+/// For a child that is busy, beyond the time that its file has.
+const GRACE: Duration = Duration::from_secs(1);
 /// How often the parent looks whether it should stop the child.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+const LOOK_EVERY: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
 
 /// How to start this program as a child.
 #[derive(Clone, Debug)]
@@ -43,91 +50,132 @@ pub struct ChildCommand {
     pub arguments: Vec<std::ffi::OsString>,
 }
 
-/// What a child is given: a spark of files.
+/// Before the bytes of a text.
 #[derive(Debug, Serialize, Deserialize)]
-struct Batch {
-    held: Held,
-    analysis: Analysis,
+struct Order {
+    language: String,
+    limits: FileLimits,
+    bytes: u32,
 }
 
-/// Runs a task whose files are elsewhere: their contents are laid into a folder of their own for the child to read.
-pub fn run_elsewhere(
-    command: &ChildCommand,
-    held: Held,
-    analysis: &Analysis,
-    fetch: &Fetch,
-    folder: &Path,
-    cancel: &AtomicBool,
-) -> Result<SparkOutput, AttemptError> {
-    let storage = |error: io::Error| AttemptError::Storage(format!("cannot keep the contents of a spark: {error}"));
-    let place = tempfile::Builder::new().prefix("spark-").tempdir_in(folder).map_err(storage)?;
-    let mut here = Analysis { root: place.path().as_os_str().as_bytes().to_vec(), ..analysis.clone() };
-    let mut gone = BTreeSet::new();
-    for file in &mut here.files {
-        // One at a time: the child reads them from the disk, so none need be in memory.
-        let contents = file.content.map(|name| fetch(&[name])).transpose().map_err(|error| AttemptError::Unsupplied(with_cause(&error)))?;
-        file.path = RelativePath::new(file.index.to_string().into_bytes()).expect("a number is a path");
-        match contents.map(|mut contents| contents.pop().flatten()) {
-            Some(Some(bytes)) => std::fs::write(place.path().join(file.index.to_string()), bytes).map_err(storage)?,
-            Some(None) => drop(gone.insert(file.index)),
-            // It had vanished when it was listed, and the child says so.
-            None => {}
-        }
-    }
-    let mut output = run(command, held, here, cancel)?;
-    for outcome in &mut output.files {
-        // How it lay in that folder says nothing about the file; nor does that it does not lie there.
-        outcome.stat = None;
-        if gone.contains(&outcome.index) {
-            outcome.result = CONTENT_GONE;
-        }
-    }
-    Ok(output)
+/// Before the bytes of a record and of its names: how many there are, or why there are none.
+type Answer = Result<(u32, u32, FileSummary), AnalysisError>;
+
+/// A record for a pack, and what is said of it; or why there is none.
+pub type Made<'r> = Result<(Written<'r>, FileSummary), AnalysisError>;
+
+/// A process that analyses one file after another. It ends with its owner.
+pub struct Child {
+    process: Process,
+    stdin: BufWriter<ChildStdin>,
+    stdout: BufReader<ChildStdout>,
+    /// Texts that it was given and that it has not answered for, and how long it may take for each.
+    asked: VecDeque<Duration>,
+    /// Since when it is at the first of them.
+    since: Instant,
+    /// As they were said last.
+    record: Vec<u8>,
+    names: Vec<u8>,
 }
 
-/// Runs a task in a child and waits for it.
-pub fn run(command: &ChildCommand, held: Held, analysis: Analysis, cancel: &AtomicBool) -> Result<SparkOutput, AttemptError> {
-    let mut child = Command::new(&command.program)
-        .args(&command.arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .map_err(|error| AttemptError::Storage(format!("cannot start a child process: {error}")))?;
-    let batch = Batch { held, analysis };
-    let mut stdin = child.stdin.take().expect("it was asked for");
-    let mut stdout = child.stdout.take().expect("it was asked for");
-    std::thread::scope(|scope| {
-        let feed = scope.spawn(move || write_message(&mut stdin, &batch));
-        let read = scope.spawn(move || read_message::<Result<SparkOutput, AttemptError>>(&mut stdout));
-        let status = wait(&mut child, cancel).map_err(|error| {
-            // Without its end the two threads would wait for ever.
-            let _ = child.kill();
-            AttemptError::Storage(format!("cannot wait for a child process: {error}"))
-        })?;
-        // A child that died early leaves a broken pipe; its status says why.
-        let _ = feed.join();
-        let answer = read.join().expect("reading does not panic");
-        match (status.success(), answer) {
-            (true, Ok(answer)) => answer,
-            _ if cancel.load(Ordering::Relaxed) => Err(AttemptError::Cancelled),
+impl Child {
+    pub fn start(command: &ChildCommand) -> Result<Child, AttemptError> {
+        let storage = |error: io::Error| AttemptError::Storage(format!("cannot start a child process: {error}"));
+        let mut process = Command::new(&command.program)
+            .args(&command.arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(storage)?;
+        let stdin = BufWriter::new(process.stdin.take().expect("it was asked for"));
+        let stdout = BufReader::with_capacity(READ_BYTES, process.stdout.take().expect("it was asked for"));
+        Ok(Child { process, stdin, stdout, asked: VecDeque::new(), since: Instant::now(), record: Vec::new(), names: Vec::new() })
+    }
+
+    /// Is it better to take an answer before another text is given? It would wait for its own answers to be taken.
+    pub fn is_full(&self) -> bool {
+        self.asked.len() >= AHEAD_MAX
+    }
+
+    /// Gives it a text. After an error there is no child any more, here and below.
+    pub fn ask(&mut self, text: &[u8], language: LanguageIndex, limits: &FileLimits) -> Result<(), AttemptError> {
+        debug_assert!(!self.is_full());
+        self.give(text, language, limits).map_err(|error| self.end(&error))?;
+        if self.asked.is_empty() {
+            self.since = Instant::now();
+        }
+        // Of its own accord it ends a little after the file's time; a grammar that hangs never does.
+        self.asked.push_back(Duration::from_micros(limits.wall_max.0).mul_f64(1.25) + GRACE);
+        Ok(())
+    }
+
+    fn give(&mut self, text: &[u8], language: LanguageIndex, limits: &FileLimits) -> io::Result<()> {
+        write_message(&mut self.stdin, &Order { language: language.name().to_owned(), limits: *limits, bytes: length(text)? })?;
+        self.stdin.write_all(text)?;
+        self.stdin.flush()
+    }
+
+    /// What came of the first text that it has not answered for. [`AttemptError::TimedOut`] where it hangs at that one.
+    pub fn answer(&mut self, cancel: &AtomicBool) -> Result<Made<'_>, AttemptError> {
+        let until = self.since + self.asked.pop_front().expect("whoever takes an answer has asked");
+        let mut stdout = Patient { from: &mut self.stdout, cancel, until };
+        let answer = read_message::<Answer>(&mut stdout).and_then(|answer| match answer {
+            Ok((record, names, summary)) => {
+                read_exactly(&mut stdout, record, &mut self.record)?;
+                read_exactly(&mut stdout, names, &mut self.names)?;
+                Ok(Ok(summary))
+            }
+            Err(refused) => Ok(Err(refused)),
+        });
+        self.since = Instant::now();
+        match answer {
+            Ok(made) => Ok(made.map(|summary| (Written { record: &self.record, names: &self.names }, summary))),
+            Err(_) if cancel.load(Ordering::Relaxed) => Err(AttemptError::Cancelled),
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => Err(AttemptError::TimedOut),
+            // What cannot be read was not written by a child in its senses.
+            Err(error) => Err(self.end(&error)),
+        }
+    }
+
+    /// Why it ended, or was ended, when it did not answer.
+    fn end(&mut self, error: &io::Error) -> AttemptError {
+        let status = self.process.kill().and_then(|()| self.process.wait());
+        match status {
             // A signal or a panic is the work's doing; another status says that the child could not begin or answer.
-            _ if status.signal().is_some() || status.code() == Some(PANICKED) => Err(AttemptError::Crashed(describe(status))),
-            _ => Err(AttemptError::Storage(format!("a child process ended with {}", describe(status)))),
+            Ok(status) if status.signal().is_some() || status.code() == Some(PANICKED) => AttemptError::Crashed(describe(status)),
+            Ok(status) => AttemptError::Storage(format!("a child process ended with {}: {error}", describe(status))),
+            Err(error) => AttemptError::Storage(format!("cannot wait for a child process: {error}")),
         }
-    })
+    }
 }
 
-fn wait(child: &mut Child, cancel: &AtomicBool) -> io::Result<ExitStatus> {
-    loop {
-        if let Some(status) = child.try_wait()? {
-            return Ok(status);
+impl Drop for Child {
+    fn drop(&mut self) {
+        // It may have ended; what it was at nobody wants.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Reads for as long as nobody has cancelled and there is time.
+struct Patient<'a> {
+    from: &'a mut BufReader<ChildStdout>,
+    cancel: &'a AtomicBool,
+    until: Instant,
+}
+
+impl Read for Patient<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.from.buffer().is_empty() && poll(&mut [PollFd::new(self.from.get_ref(), PollFlags::IN)], Some(&LOOK_EVERY))? == 0 {
+            if self.cancel.load(Ordering::Relaxed) {
+                return Err(io::Error::other("cancelled"));
+            }
+            if Instant::now() >= self.until {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
         }
-        if cancel.load(Ordering::Relaxed) {
-            child.kill()?;
-            return child.wait();
-        }
-        std::thread::sleep(LOOK_EVERY);
+        self.from.read(buffer)
     }
 }
 
@@ -139,32 +187,75 @@ fn describe(status: ExitStatus) -> String {
     }
 }
 
-/// The child's side: one task from stdin, its output to stdout.
-pub fn serve_one(cache: &Cache) -> io::Result<()> {
-    let Batch { held, analysis } = read_message(&mut io::stdin().lock())?;
-    // What is parsed may be made to harm us; where the kernel cannot confine it, it is still a process of its own.
-    confine::to_folders(Path::new(OsStr::from_bytes(&analysis.root)), cache.packs().folder());
-    let known = if analysis.use_cache { cache.index().map_err(|error| io::Error::other(with_cause(&error)))? } else { CacheIndex::default() };
-    let result = Worker::new(cache, &known, None).run(held, &analysis, &AtomicBool::new(false), &mut |_| {});
-    write_message(&mut io::stdout().lock(), &result)
+/// The child's whole life: one file after another, until its parent is gone.
+pub fn serve() -> io::Result<()> {
+    // Where the kernel cannot confine it, it is still a process of its own.
+    confine::to_nothing();
+    confine::end_with_parent();
+    // Read beside the work, so that the parent never waits with the next text.
+    let (texts, asked) = mpsc::sync_channel(AHEAD_MAX);
+    let reading = thread::spawn(move || read_orders(&mut io::stdin().lock(), &texts));
+    let mut output = BufWriter::with_capacity(READ_BYTES, io::stdout().lock());
+    let (mut engine, mut record, mut names) = (Engine::default(), Vec::new(), Vec::new());
+    for (language, limits, text) in asked {
+        let answer: Answer = match engine.analyse(&text, language, &limits, &AtomicBool::new(false)) {
+            Ok(found) => {
+                Written::write(&found, &mut record, &mut names);
+                Ok((length(&record)?, length(&names)?, found.summary()))
+            }
+            Err(refused) => Err(refused),
+        };
+        write_message(&mut output, &answer)?;
+        if answer.is_ok() {
+            output.write_all(&record)?;
+            output.write_all(&names)?;
+        }
+        output.flush()?;
+    }
+    reading.join().unwrap_or_else(|_| Err(io::Error::other("the reading thread panicked")))
+}
+
+fn read_orders(input: &mut impl Read, texts: &SyncSender<(LanguageIndex, FileLimits, Vec<u8>)>) -> io::Result<()> {
+    loop {
+        let Order { language, limits, bytes } = match read_message(input) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
+            order => order?,
+        };
+        let language = LanguageIndex::by_name(&language).ok_or_else(|| io::Error::other("an unknown language"))?;
+        let mut text = Vec::new();
+        read_exactly(input, bytes, &mut text)?;
+        // Whoever would take it has ended, and this process with it.
+        let _ = texts.send((language, limits, text));
+    }
 }
 
 pub(crate) fn write_message(out: &mut impl Write, message: &impl Serialize) -> io::Result<()> {
     let bytes = rmp_serde::to_vec(message).map_err(io::Error::other)?;
-    let length = u32::try_from(bytes.len()).ok().filter(|length| *length <= MESSAGE_BYTES_MAX).ok_or_else(|| io::Error::other("the message is too long"))?;
-    out.write_all(&length.to_le_bytes())?;
-    out.write_all(&bytes)?;
-    out.flush()
+    out.write_all(&length(&bytes)?.to_le_bytes())?;
+    out.write_all(&bytes)
 }
 
 pub(crate) fn read_message<M: DeserializeOwned>(input: &mut impl Read) -> io::Result<M> {
     let mut length = [0; 4];
     input.read_exact(&mut length)?;
-    let length = u32::from_le_bytes(length);
-    if length > MESSAGE_BYTES_MAX {
-        return Err(io::Error::other("the message is too long"));
-    }
-    let mut bytes = vec![0; length as usize];
-    input.read_exact(&mut bytes)?;
+    let mut bytes = Vec::new();
+    read_exactly(input, u32::from_le_bytes(length), &mut bytes)?;
     rmp_serde::from_slice(&bytes).map_err(io::Error::other)
+}
+
+fn length(bytes: &[u8]) -> io::Result<u32> {
+    u32::try_from(bytes.len()).ok().filter(|length| *length <= MESSAGE_BYTES_MAX).ok_or_else(too_long)
+}
+
+fn read_exactly(input: &mut impl Read, bytes: u32, buffer: &mut Vec<u8>) -> io::Result<()> {
+    if bytes > MESSAGE_BYTES_MAX {
+        return Err(too_long());
+    }
+    buffer.clear();
+    buffer.resize(bytes as usize, 0);
+    input.read_exact(buffer)
+}
+
+fn too_long() -> io::Error {
+    io::Error::other("the message is too long")
 }

@@ -10,7 +10,7 @@
 //! - [`link`] is an agent's life with a master over the network, [`callers`] are who dials it, [`life`] is the process around it, [`resident`] the one on the master's own machine.
 //! - [`doctor`] looks whether the machine lets an agent work.
 //! - [`sense`] reads how loaded the machine is.
-//! - [`work`] runs one spark; [`isolation`] runs it in a child process; [`driver`] is the loop that does both for a master.
+//! - [`work`] runs one spark; [`isolation`] is the engine in a child process; [`driver`] is the loop around both for a master.
 #[cfg(windows)]
 compile_error!("Bitácora fleets runs on Linux, macOS and Termux; Windows is not supported (use WSL)");
 

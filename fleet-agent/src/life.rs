@@ -36,7 +36,7 @@ use crate::{
     work::{Supply, with_cause},
 };
 
-/// What a node lives by. The program is started again for single sparks, as `run-spark` and `run-command`.
+/// What a node lives by. The program is started again to parse, and for commands, as `run-parser` and `run-command`.
 pub struct Life {
     /// Its own folder: the number of its life, its certificate, folders of its sparks. One process at a time lives there.
     pub home: PathBuf,
@@ -133,6 +133,7 @@ impl Life {
             incarnation: self.incarnation()?,
             data: self.data.clone(),
             child,
+            parses_apart: true,
             supply: Some(Supply { fetch, sight: self.sight.clone() }),
             epoch: (Epoch(number_in(&epoch).unwrap_or(0) as u32), Some(epoch)),
             audit_head: Some(self.home.join("audit-head")),
@@ -145,10 +146,10 @@ impl Life {
         Ok((uplink, session, config))
     }
 
-    /// How a spark is run in a process of its own, and how a command is.
+    /// How files are parsed in a process of their own, and how a command is run.
     fn children(&self) -> Result<(ChildCommand, ChildCommand), LifeError> {
         let program = std::env::current_exe().map_err(LifeError::Program)?;
-        let child = ChildCommand { program: program.clone(), arguments: vec!["--data-dir".into(), self.data.clone().into(), "run-spark".into()] };
+        let child = ChildCommand { program: program.clone(), arguments: vec!["run-parser".into()] };
         Ok((child, ChildCommand { program, arguments: vec!["run-command".into()] }))
     }
 

@@ -123,9 +123,9 @@ enum Command {
     },
     /// Prints the manual's page of this program, for `man -l -`
     Man,
-    /// One spark for a parent process
+    /// Parses for a parent process
     #[command(hide = true)]
-    RunSpark,
+    RunParser,
     /// Becomes one command, within its limits
     #[command(hide = true, name = command::BECOME)]
     Become {

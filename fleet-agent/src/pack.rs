@@ -42,10 +42,36 @@ pub enum PackError {
     Io(#[from] io::Error),
 }
 
+/// A record as a pack keeps it, and the names of its symbols.
+#[derive(Clone, Copy, Debug)]
+pub struct Written<'r> {
+    pub record: &'r [u8],
+    /// One after the other, each with an end of line behind it.
+    pub names: &'r [u8],
+}
+
+impl Written<'_> {
+    /// Writes a record so, in place of what was there.
+    pub fn write(found: &FileRecord, record: &mut Vec<u8>, names: &mut Vec<u8>) {
+        record.clear();
+        rmp_serde::encode::write(record, found).expect("a record in memory can be written to memory");
+        names.clear();
+        for symbol in &found.symbols {
+            names.extend(symbol.name.bytes().map(|byte| if byte == b'\n' { b' ' } else { byte }));
+            names.push(b'\n');
+        }
+    }
+
+    fn names(&self) -> impl Iterator<Item = &[u8]> {
+        self.names.split_inclusive(|byte| *byte == b'\n').map(|name| name.strip_suffix(b"\n").unwrap_or(name))
+    }
+}
+
 /// Collects records into a pack.
 pub struct PackWriter {
     bytes: Vec<u8>,
-    record: Vec<u8>,
+    /// For a record, and its names, while they are written.
+    scratch: (Vec<u8>, Vec<u8>),
     index: Vec<u8>,
     entries: u32,
     /// Of all symbols, one behind the other.
@@ -57,7 +83,7 @@ impl PackWriter {
     pub fn new(fingerprint: Digest) -> PackWriter {
         let mut bytes = MAGIC.to_vec();
         bytes.extend_from_slice(&fingerprint.0);
-        PackWriter { bytes, record: Vec::new(), index: Vec::new(), entries: 0, names: Vec::new(), symbols: Vec::new() }
+        PackWriter { bytes, scratch: Default::default(), index: Vec::new(), entries: 0, names: Vec::new(), symbols: Vec::new() }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -66,12 +92,19 @@ impl PackWriter {
 
     /// Answers with the record's number in the pack.
     pub fn add(&mut self, content: Digest, record: &FileRecord) -> u32 {
-        self.record.clear();
-        rmp_serde::encode::write(&mut self.record, record).expect("a record in memory can be written to memory");
+        let (mut bytes, mut names) = std::mem::take(&mut self.scratch);
+        Written::write(record, &mut bytes, &mut names);
+        let entry = self.add_written(content, &record.language, &Written { record: &bytes, names: &names });
+        self.scratch = (bytes, names);
+        entry
+    }
+
+    /// The same of a record that was written before.
+    pub fn add_written(&mut self, content: Digest, language_name: &str, written: &Written<'_>) -> u32 {
         let offset = self.bytes.len() as u32;
-        self.compress();
+        self.compress(written.record);
         let mut language = [0; LANGUAGE_BYTES];
-        language[..record.language.len()].copy_from_slice(record.language.as_bytes());
+        language[..language_name.len()].copy_from_slice(language_name.as_bytes());
         let key = self.index.len();
         self.index.extend_from_slice(&content.0);
         self.index.extend_from_slice(&language);
@@ -81,20 +114,20 @@ impl PackWriter {
         self.index.extend_from_slice(&check);
         let entry = self.entries;
         self.entries += 1;
-        for (ordinal, symbol) in (0..).zip(&record.symbols) {
+        for (ordinal, name) in (0..).zip(written.names()) {
             let start = self.names.len() as u32;
-            self.names.extend(symbol.name.bytes().map(|byte| if byte == b'\n' { b' ' } else { byte }));
+            self.names.extend_from_slice(name);
             self.symbols.push((start..self.names.len() as u32, SymbolRef { entry, ordinal }));
         }
         entry
     }
 
     /// Puts the record behind what there is, as an LZ4 block behind its length.
-    fn compress(&mut self) {
-        self.bytes.extend_from_slice(&(self.record.len() as u32).to_le_bytes());
+    fn compress(&mut self, record: &[u8]) {
+        self.bytes.extend_from_slice(&(record.len() as u32).to_le_bytes());
         let start = self.bytes.len();
-        self.bytes.resize(start + lz4_flex::block::get_maximum_output_size(self.record.len()), 0);
-        let length = lz4_flex::block::compress_into(&self.record, &mut self.bytes[start..]).expect("there is room for the worst case");
+        self.bytes.resize(start + lz4_flex::block::get_maximum_output_size(record.len()), 0);
+        let length = lz4_flex::block::compress_into(record, &mut self.bytes[start..]).expect("there is room for the worst case");
         self.bytes.truncate(start + length);
     }
 

@@ -1,4 +1,6 @@
-//! Running one spark: read each file once, find its record or make it, pack the new ones.
+//! Running one spark: read each file once, find its record or have it made, pack the new ones.
+
+mod hands;
 
 use std::{
     collections::VecDeque,
@@ -22,8 +24,9 @@ use bitacora_core::{
     },
 };
 
+pub use self::hands::Hands;
 use crate::{
-    analysis::{AnalysisError, Engine, LanguageIndex, classify},
+    analysis::{AnalysisError, LanguageIndex, classify},
     blobs,
     cache::{Cache, CacheIndex},
     listing::{plain, stat_of},
@@ -57,7 +60,7 @@ pub struct Supply {
 
 /// Runs sparks on one thread.
 pub struct Worker<'a> {
-    pub engine: Engine,
+    pub hands: Hands,
     cache: &'a Cache,
     known: &'a CacheIndex,
     /// `None` where the tree is this process's own to read.
@@ -66,14 +69,22 @@ pub struct Worker<'a> {
 }
 
 impl<'a> Worker<'a> {
-    pub fn new(cache: &'a Cache, known: &'a CacheIndex, supply: Option<Supply>) -> Worker<'a> {
-        Worker { engine: Engine::default(), cache, known, supply, buffer: Vec::new() }
+    pub fn new(hands: Hands, cache: &'a Cache, known: &'a CacheIndex, supply: Option<Supply>) -> Worker<'a> {
+        Worker { hands, cache, known, supply, buffer: Vec::new() }
     }
 
     /// Runs a task to its end, or until `cancel` is set.
     pub fn run(&mut self, held: Held, task: &Analysis, cancel: &AtomicBool, progress: &mut dyn FnMut(Progress)) -> Result<SparkOutput, AttemptError> {
-        let mut pack = PackWriter::new(self.cache.fingerprint());
-        let mut output = SparkOutput::default();
+        let ran = self.run_files(task, cancel, &mut |files, bytes| progress(Progress { spark: held.spark, attempt: held.attempt, files, bytes }));
+        if ran.is_err() {
+            // They may be at something still.
+            self.hands.renew();
+        }
+        ran
+    }
+
+    fn run_files(&mut self, task: &Analysis, cancel: &AtomicBool, progress: &mut dyn FnMut(u32, u64)) -> Result<SparkOutput, AttemptError> {
+        let mut making = Making { pack: PackWriter::new(self.cache.fingerprint()), output: SparkOutput::default(), given: VecDeque::new() };
         let mut bytes = 0;
         let mut reported = 0;
         let tree = Path::new(std::ffi::OsStr::from_bytes(&task.root));
@@ -89,22 +100,24 @@ impl<'a> Worker<'a> {
             if cancel.load(Ordering::Relaxed) {
                 return Err(AttemptError::Cancelled);
             }
-            let outcome = self.file(&mut source, task, file, &mut pack, &mut output.cached, cancel)?;
+            let outcome = self.file(&mut source, task, file, &mut making, cancel)?;
             bytes += file.size;
-            output.files.push(outcome);
+            making.output.files.push(outcome);
             if bytes - reported >= PROGRESS_BYTES {
                 reported = bytes;
-                progress(Progress { spark: held.spark, attempt: held.attempt, files, bytes });
+                progress(files, bytes);
             }
         }
-        self.keep(pack, &mut output)?;
-        Ok(output)
+        while !self.hands.are_empty() {
+            self.take(&mut making, cancel)?;
+        }
+        self.keep(making)
     }
 
     /// Writes the pack and tells the outcomes its name.
-    fn keep(&self, pack: PackWriter, output: &mut SparkOutput) -> Result<(), AttemptError> {
+    fn keep(&self, Making { pack, mut output, .. }: Making) -> Result<SparkOutput, AttemptError> {
         if pack.is_empty() {
-            return Ok(());
+            return Ok(output);
         }
         let name = self.cache.packs().write(&pack.finish()).map_err(|error| AttemptError::Storage(with_cause(&error)))?;
         self.cache.learn(self.known, name);
@@ -115,23 +128,15 @@ impl<'a> Worker<'a> {
                 record.pack = name;
             }
         }
-        Ok(())
+        Ok(output)
     }
 
-    fn file(
-        &mut self,
-        source: &mut Source,
-        task: &Analysis,
-        file: &TaskFile,
-        pack: &mut PackWriter,
-        cached: &mut u32,
-        cancel: &AtomicBool,
-    ) -> Result<FileOutcome, AttemptError> {
+    fn file(&mut self, source: &mut Source, task: &Analysis, file: &TaskFile, making: &mut Making, cancel: &AtomicBool) -> Result<FileOutcome, AttemptError> {
         // Content that was analysed before, under whatever name, need not be here.
         if let (Some(content), Some(language), Source::Elsewhere { .. }) = (file.content, LanguageIndex::by_name(&file.language), &source)
             && let Some((record, summary)) = self.find(task, content, language)
         {
-            *cached += 1;
+            making.output.cached += 1;
             return Ok(FileOutcome { index: file.index, stat: None, result: analysed(content, language, record, summary) });
         }
         let (stat, size) = match self.load(source, task, file)? {
@@ -139,20 +144,12 @@ impl<'a> Worker<'a> {
             Loaded::Content => (None, self.buffer.len() as u64),
             Loaded::Nothing(reason) => return Ok(FileOutcome { index: file.index, stat: None, result: reason }),
         };
-        let result = self.result(task, file, size, pack, cached, cancel)?;
+        let result = self.result(task, file, size, making, cancel)?;
         Ok(FileOutcome { index: file.index, stat, result })
     }
 
-    /// What comes of the bytes in the buffer.
-    fn result(
-        &mut self,
-        task: &Analysis,
-        file: &TaskFile,
-        size: u64,
-        pack: &mut PackWriter,
-        cached: &mut u32,
-        cancel: &AtomicBool,
-    ) -> Result<FileResult, AttemptError> {
+    /// What comes of the bytes in the buffer; of those that are being parsed it stands for what will.
+    fn result(&mut self, task: &Analysis, file: &TaskFile, size: u64, making: &mut Making, cancel: &AtomicBool) -> Result<FileResult, AttemptError> {
         let language = LanguageIndex::by_name(&file.language).or_else(|| classify::language_by_shebang(&self.buffer));
         let Some(language) = language else { return Ok(FileResult::Skipped(SkipReason::UnknownLanguage)) };
         if size > task.limits.bytes_max {
@@ -167,19 +164,36 @@ impl<'a> Worker<'a> {
             return Ok(FileResult::Failed(FailReason::Changing));
         }
         if let Some((record, summary)) = self.find(task, content, language) {
-            *cached += 1;
+            making.output.cached += 1;
             return Ok(analysed(content, language, record, summary));
         }
-        match self.engine.analyse(&self.buffer, language, &task.limits, cancel) {
-            Ok(record) => {
-                let entry = pack.add(content, &record);
-                Ok(analysed(content, language, RecordRef { pack: THIS_PACK, entry }, record.summary()))
-            }
-            Err(AnalysisError::Cancelled) => Err(AttemptError::Cancelled),
-            Err(AnalysisError::TooComplex(_)) => Ok(FileResult::Failed(FailReason::TooComplex)),
-            Err(AnalysisError::TooLarge(_)) => Ok(FileResult::Failed(FailReason::TooLarge)),
-            Err(AnalysisError::TimedOut(_)) => Ok(FileResult::Failed(FailReason::TimedOut)),
+        if self.hands.are_full() {
+            self.take(making, cancel)?;
         }
+        self.hands.give(content, &self.buffer, language, &task.limits, cancel)?;
+        making.given.push_back(making.output.files.len());
+        Ok(analysed(content, language, RecordRef { pack: THIS_PACK, entry: u32::MAX }, FileSummary::default()))
+    }
+
+    /// Takes what has become of the first file that was given to be parsed.
+    fn take(&mut self, Making { pack, output, given }: &mut Making, cancel: &AtomicBool) -> Result<(), AttemptError> {
+        let made = self.hands.take(pack, cancel)?;
+        let place = given.pop_front().expect("what is taken was given");
+        let result = &mut output.files[place].result;
+        let failed = match made {
+            Ok((entry, made)) => {
+                if let FileResult::Analysed { record, summary, .. } = result {
+                    (record.entry, *summary) = (entry, made);
+                }
+                return Ok(());
+            }
+            Err(AnalysisError::Cancelled) => return Err(AttemptError::Cancelled),
+            Err(AnalysisError::TooComplex(_)) => FailReason::TooComplex,
+            Err(AnalysisError::TooLarge(_)) => FailReason::TooLarge,
+            Err(AnalysisError::TimedOut(_) | AnalysisError::Hung) => FailReason::TimedOut,
+        };
+        *result = FileResult::Failed(failed);
+        Ok(())
     }
 
     /// Puts a file's bytes into the buffer.
@@ -226,6 +240,14 @@ impl<'a> Worker<'a> {
     fn find(&self, task: &Analysis, content: Digest, language: LanguageIndex) -> Option<(RecordRef, FileSummary)> {
         task.use_cache.then(|| self.cache.find(self.known, content, language.name())).flatten()
     }
+}
+
+/// What a spark comes to, while it is being made.
+struct Making {
+    pack: PackWriter,
+    output: SparkOutput,
+    /// The outcomes whose files are being parsed.
+    given: VecDeque<usize>,
 }
 
 /// Brings packs to this node's cache that are not there. One at a time: none but the last is in memory.
@@ -365,7 +387,7 @@ mod tests {
             });
             let cache = Cache::open(folder.path(), crate::analysis::fingerprint()).unwrap();
             let (known, supply) = (CacheIndex::default(), Supply { fetch, sight });
-            let output = Worker::new(&cache, &known, Some(supply)).run(HELD, &task, &AtomicBool::new(false), &mut |_| {}).unwrap();
+            let output = Worker::new(Hands::own(), &cache, &known, Some(supply)).run(HELD, &task, &AtomicBool::new(false), &mut |_| {}).unwrap();
             let asked = asked.lock().unwrap().clone();
             (output, asked)
         };

@@ -118,6 +118,6 @@ mod tests {
         insta::assert_snapshot!("pages", all(&program).into_iter().map(file_name).collect::<Vec<_>>().join("\n"));
         insta::assert_snapshot!("wait", page(&["wait"]));
         assert!(page(&[]).contains("NO_MOTION") && page(&["node", "drain"]).contains("bitacora\\-node\\-drain"));
-        assert!(find(&program, &["run-spark".to_owned()]).is_err(), "that is nobody's to call");
+        assert!(find(&program, &["run-parser".to_owned()]).is_err(), "that is nobody's to call");
     }
 }

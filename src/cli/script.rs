@@ -140,7 +140,8 @@ fn arguments(words: &[String], given: &Given) -> Result<Vec<OsString>, LineError
     };
     let is_elsewhere = parsed.connect.is_some() || given.connect.is_some() || given.behind.is_some();
     match &parsed.command {
-        None | Some(Command::WithData(DataCommand::RunSpark | DataCommand::RunAgent | DataCommand::ReportJob(_)) | Command::Alone(AloneCommand::Supervise)) => {
+        None
+        | Some(Command::WithData(DataCommand::RunAgent | DataCommand::ReportJob(_)) | Command::Alone(AloneCommand::Supervise | AloneCommand::RunParser)) => {
             return Err(LineError::NoCommand);
         }
         Some(Command::Alone(AloneCommand::Script(_))) => return Err(LineError::Script),
