@@ -171,8 +171,9 @@ mod tests {
     #[test]
     fn facts_about_addresses_are_read_and_written_alike_for_ever() {
         let node = NodeId::counted(Epoch(7), 1);
-        let addressed = |addresses: &[&str]| Fact::NodeAddressed { node, addresses: addresses.iter().map(|address| address.parse().unwrap()).collect() };
-        let facts = [addressed(&["192.0.2.7:7413", "[2001:db8::7]:7413"]), addressed(&[])];
+        let parsed = |addresses: &[&str]| addresses.iter().map(|address| address.parse().unwrap()).collect();
+        let addressed = |addresses, claimed| Fact::NodeAddressed { node, addresses: parsed(addresses), claimed: parsed(claimed) };
+        let facts = [addressed(&["192.0.2.7:7413", "[2001:db8::7]:7413"], &["192.0.2.8:1"]), addressed(&[], &[])];
         are_read_and_written_alike(include_str!("../tests/golden/facts-1-addresses.hex"), &facts);
     }
 

@@ -22,7 +22,7 @@ use std::{
 };
 
 use bitacora_core::{
-    ids::{Digest, Incarnation, NodeId, TokenId},
+    ids::{Digest, Epoch, Incarnation, NodeId, TokenId},
     paths::RelativePath,
     wire::{Envelope, FromAgent, ToAgent, command::OUTPUT_BYTES_MAX},
 };
@@ -199,7 +199,7 @@ pub struct Links {
     endpoint: Endpoint,
     identity: Identity,
     joining: JoinPort,
-    calling: Arc<Semaphore>,
+    calling: calling::Turns,
     refused: Arc<Counters>,
     shared: Shared,
     runtime: Option<tokio::runtime::Runtime>,
@@ -239,7 +239,7 @@ impl Links {
             endpoint,
             identity: identity.clone(),
             joining,
-            calling: Arc::new(Semaphore::new(calling::CALLS_MAX)),
+            calling: calling::Turns::default(),
             refused,
             shared,
             runtime: Some(runtime),
@@ -261,11 +261,11 @@ impl Links {
     }
 
     /// Dials a node that has no link, and lets it introduce itself. What comes of it shows by its link, or by its having none.
-    pub fn call(&self, node: NodeId, addresses: Vec<SocketAddr>) {
-        let Some(turn) = self.calling.clone().try_acquire_owned().ok().filter(|_| self.link_to(node).is_none()) else { return };
-        let (endpoint, commands) = (self.endpoint.clone(), self.commands.clone());
+    pub fn call(&self, node: NodeId, epoch: Epoch, addresses: Vec<SocketAddr>) {
+        let Some(turn) = self.calling.turn(node).filter(|_| self.link_to(node).is_none()) else { return };
+        let (endpoint, commands, linked) = (self.endpoint.clone(), self.commands.clone(), self.shared.linked.clone());
         self.runtime().spawn(async move {
-            if let Some(connection) = calling::call(endpoint, node, addresses).await {
+            if let Some(connection) = calling::call(endpoint, (node, epoch), addresses, || linked.get(node).is_some()).await {
                 let _ = commands.send(Command::Answered(Box::new(connection))).await;
             }
             drop(turn);

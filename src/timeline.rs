@@ -70,7 +70,9 @@ fn in_words(fact: &Fact, ledger: &Ledger) -> Option<(&'static str, String, Strin
         Fact::OperatorRight { operator, right, .. } => ("operator-right", operator.to_string(), right.name().to_owned()),
         Fact::OperatorRemoved { operator, .. } => ("operator-removed", operator.to_string(), nothing()),
         Fact::NodeAvailability { node, availability } => ("node-availability", node.to_string(), availability.name().to_owned()),
-        Fact::NodeAddressed { node, addresses } => ("node-addressed", node.to_string(), addresses.first().map(ToString::to_string).unwrap_or_default()),
+        Fact::NodeAddressed { node, addresses, claimed } => {
+            ("node-addressed", node.to_string(), addresses.first().or(claimed.first()).map(ToString::to_string).unwrap_or_default())
+        }
         Fact::NodeLabelled { node, .. } => ("node-labelled", node.to_string(), nothing()),
         Fact::NodeDraining { node, .. } => ("node-draining", node.to_string(), nothing()),
         Fact::NodeDrained { node, .. } => ("node-drained", node.to_string(), nothing()),

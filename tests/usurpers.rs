@@ -201,6 +201,8 @@ fn whoever_is_no_master_of_the_fleet_is_not_obeyed() {
         drop(entered);
         let log = fleet.place.path("log");
         let mut agent = fleet.agent_of("one", &endpoint.local_address().unwrap().to_string());
+        // Its own master would call it.
+        agent.arg("--no-listen");
         let _agent = Process(agent.stderr(fs::File::create(&log).unwrap()).spawn().unwrap());
         let dialled = runtime.block_on(patiently(listener.accept())).unwrap();
         assert!(dialled.is_err(), "it left before it had said anything: {dialled:?}");

@@ -29,13 +29,13 @@ use fleet_agent::{
     sight::Sight,
 };
 
-/// Where a node waits to be paired, and is called later on, if nobody else does there. The two before it are the master's.
-const PORT: u16 = 7413;
-
 use super::{
     Arguments, Command,
     joining::{Membership, joined_again, membership},
 };
+
+/// Where a node waits to be paired, and is called later on, if nobody else does there. The two before it are the master's.
+const PORT: u16 = 7413;
 
 /// For people; nobody listening is no trouble.
 pub fn tell(text: &str) {

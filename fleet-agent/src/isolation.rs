@@ -7,7 +7,7 @@
 use std::{
     collections::VecDeque,
     io::{self, BufReader, BufWriter, Read, Write},
-    os::unix::process::ExitStatusExt,
+    os::{fd::AsFd, unix::process::ExitStatusExt},
     process::{Child as Process, ChildStdin, ChildStdout, Command, ExitStatus, Stdio},
     sync::{
         atomic::{AtomicBool, Ordering},
@@ -21,7 +21,10 @@ use bitacora_core::wire::{
     record::FileSummary,
     task::{AttemptError, FileLimits},
 };
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    fs::{OFlags, fcntl_setfl},
+};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
@@ -30,12 +33,16 @@ use crate::{
     pack::Written,
 };
 
-/// The largest message, text or record between parent and child.
+/// The largest message or text between parent and child.
 const MESSAGE_BYTES_MAX: u32 = 256 << 20;
+/// A record, and the names in it: as much as a walk may hold.
+const RECORD_BYTES_MAX: u32 = 64 << 20;
 /// A Rust program's status after a panic.
 const PANICKED: i32 = 101;
 /// Texts that a child has been given and not answered for: while it is at one, the next one is brought.
 const AHEAD_MAX: usize = 4;
+/// Between parent and child, each way: most files, and their records, are smaller.
+const PIPE_BYTES: usize = 1 << 20;
 /// Of what is read or written at once.
 const READ_BYTES: usize = 64 << 10;
 /// For a child that is busy, beyond the time that its file has.
@@ -48,6 +55,15 @@ const LOOK_EVERY: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
 pub struct ChildCommand {
     pub program: std::path::PathBuf,
     pub arguments: Vec<std::ffi::OsString>,
+}
+
+impl ChildCommand {
+    /// This very program with these arguments, whatever lies in its place by now: another engine would not say the same.
+    pub fn of_this_program(arguments: Vec<std::ffi::OsString>) -> io::Result<ChildCommand> {
+        let running = std::path::PathBuf::from("/proc/self/exe");
+        let program = if running.exists() { running } else { std::env::current_exe()? };
+        Ok(ChildCommand { program, arguments })
+    }
 }
 
 /// Before the bytes of a text.
@@ -67,7 +83,7 @@ pub type Made<'r> = Result<(Written<'r>, FileSummary), AnalysisError>;
 /// A process that analyses one file after another. It ends with its owner.
 pub struct Child {
     process: Process,
-    stdin: BufWriter<ChildStdin>,
+    stdin: ChildStdin,
     stdout: BufReader<ChildStdout>,
     /// Texts that it was given and that it has not answered for, and how long it may take for each.
     asked: VecDeque<Duration>,
@@ -88,8 +104,12 @@ impl Child {
             .stderr(Stdio::null())
             .spawn()
             .map_err(storage)?;
-        let stdin = BufWriter::new(process.stdin.take().expect("it was asked for"));
-        let stdout = BufReader::with_capacity(READ_BYTES, process.stdout.take().expect("it was asked for"));
+        let (stdin, stdout) = (process.stdin.take().expect("it was asked for"), process.stdout.take().expect("it was asked for"));
+        widen(&stdin);
+        widen(&stdout);
+        // One that does not read must not keep us from hearing that nobody wants its answer.
+        fcntl_setfl(&stdin, OFlags::NONBLOCK).map_err(|error| storage(error.into()))?;
+        let stdout = BufReader::with_capacity(READ_BYTES, stdout);
         Ok(Child { process, stdin, stdout, asked: VecDeque::new(), since: Instant::now(), record: Vec::new(), names: Vec::new() })
     }
 
@@ -99,47 +119,54 @@ impl Child {
     }
 
     /// Gives it a text. After an error there is no child any more, here and below.
-    pub fn ask(&mut self, text: &[u8], language: LanguageIndex, limits: &FileLimits) -> Result<(), AttemptError> {
+    pub fn ask(&mut self, text: &[u8], language: LanguageIndex, limits: &FileLimits, cancel: &AtomicBool) -> Result<(), AttemptError> {
         debug_assert!(!self.is_full());
-        self.give(text, language, limits).map_err(|error| self.end(&error))?;
+        // Of its own accord it ends a little after the file's time; a grammar that hangs never does.
+        let allowed = Duration::from_micros(limits.wall_max.0).mul_f64(1.25) + GRACE;
+        // Its reader takes what it is given, whatever it is at, once it has begun.
+        let mut stdin = Patient { pipe: &mut self.stdin, cancel, until: Instant::now() + allowed };
+        let given = write_message(&mut stdin, &Order { language: language.name().to_owned(), limits: *limits, bytes: text.len() as u32 });
+        given.and_then(|()| length(text)).and_then(|_| stdin.write_all(text)).map_err(|error| self.end(&error, cancel))?;
         if self.asked.is_empty() {
             self.since = Instant::now();
         }
-        // Of its own accord it ends a little after the file's time; a grammar that hangs never does.
-        self.asked.push_back(Duration::from_micros(limits.wall_max.0).mul_f64(1.25) + GRACE);
+        self.asked.push_back(allowed);
         Ok(())
-    }
-
-    fn give(&mut self, text: &[u8], language: LanguageIndex, limits: &FileLimits) -> io::Result<()> {
-        write_message(&mut self.stdin, &Order { language: language.name().to_owned(), limits: *limits, bytes: length(text)? })?;
-        self.stdin.write_all(text)?;
-        self.stdin.flush()
     }
 
     /// What came of the first text that it has not answered for. [`AttemptError::TimedOut`] where it hangs at that one.
     pub fn answer(&mut self, cancel: &AtomicBool) -> Result<Made<'_>, AttemptError> {
-        let until = self.since + self.asked.pop_front().expect("whoever takes an answer has asked");
-        let mut stdout = Patient { from: &mut self.stdout, cancel, until };
+        // Whoever comes late for it gives it the time to say what it has.
+        let until = (self.since + self.asked.pop_front().expect("whoever takes an answer has asked")).max(Instant::now() + GRACE);
+        let mut stdout = Patient { pipe: &mut self.stdout, cancel, until };
         let answer = read_message::<Answer>(&mut stdout).and_then(|answer| match answer {
             Ok((record, names, summary)) => {
+                if record.max(names) > RECORD_BYTES_MAX {
+                    return Err(too_long());
+                }
                 read_exactly(&mut stdout, record, &mut self.record)?;
                 read_exactly(&mut stdout, names, &mut self.names)?;
-                Ok(Ok(summary))
+                let written = Written { record: &self.record, names: &self.names };
+                if written.is_of(&summary) { Ok(Ok(summary)) } else { Err(io::Error::other("it has other names than symbols")) }
             }
             Err(refused) => Ok(Err(refused)),
         });
         self.since = Instant::now();
         match answer {
             Ok(made) => Ok(made.map(|summary| (Written { record: &self.record, names: &self.names }, summary))),
-            Err(_) if cancel.load(Ordering::Relaxed) => Err(AttemptError::Cancelled),
-            Err(error) if error.kind() == io::ErrorKind::TimedOut => Err(AttemptError::TimedOut),
             // What cannot be read was not written by a child in its senses.
-            Err(error) => Err(self.end(&error)),
+            Err(error) => Err(self.end(&error, cancel)),
         }
     }
 
     /// Why it ended, or was ended, when it did not answer.
-    fn end(&mut self, error: &io::Error) -> AttemptError {
+    fn end(&mut self, error: &io::Error, cancel: &AtomicBool) -> AttemptError {
+        if cancel.load(Ordering::Relaxed) {
+            return AttemptError::Cancelled;
+        }
+        if error.kind() == io::ErrorKind::TimedOut {
+            return AttemptError::TimedOut;
+        }
         let status = self.process.kill().and_then(|()| self.process.wait());
         match status {
             // A signal or a panic is the work's doing; another status says that the child could not begin or answer.
@@ -158,24 +185,57 @@ impl Drop for Child {
     }
 }
 
-/// Reads for as long as nobody has cancelled and there is time.
-struct Patient<'a> {
-    from: &'a mut BufReader<ChildStdout>,
+/// What fits need not be waited for at either end. Where the system has no room for that, it is waited for.
+fn widen(pipe: impl AsFd) {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let _ = rustix::pipe::fcntl_setpipe_size(pipe, PIPE_BYTES);
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let _ = pipe;
+}
+
+/// Reads or writes for as long as nobody has cancelled and there is time.
+struct Patient<'a, Pipe> {
+    pipe: &'a mut Pipe,
     cancel: &'a AtomicBool,
     until: Instant,
 }
 
-impl Read for Patient<'_> {
+impl<Pipe> Patient<'_, Pipe> {
+    fn check(&self) -> io::Result<()> {
+        match () {
+            () if self.cancel.load(Ordering::Relaxed) => Err(io::Error::other("cancelled")),
+            () if Instant::now() >= self.until => Err(io::ErrorKind::TimedOut.into()),
+            () => Ok(()),
+        }
+    }
+}
+
+impl Read for Patient<'_, BufReader<ChildStdout>> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.from.buffer().is_empty() && poll(&mut [PollFd::new(self.from.get_ref(), PollFlags::IN)], Some(&LOOK_EVERY))? == 0 {
-            if self.cancel.load(Ordering::Relaxed) {
-                return Err(io::Error::other("cancelled"));
-            }
-            if Instant::now() >= self.until {
-                return Err(io::ErrorKind::TimedOut.into());
+        loop {
+            self.check()?;
+            if !self.pipe.buffer().is_empty() || poll(&mut [PollFd::new(self.pipe.get_ref(), PollFlags::IN)], Some(&LOOK_EVERY))? > 0 {
+                return self.pipe.read(buffer);
             }
         }
-        self.from.read(buffer)
+    }
+}
+
+impl Write for Patient<'_, ChildStdin> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            self.check()?;
+            match self.pipe.write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    poll(&mut [PollFd::new(&*self.pipe, PollFlags::OUT)], Some(&LOOK_EVERY))?;
+                }
+                written => return written,
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -36,6 +36,9 @@ use crate::{
     work::{Supply, with_cause},
 };
 
+/// In a node's folder.
+pub(crate) const EPOCH_FILE: &str = "epoch";
+
 /// What a node lives by. The program is started again to parse, and for commands, as `run-parser` and `run-command`.
 pub struct Life {
     /// Its own folder: the number of its life, its certificate, folders of its sparks. One process at a time lives there.
@@ -92,7 +95,7 @@ impl Life {
         let port = listener.as_ref().and_then(|_| Some(endpoint.local_address().ok()?.port()));
         let (uplink, session, config) = self.prepare(&endpoint, port)?;
         let neighbours = config.neighbours.clone();
-        let calls = listener.map_or_else(Calls::none, |listener| Calls::taken_by(listener, neighbours.clone()));
+        let calls = listener.map_or_else(Calls::none, |listener| Calls::taken_by(listener, neighbours.clone(), &self.home));
         let say = uplink.clone();
         let mut agent = AgentThread::start(config, clock::now, move |message| say.say(message))?;
         let over = agent.ended();
@@ -126,7 +129,7 @@ impl Life {
         let neighbours = lends.then(|| Neighbourhood::new(endpoint.clone(), &self.home, cache.packs().clone()));
         let fetch = neighbours.as_ref().map_or_else(|| uplink.fetch(), |neighbours| neighbours.fetch(uplink.fetch()));
         let configuration = self.configuration.clone().answering_on(port, lends);
-        let epoch = self.home.join("epoch");
+        let epoch = self.home.join(EPOCH_FILE);
         let config = Config {
             settings: configuration.begin()?,
             configuration,
@@ -135,7 +138,7 @@ impl Life {
             child,
             parses_apart: true,
             supply: Some(Supply { fetch, sight: self.sight.clone() }),
-            epoch: (Epoch(number_in(&epoch).unwrap_or(0) as u32), Some(epoch)),
+            epoch: (epoch_in(&self.home), Some(epoch)),
             audit_head: Some(self.home.join("audit-head")),
             commands,
             pack_bytes_max: self.pack_bytes_max,
@@ -149,7 +152,7 @@ impl Life {
     /// How files are parsed in a process of their own, and how a command is run.
     fn children(&self) -> Result<(ChildCommand, ChildCommand), LifeError> {
         let program = std::env::current_exe().map_err(LifeError::Program)?;
-        let child = ChildCommand { program: program.clone(), arguments: vec!["run-parser".into()] };
+        let child = ChildCommand::of_this_program(vec!["run-parser".into()]).map_err(LifeError::Program)?;
         Ok((child, ChildCommand { program, arguments: vec!["run-command".into()] }))
     }
 
@@ -206,6 +209,11 @@ pub fn unannounced(error: &DiscoveryError) -> String {
 
 fn error(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> LifeError {
     move |source| LifeError::Io { operation, path: path.to_owned(), source }
+}
+
+/// The highest that the node of this folder has seen.
+pub fn epoch_in(home: &Path) -> Epoch {
+    Epoch(number_in(&home.join(EPOCH_FILE)).unwrap_or(0) as u32)
 }
 
 fn number_in(place: &Path) -> Option<u64> {

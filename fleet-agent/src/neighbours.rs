@@ -271,7 +271,7 @@ mod tests {
             let (endpoint, listener) = listening(&identity);
             let port = endpoint.local_address().unwrap().port();
             let neighbours = Neighbourhood::new(endpoint, folder.path(), packs);
-            Calls::taken_by(listener, Some(neighbours.clone()));
+            Calls::taken_by(listener, Some(neighbours.clone()), folder.path());
             let asked = Arc::new(Mutex::new(Vec::new()));
             let heard = Arc::clone(&asked);
             let master: Fetch = Arc::new(move |names: &[Digest]| {

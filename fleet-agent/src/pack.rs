@@ -15,7 +15,10 @@ mod names;
 
 use std::{fs::File, io, ops::Range, os::unix::fs::FileExt, path::Path};
 
-use bitacora_core::{ids::Digest, wire::record::FileRecord};
+use bitacora_core::{
+    ids::Digest,
+    wire::record::{FileRecord, FileSummary},
+};
 pub use names::{NameStream, NamesExtent, Segment, SymbolRef, letters, names_extent};
 
 const MAGIC: &[u8; 8] = b"BITPACK3";
@@ -42,6 +45,9 @@ pub enum PackError {
     Io(#[from] io::Error),
 }
 
+/// Of records that a child has made.
+const PACK_BYTES_MAX: usize = 1 << 30;
+
 /// A record as a pack keeps it, and the names of its symbols.
 #[derive(Clone, Copy, Debug)]
 pub struct Written<'r> {
@@ -60,6 +66,12 @@ impl Written<'_> {
             names.extend(symbol.name.bytes().map(|byte| if byte == b'\n' { b' ' } else { byte }));
             names.push(b'\n');
         }
+    }
+
+    /// Has it a name for each symbol, and no more symbols than it could hold?
+    pub fn is_of(&self, summary: &FileSummary) -> bool {
+        let ends = memchr::memchr_iter(b'\n', self.names).count();
+        ends == summary.symbols as usize && ends <= self.record.len() && self.names.last().is_none_or(|last| *last == b'\n')
     }
 
     fn names(&self) -> impl Iterator<Item = &[u8]> {
@@ -97,6 +109,11 @@ impl PackWriter {
         let entry = self.add_written(content, &record.language, &Written { record: &bytes, names: &names });
         self.scratch = (bytes, names);
         entry
+    }
+
+    /// Far more than a spark comes to, and less than its offsets can say.
+    pub fn has_room_for(&self, written: &Written<'_>) -> bool {
+        self.bytes.len() + self.names.len() + 2 * written.record.len() + written.names.len() < PACK_BYTES_MAX
     }
 
     /// The same of a record that was written before.

@@ -12,6 +12,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use bitacora_core::{
@@ -38,8 +39,9 @@ use crate::{
 
 /// A file that changes each time it is read is read this often.
 const READS_MAX: u32 = 3;
-/// Bytes analysed between two words of progress.
+/// Bytes analysed between two words of progress, and time where that takes long.
 const PROGRESS_BYTES: u64 = 512 << 10;
+const PROGRESS_EVERY: Duration = Duration::from_secs(5);
 
 /// Bytes of file contents that are asked for at once.
 const FETCH_BYTES: u64 = 8 << 20;
@@ -86,7 +88,7 @@ impl<'a> Worker<'a> {
     fn run_files(&mut self, task: &Analysis, cancel: &AtomicBool, progress: &mut dyn FnMut(u32, u64)) -> Result<SparkOutput, AttemptError> {
         let mut making = Making { pack: PackWriter::new(self.cache.fingerprint()), output: SparkOutput::default(), given: VecDeque::new() };
         let mut bytes = 0;
-        let mut reported = 0;
+        let (mut reported, mut said) = (0, Instant::now());
         let tree = Path::new(std::ffi::OsStr::from_bytes(&task.root));
         let mut source = match &self.supply {
             Some(Supply { fetch, sight }) => {
@@ -103,8 +105,8 @@ impl<'a> Worker<'a> {
             let outcome = self.file(&mut source, task, file, &mut making, cancel)?;
             bytes += file.size;
             making.output.files.push(outcome);
-            if bytes - reported >= PROGRESS_BYTES {
-                reported = bytes;
+            if bytes - reported >= PROGRESS_BYTES || said.elapsed() >= PROGRESS_EVERY {
+                (reported, said) = (bytes, Instant::now());
                 progress(files, bytes);
             }
         }

@@ -115,7 +115,10 @@ fn plan(node: &NodeState, wish: &NodeWish) -> Option<String> {
         NodeWish::Drain { .. } => Some(format!("empty {name}, which holds {} sparks", node.sparks)),
         NodeWish::Stop { .. } => Some(format!("stop all work on {name}")),
         NodeWish::Remove => Some(format!("remove {name} from the fleet; it must be joined again to come back")),
-        NodeWish::Call { .. } => (!node.linked).then(|| format!("dial {name}")),
+        NodeWish::Call { addresses } => match addresses.first() {
+            Some(address) => Some(format!("keep {address} for {name}, and dial it if it has no link")),
+            None => (!node.linked).then(|| format!("dial {name}")),
+        },
         NodeWish::Relabel { set, unset } => {
             let is_new = set.iter().any(|(key, value)| node.labels.get(key) != Some(value)) || unset.iter().any(|key| node.labels.contains_key(key));
             let given: Vec<String> = set.iter().map(|(key, value)| format!("{key}={value}")).chain(unset.iter().map(|key| format!("{key}-"))).collect();

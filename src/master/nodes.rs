@@ -36,7 +36,7 @@ impl View<'_> {
             profile,
             load,
             link: self.links.and_then(|links| links.link_to(id)).map(|link| link_state(&link)),
-            called_at: paired.addresses.clone(),
+            called_at: paired.called_at().collect(),
             stalled_since: self.fleet.stalled_since(id),
             health_since: known.map(|record| record.health_since),
             holds: self.fleet.held_by(id).map(|(held, since)| HeldSpark { spark: held.spark, attempt: held.attempt.0, since }).collect(),

@@ -65,10 +65,10 @@ impl Master {
                         serving.links.disconnect(node);
                     }
                 }
-                Effect::Call { node, mut addresses } => {
+                Effect::Call { node, addresses } => {
                     if let Some(serving) = &self.serving {
-                        addresses.extend(serving.pairing().announced(node));
-                        serving.links.call(node, addresses);
+                        let all = serving.pairing().announced(node).into_iter().chain(addresses).collect();
+                        serving.links.call(node, self.fleet.epoch(), all);
                     }
                 }
                 Effect::ListTree { job } => self.list_again(job)?,

@@ -118,7 +118,7 @@ fn a_child_that_hangs_ends_when_nobody_wants_its_answer_any_more() {
             std::thread::sleep(std::time::Duration::from_millis(50));
             cancel.store(true, Ordering::Relaxed);
         });
-        hung.ask(b"x = 1\n", python, &FileLimits::default()).unwrap();
+        hung.ask(b"x = 1\n", python, &FileLimits::default(), &cancel).unwrap();
         let asked = hung.answer(&cancel);
         assert_eq!(asked.unwrap_err(), AttemptError::Cancelled);
     });
@@ -145,4 +145,29 @@ fn files_are_answered_for_in_their_order_however_many_are_ahead() {
     let contents: Vec<&[u8]> = texts.iter().map(Vec::as_slice).collect();
     let [own, apart, alone] = [Hands::own(), Hands::child(&child()), Hands::suspicious(&child())].map(|hands| run(hands, &contents, &task));
     assert!(own == apart && own == alone && own.0.unwrap().files.len() == 40);
+}
+
+#[test]
+fn a_child_that_does_not_read_is_no_end_of_waiting() {
+    let mut deaf = Child::start(&ChildCommand { program: "/bin/sleep".into(), arguments: vec!["600".into()] }).unwrap();
+    let python = analysis::LanguageIndex::by_name("python").unwrap();
+    let text = b"x = 1\n".repeat(1 << 20);
+    let limits = FileLimits { wall_max: Span(0), ..FileLimits::default() };
+    assert_eq!(deaf.ask(&text, python, &limits, &AtomicBool::new(false)), Err(AttemptError::TimedOut));
+    let mut deaf = Child::start(&ChildCommand { program: "/bin/sleep".into(), arguments: vec!["600".into()] }).unwrap();
+    assert_eq!(deaf.ask(&text, python, &limits, &AtomicBool::new(true)), Err(AttemptError::Cancelled));
+}
+
+#[test]
+fn a_child_that_drips_runs_out_of_time_and_one_that_promises_too_much_is_not_believed() {
+    let text = b"def kept(): pass\n".as_slice();
+    let limits = FileLimits { wall_max: Span(0), ..FileLimits::default() };
+    let task = Analysis { root: b"/nowhere".to_vec(), files: vec![file(0, "kept.py", Some(text))], limits, ..Analysis::default() };
+    let as_child = |script: &str| Hands::child(&ChildCommand { program: "/bin/sh".into(), arguments: vec!["-c".into(), script.into()] });
+    let end = |hands| run(hands, &[text], &task).0.unwrap_err();
+    // A message of a million bytes, one at a time.
+    assert_eq!(end(as_child("printf '\\000\\000\\020\\000'; while :; do printf x; sleep 0.01; done")), AttemptError::TimedOut);
+    // {"Ok": [2^31, 0, a summary]} as MessagePack: more than any record has.
+    let promise = "printf '\\030\\000\\000\\000\\201\\242Ok\\223\\316\\200\\000\\000\\000\\000\\230\\000\\224\\000\\000\\000\\000\\000\\000\\000\\000\\000\\220'; sleep 60";
+    assert!(matches!(end(as_child(promise)), AttemptError::Crashed(_)));
 }

@@ -109,7 +109,7 @@ impl Dialler {
     /// At the first address where a master answers.
     async fn renew_expired(&self, identity: &Identity) -> Result<Identity, LinkError> {
         let mut failure = LinkError::NoAddress(self.masters.join(" "));
-        for address in addresses(&self.masters).await? {
+        for address in self.known().await? {
             match renewal::renew_expired(&self.endpoint, address, identity).await {
                 Ok(renewed) => return Ok(renewed),
                 Err(error) => failure = error.into(),
@@ -121,15 +121,16 @@ impl Dialler {
         Err(failure)
     }
 
+    /// Where the master may be, the likeliest first.
+    async fn known(&self) -> Result<Vec<SocketAddr>, LinkError> {
+        let told = addresses(&self.masters).await;
+        let Some(last) = self.called_from else { return told };
+        let others = told.unwrap_or_default().into_iter().filter(|address| *address != last);
+        Ok(std::iter::once(last).chain(others).collect())
+    }
+
     async fn dial(&self) -> Result<Connection, LinkError> {
-        let known = addresses(&self.masters).await;
-        match self.called_from {
-            None => self.first_to_answer(known?).await,
-            Some(last) => {
-                let others = known.unwrap_or_default().into_iter().filter(|address| *address != last);
-                self.first_to_answer(std::iter::once(last).chain(others).collect()).await
-            }
-        }
+        self.first_to_answer(self.known().await?).await
     }
 
     /// The first connection on which our Hello was answered. A refusal is an answer too.

@@ -91,7 +91,7 @@ impl Hands {
                     Some(child) => child,
                     None => child.insert(Child::start(command)?),
                 };
-                hands.ask(text, language, limits)?;
+                hands.ask(text, language, limits, cancel)?;
             }
         }
         self.given.push_back(Given { content, language });
@@ -109,6 +109,7 @@ impl Hands {
             Kind::Child { child, alone, .. } => (child, *alone),
         };
         match child.as_mut().expect("it was given the text").answer(cancel) {
+            Ok(Ok((written, _))) if !pack.has_room_for(&written) => Err(AttemptError::Crashed("what it says is more than a pack holds".into())),
             Ok(made) => Ok(made.map(|(written, summary)| (pack.add_written(content, language.name(), &written), summary))),
             // It hung at this file and had no other: the next one has a new child.
             Err(AttemptError::TimedOut) if alone => {

@@ -15,8 +15,11 @@ use crate::{
     time::{Span, Time},
 };
 
-/// Addresses of one node that are kept, the latest first.
+/// Addresses of one node that are kept: where it answered, and where it says that it would.
 pub const ADDRESSES_MAX: usize = 4;
+pub const CLAIMED_MAX: usize = 2;
+/// Between two claims of one node that are written down.
+const CLAIM_EVERY: Span = Span::from_secs(60);
 /// A node that lost its link has so long to dial by itself.
 const CALL_FIRST: Span = Span::from_secs(1);
 /// Between two calls, doubled each time up to this.
@@ -31,6 +34,8 @@ pub(super) struct Calling {
     waits: BTreeMap<NodeId, Wait>,
     /// Where links come from that nodes have made, and that have said nothing yet.
     arrivals: BTreeMap<NodeId, SocketAddr>,
+    /// When each node's last claim was written down.
+    claimed_at: BTreeMap<NodeId, Time>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +58,14 @@ impl Calling {
         self.arrivals.insert(node, address);
     }
 
-    /// It is linked, or none of the fleet.
+    /// It is none of the fleet any more.
+    pub(super) fn forget(&mut self, node: NodeId) {
+        self.end(node);
+        self.arrivals.remove(&node);
+        self.claimed_at.remove(&node);
+    }
+
+    /// It is linked.
     pub(super) fn end(&mut self, node: NodeId) {
         if let Some(wait) = self.waits.remove(&node) {
             self.due.remove(&(wait.until, node));
@@ -78,7 +90,7 @@ impl Fleet {
         while let Some(&(_, node)) = self.calling.due.first().filter(|(due, _)| *due <= now) {
             let before = self.calling.waits[&node].span;
             self.calling.wait(now, node, Span((before.0 * 2).min(CALL_EVERY_MAX.0)));
-            out.push(Effect::Call { node, addresses: self.ledger.nodes[&node].addresses.clone() });
+            out.push(Effect::Call { node, addresses: self.ledger.nodes[&node].called_at().collect() });
         }
     }
 
@@ -87,7 +99,7 @@ impl Fleet {
         addresses.iter().take(ADDRESSES_MAX).rev().for_each(|address| self.remember_address(node, *address, out));
         if self.calling.waits.contains_key(&node) {
             self.calling.wait(now, node, CALL_FIRST);
-            out.push(Effect::Call { node, addresses: self.ledger.nodes[&node].addresses.clone() });
+            out.push(Effect::Call { node, addresses: self.ledger.nodes[&node].called_at().collect() });
         }
     }
 
@@ -96,22 +108,37 @@ impl Fleet {
     }
 
     /// A node that dialled says on which port it answers.
-    pub(super) fn note_own_address(&mut self, node: NodeId, out: &mut Vec<Effect>) {
+    pub(super) fn note_claim(&mut self, now: Time, node: NodeId, out: &mut Vec<Effect>) {
         let port = self.records.get(&node).and_then(|record| record.profile.answers_on);
-        if let Some((address, port)) = self.calling.arrivals.remove(&node).zip(port) {
-            self.remember_address(node, SocketAddr::new(address.ip(), port), out);
-        }
+        let Some((from, port)) = self.calling.arrivals.remove(&node).zip(port) else { return };
+        let Some(paired) = self.ledger.nodes.get(&node) else { return };
+        let address = callable(SocketAddr::new(from.ip(), port)).filter(|address| paired.called_at().all(|known| known != *address));
+        let is_early = self.calling.claimed_at.get(&node).is_some_and(|at| now - *at < CLAIM_EVERY);
+        let Some(address) = address.filter(|_| !is_early) else { return };
+        let claimed = latest(address, &paired.claimed, CLAIMED_MAX);
+        self.calling.claimed_at.insert(node, now);
+        self.record(Fact::NodeAddressed { node, addresses: paired.addresses.clone(), claimed }, out);
     }
 
-    /// A node answered there. What was known already keeps its place: links that come by turns from two interfaces are no news.
+    /// A node answered there, or a person says that it does. What was known already keeps its place: links that are made by turns to
+    /// two addresses are no news.
     pub(super) fn remember_address(&mut self, node: NodeId, address: SocketAddr, out: &mut Vec<Effect>) {
-        let address = SocketAddr::new(address.ip().to_canonical(), address.port());
-        let Some(known) = self.ledger.nodes.get(&node).map(|paired| &paired.addresses) else { return };
-        if address.port() != 0 && !known.contains(&address) {
-            let addresses = core::iter::once(address).chain(known.iter().copied()).take(ADDRESSES_MAX).collect();
-            self.record(Fact::NodeAddressed { node, addresses }, out);
-        }
+        let Some(paired) = self.ledger.nodes.get(&node) else { return };
+        let Some(address) = callable(address).filter(|address| !paired.addresses.contains(address)) else { return };
+        let claimed = paired.claimed.iter().copied().filter(|claimed| *claimed != address).collect();
+        self.record(Fact::NodeAddressed { node, addresses: latest(address, &paired.addresses, ADDRESSES_MAX), claimed }, out);
     }
+}
+
+fn latest(address: SocketAddr, before: &[SocketAddr], max: usize) -> Vec<SocketAddr> {
+    core::iter::once(address).chain(before.iter().copied()).take(max).collect()
+}
+
+/// In one form; an address of the link means nothing without the interface, which has another number after the next start.
+fn callable(address: SocketAddr) -> Option<SocketAddr> {
+    let ip = address.ip().to_canonical();
+    let is_of_link = matches!(ip, core::net::IpAddr::V6(ip) if ip.is_unicast_link_local());
+    (!is_of_link && !ip.is_unspecified() && address.port() != 0).then(|| SocketAddr::new(ip, address.port()))
 }
 
 #[cfg(test)]
@@ -162,7 +189,7 @@ mod tests {
     }
 
     fn known(fleet: &Fleet) -> Vec<alloc::string::String> {
-        fleet.ledger.nodes[&NODE].addresses.iter().map(alloc::string::ToString::to_string).collect()
+        fleet.ledger.nodes[&NODE].called_at().map(|address| alloc::string::ToString::to_string(&address)).collect()
     }
 
     #[test]
@@ -206,11 +233,23 @@ mod tests {
         assert_eq!(known(&fleet), ["203.0.113.5:7500"]);
         links(&mut fleet, NOW, "[::ffff:10.0.0.7]:40000", false, Some(7413));
         links(&mut fleet, NOW, "203.0.113.5:7500", true, Some(7413));
-        assert_eq!(known(&fleet), ["10.0.0.7:7413", "203.0.113.5:7500"], "what is known is no news");
+        assert_eq!(known(&fleet), ["203.0.113.5:7500", "10.0.0.7:7413"], "what is known is no news");
         links(&mut fleet, NOW, "10.0.0.8:40000", false, None);
-        assert_eq!(known(&fleet).len(), 2, "it says that it answers nowhere");
+        links(&mut fleet, NOW, "[fe80::8]:40000", true, None);
+        assert_eq!(known(&fleet).len(), 2, "it says that it answers nowhere, or is near in a way that does not last");
         (1..9).for_each(|last| links(&mut fleet, NOW, &alloc::format!("10.0.1.{last}:1"), true, None));
-        assert_eq!(known(&fleet), ["10.0.1.8:1", "10.0.1.7:1", "10.0.1.6:1", "10.0.1.5:1"]);
+        assert_eq!(known(&fleet), ["10.0.1.8:1", "10.0.1.7:1", "10.0.1.6:1", "10.0.1.5:1", "10.0.0.7:7413"]);
+    }
+
+    #[test]
+    fn what_a_node_claims_pushes_nothing_out_that_was_proved_and_fills_no_journal() {
+        let mut fleet = fleet_of(1);
+        links(&mut fleet, NOW, "203.0.113.5:7500", true, None);
+        for second in 0..600_u64 {
+            let now = NOW + Span::from_secs(second);
+            links(&mut fleet, now, "10.0.0.7:5000", false, Some(1000 + second as u16));
+        }
+        assert_eq!(known(&fleet), ["203.0.113.5:7500", "10.0.0.7:1540", "10.0.0.7:1480"]);
     }
 
     #[test]

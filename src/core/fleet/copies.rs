@@ -118,9 +118,9 @@ impl Fleet {
 
     /// A slot of a node is free: what was sent to it first of what waits runs from now on.
     pub(super) fn take_slot(&mut self, now: Time, id: NodeId) {
-        let Some(node) = self.nodes.get_mut(&id) else { return };
-        while let Some(held) = node.line.pop_front() {
-            if node.held.contains(&held) {
+        while let Some(held) = self.nodes.get_mut(&id).and_then(|node| node.line.pop_front()) {
+            if self.nodes[&id].held.contains(&held) {
+                self.note_begun(now, id);
                 self.flights.get_mut(held).expect("what a node holds is in flight").runs_since = Some(now);
                 return;
             }

@@ -55,10 +55,13 @@ pub enum Fact {
         node: NodeId,
         at: Time,
     },
-    /// Where it answers when it is called, the latest first.
+    /// Where it is called, the latest news first.
     NodeAddressed {
         node: NodeId,
+        /// It answered there, or a person said so.
         addresses: Vec<SocketAddr>,
+        /// It says that it would.
+        claimed: Vec<SocketAddr>,
     },
     /// What the master's own machine does from now on, and the node that it is or was.
     RoleTaken {

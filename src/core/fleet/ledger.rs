@@ -78,9 +78,12 @@ pub struct PairedNode {
     /// That a person gave it; they win over those that it says itself.
     #[serde(default)]
     pub labels: Labels,
-    /// Where it answers when it is called, the latest first.
+    /// Where it answered when it was called, or a person said that it would; the latest news first.
     #[serde(default)]
     pub addresses: Vec<SocketAddr>,
+    /// Where it says itself that it would.
+    #[serde(default)]
+    pub claimed: Vec<SocketAddr>,
     /// While it drains: when what it still has is moved.
     #[serde(default)]
     pub drain_until: Option<Time>,
@@ -90,6 +93,11 @@ pub struct PairedNode {
 }
 
 impl PairedNode {
+    /// Where its master calls it, the likeliest first.
+    pub fn called_at(&self) -> impl Iterator<Item = SocketAddr> + '_ {
+        self.addresses.iter().chain(&self.claimed).copied()
+    }
+
     fn new(name: &str, paired_at: Time) -> PairedNode {
         PairedNode {
             name: name.into(),
@@ -97,6 +105,7 @@ impl PairedNode {
             availability: Availability::Active,
             labels: Labels::new(),
             addresses: Vec::new(),
+            claimed: Vec::new(),
             drain_until: None,
             cause: None,
         }
@@ -399,7 +408,11 @@ impl Ledger {
             Fact::OperatorRemoved { operator, .. } => drop(self.operators.remove(operator)),
             Fact::NodeAvailability { node, availability } => self.node_mut(*node).become_available(*availability, None, None),
             Fact::NodeLabelled { node, labels } => self.node_mut(*node).labels.clone_from(labels),
-            Fact::NodeAddressed { node, addresses } => self.node_mut(*node).addresses.clone_from(addresses),
+            Fact::NodeAddressed { node, addresses, claimed } => {
+                let paired = self.node_mut(*node);
+                paired.addresses.clone_from(addresses);
+                paired.claimed.clone_from(claimed);
+            }
             Fact::NodeDraining { node, until } => self.node_mut(*node).become_available(Availability::Draining, Some(*until), None),
             Fact::NodeDrained { node, at } => self.cordon(*node, CordonCause::Drained { at: *at }),
             Fact::NodeStopped { node, reason, at } => self.cordon(*node, CordonCause::Stopped { at: *at, reason: reason.clone() }),

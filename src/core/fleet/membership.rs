@@ -208,7 +208,7 @@ impl Fleet {
                 self.records.remove(&node);
                 self.pushes.remove(&node);
                 self.vicinity.forget(node);
-                self.calling.end(node);
+                self.calling.forget(node);
                 out.push(Effect::Disconnect { node });
             }
         }
@@ -276,7 +276,7 @@ impl Fleet {
         self.calling.end(id);
         self.note_profile(id, profile);
         self.vicinity.look_again(id);
-        self.note_own_address(id, out);
+        self.note_claim(now, id, out);
         self.note_health(now, id, Health::Healthy, out);
         self.adjust_pace();
         self.line_up(now, id);

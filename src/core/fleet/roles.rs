@@ -42,6 +42,8 @@ impl Fleet {
             (OwnRole::Hybrid | OwnRole::Master, known) => known,
         };
         self.record(Fact::RoleTaken { role, node, at: now }, out);
+        // It is this machine's own, and dials.
+        node.into_iter().for_each(|node| self.calling.end(node));
         out.extend(node.map(|node| Effect::Publish(Notice::NodeChanged(node))));
     }
 }

@@ -92,6 +92,7 @@ impl Fleet {
         let estimate = self.speeds.estimate(node, &size);
         self.watch_from(deadline);
         self.placed_last = node;
+        self.note_begun(now, node);
         let chosen = self.nodes.get_mut(&node).expect("it was just chosen");
         let runs_since = chosen.has_free_slot().then_some(now);
         if runs_since.is_none() {

@@ -9,6 +9,10 @@ use crate::{
     time::{Span, Time},
 };
 
+/// Longer than the longest file may take, with the time that its parser is given beyond that, and than what a worker has brought at
+/// once takes on a slow line.
+pub(super) const STALLED_AFTER: Span = Span::from_secs(300);
+
 impl Node {
     /// Something of what it has has moved.
     pub(super) fn progressed(&mut self, now: Time) {
@@ -57,6 +61,13 @@ impl Fleet {
         self.nodes.get(&id).is_some_and(|node| node.stalled)
     }
 
+    /// It is about to run something: what it does not parse yet cannot have stood still.
+    pub(super) fn note_begun(&mut self, now: Time, id: NodeId) {
+        if self.nodes.get(&id).is_some_and(|node| !self.parses(node)) {
+            self.nodes.get_mut(&id).expect("it was just found").progressed(now);
+        }
+    }
+
     /// What it runs has moved.
     pub(super) fn note_progress(&mut self, now: Time, id: NodeId, out: &mut Vec<Effect>) {
         let Some(node) = self.nodes.get_mut(&id) else { return };
@@ -68,16 +79,13 @@ impl Fleet {
     }
 }
 
-/// Longer than the longest file may take, with the time that its parser is given beyond that.
-pub(super) const STALLED_AFTER: Span = Span::from_secs(120);
-
 #[cfg(test)]
 mod tests {
     use alloc::{boxed::Box, string::ToString, vec};
 
     use super::*;
     use crate::{
-        fleet::{Event, JobSpec, JobType, Ledger, ListedFile, Priority, Settings, Submission},
+        fleet::{Event, JobSpec, JobType, Ledger, ListedFile, Placement, Priority, Settings, Submission},
         ids::{Digest, Epoch, Incarnation},
         paths::RelativePath,
         wire::{
@@ -88,7 +96,7 @@ mod tests {
         },
     };
 
-    /// One fleet of two nodes with a slot each, which beat whatever happens.
+    /// One fleet of two nodes with slots for everything, which beat whatever happens.
     struct Play {
         fleet: Fleet,
         now: Time,
@@ -105,7 +113,7 @@ mod tests {
             }
             for node in play.nodes() {
                 let profile = Box::default();
-                play.says(node, FromAgent::Hello { slots: 1, fingerprint: Digest::default(), held: vec![], programs: vec![], profile });
+                play.says(node, FromAgent::Hello { slots: 4, fingerprint: Digest::default(), held: vec![], programs: vec![], profile });
             }
             play
         }
@@ -141,8 +149,19 @@ mod tests {
                 cluster: 0,
                 is_disputed: false,
             };
-            let spec = JobSpec { project: Some(project), job_type: JobType::FullAnalysis, ..JobSpec::without_tree(None, Priority::Normal, vec![]) };
+            let spec = JobSpec {
+                project: Some(project),
+                job_type: JobType::FullAnalysis,
+                placement: Placement::RoundRobin,
+                ..JobSpec::without_tree(None, Priority::Normal, vec![])
+            };
             self.handle(Event::JobSubmitted(Submission { spec, files: (0..files).map(file).collect() }));
+        }
+
+        /// Work without files, in turn.
+        fn submit_commands(&mut self, sparks: u32) {
+            let spec = JobSpec { placement: Placement::RoundRobin, ..JobSpec::without_tree(None, Priority::Normal, vec![]) };
+            self.handle(Event::WorkSubmitted { spec, sparks });
         }
 
         /// Lets so much time pass, in which both nodes beat.
@@ -178,11 +197,23 @@ mod tests {
         let degraded = play.nodes().into_iter().map(|node| if node == second { Health::Degraded } else { Health::Healthy }).collect::<Vec<_>>();
         assert_eq!(play.health(), degraded, "it beats all the while");
         assert_eq!(play.fleet.stalled_since(second), Some(Time(1_000_000)));
-        play.says(first, FromAgent::Failed { spark: task.spark, attempt: task.attempt, error: AttemptError::Cancelled });
+        play.says(first, FromAgent::Failed { spark: task.spark, attempt: task.attempt, error: AttemptError::Interrupted });
+        play.submit_commands(6);
         play.pass(Span::from_secs(5));
-        assert!(play.given.iter().all(|(node, _)| *node == first), "what is given anew goes to the other: {:?}", play.given);
+        assert!(!play.given.is_empty() && play.given.iter().all(|(node, _)| *node == first), "what is given anew goes to the other: {:?}", play.given);
         let (held, _) = play.fleet.held_by(second).next().unwrap();
         play.says(second, FromAgent::Progress(Progress { spark: held.spark, attempt: held.attempt, files: 0, bytes: 7 }));
+        assert_eq!(play.health(), [Health::Healthy; 2]);
+    }
+
+    #[test]
+    fn who_is_given_an_analysis_beside_a_long_command_has_only_begun() {
+        let mut play = Play::new();
+        play.submit_commands(2);
+        play.pass(Span(STALLED_AFTER.0 * 2));
+        assert_eq!(play.health(), [Health::Healthy; 2], "a command says nothing for long");
+        play.submit(2);
+        play.pass(Span(STALLED_AFTER.0 / 2));
         assert_eq!(play.health(), [Health::Healthy; 2]);
     }
 
