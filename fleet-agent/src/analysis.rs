@@ -11,6 +11,7 @@ mod halstead;
 mod kinds;
 pub mod languages;
 mod lines;
+mod paging;
 mod rescue;
 mod symbols;
 #[cfg(test)]
@@ -76,12 +77,18 @@ impl LanguageIndex {
 #[derive(Default)]
 pub struct Engine {
     walk: walk::Buffers,
+    /// Bytes that it was given so far.
+    given: usize,
 }
 
 impl Engine {
     /// Parses and measures `text`. `cancel` and the clock are looked at regularly.
     pub fn analyse(&mut self, text: &[u8], language: LanguageIndex, limits: &FileLimits, cancel: &AtomicBool) -> Result<FileRecord, AnalysisError> {
         let watch = Watch { cancel, begun: Instant::now(), wall_max: Duration::from_micros(limits.wall_max.0) };
+        self.given = self.given.saturating_add(text.len());
+        if self.given >= paging::WORTH_FROM_BYTES {
+            paging::bring_in();
+        }
         arena::scope(|| {
             let tree = parse(text, language, limits.parse_steps_max, &watch)?;
             let record = Walk::new(text, LANGUAGES[language.0], kinds_of(language), &mut self.walk, &watch).record(&tree);
