@@ -119,7 +119,8 @@ impl Fleet {
     /// One that is told of a master somewhere.
     pub(super) fn agent_of(&self, name: &str, master: &str) -> Command {
         let mut command = Command::new(agent_program());
-        command.arg("--data-dir").arg(self.folder(name)).args(["--no-discovery", "--peer", master, "--cores", "1"]);
+        // Not as a flag, which a test may give.
+        command.env("BITACORA_AGENT_CORES", "1").arg("--data-dir").arg(self.folder(name)).args(["--no-discovery", "--peer", master]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         command
     }

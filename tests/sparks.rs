@@ -71,6 +71,24 @@ fn a_command_runs_with_what_it_is_given_and_nothing_else() {
 }
 
 #[test]
+fn what_needs_a_node_to_itself_has_it() {
+    let fleet = Fleet::new();
+    let _agent = fleet.join_with("one", &["--program", "sh", "--cores", "2"]);
+    let log = fleet.folder("one").join("log");
+    let script = format!("echo begun >>{0}; sleep 0.3; echo ended >>{0}", log.display());
+    let job = detached(&fleet, &["--needs", "cores=2,memory=1M", "--count", "3", "--", "sh", "-c", &script]);
+    until(|| status(&fleet, &job) == "completed");
+    assert_eq!(fs::read_to_string(log).unwrap(), "begun\nended\n".repeat(3), "one after another, though there are two slots");
+    assert_eq!(shown(&fleet, &format!("{job}/0"))["needs"], serde_json::json!({"cores": 2, "memory_bytes": 1 << 20, "gpus": 0}));
+    let too_large = detached(&fleet, &["--needs", "cores=3", "--", "sh", "-c", "true"]);
+    let explained = text(&fleet.place.run(&["job", "explain", &too_large]).stdout);
+    assert!(explained.contains("no node that it may run on has cores=3"), "{explained}");
+    for wrong in ["cores=0", "cores", "disk=1G", "memory=much", ""] {
+        assert_eq!(spark(&fleet, &["run", "--needs", wrong, "--", "sh"]).status.code(), Some(2), "{wrong:?}");
+    }
+}
+
+#[test]
 fn what_is_not_allowed_or_fails_says_so() {
     let (fleet, _agent) = fleet();
     let output = spark(&fleet, &["run", "--", "sh", "-c", "echo before; exit 3"]);

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use bitacora_core::{
-    fleet::{Awaited, CommandSpec, JobStatus, Ledger, NodeSelector, Spark, SparkState},
+    fleet::{Awaited, CommandSpec, JobStatus, Ledger, Needs, NodeSelector, Spark, SparkState},
     ids::{JobId, SparkId},
     time::Span,
     wire::command::{CommandLine, OUTPUT_BYTES},
@@ -20,6 +20,7 @@ use super::{
     analyze::{PlacementKind, PriorityKind},
     manner::{self, Trial},
     output::{Sink, UsageError, write_items},
+    size,
     waits::{LOOK_EVERY, Waits},
 };
 use crate::{
@@ -34,6 +35,8 @@ use crate::{
     },
 };
 
+/// Cores and GPUs that one spark may ask for.
+const NEED_MAX: u32 = 1024;
 /// A day.
 const TIMEOUT_SECONDS: u64 = 24 * 3600;
 const TIMEOUT_SECONDS_MAX: u64 = 365 * 24 * 3600;
@@ -106,6 +109,10 @@ pub(super) struct Run {
     /// On which of them the sparks go
     #[arg(long, default_value = "intelligent", value_name = "STRATEGY")]
     placement: PlacementKind,
+    /// What each spark has of its node to itself while it runs, parted by commas: cores=N, memory=SIZE, gpus=N. It waits for a
+    /// node that has them free
+    #[arg(long, value_name = "NEEDS", value_parser = needs)]
+    needs: Option<Needs>,
     /// Prints the job's id and does not wait
     #[arg(long)]
     detach: bool,
@@ -134,6 +141,23 @@ fn awaited(text: &str) -> Result<Awaited, UsageError> {
     let job = |_| text.parse::<JobId>().map(Awaited::Job);
     let known = text.parse::<SparkId>().map(Awaited::Spark).or_else(job);
     known.map_err(|_| UsageError(format!("{text:?} is neither a job nor a spark; they look like j1.2 and j1.2/0")))
+}
+
+/// Reads `cores=4,memory=8G,gpus=1`.
+fn needs(text: &str) -> Result<Needs, String> {
+    let unknown = |part: &str| format!("{part:?} is no need; write cores=N, memory=SIZE or gpus=N, as in cores=4,memory=8G");
+    let mut needs = Needs::default();
+    for part in text.split(',') {
+        let (name, value) = part.split_once('=').ok_or_else(|| unknown(part))?;
+        let number = || value.parse::<u32>().ok().filter(|number| (1..=NEED_MAX).contains(number)).ok_or_else(|| unknown(part));
+        match name {
+            "cores" => needs.cores = number()?,
+            "gpus" => needs.gpus = number()?,
+            "memory" => needs.memory_bytes = size::bytes(value)?,
+            _ => return Err(unknown(part)),
+        }
+    }
+    Ok(needs)
 }
 
 impl Run {
@@ -176,7 +200,7 @@ impl Run {
         let line = CommandLine { program, arguments: words.collect(), environment, output_bytes_max: self.output_bytes };
         line.check().map_err(|error| UsageError(error.to_string()))?;
         let after = self.after.iter().map(|text| awaited(text)).collect::<Result<_, _>>()?;
-        let command = CommandSpec { line, tries: self.tries, timeout: Span::from_secs(self.timeout) };
+        let command = CommandSpec { line, tries: self.tries, timeout: Span::from_secs(self.timeout), needs: self.needs.unwrap_or_default() };
         let (priority, placement) = (self.priority.into(), self.placement.into());
         Ok(Commission { sparks: self.count, priority, after, command: Some(command), placement, nodes: self.nodes.unwrap_or_default() })
     }
@@ -259,6 +283,7 @@ pub(super) fn write(context: &Context, output: Option<Format>, items: &[SparkIte
     let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
     let rows = items.iter().map(|item| {
         let what = item.command.clone().unwrap_or_else(|| format!("{}{}", counted(item.files as u64, "file"), if item.isolated { ", isolated" } else { "" }));
+        let what = if item.needs.is_none() { what } else { format!("{what}, needs {}", item.needs) };
         let what = item.disputed.as_ref().map_or_else(|| what.clone(), |disputed| format!("{what}, disputed: {disputed}"));
         let (status, attempts, failures) = (item.status.clone(), item.attempts.to_string(), item.failures.to_string());
         vec![item.id.clone(), status, or_dash(&item.node), attempts, failures, or_dash(&item.ended), harmless(&what)]

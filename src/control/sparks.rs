@@ -1,7 +1,7 @@
 //! Sparks as they stand in a list, on this machine's screen or another's.
 
 use bitacora_core::{
-    fleet::{Dispute, Ledger, Spark, SparkState},
+    fleet::{Dispute, Ledger, Needs, Spark, SparkState},
     ids::{JobId, SparkId},
     wire::command::CommandLine,
 };
@@ -20,6 +20,9 @@ pub struct SparkItem {
     pub attempts: u32,
     pub failures: u32,
     pub isolated: bool,
+    /// What it has of its node to itself while it runs.
+    #[serde(default)]
+    pub needs: Needs,
     /// Over which file two nodes gave different answers for it.
     #[serde(default)]
     pub disputed: Option<String>,
@@ -49,6 +52,7 @@ impl SparkItem {
                 SparkState::Queued { .. } | SparkState::Completed | SparkState::Quarantined | SparkState::Failed(_) | SparkState::Split => None,
             },
             attempts: spark.attempts,
+            needs: job.spec.needs(),
             failures: spark.failures,
             isolated: spark.isolated,
             disputed: job.disputes.iter().find(|dispute| dispute.spark == id.number).map(disputed),

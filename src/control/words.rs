@@ -67,6 +67,7 @@ pub fn describe(pending: &Pending) -> String {
         Pending::NoSelectedNode { nodes } => format!("none of the connected nodes that could do it is one of {nodes:?}, which it was asked for"),
         Pending::NoSpecialisedNode { kind } => format!("every connected node that it may run on is specialised in something else than {kind}"),
         Pending::NodesClosed => "every node that it may run on is cordoned, drains or leaves; `bitacora node uncordon` opens one".to_owned(),
+        Pending::NoneLargeEnough { needs } => format!("no node that it may run on has {needs}; `bitacora node show NAME` says what one has"),
         Pending::NoFreeSlot { held } => format!("all slots are taken; with their nodes: {}", counted((*held).into(), "spark")),
         Pending::Backoff { spark, until, failures } => {
             format!("spark {spark} failed {} and is tried again at {}", counted((*failures).into(), "time"), timestamp(*until))

@@ -74,6 +74,7 @@ struct Leaving {
 
 struct Running {
     begun: Time,
+    slots: u32,
     deadline: Time,
     /// Asked to end early; `deadline` is of no concern any more.
     stopping: bool,
@@ -229,8 +230,8 @@ impl Agent {
     /// Every invariant, asserted.
     pub fn check(&self) {
         assert!(self.running.len() <= self.running_max as usize, "no more attempts are begun than there are slots");
-        let startable = self.queue.iter().any(|task| self.may_start(task));
-        assert!(!startable || self.running.len() >= self.slots as usize, "nothing that could start waits while a slot is free");
+        let next = self.queue.iter().find(|task| self.may_start(task));
+        assert!(next.is_none_or(|task| !self.has_slots_for(task)), "nothing that could start waits while slots are free for it");
         assert!(self.queue.len() <= QUEUE_MAX);
         for held in self.answers.keys() {
             assert!(!self.running.contains_key(held), "an attempt is answered once it is over");
@@ -410,14 +411,24 @@ impl Agent {
 
     fn fill_slots(&mut self, now: Time, out: &mut Vec<Effect>) {
         self.running_max = self.slots.max((self.running.len() as u32).min(self.running_max));
-        let free = (self.slots as usize).saturating_sub(self.running.len());
-        for _ in 0..free {
+        while self.slots_taken() < self.slots {
             let startable = self.queue.iter().position(|task| self.may_start(task));
-            let Some(task) = startable.and_then(|position| self.queue.remove(position)) else { return };
+            // Nothing overtakes what waits for more slots than are free, or it would wait for ever.
+            let fits = startable.filter(|position| self.has_slots_for(&self.queue[*position]));
+            let Some(task) = fits.and_then(|position| self.queue.remove(position)) else { return };
             let held = Held { spark: task.spark, attempt: task.attempt };
-            self.running.insert(held, Running { begun: now, deadline: now + task.timeout, stopping: false, cancelled: false });
+            self.running.insert(held, Running { begun: now, slots: task.slots, deadline: now + task.timeout, stopping: false, cancelled: false });
             out.push(Effect::Start(task));
         }
+    }
+
+    fn slots_taken(&self) -> u32 {
+        self.running.values().fold(0, |sum, running| sum.saturating_add(running.slots.max(1)))
+    }
+
+    /// One that takes more slots than there are runs alone: there were more when it was sent.
+    fn has_slots_for(&self, task: &Task) -> bool {
+        self.running.is_empty() || self.slots_taken().saturating_add(task.slots.max(1)) <= self.slots
     }
 
     /// Not beside another attempt at the same spark, unless that one is to end and does not: it may hang for ever.
@@ -503,7 +514,7 @@ mod tests {
     }
 
     fn task(number: u32) -> Task {
-        Task { spark: SparkId { job: JobId::default(), number }, attempt: Attempt(1), work: Work::Nothing, timeout: Span::from_secs(60) }
+        Task { spark: SparkId { job: JobId::default(), number }, attempt: Attempt(1), work: Work::Nothing, timeout: Span::from_secs(60), slots: 1 }
     }
 
     fn receive(agent: &mut Agent, epoch: u32, body: ToAgent) -> Vec<Effect> {

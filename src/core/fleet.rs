@@ -21,6 +21,7 @@ mod jobs;
 mod joining;
 mod ledger;
 mod membership;
+mod needs;
 mod neighbours;
 pub mod partition;
 mod placement;
@@ -53,6 +54,7 @@ pub use ledger::{
     Availability, CordonCause, Dispute, Job, JobFailure, JobStatus, Ledger, ListedFile, OwnRole, PairedNode, Project, ResultSummary, Spark, SparkState,
 };
 pub use membership::{Health, Node};
+pub use needs::Needs;
 pub use partition::Partitioning;
 pub use placement::Placement;
 use records::Pace;
@@ -439,8 +441,19 @@ impl Fleet {
                         let deadline = now + self.settings.reattach_max;
                         self.quiet_until = self.quiet_until.min(deadline);
                         let size = placement::size_of(job, number);
-                        let flight =
-                            Flight { node, attempt, begun_at: now, runs_since: None, sent_at: now, deadline, estimate: Span(0), size, files: 0, bytes: 0 };
+                        let flight = Flight {
+                            node,
+                            attempt,
+                            begun_at: now,
+                            runs_since: None,
+                            sent_at: now,
+                            deadline,
+                            estimate: Span(0),
+                            size,
+                            needs: job.spec.needs(),
+                            files: 0,
+                            bytes: 0,
+                        };
                         self.flights.begin(SparkId { job: id, number }, flight);
                     }
                     SparkState::Completed | SparkState::Failed(_) | SparkState::Split | SparkState::Quarantined => {}

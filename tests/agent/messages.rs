@@ -34,7 +34,7 @@ fn envelope<Body>(body: Body) -> Envelope<Body> {
 }
 
 fn to_agent() -> Vec<(&'static str, ToAgent)> {
-    let task = |work| ToAgent::ExecuteTask(Task { spark: SPARK, attempt: ATTEMPT, work, timeout: Span::from_secs(600) });
+    let task = |work| ToAgent::ExecuteTask(Task { spark: SPARK, attempt: ATTEMPT, work, timeout: Span::from_secs(600), slots: 1 });
     let path = RelativePath::new(b"src/b\xffd.c".to_vec()).unwrap();
     let file = TaskFile { index: 5, path, language: "c".into(), size: 1234, content: Some(digest(1)) };
     let limits = FileLimits { bytes_max: 5 << 20, parse_steps_max: 20_000_000, wall_max: Span::from_secs(60) };
@@ -185,12 +185,12 @@ fn any_to_agent() -> impl Strategy<Value = ToAgent> {
         (ids(), ".*", words, any::<u64>()).prop_map(|((spark, attempt), program, arguments, time)| {
             let line =
                 CommandLine { program, environment: arguments.iter().map(|word| (word.clone(), word.clone())).collect(), arguments, output_bytes_max: time };
-            ToAgent::ExecuteTask(Task { spark, attempt, work: Work::Run(line), timeout: Span(time) })
+            ToAgent::ExecuteTask(Task { spark, attempt, work: Work::Run(line), timeout: Span(time), slots: 1 })
         }),
         (ids(), path, any::<u64>(), prop::option::of(any::<[u8; 32]>())).prop_map(|((spark, attempt), path, size, content)| {
             let file = TaskFile { index: attempt.0, path, language: String::new(), size, content: content.map(Digest) };
             let analysis = Analysis { files: vec![file], ..Analysis::default() };
-            ToAgent::ExecuteTask(Task { spark, attempt, work: Work::Analyse(analysis), timeout: Span(size) })
+            ToAgent::ExecuteTask(Task { spark, attempt, work: Work::Analyse(analysis), timeout: Span(size), slots: 1 })
         }),
         ids().prop_map(|(spark, attempt)| ToAgent::CancelTask { spark, attempt }),
         ".*".prop_map(|reason| ToAgent::EmergencyShutdown { reason }),

@@ -180,7 +180,13 @@ mod tests {
     #[test]
     fn what_runs_in_a_slot_too_many_runs_to_its_end() {
         let mut agent = agent();
-        let task = |number| Task { spark: SparkId { job: JobId::default(), number }, attempt: Attempt(1), work: Work::Nothing, timeout: Span::from_secs(60) };
+        let task = |number| Task {
+            spark: SparkId { job: JobId::default(), number },
+            attempt: Attempt(1),
+            work: Work::Nothing,
+            timeout: Span::from_secs(60),
+            slots: 1,
+        };
         let begun = |out: &[Effect]| out.iter().filter(|effect| matches!(effect, Effect::Start(_))).count();
         for number in 0..2 {
             assert_eq!(begun(&receive(&mut agent, ToAgent::ExecuteTask(task(number)))), 1);

@@ -177,9 +177,10 @@ impl Fleet {
         if let Some(node) = self.nodes.get_mut(&flight.node)
             && node.held.remove(&held)
         {
-            node.unload(now, flight.estimate);
+            node.unload(now, flight.estimate, flight.needs);
             if flight.runs_since.is_some() {
-                self.take_slot(now, flight.node);
+                node.running_slots -= flight.needs.slots();
+                self.take_slots(now, flight.node);
             }
         }
         Some(flight)

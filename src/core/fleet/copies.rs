@@ -116,13 +116,22 @@ impl Fleet {
         (spared >= SPARED_MIN.max(Span(takes.0 / SPARED_PART))).then_some(node)
     }
 
-    /// A slot of a node is free: what was sent to it first of what waits runs from now on.
-    pub(super) fn take_slot(&mut self, now: Time, id: NodeId) {
-        while let Some(held) = self.nodes.get_mut(&id).and_then(|node| node.line.pop_front()) {
-            if self.nodes[&id].held.contains(&held) {
+    /// Slots of a node may be free: what was sent to it first of what waits runs from now on.
+    pub(super) fn take_slots(&mut self, now: Time, id: NodeId) {
+        while let Some(node) = self.nodes.get_mut(&id)
+            && let Some(held) = node.line.front().copied()
+        {
+            if node.held.contains(&held) {
+                let flight = self.flights.get_mut(held).expect("what a node holds is in flight");
+                if !node.has_free_slots_for(flight.needs) {
+                    return;
+                }
+                node.running_slots += flight.needs.slots();
+                flight.runs_since = Some(now);
+                node.line.pop_front();
                 self.note_begun(now, id);
-                self.flights.get_mut(held).expect("what a node holds is in flight").runs_since = Some(now);
-                return;
+            } else {
+                node.line.pop_front();
             }
         }
     }
@@ -134,8 +143,8 @@ impl Fleet {
         let (runs, mut waits): (Vec<Held>, Vec<Held>) = node.held.iter().partition(|held| flying(held).runs_since.is_some());
         waits.sort_by_key(|held| (flying(held).begun_at, *held));
         node.line = waits.into();
-        let free = (node.slots as usize).saturating_sub(runs.len());
-        (0..free).for_each(|_| self.take_slot(now, id));
+        node.running_slots = runs.iter().map(|held| flying(held).needs.slots()).sum();
+        self.take_slots(now, id);
     }
 
     /// What flies of a spark is about to be called back for being slower. It took so much at least: a node that never ends
@@ -157,7 +166,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        fleet::{CommandSpec, Event, Fact, JobSpec, JobStatus, JobType, Ledger, ListedFile, NodeCommand, Priority, Settings, SparkState, Submission},
+        fleet::{CommandSpec, Event, Fact, JobSpec, JobStatus, JobType, Ledger, ListedFile, Needs, NodeCommand, Priority, Settings, SparkState, Submission},
         ids::{Attempt, Digest, Epoch, Incarnation, ProjectId},
         paths::RelativePath,
         wire::{
@@ -390,7 +399,7 @@ mod tests {
     fn nothing_is_copied_that_has_effects_or_is_suspect_or_is_not_late() {
         let mut fleet = fleet(Settings::default());
         let line = CommandLine { program: "make".into(), ..CommandLine::default() };
-        let command = CommandSpec { line, tries: 1, timeout: Span::from_secs(60) };
+        let command = CommandSpec { line, tries: 1, timeout: Span::from_secs(60), needs: Needs::default() };
         handle(&mut fleet, NOW, Event::WorkSubmitted { spec: JobSpec::without_tree(Some(command), Priority::Normal, vec![]), sparks: 1 });
         hello(&mut fleet, NOW, TWO, vec![]);
         let out = beat(&mut fleet, LATER + Span::from_secs(5), TWO, vec![]);

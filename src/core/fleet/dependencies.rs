@@ -87,7 +87,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        fleet::{CommandSpec, Event, JobCommand, JobType, Ledger, ListedFile, Notice, Pending, Priority, Refusal, Requester, Settings, Submission},
+        fleet::{CommandSpec, Event, JobCommand, JobType, Ledger, ListedFile, Needs, Notice, Pending, Priority, Refusal, Requester, Settings, Submission},
         ids::{Attempt, Digest, Epoch, Incarnation, NodeId, SparkId},
         paths::RelativePath,
         time::Span,
@@ -102,7 +102,7 @@ mod tests {
 
     fn spec(after: Vec<Awaited>) -> JobSpec {
         let line = CommandLine { program: "make".into(), output_bytes_max: OUTPUT_BYTES, ..CommandLine::default() };
-        JobSpec::without_tree(Some(CommandSpec { line, tries: 1, timeout: Span::from_secs(60) }), Priority::Normal, after)
+        JobSpec::without_tree(Some(CommandSpec { line, tries: 1, timeout: Span::from_secs(60), needs: Needs::default() }), Priority::Normal, after)
     }
 
     fn handle(fleet: &mut Fleet, event: Event) -> Vec<Effect> {

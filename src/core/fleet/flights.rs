@@ -3,7 +3,7 @@
 
 use alloc::{collections::BTreeMap, vec::Vec};
 
-use super::placement::Size;
+use super::{Needs, placement::Size};
 use crate::{
     ids::{Attempt, JobId, NodeId, SparkId},
     time::{Span, Time},
@@ -41,6 +41,7 @@ pub(super) struct Flight {
     /// What it was expected to take, as it counts in its node's backlog.
     pub(super) estimate: Span,
     pub(super) size: Size,
+    pub(super) needs: Needs,
     pub(super) files: u32,
     pub(super) bytes: u64,
 }

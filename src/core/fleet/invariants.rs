@@ -2,9 +2,9 @@
 
 use alloc::vec;
 
-use super::{Fleet, Job, SparkState};
+use super::{Fleet, Job, Needs, Node, SparkState};
 use crate::{
-    ids::{JobId, SparkId},
+    ids::{JobId, NodeId, SparkId},
     time::Span,
 };
 
@@ -31,10 +31,23 @@ impl Fleet {
                 let flight = flight.unwrap_or_else(|| panic!("{} held by node {} is in flight", held.spark, id.0));
                 backlog.0 = backlog.0.saturating_add(flight.estimate.0);
             }
-            let runs = node.held.iter().filter(|held| self.flights.get(**held).is_some_and(|flight| flight.runs_since.is_some())).count();
-            assert!(runs >= node.held.len().min(node.slots as usize), "every slot of node {} has work as long as there is some", id.0);
             assert_eq!(node.backlog, backlog, "what node {} has to do is what it holds", id.0);
+            self.check_slots(*id, node);
         }
+    }
+
+    fn check_slots(&self, id: NodeId, node: &Node) {
+        let flying = || node.held.iter().filter_map(|held| self.flights.get(*held));
+        let reserved = flying().fold(Needs::default(), |sum, flight| sum.with(flight.needs));
+        assert_eq!(node.reserved, reserved, "what is reserved on node {} is what it holds", id.0);
+        let all = self.capacity(id, node);
+        assert!(reserved.memory_bytes <= all.memory_bytes && reserved.gpus <= all.gpus, "no more is reserved on node {} than it has", id.0);
+        let running = flying().filter(|flight| flight.runs_since.is_some()).map(|flight| flight.needs.slots()).sum::<u32>();
+        assert_eq!(node.running_slots, running, "slots of node {} are taken by what runs", id.0);
+        let next = node.line.iter().find(|held| node.held.contains(held)).and_then(|held| self.flights.get(*held));
+        assert!(next.is_none_or(|next| !node.has_free_slots_for(next.needs)), "every slot of node {} has work as long as there is some", id.0);
+        let waits = flying().filter(|flight| flight.runs_since.is_none()).count();
+        assert_eq!(waits, node.line.iter().filter(|held| node.held.contains(held)).count(), "what waits on node {} is in line", id.0);
     }
 
     /// What flies is what the ledger says to run, and at most one earlier attempt at the same on another node.

@@ -7,7 +7,7 @@ use alloc::{
 };
 use core::net::SocketAddr;
 
-use super::{Availability, Effect, Fact, Fleet, JobSpec, JobType, NodeCommand, Notice, Refusal, Settings, records::Pace};
+use super::{Availability, Effect, Fact, Fleet, JobSpec, JobType, Needs, NodeCommand, Notice, Refusal, Settings, records::Pace};
 use crate::{
     ids::{Digest, Incarnation, NodeId},
     time::{Span, Time},
@@ -40,6 +40,9 @@ pub struct Node {
     pub held: BTreeSet<Held>,
     /// Of that, what waits for a slot, in the order in which it was sent; some of it may be held no more.
     pub(super) line: VecDeque<Held>,
+    /// What is reserved there for all that it holds; of slots, and of those for what runs.
+    pub(super) reserved: Needs,
+    pub(super) running_slots: u32,
     /// What that is expected to take, one after another.
     pub(super) backlog: Span,
     /// When it was last done with something, or began after it had nothing.
@@ -86,6 +89,8 @@ impl Node {
             pace: HEARTBEAT,
             held,
             line: VecDeque::new(),
+            reserved: Needs::default(),
+            running_slots: 0,
             backlog: Span(0),
             moved_at: now,
             progressed_at: now,
@@ -268,7 +273,8 @@ impl Fleet {
         let ours: Vec<Held> = self.held_by(id).map(|(held, _)| held).collect();
         let (kept, lost): (Vec<_>, Vec<_>) = ours.into_iter().partition(|held| same_life || listed.contains(held));
         for held in &kept {
-            node.load(now, self.flights.get(*held).expect("it was just listed").estimate);
+            let flight = self.flights.get(*held).expect("it was just listed");
+            node.load(now, flight.estimate, flight.needs);
             node.held.insert(*held);
         }
         self.watch_from(now + self.settings.degraded_after);

@@ -13,7 +13,7 @@ use core::cmp::Reverse;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Fleet, Job, Node};
+use super::{Fleet, Job, Needs, Node};
 use crate::{
     cache::splitmix,
     ids::{JobId, NodeId},
@@ -147,6 +147,8 @@ pub(super) fn size_of(job: &Job, number: u32) -> Size {
 
 /// The nodes that a job's sparks may go to, looked at once for all that a turn places: a fleet has thousands.
 pub(super) struct Candidates {
+    /// Of each spark.
+    needs: Needs,
     /// By their ids.
     nodes: Vec<Candidate>,
     /// Of each node, by the kind of work; where nobody knows one, none.
@@ -161,21 +163,32 @@ struct Candidate {
     slots: u32,
     memory_available: u64,
     cpu_permille: u16,
+    capacity: Needs,
     burden: Burden,
+    /// Sparks of the job that it may be given.
+    room: u32,
 }
 
 /// What changes of a node when it is given something.
 #[derive(Clone, Copy)]
 pub(super) struct Burden {
-    room: u32,
-    held: u64,
+    pub(super) credit: u32,
+    pub(super) reserved: Needs,
     busy_for: Span,
 }
 
 impl Candidates {
     pub(super) fn update(&mut self, id: NodeId, burden: Burden) {
         if let Ok(place) = self.nodes.binary_search_by_key(&id, |node| node.id) {
-            self.nodes[place].burden = burden;
+            let node = &mut self.nodes[place];
+            (node.burden, node.room) = (burden, self.needs.room_in(node.capacity, burden.reserved, burden.credit));
+        }
+    }
+
+    /// Nothing of these jobs goes there in this turn.
+    pub(super) fn withdraw(&mut self, id: NodeId) {
+        if let Ok(place) = self.nodes.binary_search_by_key(&id, |node| node.id) {
+            (self.nodes[place].is_reachable, self.nodes[place].room) = (false, 0);
         }
     }
 
@@ -190,24 +203,28 @@ impl Candidates {
             (node.burden.busy_for.0.saturating_add(estimate.0), !splitmix(key ^ node.mix))
         };
         let best = self.nodes.iter().zip(&self.rates[&size.kind]).filter(|(node, _)| node.is_reachable).min_by_key(done_in);
-        best.map(|(node, _)| node).filter(|node| node.burden.room > 0).map(|node| node.id)
+        best.map(|(node, _)| node).filter(|node| node.room > 0).map(|node| node.id)
     }
 }
 
 impl Node {
     /// Attempts it may be sent now: as many as it has slots, and some ahead.
     pub(super) fn credit(&self, queued_per_slot: u32) -> u32 {
-        let held = self.held.len() as u32;
         let window = match () {
             () if !self.is_reachable() => 0,
             () if self.backlog.0 < AHEAD.0 * u64::from(self.slots) => self.slots * (1 + AHEAD_SPARKS_MAX),
             () => self.slots * (1 + queued_per_slot),
         };
-        window.saturating_sub(held)
+        window.saturating_sub(self.reserved.cores)
     }
 
     pub(super) fn has_free_slot(&self) -> bool {
-        (self.held.len() as u32) < self.slots
+        self.reserved.cores < self.slots
+    }
+
+    /// Does what needs so much run there at once? One that needs more slots than there are is the only one that runs.
+    pub(super) fn has_free_slots_for(&self, needs: Needs) -> bool {
+        self.running_slots == 0 || self.running_slots.saturating_add(needs.slots()) <= self.slots
     }
 
     /// When a slot is expected to be free: never sooner than it has already taken for what it has.
@@ -219,31 +236,37 @@ impl Node {
     }
 
     /// It holds something more that is expected to take so long.
-    pub(super) fn load(&mut self, now: Time, estimate: Span) {
+    pub(super) fn load(&mut self, now: Time, estimate: Span, needs: Needs) {
         if self.held.is_empty() {
             self.moved_at = now;
             self.progressed(now);
         }
         self.backlog = Span(self.backlog.0.saturating_add(estimate.0));
+        self.reserved = self.reserved.with(needs);
     }
 
     /// It holds it no more.
-    pub(super) fn unload(&mut self, now: Time, estimate: Span) {
+    pub(super) fn unload(&mut self, now: Time, estimate: Span, needs: Needs) {
         self.moved_at = now;
         self.progressed(now);
         self.backlog = Span(self.backlog.0.saturating_sub(estimate.0));
+        self.reserved = self.reserved.without(needs);
     }
 }
 
 impl Fleet {
     /// Has any node that the job may use room for a spark?
     pub(super) fn has_room_for(&self, job: JobId) -> bool {
-        self.eligible(&self.ledger.jobs[&job].spec).any(|(_, node)| self.room(node) > 0)
+        let spec = &self.ledger.jobs[&job].spec;
+        self.eligible(spec).any(|(id, node)| spec.needs().room_in(self.capacity(id, node), node.reserved, self.credit(node)) > 0)
     }
 
-    /// The nodes that a job's sparks may go to, as they are now.
-    pub(super) fn candidates(&self, now: Time, id: JobId) -> Candidates {
+    /// The nodes that a job's sparks may go to, as they are now, but for these.
+    pub(super) fn candidates(&self, now: Time, id: JobId, withdrawn: &[NodeId]) -> Candidates {
+        let spec = &self.ledger.jobs[&id].spec;
+        let needs = spec.needs();
         let candidate = |(id, node): (NodeId, &Node)| {
+            let (capacity, burden) = (self.capacity(id, node), self.burden(now, node));
             let load = self.records.get(&id).map(|record| &record.load);
             Candidate {
                 id,
@@ -252,23 +275,30 @@ impl Fleet {
                 slots: node.slots.max(1),
                 memory_available: load.map_or(0, |load| load.memory_available_bytes),
                 cpu_permille: load.map_or(0, |load| load.cpu_permille),
-                burden: self.burden(now, node),
+                capacity,
+                burden,
+                room: needs.room_in(capacity, burden.reserved, burden.credit),
             }
         };
-        Candidates { nodes: self.eligible(&self.ledger.jobs[&id].spec).map(candidate).collect(), rates: BTreeMap::new() }
+        let nodes = self.eligible(spec).filter(|(id, _)| !withdrawn.contains(id)).map(candidate).collect();
+        Candidates { needs, nodes, rates: BTreeMap::new() }
     }
 
     pub(super) fn burden(&self, now: Time, node: &Node) -> Burden {
-        Burden { room: self.room(node), held: node.held.len() as u64, busy_for: node.busy_for(now) }
+        Burden { credit: self.credit(node), reserved: node.reserved, busy_for: node.busy_for(now) }
+    }
+
+    fn credit(&self, node: &Node) -> u32 {
+        node.credit(self.settings.queued_per_slot)
     }
 
     /// Where the next spark of a job goes now; `None` when there is no room, or when it is better to wait.
     pub(super) fn place(&self, candidates: &mut Candidates, id: JobId, number: u32) -> Option<NodeId> {
         let job = &self.ledger.jobs[&id];
-        let with_room = || candidates.nodes.iter().filter(|node| node.burden.room > 0);
+        let with_room = || candidates.nodes.iter().filter(|node| node.room > 0);
         let chosen = match job.spec.placement {
             Placement::RoundRobin => with_room().find(|node| node.id > self.placed_last).or_else(|| with_room().next()),
-            Placement::LeastLoaded => with_room().min_by_key(|node| (node.burden.held * 1024 / u64::from(node.slots), node.id)),
+            Placement::LeastLoaded => with_room().min_by_key(|node| (u64::from(node.burden.reserved.cores) * 1024 / u64::from(node.slots), node.id)),
             Placement::ResourceAware => with_room().max_by_key(|node| (node.memory_available, Reverse(node.cpu_permille), Reverse(node.id))),
             Placement::AffinityBased => {
                 let key = affinity_key(job, number);
@@ -289,10 +319,6 @@ impl Fleet {
         let is_known = || self.speeds.knows(node, &size_of(job, number).kind);
         let learns = job.spec.placement == Placement::Intelligent && job.spec.project.is_some();
         (learns && !is_known()).then(|| self.active[&id].ready.last().copied()).flatten()
-    }
-
-    fn room(&self, node: &Node) -> u32 {
-        node.credit(self.settings.queued_per_slot)
     }
 }
 

@@ -58,7 +58,11 @@ impl Fleet {
 
     /// Nodes that a job's sparks may run on, with room or without.
     pub(super) fn eligible<'a>(&'a self, spec: &'a JobSpec) -> impl Iterator<Item = (NodeId, &'a Node)> {
-        let able = move || self.nodes.iter().filter(move |(id, node)| node.can_do(spec) && self.is_open(**id) && self.is_meant(spec, **id));
+        let able = move || {
+            self.nodes
+                .iter()
+                .filter(move |(id, node)| node.can_do(spec) && self.is_open(**id) && self.is_meant(spec, **id) && self.is_large_enough(spec, **id, node))
+        };
         let is_out = move |id: NodeId| self.rests(id) || self.is_stalled(id);
         let may_rest = able().any(|(id, _)| is_out(*id)) && able().any(|(id, node)| node.is_reachable() && !is_out(*id));
         able().filter(move |(id, _)| !(may_rest && is_out(**id))).map(|(id, node)| (*id, node))

@@ -32,13 +32,18 @@ impl Fleet {
         }
         let waiting = self.active.iter().filter(|(id, runnable)| !runnable.ready.is_empty() && self.may_run(**id));
         let mut order: BTreeSet<(u64, Priority, JobId)> = waiting.map(|(id, runnable)| self.urgency(now, *id, runnable)).collect();
-        let mut candidates: BTreeMap<JobId, Candidates> = BTreeMap::new();
+        let (mut candidates, mut withdrawn) = (BTreeMap::<JobId, Candidates>::new(), Vec::new());
         for _ in 0..DISPATCH_MAX {
             let Some((.., job)) = order.pop_first() else { return };
             let number = *self.active[&job].ready.first().expect("it was chosen for having one");
-            let of_job = candidates.entry(job).or_insert_with(|| self.candidates(now, job));
+            let of_job = candidates.entry(job).or_insert_with(|| self.candidates(now, job, &withdrawn));
             // Room only becomes less in a turn: whoever has none now has none later.
-            let Some(node) = self.place(of_job, job, number) else { continue };
+            let Some(node) = self.place(of_job, job, number) else {
+                let kept = self.kept_free_for(&self.ledger.jobs[&job].spec);
+                kept.into_iter().for_each(|node| candidates.values_mut().for_each(|nodes| nodes.withdraw(node)));
+                withdrawn.extend(kept);
+                continue;
+            };
             let number = self.probe(job, number, node).unwrap_or(number);
             let runnable = self.active.get_mut(&job).expect("it was just chosen");
             runnable.ready.remove(&number);
@@ -90,16 +95,18 @@ impl Fleet {
         let deadline = now + self.settings.attempt_max(&self.ledger.jobs[&spark.job].spec);
         let size = size_of(&self.ledger.jobs[&spark.job], spark.number);
         let estimate = self.speeds.estimate(node, &size);
+        let needs = self.ledger.jobs[&spark.job].spec.needs();
         self.watch_from(deadline);
         self.placed_last = node;
         self.note_begun(now, node);
         let chosen = self.nodes.get_mut(&node).expect("it was just chosen");
-        let runs_since = chosen.has_free_slot().then_some(now);
-        if runs_since.is_none() {
-            chosen.line.push_back(Held { spark, attempt });
+        let runs_since = chosen.has_free_slots_for(needs).then_some(now);
+        match runs_since {
+            Some(_) => chosen.running_slots += needs.slots(),
+            None => chosen.line.push_back(Held { spark, attempt }),
         }
-        self.flights.begin(spark, Flight { node, attempt, begun_at: now, runs_since, sent_at: now, deadline, estimate, size, files: 0, bytes: 0 });
-        chosen.load(now, estimate);
+        self.flights.begin(spark, Flight { node, attempt, begun_at: now, runs_since, sent_at: now, deadline, estimate, size, needs, files: 0, bytes: 0 });
+        chosen.load(now, estimate, needs);
         chosen.held.insert(Held { spark, attempt });
         if chosen.expect_sooner(now, self.pace.busy) {
             self.watch_from(now + self.settings.degraded_after);
@@ -126,6 +133,6 @@ impl Fleet {
                 use_cache: job.spec.use_cache && !spark.files.iter().any(|&index| job.files[index as usize].is_disputed),
             }),
         };
-        Task { spark: id, attempt, work, timeout: self.settings.timeout_of(&job.spec) }
+        Task { spark: id, attempt, work, timeout: self.settings.timeout_of(&job.spec), slots: job.spec.needs().slots() }
     }
 }

@@ -4,7 +4,7 @@ use alloc::{boxed::Box, string::String, vec::Vec};
 
 use serde::{Deserialize, Serialize};
 
-use super::{NodeSelector, Partitioning, Placement};
+use super::{Needs, NodeSelector, Partitioning, Placement};
 use crate::{
     ids::{Digest, JobId, ProjectId, SparkId},
     time::Span,
@@ -51,6 +51,8 @@ pub struct CommandSpec {
     pub tries: u32,
     /// Of one attempt.
     pub timeout: Span,
+    #[serde(default, skip_serializing_if = "Needs::is_none")]
+    pub needs: Needs,
 }
 
 /// Something that other work waits for.
@@ -99,6 +101,11 @@ impl JobSpec {
             command: command.map(Box::new),
             nodes: NodeSelector::default(),
         }
+    }
+
+    /// Of each of its sparks.
+    pub fn needs(&self) -> Needs {
+        self.command.as_ref().map_or(Needs::default(), |command| command.needs)
     }
 
     /// Would the result be the same?

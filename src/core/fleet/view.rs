@@ -119,6 +119,10 @@ pub enum Pending {
     NoSpecialisedNode {
         kind: &'static str,
     },
+    /// None of those has as much as a spark needs, whatever else it holds.
+    NoneLargeEnough {
+        needs: String,
+    },
     /// Each of those is cordoned, drains or leaves.
     NodesClosed,
     /// Every node with the job's engine has been silent for too long.
@@ -252,12 +256,13 @@ impl Fleet {
         let spec = &job.spec;
         let able = || self.nodes.iter().filter(|(_, node)| node.can_do(spec));
         let mut meant = able().filter(|(id, _)| self.is_meant(spec, **id)).peekable();
-        let mut open = meant.clone().filter(|(id, node)| self.is_open(**id) && !node.leaving).peekable();
+        let mut open = meant.clone().filter(|(id, node)| self.is_open(**id) && !node.leaving && self.is_large_enough(spec, **id, node)).peekable();
         match () {
             () if self.nodes.is_empty() => Pending::NoNodes,
             () if able().next().is_none() => spec.command.as_ref().map_or(Pending::NoMatchingNode, |command| Pending::NoNodeRuns(command.line.program.clone())),
             () if !able().any(|(id, _)| self.is_selected(spec, *id)) => Pending::NoSelectedNode { nodes: self.asked_for(spec) },
             () if meant.peek().is_none() => Pending::NoSpecialisedNode { kind: spec.job_type.specialisation().name() },
+            () if !meant.clone().any(|(id, node)| self.is_large_enough(spec, *id, node)) => Pending::NoneLargeEnough { needs: spec.needs().to_string() },
             () if open.peek().is_none() => Pending::NodesClosed,
             () if open.all(|(_, node)| node.health >= Health::Unhealthy || !node.linked) => Pending::NodesSilent,
             () => Pending::NoFreeSlot { held: self.flights.len() as u32 },

@@ -15,6 +15,7 @@ use crate::{
         Envelope, ToAgent,
         command::{CommandEnd, ExitStatus},
         message::{Held, Progress},
+        node::NodeProfile,
         task::{AttemptError, SparkOutput, Task, Work},
     },
 };
@@ -26,6 +27,8 @@ const OTHER_ENGINE: Digest = Digest([0xf; 32]);
 /// Where some have another engine, it is one in so many.
 const OTHER_EVERY: u64 = 5;
 
+/// Of each node, for each slot that it has.
+pub(super) const SLOT_MEMORY_BYTES: u64 = 1 << 30;
 /// What every node here may be asked to run.
 pub(super) const PROGRAM: &str = "make";
 
@@ -53,6 +56,7 @@ pub(super) struct Node {
 
 struct Running {
     token: u64,
+    slots: u32,
     /// It never ends by itself.
     hung: bool,
     /// Nobody wants its answer any more.
@@ -218,6 +222,11 @@ impl Simulation {
         }
     }
 
+    /// Of the largest node that there is.
+    pub(super) fn slots_max(&self) -> u32 {
+        self.nodes.values().map(|node| node.slots).max().unwrap_or(1)
+    }
+
     /// The node on the master's own machine always can; the others not where nobody is let in to the master.
     pub(super) fn dials(&self, id: NodeId) -> bool {
         !self.scenario.secluded || id == OWN_NODE
@@ -228,7 +237,9 @@ impl Simulation {
         let node = self.node_mut(id);
         node.life += 1;
         node.incarnation = Incarnation(if forgets { 1 } else { node.life });
-        node.agent = Some(Agent::new(node.incarnation, node.slots, node.engine, node.epoch).with_programs(vec![PROGRAM.into()]));
+        let profile = NodeProfile { memory_bytes: u64::from(node.slots) * SLOT_MEMORY_BYTES, ..NodeProfile::default() };
+        let agent = Agent::new(node.incarnation, node.slots, node.engine, node.epoch);
+        node.agent = Some(agent.with_programs(vec![PROGRAM.into()]).described(profile));
         node.wake_at = None;
         let wait = self.dice.millis(1, 100);
         if self.dials(id) {
@@ -324,7 +335,11 @@ impl Simulation {
         };
         let deadly = files.iter().find(|file| trees::is_deadly(file));
         let hung = deadly.is_none() && self.trouble(self.scenario.faults.hung);
-        assert!(self.node_mut(id).work.insert(held, Running { token, hung, cancelled: false }).is_none(), "an attempt is started once until it ended");
+        let started = Running { token, slots: task.slots, hung, cancelled: false };
+        assert!(self.node_mut(id).work.insert(held, started).is_none(), "an attempt is started once until it ended");
+        let taken: u32 = self.nodes[&id].work.values().map(|running| running.slots).sum();
+        assert!(taken <= self.nodes[&id].slots, "node {} runs what takes {taken} slots", id.0);
+        self.tally.more(Count::NeedyStarted, u64::from(task.slots > 1));
         let wait = self.dice.millis(10, 60 + 40 * files.len() as u64);
         match deadly {
             Some(file) if !isolated => self.after(wait, Happening::ProcessDies { node: id, token, victim: (held, file.index) }),

@@ -4,11 +4,11 @@ use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
 
 use super::{
     Count, Happening, PEOPLE_EVERY, Simulation, Tree,
-    node::{ENGINE, PROGRAM},
+    node::{ENGINE, PROGRAM, SLOT_MEMORY_BYTES},
 };
 use crate::{
     fleet::{
-        Availability, Awaited, CommandSpec, Event, Job, JobCommand, JobSpec, JobStatus, JobType, Ledger, NodeCommand, NodeSelector, OwnRole, PairedNode,
+        Availability, Awaited, CommandSpec, Event, Job, JobCommand, JobSpec, JobStatus, JobType, Ledger, Needs, NodeCommand, NodeSelector, OwnRole, PairedNode,
         Partitioning, Pending, Placement, Priority, Submission, Warming,
     },
     ids::{Digest, JobId, NodeId, ProjectId, SparkId},
@@ -130,12 +130,18 @@ impl Simulation {
             return;
         }
         let line = CommandLine { program: PROGRAM.into(), ..CommandLine::default() };
-        let command = self.dice.chance(7_000).then(|| CommandSpec { line, tries: 2, timeout: Span::from_secs(4) });
+        let command = self.dice.chance(7_000).then(|| CommandSpec { line, tries: 2, timeout: Span::from_secs(4), needs: self.some_needs() });
         let priority = self.dice.pick(&PRIORITIES).unwrap_or_default();
         let spec = JobSpec::without_tree(command, priority, self.pick_awaited());
         let sparks = 1 + self.dice.below(4) as u32;
         self.people.submitted += 1;
         self.tell_master(Event::WorkSubmitted { spec, sparks });
+    }
+
+    /// No more than some node has whoever dies.
+    fn some_needs(&mut self) -> Needs {
+        let cores = self.slots_max().min(self.dice.below(3) as u32);
+        Needs { cores, memory_bytes: u64::from(cores) * self.dice.below(SLOT_MEMORY_BYTES), gpus: 0 }
     }
 
     /// Somebody wants some records on some nodes.

@@ -263,6 +263,8 @@ pub enum Count {
     PacksHeld,
     /// A node of another engine was given work that needs none.
     OtherEngineUsed,
+    /// A spark that takes more than one slot had them.
+    NeedyStarted,
     /// A node without a link answered its master's call.
     NodeCalled,
     /// A node beat and got nowhere, and its master saw it.
@@ -270,7 +272,7 @@ pub enum Count {
 }
 
 impl Count {
-    pub const ALL: [Count; 48] = [
+    pub const ALL: [Count; 49] = [
         Count::MessageLost,
         Count::MessageDuplicated,
         Count::MessageLate,
@@ -317,6 +319,7 @@ impl Count {
         Count::RoleTaken,
         Count::PacksHeld,
         Count::OtherEngineUsed,
+        Count::NeedyStarted,
         Count::NodeCalled,
         Count::NodeStalled,
     ];
@@ -325,7 +328,7 @@ impl Count {
     pub fn is_trouble(self) -> bool {
         use Count::{
             AnswerCompared, ChildPoisoned, CopyBegun, CopyDropped, CopyLost, CopyWon, DependantBegun, DisconnectReported, FileQuarantined, JobCancelled,
-            JobCompleted, NodeCalled, NodeWarmed, OtherEngineUsed, PacksHeld, ProcessPoisoned, SparkSplit, StaleMessage, WorkStopped,
+            JobCompleted, NeedyStarted, NodeCalled, NodeWarmed, OtherEngineUsed, PacksHeld, ProcessPoisoned, SparkSplit, StaleMessage, WorkStopped,
         };
         // A later submission for the same tree cancels an unfinished earlier one and stops its work.
         !matches!(
@@ -338,6 +341,7 @@ impl Count {
                 | CopyWon
                 | CopyLost
                 | CopyDropped
+                | NeedyStarted
                 | NodeCalled
                 | NodeWarmed
                 | OtherEngineUsed

@@ -29,6 +29,17 @@ pub struct Task {
     pub work: Work,
     /// After this the node gives up on its own; the master waits a little longer.
     pub timeout: Span,
+    /// Of its node's, that it takes while it runs.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub slots: u32,
+}
+
+fn one() -> u32 {
+    1
+}
+
+fn is_one(slots: &u32) -> bool {
+    *slots == 1
 }
 
 /// What is to be done.
