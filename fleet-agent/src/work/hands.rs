@@ -23,7 +23,7 @@ struct Given {
 }
 
 enum Kind {
-    Own(Engine),
+    Own(Box<Own>),
     /// Started once there is something to parse.
     Child {
         command: ChildCommand,
@@ -32,18 +32,24 @@ enum Kind {
     },
 }
 
+/// A thread's.
+#[derive(Default)]
+struct Own {
+    engine: Engine,
+    /// Its answer to the text that it was given last.
+    made: Option<Result<FileRecord, AnalysisError>>,
+}
+
 /// Takes texts, and answers for them in the same order.
 pub struct Hands {
     kind: Kind,
     given: VecDeque<Given>,
-    /// The thread's own answer to the text that it was given last.
-    made: Option<Result<FileRecord, AnalysisError>>,
 }
 
 impl Hands {
     /// This thread's.
     pub fn own() -> Hands {
-        Hands::new(Kind::Own(Engine::default()))
+        Hands::new(Kind::Own(Box::default()))
     }
 
     /// A child's, for one file after another.
@@ -57,15 +63,14 @@ impl Hands {
     }
 
     fn new(kind: Kind) -> Hands {
-        Hands { kind, given: VecDeque::new(), made: None }
+        Hands { kind, given: VecDeque::new() }
     }
 
     /// Fresh ones: nothing is left of what these were at.
     pub fn renew(&mut self) {
         self.given.clear();
-        self.made = None;
         match &mut self.kind {
-            Kind::Own(engine) => *engine = Engine::default(),
+            Kind::Own(own) => **own = Own::default(),
             Kind::Child { child, .. } => *child = None,
         }
     }
@@ -73,7 +78,7 @@ impl Hands {
     /// Must an answer be taken before the next text is given?
     pub fn are_full(&self) -> bool {
         match &self.kind {
-            Kind::Own(_) => self.made.is_some(),
+            Kind::Own(own) => own.made.is_some(),
             Kind::Child { alone: true, .. } => !self.given.is_empty(),
             Kind::Child { child, .. } => child.as_ref().is_some_and(Child::is_full),
         }
@@ -85,7 +90,7 @@ impl Hands {
 
     pub fn give(&mut self, content: Digest, text: &[u8], language: LanguageIndex, limits: &FileLimits, cancel: &AtomicBool) -> Result<(), AttemptError> {
         match &mut self.kind {
-            Kind::Own(engine) => self.made = Some(engine.analyse(text, language, limits, cancel)),
+            Kind::Own(own) => own.made = Some(own.engine.analyse(text, language, limits, cancel)),
             Kind::Child { command, child, .. } => {
                 let hands = match child {
                     Some(child) => child,
@@ -102,8 +107,8 @@ impl Hands {
     pub fn take(&mut self, pack: &mut PackWriter, cancel: &AtomicBool) -> Result<Result<(u32, FileSummary), AnalysisError>, AttemptError> {
         let Given { content, language } = self.given.pop_front().expect("whoever takes an answer has given a text");
         let (child, alone) = match &mut self.kind {
-            Kind::Own(_) => {
-                let made = self.made.take().expect("the text was given");
+            Kind::Own(own) => {
+                let made = own.made.take().expect("the text was given");
                 return Ok(made.map(|record| (pack.add(content, &record), record.summary())));
             }
             Kind::Child { child, alone, .. } => (child, *alone),
