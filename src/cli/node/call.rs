@@ -1,7 +1,7 @@
 //! `bitacora node call`.
 
 use std::{
-    net::{SocketAddr, ToSocketAddrs},
+    net::{IpAddr, SocketAddr, ToSocketAddrs},
     thread,
     time::{Duration, Instant},
 };
@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context as _;
 use clap::Args;
 
-use super::{Context, ask, find, manner, nodes, plan};
+use super::{Context, UsageError, ask, find, manner, nodes, plan};
 use crate::{
     cli::manner::Trial,
     control::{NodeState, NodeWish, Request},
@@ -20,6 +20,9 @@ use crate::{
 const LINK_MAX: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
+/// Where a node answers unless it was started with another port.
+const PORT: u16 = 7413;
+
 /// Dials a node that has no link, at the addresses that are known or at another one, which is kept
 ///
 /// A master does so by itself, ever more rarely, up to once a minute. A node whose address has changed, and that is not
@@ -28,16 +31,29 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 pub(in crate::cli) struct Call {
     /// Its name or id
     node: String,
-    /// Where it is, HOST:PORT; its port is 7413 unless it was started with another one
+    /// Where it is, HOST or HOST:PORT
+    #[arg(value_name = "HOST[:PORT]")]
     address: Option<String>,
     #[command(flatten)]
     trial: Trial,
 }
 
+fn look_up(address: &str) -> anyhow::Result<Vec<SocketAddr>> {
+    if let Ok(alone) = address.parse::<IpAddr>() {
+        return Ok(vec![(alone, PORT).into()]);
+    }
+    let looked_up = match address.rsplit_once(':') {
+        None => (address, PORT).to_socket_addrs(),
+        Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0) => address.to_socket_addrs(),
+        Some(_) => return Err(UsageError(format!("{address:?} is no address: write HOST or HOST:PORT, as in 192.0.2.7:{PORT}")).into()),
+    };
+    Ok(looked_up.with_context(|| format!("cannot look up {address}"))?.collect())
+}
+
 impl Call {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
         let addresses: Vec<SocketAddr> = match &self.address {
-            Some(address) => address.to_socket_addrs().with_context(|| format!("{address} cannot be looked up; it takes HOST:PORT"))?.collect(),
+            Some(address) => look_up(address)?,
             None => Vec::new(),
         };
         let Some(known) = nodes(context)? else { return Ok(Exit::Unreachable) };
@@ -68,5 +84,20 @@ impl Call {
             self.node
         ));
         Ok(Exit::Unreachable)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_a_port_of_its_own_or_the_usual_one() {
+        for (text, expected) in [("192.0.2.7", "192.0.2.7:7413"), ("192.0.2.7:80", "192.0.2.7:80"), ("::1", "[::1]:7413"), ("[::1]:80", "[::1]:80")] {
+            assert_eq!(look_up(text).unwrap(), [expected.parse().unwrap()], "{text}");
+        }
+        for text in ["host:", ":80", "host:much", "host:0", "host:70000"] {
+            assert!(look_up(text).unwrap_err().is::<UsageError>(), "{text}");
+        }
     }
 }
