@@ -11,6 +11,7 @@ mod inbox;
 mod joining;
 mod refused;
 mod renewal;
+mod transfers;
 mod visits;
 
 use std::{
@@ -24,7 +25,7 @@ use std::{
 use bitacora_core::{
     ids::{Digest, Epoch, Incarnation, NodeId, TokenId},
     paths::RelativePath,
-    wire::{Envelope, FromAgent, ToAgent, command::OUTPUT_BYTES_MAX},
+    wire::{Envelope, FromAgent, ToAgent},
 };
 use crossbeam_channel::Sender;
 use fleet_agent::{
@@ -36,9 +37,8 @@ use fleet_agent::{
         join::{self, Grant, JoinError, TokenKey},
         quic::{ListenerKeys, Settings, UdpBuffers},
         tls::{Authority, Identity, Peer, Role, Roles, Validity},
-        transfer::{self, Blob, BlobKind, Offered, TransferError, Wanted},
+        transfer::{self, TransferError},
     },
-    pack,
     root::Root,
     search::{FoundNames, NamesWanted},
 };
@@ -57,8 +57,6 @@ const BATCH_MAX: usize = 256;
 const PENDING_BYTES_MAX: usize = 256 << 10;
 /// Nodes that are connected and have not said their first message; more are sent away.
 const GREETINGS_MAX: usize = 256;
-/// What a pack of one spark's records may weigh: its files have four megabytes, or are one file.
-const PACK_BYTES_MAX: u64 = 64 << 20;
 /// Packs that are received at the same time, from all nodes: times the above, what they may take of memory.
 const PACKS_AT_ONCE: usize = 8;
 /// For the last words to those who are connected.
@@ -537,6 +535,7 @@ impl Switchboard {
 }
 
 /// What is read from one node.
+#[derive(Clone)]
 struct Session {
     shared: Shared,
     inbox: NodeInbox,
@@ -563,8 +562,8 @@ impl Session {
                     Some(first) => self.receive(first, &mut rx, &answers).await?,
                 },
                 transfer = link.accept_transfer() => {
-                    let (transfer, peer, shared) = (transfer?, link.peer(), self.shared.clone());
-                    transfers.spawn(async move { serve_transfer(transfer, peer, &shared).await });
+                    let (transfer, peer, session, answers) = (transfer?, link.peer(), self.clone(), answers.clone());
+                    transfers.spawn(async move { session.serve_transfer(transfer, peer, &answers).await });
                 }
                 // A transfer that failed is the node's to begin again.
                 Some(_) = transfers.join_next() => {}
@@ -586,6 +585,21 @@ impl Session {
             next = rx.arrived()?;
         }
         Ok(())
+    }
+
+    /// A stream that the node has opened: for heartbeats, or for one transfer.
+    async fn serve_transfer(&self, mut transfer: Transfer, peer: Peer, answers: &mpsc::Sender<Outgoing>) -> Result<(), TransferError> {
+        match transfer.rx.receive().await? {
+            Some(Received::Frame(first)) if first.kind == Kind::FromAgent => {
+                self.hear(&first, answers).await?;
+                while let Some(next) = transfer.rx.receive().await? {
+                    self.receive(next, &mut transfer.rx, answers).await?;
+                }
+                Ok(())
+            }
+            Some(Received::Frame(first)) => transfers::serve(transfer, first, peer, &self.shared).await,
+            Some(Received::Unsupported(_)) | None => Err(TransferError::Ended),
+        }
     }
 
     /// Nothing more is read from the node until there is room for what it has said.
@@ -619,66 +633,6 @@ async fn write(mut tx: FrameSender, mut outgoing: mpsc::Receiver<Outgoing>) -> R
         tx.flush().await?;
     }
     Ok(())
-}
-
-async fn serve_transfer(mut transfer: Transfer, peer: Peer, shared: &Shared) -> Result<(), TransferError> {
-    match transfer.rx.receive().await? {
-        Some(Received::Frame(frame)) if frame.kind == Kind::BlobWanted => {
-            let wanted: Wanted = frame.body()?;
-            for name in wanted.names.into_iter().take(transfer::WANTED_MAX) {
-                let shelves = shared.published.borrow().shelves.clone();
-                let absent = if shelves.iter().any(|shelf| shelf.knows(name)) { Blob::Gone } else { Blob::Unknown };
-                let packs = shared.stores.packs.clone();
-                // Contents for whoever analyses, and packs for whoever is to have them; both are named by what is in them.
-                let blob = blocking(move || shelves.iter().find_map(|shelf| shelf.read(name)).or_else(|| packs.read(name).ok())).await;
-                let blob = match blob {
-                    None if !shared.stores.takes_packs && absent == Blob::Unknown => borrowing::borrow(shared, name).await,
-                    found => found,
-                };
-                transfer::send(&mut transfer, &blob.map_or(absent, Blob::Here)).await?;
-            }
-            Ok(transfer.tx.finish().await?)
-        }
-        Some(Received::Frame(frame)) if frame.kind == Kind::BlobOffered => {
-            let _turn = shared.receiving.acquire().await.expect("nobody closes it");
-            take(&mut transfer, frame.body()?, &shared.stores).await
-        }
-        Some(Received::Frame(frame)) if frame.kind == Kind::RenewalRequest => {
-            shared.renewer.answer(&mut transfer, &frame, peer).await?;
-            Ok(transfer.tx.finish().await?)
-        }
-        Some(Received::Frame(frame)) => Err(TransferError::Unexpected(frame.kind)),
-        Some(Received::Unsupported(_)) | None => Err(TransferError::Ended),
-    }
-}
-
-async fn take(transfer: &mut Transfer, Offered { name, kind }: Offered, stores: &Stores) -> Result<(), TransferError> {
-    let (store, bytes_max) = match kind {
-        BlobKind::Pack => (stores.packs.clone(), PACK_BYTES_MAX),
-        BlobKind::Log => (stores.logs.clone(), OUTPUT_BYTES_MAX),
-    };
-    let here = store.path(name).exists() || (kind == BlobKind::Pack && !stores.takes_packs);
-    let names = if here { Vec::new() } else { vec![name] };
-    transfer.tx.send(Kind::BlobWanted, RequestId(1), &Wanted { names }).await?;
-    if here {
-        return Ok(());
-    }
-    let blob = match transfer::receive(transfer, name, bytes_max).await {
-        Ok(blob) => blob.ok_or(TransferError::Ended)?,
-        // It would be too large the next time too: the node is told, so that it does not try again for ever.
-        Err(error @ TransferError::TooLarge(..)) => return Ok(transfer.tx.send(Kind::Refused, RequestId(1), &error.to_string()).await?),
-        Err(error) => return Err(error),
-    };
-    let kept = blocking(move || {
-        if kind == BlobKind::Pack {
-            pack::check_frame(&blob).map_err(|error| error.to_string())?;
-        }
-        store.write(&blob).map_err(|error| fleet_agent::work::with_cause(&error))
-    });
-    match kept.await {
-        Ok(_) => Ok(transfer.tx.send(Kind::BlobKept, RequestId(1), "").await?),
-        Err(reason) => Ok(transfer.tx.send(Kind::Refused, RequestId(1), &reason).await?),
-    }
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {

@@ -29,6 +29,7 @@ use tokio::{
     time::{MissedTickBehavior, interval, sleep, timeout},
 };
 
+use self::dial::Reached;
 pub use self::dial::{CLOCK_FILE, Choice, Dialler, addresses};
 use crate::{
     blobs::Blobs,
@@ -72,11 +73,14 @@ pub struct Greeting {
     /// By the clock of whoever says it; not known of programs of before.
     #[serde(default)]
     pub at: Option<Time>,
+    /// Does it read heartbeats from a stream of their own?
+    #[serde(default)]
+    pub hears_beats_apart: bool,
 }
 
 impl Greeting {
     pub fn of_this_program() -> Greeting {
-        Greeting { version: env!("CARGO_PKG_VERSION").to_owned(), at: Some(clock::now()) }
+        Greeting { version: env!("CARGO_PKG_VERSION").to_owned(), at: Some(clock::now()), hears_beats_apart: true }
     }
 }
 
@@ -193,11 +197,11 @@ impl Session {
                 },
             };
             let error = match reached {
-                Ok(connection) => {
+                Ok(reached) => {
                     (wait, told) = (REDIAL_FIRST, false);
-                    tell(News::Linked(connection.link.carrier()));
+                    tell(News::Linked(reached.connection.link.carrier()));
                     let error = tokio::select! {
-                        error = self.serve(connection, agent, &mut dialler, &mut credentials) => error,
+                        error = self.serve(reached, agent, &mut dialler, &mut credentials) => error,
                         // It would not call if this link reached it.
                         connection = calls.next() => {
                             called = Some(connection);
@@ -227,8 +231,8 @@ impl Session {
     }
 
     /// Carries messages both ways until the link is lost.
-    async fn serve(&mut self, connection: Connection, agent: &AgentThread, dialler: &mut Dialler, credentials: &mut Credentials) -> LinkError {
-        let Connection { link, tx, mut rx } = connection;
+    async fn serve(&mut self, reached: Reached, agent: &AgentThread, dialler: &mut Dialler, credentials: &mut Credentials) -> LinkError {
+        let Reached { connection: Connection { link, tx, mut rx }, hears_beats_apart } = reached;
         let node = credentials.identity().peer().node;
         // What was said before is of a link that is gone; the Hello that follows says it again.
         while self.messages.try_recv().is_ok() {}
@@ -241,13 +245,21 @@ impl Session {
         let mut deliveries = Deliveries::new(link.clone(), self.packs.clone(), self.commands.clone());
         // Written by a task of its own: a master that does not read must not keep us from reading.
         let (out, outgoing) = mpsc::channel(OUTBOX_MAX);
-        let mut writer = JoinSet::new();
-        writer.spawn(write(tx, outgoing));
+        let mut writers = JoinSet::new();
+        writers.spawn(write(tx, outgoing));
+        // Behind one that is not written yet another one would say nothing new.
+        let (pulse, beats) = mpsc::channel(1);
+        if hears_beats_apart {
+            writers.spawn(write_beats(link.clone(), beats));
+        }
         // What finds no room is said again with a later heartbeat.
-        let send = |message| drop(out.try_send(message));
+        let send = |message: Envelope<FromAgent>| match message.body {
+            FromAgent::Heartbeat { .. } if hears_beats_apart => drop(pulse.try_send(message)),
+            _ => drop(out.try_send(message)),
+        };
         loop {
             let event = tokio::select! {
-                Some(_) = writer.join_next() => return LinkError::Ended,
+                Some(_) = writers.join_next() => return LinkError::Ended,
                 message = self.messages.recv() => Happened::Said(message),
                 message = deliveries.next() => Happened::Delivered(message),
                 _ = look.tick(), if renewals.is_empty() => Happened::Looked,
@@ -330,6 +342,16 @@ async fn write(mut tx: FrameSender, mut outgoing: mpsc::Receiver<Envelope<FromAg
             }
         }
         tx.flush().await?;
+    }
+    Ok(())
+}
+
+/// On a stream of their own, so that no large message and no lost packet of one keeps a heartbeat from being heard in time.
+async fn write_beats(link: Link, mut beats: mpsc::Receiver<Envelope<FromAgent>>) -> Result<(), CarrierError> {
+    let mut stream = link.open_transfer().await?;
+    stream.tx.go_first()?;
+    while let Some(beat) = beats.recv().await {
+        stream.tx.send(Kind::FromAgent, RequestId(0), &beat).await?;
     }
     Ok(())
 }
@@ -458,6 +480,12 @@ fn named_by(output: &SparkOutput) -> HashSet<Offered> {
 
 #[cfg(test)]
 mod tests {
+    use bitacora_core::{
+        ids::{Epoch, Incarnation},
+        time::Span,
+        wire::node::Load,
+    };
+
     use super::*;
     use crate::{
         blobs,
@@ -501,6 +529,38 @@ mod tests {
             assert_eq!(fetched.unwrap(), blobs.iter().cloned().map(Some).collect::<Vec<_>>());
             assert_eq!(asked, [names.clone(), names[2..].to_vec()]);
             let Pair { _endpoints, .. } = first;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_heartbeat_is_heard_while_nothing_else_is_read() {
+        for carrier in Carrier::ALL {
+            let Pair { master, agent, _endpoints } = pair(carrier).await;
+            let (mut tx, link) = (agent.tx, agent.link);
+            let beat = |body| Envelope { epoch: Epoch(1), incarnation: Incarnation(1), body };
+            // More than any window has room for; the master never reads it.
+            let flood = async {
+                loop {
+                    let dropped = FromAgent::PacksDropped { packs: vec![Digest([7; 32]); 10_000] };
+                    tx.send(Kind::FromAgent, RequestId(0), &beat(dropped)).await.unwrap();
+                }
+            };
+            let (pulse, beats) = mpsc::channel(1);
+            let heard = async {
+                sleep(Duration::from_millis(200)).await;
+                pulse.send(beat(FromAgent::Heartbeat { held: vec![], load: Load::default(), pace: Span::from_secs(1) })).await.unwrap();
+                let mut stream = master.link.accept_transfer().await.unwrap();
+                stream.rx.receive().await.unwrap()
+            };
+            let Some(Received::Frame(frame)) = (tokio::select! {
+                () = flood => None,
+                _ = write_beats(link, beats) => None,
+                heard = heard => heard,
+            }) else {
+                panic!("{carrier:?}")
+            };
+            let Spoken::Known(message) = frame.envelope::<FromAgent>().unwrap() else { panic!("{carrier:?}") };
+            assert!(matches!(message.body, FromAgent::Heartbeat { .. }));
         }
     }
 

@@ -162,7 +162,7 @@ impl Remote {
             let endpoint = open(&identity)?;
             let mut credentials = Credentials::new(identity, &device.folder);
             let mut dialler = Dialler::new(endpoint.clone(), vec![device.master.clone()], Choice::Auto);
-            let connection = dialler.dial_as(&mut credentials).await?;
+            let connection = dialler.dial_as(&mut credentials).await?.connection;
             if credentials.is_due(SystemTime::now())
                 // Not now is as well: there are days for it.
                 && let Ok(renewed) = renewal::renew(&connection.link, credentials.identity()).await

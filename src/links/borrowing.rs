@@ -21,7 +21,7 @@ use fleet_agent::{
 };
 use tokio::{sync::oneshot, time::timeout};
 
-use super::{LinkEvent, PACK_BYTES_MAX, Shared, blocking};
+use super::{LinkEvent, Shared, blocking, transfers::PACK_BYTES_MAX};
 
 /// For one pack from one node.
 const BORROW_MAX: Duration = Duration::from_secs(20);

@@ -65,6 +65,12 @@ pub struct Dialler {
     clock_file: Option<PathBuf>,
 }
 
+/// A master that has answered our Hello.
+pub struct Reached {
+    pub connection: Connection,
+    pub hears_beats_apart: bool,
+}
+
 impl Dialler {
     /// `masters` are HOST:PORT, the likeliest first.
     pub fn new(endpoint: Endpoint, masters: Vec<String>, choice: Choice) -> Dialler {
@@ -88,7 +94,7 @@ impl Dialler {
     }
 
     /// With a certificate that holds: one that has expired is renewed first, if it is not too late for that.
-    pub async fn dial_as(&mut self, credentials: &mut Credentials) -> Result<Connection, LinkError> {
+    pub async fn dial_as(&mut self, credentials: &mut Credentials) -> Result<Reached, LinkError> {
         if !credentials.has_expired(SystemTime::now()) {
             match self.dial().await {
                 Err(error) if error.says_expired() => {}
@@ -129,12 +135,12 @@ impl Dialler {
         Ok(std::iter::once(last).chain(others).collect())
     }
 
-    async fn dial(&self) -> Result<Connection, LinkError> {
+    async fn dial(&self) -> Result<Reached, LinkError> {
         self.first_to_answer(self.known().await?).await
     }
 
     /// The first connection on which our Hello was answered. A refusal is an answer too.
-    async fn first_to_answer(&self, addresses: Vec<SocketAddr>) -> Result<Connection, LinkError> {
+    async fn first_to_answer(&self, addresses: Vec<SocketAddr>) -> Result<Reached, LinkError> {
         let attempt = |carrier, address| greet(self.endpoint.clone(), carrier, address, self.clock_file.clone());
         let answered =
             race::first_to_answer(race::ways(&addresses, self.choice.carriers()), attempt, |answer: &LinkError| answer.is_final() || answer.says_expired());
@@ -142,11 +148,11 @@ impl Dialler {
     }
 
     /// Introduces this node to a master that has called. Where it called from it can be dialled, if that is where it listens too.
-    pub(super) async fn answer(&mut self, called: Connection) -> Result<Connection, LinkError> {
+    pub(super) async fn answer(&mut self, called: Connection) -> Result<Reached, LinkError> {
         let from = (called.link.carrier() == Carrier::Quic).then(|| called.link.remote_address());
-        let connection = introduce(called, self.clock_file.clone()).await?;
+        let reached = introduce(called, self.clock_file.clone()).await?;
         self.called_from = from.or(self.called_from);
-        Ok(connection)
+        Ok(reached)
     }
 }
 
@@ -164,18 +170,18 @@ pub async fn addresses(masters: &[String]) -> Result<Vec<SocketAddr>, LinkError>
 }
 
 /// Connected means that our Hello was answered: in TLS 1.3 a refusal only shows at the first read.
-async fn greet(endpoint: Endpoint, carrier: Carrier, address: SocketAddr, clock_file: Option<PathBuf>) -> Result<Connection, LinkError> {
+async fn greet(endpoint: Endpoint, carrier: Carrier, address: SocketAddr, clock_file: Option<PathBuf>) -> Result<Reached, LinkError> {
     introduce(endpoint.dial(carrier, address, NodeId::HERE).await?, clock_file).await
 }
 
-async fn introduce(mut connection: Connection, clock_file: Option<PathBuf>) -> Result<Connection, LinkError> {
+async fn introduce(mut connection: Connection, clock_file: Option<PathBuf>) -> Result<Reached, LinkError> {
     connection.tx.send(Kind::Hello, RequestId(1), &Greeting::of_this_program()).await?;
     let said = timeout(WELCOME_MAX, welcome(&mut connection.rx)).await.map_err(|_| LinkError::Silent)??;
     if let (Some(file), Some(at)) = (clock_file, said.at) {
         // For `doctor`, which asks no master; without it that says less.
         let _ = fs::write(file, (clock::now().0 as i64 - at.0 as i64).to_string());
     }
-    Ok(connection)
+    Ok(Reached { connection, hears_beats_apart: said.hears_beats_apart })
 }
 
 async fn welcome(rx: &mut FrameReceiver) -> Result<Greeting, LinkError> {
@@ -233,7 +239,7 @@ mod tests {
             let addresses = vec![silent, master_end.local_address().unwrap()];
             let dialler = Dialler::new(agent_end, vec!["master.example:1".into()], choice);
             let (dialled, _answered) = tokio::join!(dialler.first_to_answer(addresses), welcome_one(&mut door));
-            let link = dialled.unwrap().link;
+            let link = dialled.unwrap().connection.link;
             assert_eq!((link.remote_address(), &[link.carrier()][..]), (master_end.local_address().unwrap(), choice.carriers()));
         }
     }
@@ -256,7 +262,7 @@ mod tests {
             dialled = dialled => dialled,
             () = forward => panic!("nobody ended it"),
         };
-        assert_eq!(dialled.unwrap().link.carrier(), Carrier::WebSocket);
+        assert_eq!(dialled.unwrap().connection.link.carrier(), Carrier::WebSocket);
         drop(silent);
     }
 

@@ -8,6 +8,7 @@ mod gate;
 mod settings;
 mod socket;
 
+pub(in crate::net) use self::endpoint::CONTROL_PRIORITY;
 pub(crate) use self::{endpoint::check_protocol, gate::Gate, socket::bind};
 pub use self::{
     endpoint::{Endpoint, Listener, Renewal},

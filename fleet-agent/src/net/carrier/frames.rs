@@ -71,6 +71,11 @@ fn halves(Streams { tx, rx }: Streams, decoder: Decoder, frame_max: Duration) ->
 }
 
 impl FrameSender {
+    /// Before all transfers, as what is said on the control stream.
+    pub fn go_first(&self) -> Result<(), CarrierError> {
+        self.stream.go_first()
+    }
+
     /// Sends a frame, behind those that are queued.
     pub async fn send<T: Serialize + ?Sized>(&mut self, kind: Kind, request: RequestId, body: &T) -> Result<(), CarrierError> {
         self.queue(kind, request, body)?;

@@ -4,7 +4,10 @@ use bytes::Bytes;
 use quinn::{RecvStream, SendStream};
 
 use super::{CarrierError, CloseCode};
-use crate::net::websocket::{StreamReceiver, StreamSender};
+use crate::net::{
+    quic::CONTROL_PRIORITY,
+    websocket::{StreamReceiver, StreamSender},
+};
 
 /// Taken from a stream at once; a frame may span many.
 const CHUNK_BYTES_MAX: usize = 64 << 10;
@@ -60,6 +63,14 @@ impl Sending {
                 }
                 Ok(())
             }
+        }
+    }
+
+    /// Nothing of a transfer is sent before what is here. A WebSocket takes turns.
+    pub(super) fn go_first(&self) -> Result<(), CarrierError> {
+        match self {
+            Sending::Quic(stream) => stream.set_priority(CONTROL_PRIORITY).map_err(|_| CarrierError::StreamClosed),
+            Sending::WebSocket(_) => Ok(()),
         }
     }
 

@@ -27,6 +27,8 @@ use crate::net::{
 
 /// Ends a test that hangs; no assertion depends on it.
 const TEST_MAX: Duration = Duration::from_secs(60);
+/// For a port that is free for UDP and for TCP.
+const TRIES_MAX: usize = 20;
 const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// Nothing is waited for but what the test is about.
@@ -298,7 +300,8 @@ async fn somebody_in_the_middle_of_two_sessions_is_refused() {
 }
 
 fn listen() -> StrangerListener {
-    StrangerListener::open(LOOPBACK, stranger::server(&NodeKey::generate().unwrap()).unwrap(), terms()).unwrap()
+    let open = || StrangerListener::open(LOOPBACK, stranger::server(&NodeKey::generate().unwrap()).unwrap(), terms()).ok();
+    (0..TRIES_MAX).find_map(|_| open()).expect("some port is free for both")
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ use crate::net::{
 };
 
 /// Above the transfers, whose priority is 0.
-const CONTROL_PRIORITY: i32 = 1;
+pub(in crate::net) const CONTROL_PRIORITY: i32 = 1;
 /// Diallers that wait to be taken who may only renew their certificate; more are sent away, and dial again.
 const RENEWALS_MAX: usize = 64;
 /// For telling everybody goodbye; who has not answered by then hears of it by our silence.
