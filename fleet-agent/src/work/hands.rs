@@ -27,7 +27,7 @@ enum Kind {
     /// Started once there is something to parse.
     Child {
         command: ChildCommand,
-        child: Option<Child>,
+        child: Option<Box<Child>>,
         alone: bool,
     },
 }
@@ -80,7 +80,7 @@ impl Hands {
         match &self.kind {
             Kind::Own(own) => own.made.is_some(),
             Kind::Child { alone: true, .. } => !self.given.is_empty(),
-            Kind::Child { child, .. } => child.as_ref().is_some_and(Child::is_full),
+            Kind::Child { child, .. } => child.as_ref().is_some_and(|child| child.is_full()),
         }
     }
 
@@ -94,7 +94,7 @@ impl Hands {
             Kind::Child { command, child, .. } => {
                 let hands = match child {
                     Some(child) => child,
-                    None => child.insert(Child::start(command)?),
+                    None => child.insert(Box::new(Child::start(command)?)),
                 };
                 hands.ask(text, language, limits, cancel)?;
             }
