@@ -54,6 +54,23 @@ fn reports_fit_their_schema() {
 }
 
 #[test]
+fn editors_and_pages_are_served_too() {
+    let place = Place::new();
+    place.fill(3);
+    place.write("odd|name.c", "int oddly(void) { return 1; }\n");
+    let (tree, report) = (place.tree(), place.analyse(0));
+    let tree = tree.to_str().unwrap();
+    let written = |format| String::from_utf8(place.run(&["analyze", tree, "-o", format]).stdout).unwrap();
+    let tags = written("ctags");
+    let symbols: usize = report["items"].as_array().unwrap().iter().map(|item| item["symbols"].as_array().unwrap().len()).sum();
+    assert!(tags.lines().is_sorted() && symbols > 3, "as its header says: {tags}");
+    assert_eq!(tags.lines().filter(|line| !line.starts_with("!_TAG_")).count(), symbols, "{tags}");
+    assert!(tags.contains("\noddly\todd|name.c\t1;\"\tkind:function\tline:1\tlanguage:c\tend:1\n"), "{tags}");
+    let page = written("markdown");
+    assert!(page.contains("\n## Languages\n\n| Language | Files |") && page.contains("odd\\|name.c:1 |"), "{page}");
+}
+
+#[test]
 fn the_second_run_says_the_same_and_reads_nothing() {
     let place = Place::new();
     place.fill(20);

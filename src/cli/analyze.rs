@@ -29,7 +29,7 @@ pub(super) use self::elsewhere::ReportJob;
 use self::progress::{Followed, bar, follow, show};
 use super::{
     Context,
-    output::{Document, Sink, UsageError},
+    output::{Document, Sink, UsageError, note_lacking},
     size,
     waits::LOOK_EVERY,
 };
@@ -40,7 +40,7 @@ use crate::{
     manifest::{Manifest, Overview},
     master::{self, Master, Watched},
     preparation::{self, PreparationError, Prepared},
-    report::{Format, table, text},
+    report::{AnalysisFormat, Format, ctags::Tags, markdown, table, text},
     result::{StoredResult, find_project, read_manifest},
     scan::Scan,
     selection::Selection,
@@ -94,7 +94,7 @@ pub(super) struct Analyze {
     #[arg(long)]
     no_cache: bool,
     #[arg(short, long, value_name = "FORMAT")]
-    output: Option<Format>,
+    output: Option<AnalysisFormat>,
     /// Writes the report to a file, which appears when it is whole
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -490,13 +490,13 @@ impl Analyze {
         Ok(if whole && overview.failed.is_empty() { Exit::Ok } else { Exit::Partial })
     }
 
-    fn format(&self, context: &Context) -> Format {
-        Format::or_for(self.output, context.streams.stdout_is_terminal && self.out.is_none())
+    fn format(&self, context: &Context) -> AnalysisFormat {
+        AnalysisFormat::or_for(self.output, context.streams.stdout_is_terminal && self.out.is_none())
     }
 
     /// Does the report itself name the files that were not analysed?
     fn names_failures(&self, context: &Context) -> bool {
-        self.job != Some(JobKind::CacheWarming) && !matches!(self.format(context), Format::Plain | Format::Name)
+        self.job != Some(JobKind::CacheWarming) && !matches!(self.format(context), AnalysisFormat::Common(Format::Plain | Format::Name) | AnalysisFormat::Ctags)
     }
 
     /// Answers with whether the report is whole.
@@ -505,7 +505,21 @@ impl Analyze {
         if self.job == Some(JobKind::CacheWarming) {
             return Ok(true);
         }
-        match self.format(context) {
+        let format = match self.format(context) {
+            AnalysisFormat::Common(format) => format,
+            AnalysisFormat::Markdown => {
+                markdown::summary(sink, told.project, overview)?;
+                return Ok(true);
+            }
+            AnalysisFormat::Ctags => {
+                let (mut tags, mut result) = (Tags::default(), result);
+                let lacking = result.each(result.files(|path| told.listed.includes(path))?, |path, record| tags.add(path, record))?;
+                tags.write(sink)?;
+                note_lacking(context, told.project, &result, &lacking);
+                return Ok(lacking.is_empty());
+            }
+        };
+        match format {
             format @ (Format::Table | Format::Wide) => {
                 table::summary(sink, overview, format == Format::Wide)?;
                 writeln!(sink, "\n {}", told.spent.describe(overview))?;

@@ -16,7 +16,7 @@ use crate::{
         report::{Report, ReportWish},
     },
     exit::Exit,
-    report::{Format, table::Target},
+    report::{AnalysisFormat, Format, table::Target},
 };
 
 /// Between two looks at a report that nothing was written of.
@@ -30,7 +30,7 @@ const LINE_BYTES_MAX: usize = 64 << 10;
 pub(super) struct Reporting<'c> {
     context: &'c Context,
     number: u64,
-    format: Format,
+    format: AnalysisFormat,
 }
 
 impl Drop for Reporting<'_> {
@@ -41,8 +41,8 @@ impl Drop for Reporting<'_> {
 }
 
 /// Has it made; otherwise the answer says why not.
-pub(super) fn begin<'c>(context: &'c Context, sink: &Sink, report: Report, output: Option<Format>) -> anyhow::Result<Result<Reporting<'c>, Answer>> {
-    let format = Format::or_for(output, context.streams.stdout_is_terminal && matches!(sink, Sink::Stdout(_)));
+pub(super) fn begin<'c>(context: &'c Context, sink: &Sink, report: Report, output: Option<AnalysisFormat>) -> anyhow::Result<Result<Reporting<'c>, Answer>> {
+    let format = AnalysisFormat::or_for(output, context.streams.stdout_is_terminal && matches!(sink, Sink::Stdout(_)));
     let name = format.to_possible_value().expect("every format has a name").get_name().to_owned();
     let wish = ReportWish { report, format: name, is_colored: sink.is_colored() };
     let begun = Instant::now();
@@ -95,7 +95,7 @@ pub(super) fn print(context: &Context, sink: Sink, reporting: &Reporting<'_>) ->
 /// Both, for a command that has nothing else to do.
 pub(super) fn report(context: &Context, report: Report, output: Option<Format>) -> anyhow::Result<Exit> {
     let sink = Sink::open(None)?;
-    match begin(context, &sink, report, output)? {
+    match begin(context, &sink, report, output.map(AnalysisFormat::Common))? {
         Ok(reporting) => print(context, sink, &reporting),
         Err(answer) => Ok(context.streams.conclude(&answer)),
     }
@@ -108,8 +108,8 @@ struct Printed {
 }
 
 impl Printed {
-    fn new(sink: Sink, context: &Context, format: Format) -> Printed {
-        let is_shown = format == Format::Name && context.streams.stdout_is_terminal && matches!(sink, Sink::Stdout(_));
+    fn new(sink: Sink, context: &Context, format: AnalysisFormat) -> Printed {
+        let is_shown = format == AnalysisFormat::Common(Format::Name) && context.streams.stdout_is_terminal && matches!(sink, Sink::Stdout(_));
         Printed { sink, names: is_shown.then(Lines::default) }
     }
 

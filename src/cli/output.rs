@@ -246,12 +246,17 @@ impl Document<'_> {
         let mut errors = json::failed(self.overview);
         errors.extend(problems(lacking));
         writer.end(&json::Summary::new(self.project, self.overview), &json::skipped(self.overview), &errors, &timestamp(master::now()))?;
-        note_lost(context, self.project, result, &lacking.lost);
-        if !lacking.away.is_empty() {
-            let of = counted(lacking.away.len() as u64, "file");
-            context.streams.note(&format!("the records of {of} are out of reach, on {}", join(result.out_of_reach())));
-        }
+        note_lacking(context, self.project, result, lacking);
         Ok(lacking.is_empty())
+    }
+}
+
+/// Says which files a report lacks, and why.
+pub(super) fn note_lacking(context: &Context, project: &str, result: &StoredResult, lacking: &Lacking) {
+    note_lost(context, project, result, &lacking.lost);
+    if !lacking.away.is_empty() {
+        let of = counted(lacking.away.len() as u64, "file");
+        context.streams.note(&format!("the records of {of} are out of reach, on {}", join(result.out_of_reach())));
     }
 }
 

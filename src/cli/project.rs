@@ -23,7 +23,7 @@ use crate::{
     journal::Journal,
     master::Master,
     report::{
-        Format,
+        AnalysisFormat, Format,
         table::{self, Column},
         text::{counted, grouped, harmless, timestamp},
     },
@@ -156,7 +156,7 @@ fn list(context: &Context, output: Option<Format>) -> anyhow::Result<Exit> {
 fn show(context: &Context, wanted: Option<&str>, output: Option<Format>) -> anyhow::Result<Exit> {
     if context.remote.is_some() {
         let sink = Sink::open(None)?;
-        match elsewhere::begin(context, &sink, Report::Project { project: wanted.map(str::to_owned) }, output)? {
+        match elsewhere::begin(context, &sink, Report::Project { project: wanted.map(str::to_owned) }, output.map(AnalysisFormat::Common))? {
             Ok(reporting) => return elsewhere::print(context, sink, &reporting),
             // A fleet that is made up has projects, and no results on a disk.
             Err(Answer::Unknown(_)) => {}

@@ -42,7 +42,7 @@ pub struct ReportPart {
 impl ReportWish {
     /// Records may lie with nodes, and have to be brought first.
     pub fn reads_records(&self) -> bool {
-        matches!(self.report, Report::Job { .. } | Report::Metrics { .. }) && matches!(self.format.as_str(), "json" | "ndjson")
+        matches!(self.report, Report::Job { .. } | Report::Metrics { .. }) && matches!(self.format.as_str(), "json" | "ndjson" | "ctags")
     }
 
     /// For a process of this program. Each value is a part of its own word, or stands after the words that may be flags.

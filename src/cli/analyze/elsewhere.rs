@@ -15,7 +15,7 @@ use crate::{
     control::{Answer, Request, report::Report},
     exit::Exit,
     journal::Journal,
-    report::Format,
+    report::AnalysisFormat,
 };
 
 /// What a job has come to, for somebody who asked for it from elsewhere
@@ -24,7 +24,7 @@ pub(in crate::cli) struct ReportJob {
     /// Its id
     job: JobId,
     #[arg(long)]
-    output: Option<Format>,
+    output: Option<AnalysisFormat>,
 }
 
 impl Analyze {
