@@ -132,6 +132,10 @@ pub enum Request {
         project: ProjectId,
         command: ProjectWish,
     },
+    /// Know a folder of the master's machine as a project, before anything of it is analysed.
+    AddProject {
+        root: Vec<u8>,
+    },
     /// What has happened after the happening of this number.
     Events {
         after: u64,
@@ -329,6 +333,12 @@ pub enum Answer {
     /// Not now: it ends with its command, or has much to do. Ask again.
     Busy,
     Submitted(Submitted),
+    /// The project of a folder, and whether it is a new one.
+    Added {
+        project: ProjectId,
+        name: String,
+        is_new: bool,
+    },
     Accepted {
         job: JobId,
         sparks: u32,

@@ -307,6 +307,7 @@ impl Master {
             Request::Warm(warmth) => self.warm(by, warmth)?,
             Request::Sweep => self.sweep()?,
             Request::Token { name, span, operator } => self.issue_token(by, name, span, operator)?,
+            Request::AddProject { root } => self.add_project(by, &root)?,
             Request::Role { name, role } => self.choose_role(by, &name, role)?,
             Request::Configure { node, text } => self.configure(by, node, text)?,
             Request::Configuration { node } => Answer::Configuration(self.fleet.push_of(node).cloned()),

@@ -216,6 +216,29 @@ fn projects_can_be_listed_renamed_and_removed() {
 }
 
 #[test]
+fn a_project_can_be_known_before_anything_of_it_is_analysed() {
+    let place = Place::new();
+    place.fill(2);
+    let tree = place.tree();
+    let add = |more: &[&str]| place.run(&[&["project", "add", tree.to_str().unwrap()], more].concat());
+    assert_eq!(add(&["--dry-run"]).status.code(), Some(10));
+    assert_eq!(add(&["--name", "a/b"]).status.code(), Some(2));
+    let added = add(&["--name", "mine"]);
+    assert_eq!(added.status.code(), Some(0), "{}", String::from_utf8_lossy(&added.stderr));
+    let listed = report(&place.run(&["project", "ls", "-o", "json"]), 0);
+    let project = &listed["items"][0];
+    assert_eq!((project["name"].as_str(), project["results"].as_array().map(Vec::len)), (Some("mine"), Some(0)));
+    assert_eq!(String::from_utf8_lossy(&added.stdout).trim(), project["id"].as_str().unwrap());
+    let again = add(&["--name", "other"]);
+    assert_eq!((again.status.code(), again.stdout), (Some(0), added.stdout), "it is the same one");
+    assert!(String::from_utf8_lossy(&again.stderr).contains("is known as project mine"));
+    assert_eq!(add(&["--dry-run"]).status.code(), Some(0));
+    place.analyse(0);
+    assert_eq!(report(&place.run(&["project", "ls", "-o", "json"]), 0)["items"].as_array().unwrap().len(), 1);
+    assert_eq!(place.run(&["project", "add", "/no/such/folder"]).status.code(), Some(2));
+}
+
+#[test]
 fn mistakes_are_usage_errors_that_say_what_to_do() {
     let place = Place::new();
     for arguments in [&["analyze", "/does/not/exist"][..], &["analyze", "--job", "embedding-generation", "."], &["job", "show", "7"], &["frobnicate"]] {

@@ -71,6 +71,22 @@ fn a_command_runs_with_what_it_is_given_and_nothing_else() {
 }
 
 #[test]
+fn whoever_watches_a_job_ends_as_it_does() {
+    let (fleet, _agent) = fleet();
+    let watch = |job: &str, more: &[&str]| fleet.place.run(&[&["job", "watch", job, "-o", "ndjson"], more].concat());
+    let lasts = detached(&fleet, &["--", "sh", "-c", "sleep 1.2; exit 0"]);
+    let impatient = watch(&lasts, &["--timeout", "0"]);
+    assert_eq!(impatient.status.code(), Some(6), "{}", text(&impatient.stderr));
+    let watched = watch(&lasts, &[]);
+    let lines: Vec<Value> = text(&watched.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let statuses: Vec<&str> = lines.iter().map(|line| line["status"].as_str().unwrap()).collect();
+    assert_eq!((watched.status.code(), statuses.as_slice()), (Some(0), &["running", "completed"][..]), "{lines:?}");
+    let fails = detached(&fleet, &["--", "sh", "-c", "exit 3"]);
+    assert_eq!(watch(&fails, &[]).status.code(), Some(8));
+    assert_eq!(watch("j9.9", &[]).status.code(), Some(5));
+}
+
+#[test]
 fn what_needs_a_node_to_itself_has_it() {
     let fleet = Fleet::new();
     let _agent = fleet.join_with("one", &["--program", "sh", "--cores", "2"]);

@@ -26,7 +26,8 @@ use clap::{Args, ValueEnum};
 use fleet_agent::work::with_cause;
 
 pub(super) use self::elsewhere::ReportJob;
-use self::progress::{Followed, bar, follow, show};
+use self::progress::{Followed, follow};
+pub(super) use self::progress::{bar, show};
 use super::{
     Context,
     output::{Document, Sink, UsageError, note_lacking},

@@ -1,5 +1,7 @@
 //! `bitacora job …`.
 
+mod watch;
+
 use std::io::Write;
 
 use anyhow::bail;
@@ -10,6 +12,7 @@ use bitacora_core::{
 use clap::Subcommand;
 use serde::Serialize;
 
+use self::watch::WatchFormat;
 use super::{
     Context,
     analyze::PriorityKind,
@@ -43,6 +46,17 @@ pub(super) enum JobCommand {
         job: String,
         #[arg(short, long, value_name = "FORMAT")]
         output: Option<Format>,
+    },
+    /// Follows a job until it is over, and ends as it does: 0 if it was completed, 8 otherwise
+    Watch {
+        /// Its id, as `bitacora job ls` shows it
+        job: String,
+        /// A line for each change instead of a bar, which is the default where stderr is no terminal
+        #[arg(short, long, value_name = "FORMAT")]
+        output: Option<WatchFormat>,
+        /// Gives up watching after so many seconds; the job goes on
+        #[arg(long, value_name = "SECONDS")]
+        timeout: Option<u64>,
     },
     /// Says why a job does not run, or is not finished
     Explain {
@@ -121,6 +135,7 @@ impl JobCommand {
         match self {
             JobCommand::Ls { output } => list(context, output),
             JobCommand::Show { job, output } => show(context, parse(&job)?, output),
+            JobCommand::Watch { job, output, timeout } => watch::run(context, parse(&job)?, output, timeout),
             JobCommand::Explain { job } => explain(context, parse(&job)?),
             JobCommand::Cancel { job, trial, patience } => awaited(context, &job, Command::Cancel, (&trial, &patience)),
             JobCommand::Retry { job, trial, patience } => awaited(context, &job, Command::Retry, (&trial, &patience)),

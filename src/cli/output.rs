@@ -71,6 +71,7 @@ impl Streams {
             Answer::Done
             | Answer::Reasons(_)
             | Answer::Submitted(_)
+            | Answer::Added { .. }
             | Answer::Accepted { .. }
             | Answer::Searched { .. }
             | Answer::Brought { .. }

@@ -2,10 +2,14 @@
 
 mod summary;
 
-use std::io::Write;
+use std::{
+    io::Write,
+    os::unix::ffi::{OsStrExt, OsStringExt},
+    path::{Path, PathBuf},
+};
 
 use bitacora_core::{
-    fleet::{Ledger, NodeSelector, Project, Settings},
+    fleet::{Ledger, NodeSelector, Project, Requester, Settings},
     ids::ProjectId,
 };
 use clap::Subcommand;
@@ -44,6 +48,16 @@ pub(super) enum ProjectCommand {
         project: Option<String>,
         #[arg(short, long, value_name = "FORMAT")]
         output: Option<Format>,
+    },
+    /// Knows a folder as a project before anything of it is analysed, and prints its id: its sparks can be assigned to nodes first
+    Add {
+        /// The folder; with --connect one of the master's machine
+        path: PathBuf,
+        /// What it is called, instead of its folder's name
+        #[arg(long, value_name = "NAME")]
+        name: Option<String>,
+        #[command(flatten)]
+        trial: Trial,
     },
     /// Gives a project another name
     Rename {
@@ -106,6 +120,7 @@ impl ProjectCommand {
         match self {
             ProjectCommand::Ls { output } => list(context, output),
             ProjectCommand::Show { project, output } => show(context, project.as_deref(), output),
+            ProjectCommand::Add { path, name, trial } => add(context, &path, name, &trial),
             ProjectCommand::Rename { project, name, trial } => rename(context, &project, name, &trial),
             ProjectCommand::Assign { project, nodes, trial } => assign(context, &project, &nodes, &trial),
             ProjectCommand::Rm { project, yes, dry_run } => remove(context, &project, yes, dry_run),
@@ -207,13 +222,47 @@ fn ledger(context: &Context) -> anyhow::Result<Ledger> {
     Ok(Journal::read(&context.data.journal())?.unwrap_or_default())
 }
 
+fn add(context: &Context, path: &Path, name: Option<String>, trial: &Trial) -> anyhow::Result<Exit> {
+    name.iter().try_for_each(|name| check_name(name))?;
+    let root = match context.remote.is_some() {
+        // Whose folder it is looks whether there is one.
+        true => path.to_owned(),
+        false => folder(path)?,
+    };
+    let ledger = ledger(context)?;
+    let known = ledger.projects.iter().find(|(_, project)| project.root == root.as_os_str().as_bytes());
+    if trial.dry_run {
+        return Ok(manner::tell(context, known.is_none().then(|| format!("know {} as a project", root.display())).as_deref()));
+    }
+    let root = root.into_os_string().into_vec();
+    let answer = match context.ask(&Request::AddProject { root: root.clone() })? {
+        Some(answer) => answer,
+        None => alone(context)?.add_project(Requester::Fleet, &root)?,
+    };
+    let Answer::Added { project, name: called, is_new } = answer else { return Ok(context.streams.conclude(&answer)) };
+    match name {
+        Some(name) if is_new && name != called => {
+            let exit = carry_out(context, project, &ProjectWish::Rename(name))?;
+            if exit != Exit::Ok {
+                return Ok(exit);
+            }
+        }
+        _ if !is_new => context.streams.note(&format!("the folder is known as project {called}; `bitacora project rename` changes that")),
+        _ => {}
+    }
+    let mut out = Sink::open(None)?;
+    writeln!(out, "{project}")?;
+    out.close()?;
+    Ok(Exit::Ok)
+}
+
+fn folder(path: &Path) -> Result<PathBuf, UsageError> {
+    let folder = path.canonicalize().map_err(|error| UsageError(format!("cannot resolve {}: {error}", path.display())))?;
+    if folder.is_dir() { Ok(folder) } else { Err(UsageError(format!("{} is not a folder", folder.display()))) }
+}
+
 fn rename(context: &Context, wanted: &str, name: String, trial: &Trial) -> anyhow::Result<Exit> {
-    if name.is_empty() || name.chars().any(|c| c.is_control() || c == '/') {
-        return Err(UsageError(format!("{name:?} is no name for a project: empty, or with a slash or a control character")).into());
-    }
-    if name.parse::<ProjectId>().is_ok() {
-        return Err(UsageError(format!("{name} is no name for a project: it has the form of an id, and would be taken for one")).into());
-    }
+    check_name(&name)?;
     let ledger = ledger(context)?;
     let (id, project) = meant(context, &ledger, wanted)?;
     if trial.dry_run {
@@ -221,6 +270,16 @@ fn rename(context: &Context, wanted: &str, name: String, trial: &Trial) -> anyho
         return Ok(manner::tell(context, plan.as_deref()));
     }
     carry_out(context, id, &ProjectWish::Rename(name))
+}
+
+fn check_name(name: &str) -> Result<(), UsageError> {
+    if name.is_empty() || name.chars().any(|c| c.is_control() || c == '/') {
+        return Err(UsageError(format!("{name:?} is no name for a project: empty, or with a slash or a control character")));
+    }
+    if name.parse::<ProjectId>().is_ok() {
+        return Err(UsageError(format!("{name} is no name for a project: it has the form of an id, and would be taken for one")));
+    }
+    Ok(())
 }
 
 fn assign(context: &Context, wanted: &str, nodes: &[String], trial: &Trial) -> anyhow::Result<Exit> {
@@ -268,16 +327,18 @@ fn meant<'l>(context: &Context, ledger: &'l Ledger, wanted: &str) -> Result<(Pro
     Ok((id, project))
 }
 
+/// A master for this command alone.
+fn alone(context: &Context) -> anyhow::Result<Master> {
+    let waiting = |holder: &str| context.streams.note(&format!("waiting for bitacora (process {holder}) to end"));
+    Ok(Master::open(&context.data, Settings::for_one_command(), waiting)?)
+}
+
 /// By the running master, or by this process when there is none.
 fn carry_out(context: &Context, project: ProjectId, command: &ProjectWish) -> anyhow::Result<Exit> {
     let request = Request::Project { project, command: command.clone() };
     let answer = match context.ask(&request)? {
         Some(answer) => answer,
-        None => {
-            let waiting = |holder: &str| context.streams.note(&format!("waiting for bitacora (process {holder}) to end"));
-            let mut master = Master::open(&context.data, Settings::for_one_command(), waiting)?;
-            control::outcome(&master.request(command.clone().event(project))?)
-        }
+        None => control::outcome(&alone(context)?.request(command.clone().event(project))?),
     };
     Ok(context.streams.conclude(&answer))
 }

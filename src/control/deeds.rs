@@ -43,6 +43,7 @@ impl Request {
                 // As for pairing: the master dials where it is told to.
                 NodeWish::Call { .. } => Deed::LetJoin,
             },
+            Request::AddProject { .. } => Deed::AddProject,
             Request::Role { .. } => Deed::ChooseRole,
             Request::Configure { .. } => Deed::ConfigureNode,
             // Whoever has the authority lets in whomever he likes.

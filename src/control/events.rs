@@ -37,6 +37,7 @@ impl Request {
             | Request::Nodes
             | Request::NodeDetail { .. }
             | Request::Role { .. }
+            | Request::AddProject { .. }
             | Request::Token { .. }
             | Request::Configure { .. }
             | Request::Configuration { .. }

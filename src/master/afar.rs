@@ -68,6 +68,17 @@ impl Master {
         self.on_input(Input::Asked(Asked { by, request, answer }))
     }
 
+    /// A folder of this machine, which whoever asks may not be at.
+    pub fn add_project(&mut self, by: Requester, root: &[u8]) -> Result<Answer, MasterError> {
+        let root = match folder_here(root) {
+            Ok(root) => root,
+            Err(reason) => return Ok(Answer::Refused(reason)),
+        };
+        let known = self.ledger().projects.values().any(|project| project.root == root);
+        let project = self.project_for(by, &root)?;
+        Ok(Answer::Added { project, name: self.ledger().projects[&project].name.clone(), is_new: !known })
+    }
+
     /// A part of what a spark's command wrote, so far or in all.
     pub(super) fn log_part(&self, id: SparkId, from: u64) -> Answer {
         let Some(spark) = self.ledger().spark(id) else { return Answer::Unknown(format!("there is no spark {id}")) };

@@ -134,7 +134,9 @@ impl Stage {
             }
             Request::Role { name, role } => self.choose_role(by, name, *role),
             Request::Token { .. } | Request::Pair { .. } => Answer::Refused(NO_NETWORK.into()),
-            Request::Analyse(_) | Request::Warm(_) | Request::Bring { .. } | Request::Search(_) => Answer::Refused(NO_FILES.into()),
+            Request::Analyse(_) | Request::AddProject { .. } | Request::Warm(_) | Request::Bring { .. } | Request::Search(_) => {
+                Answer::Refused(NO_FILES.into())
+            }
             Request::Report(_) => Answer::Unknown(NO_FILES.into()),
             request => match request.event() {
                 Some(event) => request.answered(&self.demo.ask(by, event)),

@@ -396,13 +396,18 @@ impl Master {
 
     /// The project of a folder; a new one is named after the folder.
     pub fn project_at(&mut self, root: &[u8]) -> Result<ProjectId, MasterError> {
+        self.project_for(Requester::Fleet, root)
+    }
+
+    /// The same, as somebody has asked for it.
+    pub(super) fn project_for(&mut self, by: Requester, root: &[u8]) -> Result<ProjectId, MasterError> {
         let known = self.fleet.ledger().projects.iter().find(|(_, project)| project.root == root).map(|(id, _)| *id);
         if let Some(project) = known {
             return Ok(project);
         }
         let path = path_of(root);
         let name = path.file_name().map_or_else(|| "root".to_owned(), |name| name.to_string_lossy().into_owned());
-        let notices = self.request(Event::ProjectAdded { name, root: root.to_vec() })?;
+        let notices = self.turn_for(by, [Event::ProjectAdded { name, root: root.to_vec() }])?;
         let added = notices.iter().find_map(|notice| match notice {
             Notice::ProjectAdded(project) => Some(*project),
             _ => None,

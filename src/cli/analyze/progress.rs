@@ -35,7 +35,7 @@ pub(super) fn follow(context: &Context, job: JobId) -> Followed {
     Followed::Over
 }
 
-pub(super) fn show(bar: &ProgressBar, progress: &Progress) {
+pub(in crate::cli) fn show(bar: &ProgressBar, progress: &Progress) {
     bar.set_length(progress.bytes);
     bar.set_position(progress.bytes_done);
     // Whoever has read everything has the result to store, for which there is no rate.
@@ -45,7 +45,7 @@ pub(super) fn show(bar: &ProgressBar, progress: &Progress) {
     bar.set_message(format!("{} {done} of {all}, {}/s{eta}", progress.stage, text::bytes(progress.bytes_per_second)));
 }
 
-pub(super) fn bar(context: &Context) -> ProgressBar {
+pub(in crate::cli) fn bar(context: &Context) -> ProgressBar {
     if !context.streams.stderr_is_terminal {
         return ProgressBar::hidden();
     }

@@ -1,0 +1,116 @@
+//! `bitacora job watch`.
+
+use std::{
+    io::Write,
+    thread,
+    time::{Duration, Instant},
+};
+
+use bitacora_core::{fleet::JobStatus, ids::JobId};
+use clap::ValueEnum;
+use serde::Serialize;
+
+use super::Context;
+use crate::{
+    cli::{
+        analyze::{bar, show},
+        output::Sink,
+        waits::{LOOK_EVERY, Waits},
+    },
+    control::{Answer, Progress, Request},
+    exit::Exit,
+};
+
+/// Between two lines, while the job goes on.
+const LINE_EVERY: Duration = Duration::from_secs(1);
+
+/// How each change is written.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum WatchFormat {
+    /// Tab-separated, with a line of titles
+    Plain,
+    /// One JSON document a line
+    Ndjson,
+}
+
+#[derive(PartialEq, Serialize)]
+struct ProgressItem {
+    job: String,
+    status: String,
+    stage: String,
+    percent: u64,
+    files_done: u64,
+    files: u64,
+    bytes_done: u64,
+    bytes: u64,
+    bytes_per_second: u64,
+    seconds_to_go: Option<u64>,
+}
+
+impl ProgressItem {
+    fn of(job: JobId, progress: Progress) -> ProgressItem {
+        let Progress { over: _, status, stage, files, files_done, bytes, bytes_done, bytes_per_second, seconds_to_go } = progress;
+        let percent = (bytes_done * 100).checked_div(bytes).unwrap_or(0);
+        ProgressItem { job: job.to_string(), status, stage, percent, files_done, files, bytes_done, bytes, bytes_per_second, seconds_to_go }
+    }
+}
+
+pub(super) fn run(context: &Context, job: JobId, output: Option<WatchFormat>, timeout: Option<u64>) -> anyhow::Result<Exit> {
+    let format = output.or((!context.streams.stderr_is_terminal).then_some(WatchFormat::Plain));
+    let (begun, mut waits, bar) = (Instant::now(), Waits::new(job), bar(context));
+    let (mut out, mut told, mut told_at) = (Sink::open(None)?, None, None::<Instant>);
+    if format == Some(WatchFormat::Plain) {
+        writeln!(out, "status\tstage\tpercent\tfiles_done\tfiles\tbytes_per_second")?;
+    }
+    let exit = loop {
+        let progress = match context.ask(&Request::Progress { job })? {
+            Some(Answer::Progress(progress)) => Some(progress),
+            Some(Answer::Busy) => None,
+            Some(answer) => return Ok(context.streams.conclude(&answer)),
+            None => {
+                context.streams.note("no bitacora serves, so nothing goes on; `bitacora job show` says how it stands");
+                return Ok(Exit::Unreachable);
+            }
+        };
+        if let Some(progress) = progress {
+            let over = progress.over.then(|| if progress.status == JobStatus::Completed.name() { Exit::Ok } else { Exit::RemoteFailed });
+            match format {
+                None => show(&bar, &progress),
+                Some(format) => {
+                    let item = ProgressItem::of(job, progress);
+                    let is_due = over.is_some() || told_at.is_none_or(|at| at.elapsed() >= LINE_EVERY);
+                    if is_due && told.as_ref() != Some(&item) {
+                        line(&mut out, format, &item)?;
+                        (told, told_at) = (Some(item), Some(Instant::now()));
+                    }
+                }
+            }
+            if let Some(exit) = over {
+                break exit;
+            }
+        }
+        if timeout.is_some_and(|seconds| begun.elapsed().as_secs() >= seconds) {
+            context.streams.note(&format!("job {job} is not over; it goes on"));
+            break Exit::TimedOut;
+        }
+        waits.look(context);
+        thread::sleep(LOOK_EVERY);
+    };
+    bar.finish_and_clear();
+    out.close()?;
+    Ok(exit)
+}
+
+fn line(out: &mut Sink, format: WatchFormat, item: &ProgressItem) -> anyhow::Result<()> {
+    match format {
+        WatchFormat::Plain => {
+            let ProgressItem { status, stage, percent, files_done, files, bytes_per_second, .. } = item;
+            writeln!(out, "{status}\t{stage}\t{percent}\t{files_done}\t{files}\t{bytes_per_second}")?;
+        }
+        WatchFormat::Ndjson => {
+            serde_json::to_writer(&mut *out, item)?;
+            writeln!(out)?;
+        }
+    }
+    Ok(out.flush()?)
+}
