@@ -259,6 +259,8 @@ fn what_happens_can_be_waited_for_and_watched() {
     fs::write(&go, "").unwrap();
     assert_eq!(wait(&job, "completed"), Some(8), "it ended otherwise");
     assert_eq!((wait(&job, "over"), wait("one", "idle"), wait("nobody", "healthy"), wait(&job, "healthy")), (Some(0), Some(0), Some(5), Some(2)));
+    assert_eq!(fleet.place.run(&["node", "label", "one", "zone=eu"]).status.code(), Some(0));
+    assert_eq!((wait("zone=eu", "idle"), wait("one,two", "healthy"), wait("zone=us", "idle")), (Some(0), Some(0), Some(5)));
     let told = lines.find(|line| line.as_ref().unwrap().contains("job-failed")).unwrap().unwrap();
     follower.kill().unwrap();
     follower.wait().unwrap();

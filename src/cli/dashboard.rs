@@ -261,6 +261,8 @@ mod tests {
         ("{higher}", &["high"]),
         ("{lower}", &["low"]),
         ("{closed}", &["drain", "anvil", "--deadline", "9s", "--detach"]),
+        ("{nodes}", &["anvil", "zone=eu"]),
+        ("{labels}", &["zone=us", "rack-"]),
     ];
 
     fn typed(row: &Row) -> &'static [&'static str] {

@@ -3,14 +3,14 @@
 use std::time::{Duration, Instant};
 
 use bitacora_core::{
-    fleet::JobStatus,
+    fleet::{JobStatus, NodeSelector},
     ids::{JobId, SparkId},
 };
 use clap::Args;
 
 use super::{Context, output::UsageError};
 use crate::{
-    control::{Answer, Request},
+    control::{Answer, NodeState, Request},
     exit::Exit,
 };
 
@@ -21,12 +21,13 @@ const FINAL: [&str; 4] = ["completed", "failed", "cancelled", "quarantined"];
 const SPARK_STATES: [&str; 7] = ["queued", "running", "completed", "failed", "cancelled", "retrying", "quarantined"];
 const NODE_STATES: [&str; 8] = ["healthy", "degraded", "unhealthy", "offline", "active", "cordoned", "draining", "idle"];
 
-/// Waits until a job, a spark or a node is in a state.
+/// Waits until a job, a spark or some nodes are in a state: all of them, where several are meant.
 ///
 /// Ends with 8 when a job or spark has ended otherwise, and with 6 when the time is over.
 #[derive(Args)]
 pub(super) struct Wait {
-    /// A job, a spark, or the name of a node
+    /// A job, a spark, or nodes: labels KEY=VALUE or KEY, all of them, or names, any of them; parted by commas
+    #[arg(value_name = "JOB|SPARK|SEL")]
     what: String,
     /// The state: over, or any word that `job ls`, `spark ls` and `node ls` print; idle for a node that runs nothing
     #[arg(long = "for", value_name = "STATE")]
@@ -40,13 +41,14 @@ pub(super) struct Wait {
 enum Subject {
     Job(JobId),
     Spark(SparkId),
-    Node(String),
+    Nodes(NodeSelector),
 }
 
 impl Subject {
-    fn of(text: &str) -> Subject {
+    fn of(text: &str) -> Result<Subject, UsageError> {
         let job = |_| text.parse().map(Subject::Job);
-        text.parse().map(Subject::Spark).or_else(job).unwrap_or_else(|_| Subject::Node(text.to_owned()))
+        let nodes = |_| text.parse().map(Subject::Nodes);
+        text.parse().map(Subject::Spark).or_else(job).or_else(nodes).map_err(|error| UsageError(error.to_string()))
     }
 
     /// Words that are true of it sooner or later.
@@ -54,7 +56,7 @@ impl Subject {
         match self {
             Subject::Job(_) => state == "over" || JobStatus::ALL.iter().any(|status| status.name() == state),
             Subject::Spark(_) => state == "over" || SPARK_STATES.contains(&state),
-            Subject::Node(_) => NODE_STATES.contains(&state),
+            Subject::Nodes(_) => NODE_STATES.contains(&state),
         }
     }
 
@@ -63,21 +65,27 @@ impl Subject {
         let request = match self {
             Subject::Job(job) => Request::Progress { job: *job },
             Subject::Spark(spark) => Request::Spark { spark: *spark },
-            Subject::Node(_) => Request::Nodes,
+            Subject::Nodes(_) => Request::Nodes,
         };
         let answer = context.ask(&request)?;
         Ok(match (answer, self) {
             (Some(Answer::Progress(progress)), _) => Ok(vec![progress.status]),
             (Some(Answer::Spark(spark)), _) => Ok(spark.status().map(str::to_owned).into_iter().collect()),
-            (Some(Answer::Nodes(nodes)), Subject::Node(name)) => match nodes.into_iter().find(|node| node.name == *name || node.id == *name) {
-                Some(node) => Ok([vec![node.health, node.availability], if node.sparks == 0 { vec!["idle".to_owned()] } else { vec![] }].concat()),
-                None => Err(Exit::NoMatch),
-            },
+            (Some(Answer::Nodes(nodes)), Subject::Nodes(selector)) => {
+                let is_meant = |node: &&NodeState| node.id.parse().is_ok_and(|id| selector.matches(id, &node.name, &node.labels));
+                let meant: Vec<&NodeState> = nodes.iter().filter(is_meant).collect();
+                let holds = |state: &&&str| meant.iter().all(|node| is_in(node, state));
+                if meant.is_empty() { Err(Exit::NoMatch) } else { Ok(NODE_STATES.iter().filter(holds).map(|state| (*state).to_owned()).collect()) }
+            }
             (Some(Answer::Busy), _) => Ok(vec![]),
             (Some(answer), _) => Err(context.streams.conclude(&answer)),
             (None, _) => Err(Exit::Unreachable),
         })
     }
+}
+
+fn is_in(node: &NodeState, state: &str) -> bool {
+    node.health == state || node.availability == state || (state == "idle" && node.sparks == 0)
 }
 
 impl Wait {
@@ -88,7 +96,7 @@ impl Wait {
 
 /// Waits, and says why it ended if that is not what was waited for.
 pub(super) fn until(context: &Context, what: &str, wanted: &str, timeout: Option<u64>) -> anyhow::Result<Exit> {
-    let (subject, begun) = (Subject::of(what), Instant::now());
+    let (subject, begun) = (Subject::of(what)?, Instant::now());
     if !subject.knows(wanted) {
         return Err(UsageError(format!("{what} is never {wanted:?}")).into());
     }
@@ -110,7 +118,8 @@ pub(super) fn until(context: &Context, what: &str, wanted: &str, timeout: Option
             return Ok(Exit::RemoteFailed);
         }
         if timeout.is_some_and(|seconds| begun.elapsed().as_secs() >= seconds) {
-            context.streams.note(&format!("{what} is {} and not {wanted}", states.join(", ")));
+            let states = if states.is_empty() { "in no state that all share".to_owned() } else { states.join(", ") };
+            context.streams.note(&format!("{what} is {states} and not {wanted}"));
             return Ok(Exit::TimedOut);
         }
         std::thread::sleep(LOOK_EVERY);

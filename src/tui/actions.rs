@@ -2,9 +2,12 @@
 //!
 //! What concerns the fleet is a command line, and that command line is what is run: a key cannot do anything that its command does not.
 
-use bitacora_core::fleet::{JobStatus, Priority};
+mod lines;
 
-use super::{keymap::Key, subject::Subject, words};
+use bitacora_core::fleet::JobStatus;
+
+pub use self::lines::words;
+use super::{keymap::Key, subject::Subject};
 
 /// One of the actions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -243,7 +246,7 @@ pub const ACTIONS: &[Row] = &[
         Command {
             typed: Typed::Words("labels: KEY=VALUE, or KEY- to take one away"),
             line: "node label {node} {typed}",
-            danger: Reversible { undo: None },
+            danger: Reversible { undo: Some("node label {node} {labels}") },
             done: "labelled",
             fits: is_node,
         },
@@ -413,7 +416,7 @@ pub const ACTIONS: &[Row] = &[
         Command {
             typed: Typed::Words("nodes by name, or labels KEY=VALUE; nothing for all"),
             line: "project assign {project} {typed}",
-            danger: Reversible { undo: None },
+            danger: Reversible { undo: Some("project assign {project} {nodes}") },
             done: "assigned",
             fits: is_project,
         },
@@ -571,54 +574,6 @@ impl Row {
     pub fn changes(&self) -> bool {
         matches!(&self.does, Does::Command(command) if !only_reads(&command.line.split(' ').map(str::to_owned).collect::<Vec<_>>()))
     }
-}
-
-/// The words of a command line for what is selected, and what was typed; `None` where there is no such part, or a quote is not ended.
-pub fn words(line: &str, subject: &Subject, typed: &str) -> Option<Vec<String>> {
-    let mut all = Vec::new();
-    for word in line.split(' ') {
-        match word {
-            "{typed}" => all.extend(words::split(typed)?),
-            "{closed}" => all.extend(closed(subject)?),
-            part if part.starts_with('{') => all.push(self::part(part, subject)?),
-            word => all.push(word.to_owned()),
-        }
-    }
-    Some(all)
-}
-
-fn part(word: &str, subject: &Subject) -> Option<String> {
-    Some(match (word, subject) {
-        ("{node}", Subject::Node(node)) => node.handle.clone(),
-        ("{id}", Subject::Node(node)) => node.id.clone(),
-        ("{job}", Subject::Job(job)) => job.id.to_string(),
-        ("{priority}", Subject::Job(job)) => job.priority.name().to_owned(),
-        ("{higher}", Subject::Job(job)) => PRIORITIES[place_of(job.priority).checked_sub(1)?].name().to_owned(),
-        ("{lower}", Subject::Job(job)) => PRIORITIES.get(place_of(job.priority) + 1)?.name().to_owned(),
-        ("{spark}", Subject::Spark(spark)) => spark.id.to_string(),
-        ("{project}", Subject::Project(project)) => project.id.to_string(),
-        ("{root}", Subject::Project(project)) => project.root.clone(),
-        ("{name}", Subject::Project(project)) => project.name.clone(),
-        ("{key}", Subject::Seen(seen)) => seen.key.clone(),
-        _ => return None,
-    })
-}
-
-/// What makes a node as closed as it is: a drain goes on for as long as it would have.
-fn closed(subject: &Subject) -> Option<Vec<String>> {
-    let Subject::Node(node) = subject else { return None };
-    let seconds = node.drains_for.map(|span| span.0.div_ceil(1_000_000).max(1));
-    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
-    Some(match seconds {
-        Some(seconds) => words(&["drain", &node.handle, "--deadline", &format!("{seconds}s"), "--detach"]),
-        None => words(&["cordon", &node.handle]),
-    })
-}
-
-const PRIORITIES: [Priority; 5] = [Priority::Critical, Priority::High, Priority::Normal, Priority::Low, Priority::Background];
-
-fn place_of(priority: Priority) -> usize {
-    PRIORITIES.iter().position(|other| *other == priority).expect("every priority is in the list")
 }
 
 fn is_node(subject: &Subject) -> bool {

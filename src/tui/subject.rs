@@ -1,5 +1,7 @@
 //! What an action is about: the selected entry, or the marked ones, as far as an action needs them.
 
+use std::collections::BTreeMap;
+
 use bitacora_core::{
     fleet::{JobStatus, Priority},
     ids::{JobId, ProjectId, SparkId},
@@ -36,6 +38,7 @@ pub struct NodeSubject {
     pub sparks: u32,
     /// How long it may finish what it has, of one that drains.
     pub drains_for: Option<Span>,
+    pub labels: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +53,8 @@ pub struct ProjectSubject {
     pub id: ProjectId,
     pub name: String,
     pub root: String,
+    /// What it is assigned to; empty for all nodes.
+    pub nodes: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,6 +152,7 @@ impl State {
                 Some(Cause::Draining { until }) => Some(until - self.fleet.at),
                 _ => None,
             },
+            labels: node.labels.clone(),
         }
     }
 }
@@ -156,5 +162,5 @@ fn job_subject(job: &JobState) -> Subject {
 }
 
 fn project_subject(project: &ProjectState) -> Subject {
-    Subject::Project(ProjectSubject { id: project.id, name: project.name.clone(), root: project.root.clone() })
+    Subject::Project(ProjectSubject { id: project.id, name: project.name.clone(), root: project.root.clone(), nodes: project.nodes.clone() })
 }

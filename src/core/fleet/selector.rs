@@ -91,7 +91,8 @@ impl NodeSelector {
         }
     }
 
-    pub(super) fn matches(&self, id: NodeId, name: &str, labels: &Labels) -> bool {
+    /// Is a node of this name, with all these labels, meant?
+    pub fn matches(&self, id: NodeId, name: &str, labels: &Labels) -> bool {
         let is_called = |word: &String| *word == name || word.parse() == Ok(id);
         let labelled = self.labels.iter().all(|(key, value)| labels.get(key) == Some(value));
         labelled && (self.words.is_empty() || self.words.iter().any(is_called) || self.words.iter().all(|word| labels.contains_key(word)))

@@ -226,6 +226,21 @@ fn what_a_node_drained_by_is_what_takes_an_uncordon_back() {
 }
 
 #[test]
+fn labels_and_assignments_are_taken_back_to_what_they_were() {
+    for (keys, back) in [
+        ("Lzone=us rack=3\n", "node label anvil zone=eu rack-"),
+        ("Lzone-\n", "node label anvil zone=eu"),
+        ("3Abellows\n", "project assign p1.4 anvil"),
+        ("3A\n", "project assign p1.4 anvil"),
+    ] {
+        let mut state = person(80, 24);
+        press(&mut state, typed(keys));
+        ran(&mut state, 1, 0, "");
+        assert_eq!(lines(&press(&mut state, typed("u"))), [back], "{keys:?}");
+    }
+}
+
+#[test]
 fn what_was_done_to_several_is_said_and_taken_back_at_once() {
     let mut state = person(80, 24);
     press(&mut state, typed("vvvc"));
