@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use fleet_agent::net::{
-    carrier::{CarrierError, Transfer},
+    carrier::{CarrierError, Renewal, Transfer},
     codec::{Frame, Kind, Received},
-    quic::Renewal,
     renewal::{self, EXCHANGE_MAX},
     tls::{Authority, Peer, Role},
 };
@@ -52,7 +51,7 @@ impl Renewer {
             Some(_) | None => return Ok(()),
         }
         // It is the node that ends the connection, once it has read the answer.
-        renewal.connection.closed().await;
+        renewal.link.closed().await;
         Ok(())
     }
 

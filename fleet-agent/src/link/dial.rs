@@ -112,19 +112,15 @@ impl Dialler {
         Ok(self.neighbours.as_ref().map_or(Ok(()), |neighbours| neighbours.renew(credentials.identity()))?)
     }
 
-    /// At the first address where a master answers.
+    /// At the first address where a master answers, by either carrier.
     async fn renew_expired(&self, identity: &Identity) -> Result<Identity, LinkError> {
-        let mut failure = LinkError::NoAddress(self.masters.join(" "));
-        for address in self.known().await? {
-            match renewal::renew_expired(&self.endpoint, address, identity).await {
-                Ok(renewed) => return Ok(renewed),
-                Err(error) => failure = error.into(),
-            }
-            if failure.is_final() {
-                break;
-            }
-        }
-        Err(failure)
+        let addresses = self.known().await?;
+        let attempt = |carrier, address| {
+            let (endpoint, identity) = (self.endpoint.clone(), identity.clone());
+            async move { renewal::renew_expired(&endpoint, carrier, address, &identity).await.map_err(LinkError::from) }
+        };
+        let renewed = race::first_to_answer(race::ways(&addresses, self.choice.carriers()), attempt, LinkError::is_final).await;
+        renewed.map_err(|failure| failure.unwrap_or_else(|| LinkError::NoAddress(self.masters.join(" "))))
     }
 
     /// Where the master may be, the likeliest first.

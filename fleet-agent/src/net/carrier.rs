@@ -43,6 +43,15 @@ pub struct Connection {
     pub rx: FrameReceiver,
 }
 
+/// One end of a connection on which a certificate can be renewed, and nothing else done.
+#[derive(Debug)]
+pub struct Renewal {
+    /// As an expired certificate may name it.
+    pub peer: Peer,
+    pub transfer: Transfer,
+    pub link: Link,
+}
+
 /// The connection as a whole. Clones are the same one; it ends when the last clone and stream are gone.
 #[derive(Clone, Debug)]
 pub struct Link {

@@ -11,7 +11,7 @@ mod socket;
 pub(in crate::net) use self::endpoint::CONTROL_PRIORITY;
 pub(crate) use self::{endpoint::check_protocol, gate::Gate, socket::bind};
 pub use self::{
-    endpoint::{Endpoint, Listener, Renewal},
+    endpoint::{Endpoint, Listener},
     settings::{ListenerKeys, Settings},
     socket::{Shortage, UdpBuffers},
 };

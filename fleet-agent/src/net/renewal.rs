@@ -6,6 +6,7 @@
 //! asked. The new certificate never names more than the old one.
 
 use std::{
+    io,
     net::SocketAddr,
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
@@ -13,12 +14,13 @@ use std::{
 
 use bitacora_core::ids::NodeId;
 use quinn::{ConnectionError, TransportErrorCode};
-use rustls::pki_types::CertificateSigningRequestDer;
+use rustls::{AlertDescription, pki_types::CertificateSigningRequestDer};
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
+use tokio_tungstenite::tungstenite;
 
 use super::{
-    carrier::{CarrierError, CloseCode, Endpoint, Link, Transfer},
+    carrier::{Carrier, CarrierError, CloseCode, Endpoint, Link, Transfer},
     codec::{CodecError, Frame, Kind, Octets, Received, RequestId},
     tls::{Authority, Identity, NodeKey, Peer, RENEWAL_GRACE, TlsError, Validity, check_request},
 };
@@ -97,26 +99,31 @@ pub async fn renew(link: &Link, identity: &Identity) -> Result<Identity, Renewal
 }
 
 /// By a dial of its own, for a node whose certificate has expired.
-pub async fn renew_expired(endpoint: &Endpoint, master: SocketAddr, identity: &Identity) -> Result<Identity, RenewalError> {
-    match endpoint.dial_for_renewal(master, NodeId::HERE).await {
+pub async fn renew_expired(endpoint: &Endpoint, carrier: Carrier, master: SocketAddr, identity: &Identity) -> Result<Identity, RenewalError> {
+    match endpoint.dial_for_renewal(carrier, master, NodeId::HERE).await {
         Ok(dialled) => {
             let renewed = ask(dialled.transfer, identity).await.map_err(too_late);
-            dialled.connection.close(CloseCode::Stopping.into(), b"done");
+            dialled.link.close(CloseCode::Stopping, "done");
             renewed
         }
         Err(error) => Err(too_late(error.into())),
     }
 }
 
+/// The master's TLS took the certificate no more.
 fn too_late(error: RenewalError) -> RenewalError {
-    match error {
-        RenewalError::Carrier(CarrierError::Lost(ConnectionError::ConnectionClosed(close)))
-            if close.error_code == TransportErrorCode::crypto(ALERT_EXPIRED) =>
-        {
-            RenewalError::TooLate
-        }
-        error => error,
-    }
+    let RenewalError::Carrier(failed) = &error else { return error };
+    let alert = |error: &io::Error| {
+        let alert = error.get_ref().and_then(|source| source.downcast_ref::<rustls::Error>());
+        matches!(alert, Some(rustls::Error::AlertReceived(AlertDescription::CertificateExpired)))
+    };
+    let is_expired = match failed {
+        CarrierError::Lost(ConnectionError::ConnectionClosed(close)) => close.error_code == TransportErrorCode::crypto(ALERT_EXPIRED),
+        CarrierError::Handshake(error) => alert(error),
+        CarrierError::Upgrade(error) => matches!(&**error, tungstenite::Error::Io(error) if alert(error)),
+        _ => false,
+    };
+    if is_expired { RenewalError::TooLate } else { error }
 }
 
 async fn ask(mut transfer: Transfer, identity: &Identity) -> Result<Identity, RenewalError> {

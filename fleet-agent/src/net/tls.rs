@@ -95,9 +95,8 @@ pub fn server_config(identity: &Identity) -> Result<ServerConfig, TlsError> {
 /// The same for a listener that renews certificates: it also takes one that has expired within [`RENEWAL_GRACE`].
 ///
 /// TLS cannot tell here for which of the two protocols a certificate is shown. So whoever accepts connections by this
-/// configuration has to refuse an expired certificate under [`ALPN`]; the QUIC carrier does so where it makes a
-/// `Connection`, and hands over what came under [`RENEWAL_ALPN`] as a type that can do nothing else. Other carriers use
-/// [`server_config`].
+/// configuration has to refuse an expired certificate under [`ALPN`]; both carriers do so where they make a `Connection`, and
+/// hand over what came under [`RENEWAL_ALPN`] as a type that can do nothing else.
 pub(crate) fn listener_config(identity: &Identity) -> Result<ServerConfig, TlsError> {
     let strict = WebPkiClientVerifier::builder_with_provider(Arc::new(roots(identity.authority())?), provider()).build()?;
     let mut config = server_config_with(identity, Arc::new(grace::WithGrace(strict)))?;

@@ -5,9 +5,9 @@ use std::{io, net::SocketAddr};
 use bitacora_core::ids::NodeId;
 use tokio::sync::mpsc;
 
-use super::{Carrier, CarrierError, Connection, FailedHandshake};
+use super::{Carrier, CarrierError, Connection, FailedHandshake, Renewal};
 use crate::net::{
-    quic::{self, ListenerKeys, Renewal, Settings, UdpBuffers},
+    quic::{self, ListenerKeys, Settings, UdpBuffers},
     tls::Identity,
     websocket,
 };
@@ -39,7 +39,7 @@ impl Endpoint {
         let websocket = websocket::Endpoint::new(identity, settings.clone())?;
         let (quic, quic_door) = quic::Endpoint::open(address, identity, keys, settings)?;
         let address = quic.local_address().map_err(|source| CarrierError::Bind { address, source })?;
-        let websocket_door = websocket.listen(address)?;
+        let websocket_door = websocket.listen(address, quic_door.renewals_found())?;
         Ok((Endpoint { quic, websocket }, Listener { quic: quic_door, websocket: websocket_door }))
     }
 
@@ -55,10 +55,12 @@ impl Endpoint {
         }
     }
 
-    /// Connects to a node, and to that node only, to ask it for another certificate. By QUIC: the other carrier's TLS takes no
-    /// certificate that has expired.
-    pub(crate) async fn dial_for_renewal(&self, address: SocketAddr, expected: NodeId) -> Result<Renewal, CarrierError> {
-        self.quic.dial_for_renewal(address, expected).await
+    /// Connects to a node, and to that node only, to ask it for another certificate.
+    pub(crate) async fn dial_for_renewal(&self, carrier: Carrier, address: SocketAddr, expected: NodeId) -> Result<Renewal, CarrierError> {
+        match carrier {
+            Carrier::Quic => self.quic.dial_for_renewal(address, expected).await,
+            Carrier::WebSocket => self.websocket.dial_for_renewal(address, expected).await,
+        }
     }
 
     /// From now on both sides use a renewed certificate. Connections that are open keep theirs.

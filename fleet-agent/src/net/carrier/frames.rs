@@ -7,7 +7,7 @@ use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    CarrierError, CloseCode, Connection, Link,
+    CarrierError, CloseCode, Connection, Link, Renewal,
     streams::{Receiving, Sending, Streams},
 };
 use crate::net::codec::{self, CodecError, Decoder, Kind, Received, RequestId};
@@ -49,6 +49,13 @@ impl Connection {
     pub(crate) fn new(link: Link, control: Streams) -> Connection {
         let (tx, rx) = halves(control, Decoder::default(), link.frame_max);
         Connection { link, tx, rx }
+    }
+}
+
+impl Renewal {
+    /// A link and its first stream, for which nothing but a renewal is expected.
+    pub(crate) fn new(link: Link, stream: impl Into<Streams>) -> Renewal {
+        Renewal { peer: link.peer(), transfer: Transfer::over(stream, link.frame_max), link }
     }
 }
 

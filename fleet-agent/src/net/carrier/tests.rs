@@ -6,8 +6,10 @@ use std::{
     time::Duration,
 };
 
+use futures_util::StreamExt;
 use rustls::{ClientConfig, version::TLS13};
 use tokio::{sync::Notify, task::JoinHandle, time::timeout};
+use tokio_tungstenite::tungstenite::Message;
 
 use super::*;
 use crate::net::{
@@ -278,9 +280,17 @@ async fn refused(carrier: Carrier, agent: &Identity, tls: ClientConfig) {
                 assert!(by_tls || closed_as(&error) == Some(CloseCode::Expired), "{error:?}");
             }
             Carrier::WebSocket => {
-                let mut stream = tls_over_tcp(address, tls).await;
-                let read = tokio::io::AsyncReadExt::read(&mut stream, &mut [0]).await;
-                assert!(read.is_err(), "{read:?}");
+                let opened = tokio_tungstenite::client_async(format!("wss://{}/", tls::node_name(AGENT)), tls_over_tcp(address, tls).await).await;
+                // By TLS, or else by a word and nothing more.
+                if let Ok((mut socket, _)) = opened {
+                    loop {
+                        match socket.next().await {
+                            Some(Ok(Message::Close(Some(close)))) => break assert_eq!(u16::from(close.code), 4000 + CloseCode::Expired as u16),
+                            Some(Ok(Message::Binary(_))) => {}
+                            other => panic!("{other:?}"),
+                        }
+                    }
+                }
             }
         }
     };

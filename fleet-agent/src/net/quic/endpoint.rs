@@ -14,7 +14,7 @@ use tokio::{sync::mpsc, time::timeout};
 
 use super::{Gate, ListenerKeys, Settings, UdpBuffers, bind};
 use crate::net::{
-    carrier::{CarrierError, CloseCode, Connection, FailedHandshake, Link, Transfer},
+    carrier::{CarrierError, CloseCode, Connection, FailedHandshake, Link, Renewal},
     tls::{self, ALPN, Identity, Peer, RENEWAL_ALPN, node_name, peer},
 };
 
@@ -42,15 +42,6 @@ pub struct Listener {
     frame_max: Duration,
     renewals: mpsc::Sender<Renewal>,
     taken: Option<mpsc::Receiver<Renewal>>,
-}
-
-/// One end of a connection on which a certificate can be renewed, and nothing else done.
-#[derive(Debug)]
-pub struct Renewal {
-    /// As an expired certificate may name it.
-    pub peer: Peer,
-    pub transfer: Transfer,
-    pub connection: quinn::Connection,
 }
 
 /// By the protocol that a dialler agreed on.
@@ -100,7 +91,7 @@ impl Endpoint {
         let dialled = async {
             let connection = connecting.await?;
             check_protocol(&connection, RENEWAL_ALPN)?;
-            Renewal::over(connection.open_bi().await?, connection, self.settings.frame_max)
+            renewal(connection.open_bi().await?, connection, self.settings.frame_max)
         };
         timeout(self.settings.handshake_max, dialled).await.unwrap_or(Err(CarrierError::HandshakeTime))
     }
@@ -154,6 +145,11 @@ impl Listener {
     pub fn renewals(&mut self) -> Option<mpsc::Receiver<Renewal>> {
         self.taken.take()
     }
+
+    /// Where whoever else is dialled puts them.
+    pub(crate) fn renewals_found(&self) -> mpsc::Sender<Renewal> {
+        self.renewals.clone()
+    }
 }
 
 async fn dialled(connecting: Connecting, frame_max: Duration) -> Result<Connection, CarrierError> {
@@ -162,22 +158,21 @@ async fn dialled(connecting: Connecting, frame_max: Duration) -> Result<Connecti
     connection(quinn, control, frame_max)
 }
 
-impl Renewal {
-    fn over(stream: (SendStream, RecvStream), connection: quinn::Connection, frame_max: Duration) -> Result<Renewal, CarrierError> {
-        Ok(Renewal { peer: verified(&connection)?, transfer: Transfer::over(stream, frame_max), connection })
-    }
-}
-
 async fn answered(connecting: Connecting, frame_max: Duration) -> Result<Arrival, CarrierError> {
     let quinn = connecting.await?;
     if check_protocol(&quinn, RENEWAL_ALPN).is_ok() {
-        return Renewal::over(quinn.accept_bi().await?, quinn, frame_max).map(Arrival::Renewal);
+        return renewal(quinn.accept_bi().await?, quinn, frame_max).map(Arrival::Renewal);
     }
     // Before it is waited for: whoever is shown out has no stream to open.
     refuse_expired(&quinn)?;
     // Streams arrive in the order of their numbers: the first one is the control stream, whatever else came before it.
     let control = quinn.accept_bi().await?;
     connection(quinn, control, frame_max).map(Arrival::Node)
+}
+
+fn renewal(stream: (SendStream, RecvStream), connection: quinn::Connection, frame_max: Duration) -> Result<Renewal, CarrierError> {
+    let peer = verified(&connection)?;
+    Ok(Renewal::new(Link::over_quic(connection, peer, frame_max), stream))
 }
 
 /// Reads who the verified peer is.

@@ -63,7 +63,7 @@ impl Master {
         let renewing = tokio::spawn(async move {
             while let Some(renewal) = expired.recv().await {
                 serve(renewal.transfer, renewal.peer, &signer, permitted).await;
-                renewal.connection.closed().await;
+                renewal.link.closed().await;
             }
         });
         let signer = Arc::clone(authority);
@@ -112,17 +112,19 @@ async fn a_node_that_was_off_renews_within_the_grace_and_can_do_nothing_else() {
     let master = Master::open(&authority, true);
     let expired = aged(&authority, 31);
     let (endpoint, _listener) = open(&expired);
-    // In TLS 1.3 the dial itself may succeed; the first answer never comes.
-    let refused = within(async {
-        let mut connection = endpoint.dial(Carrier::Quic, master.address, NodeId(0)).await?;
-        connection.tx.send(Kind::Hello, RequestId(1), "").await?;
-        connection.rx.receive().await.map(drop)
-    });
-    let refused = refused.await.unwrap_err();
-    assert!(refused.close_code() == Some(CloseCode::Expired as u64), "{refused:?}");
-    let renewed = within(renew_expired(&endpoint, master.address, &expired)).await.unwrap();
-    assert_eq!((renewed.peer().node, renewed.peer().roles), (NodeId(7), Role::Worker.into()));
-    assert!(renewed.peer().expires > SystemTime::now());
+    for carrier in Carrier::ALL {
+        // In TLS 1.3 the dial itself may succeed; the first answer never comes.
+        let refused = within(async {
+            let mut connection = endpoint.dial(carrier, master.address, NodeId(0)).await?;
+            connection.tx.send(Kind::Hello, RequestId(1), "").await?;
+            connection.rx.receive().await.map(drop)
+        });
+        let refused = refused.await.unwrap_err();
+        assert!(refused.close_code() == Some(CloseCode::Expired as u64), "{carrier:?}: {refused:?}");
+        let renewed = within(renew_expired(&endpoint, carrier, master.address, &expired)).await.unwrap();
+        assert_eq!((renewed.peer().node, renewed.peer().roles), (NodeId(7), Role::Worker.into()));
+        assert!(renewed.peer().expires > SystemTime::now());
+    }
 }
 
 #[tokio::test]
@@ -131,8 +133,10 @@ async fn beyond_the_grace_there_is_no_way_back() {
     let master = Master::open(&authority, true);
     let void = aged(&authority, 61);
     let (endpoint, _listener) = open(&void);
-    let refused = within(renew_expired(&endpoint, master.address, &void)).await.unwrap_err();
-    assert!(matches!(refused, RenewalError::TooLate), "{refused:?}");
+    for carrier in Carrier::ALL {
+        let refused = within(renew_expired(&endpoint, carrier, master.address, &void)).await.unwrap_err();
+        assert!(matches!(refused, RenewalError::TooLate), "{carrier:?}: {refused:?}");
+    }
 }
 
 #[tokio::test]
@@ -141,8 +145,10 @@ async fn whoever_was_removed_gets_no_certificate() {
     let master = Master::open(&authority, false);
     let expired = aged(&authority, 31);
     let (endpoint, _listener) = open(&expired);
-    let refused = within(renew_expired(&endpoint, master.address, &expired)).await.unwrap_err();
-    assert!(matches!(&refused, RenewalError::Refused(reason) if reason.contains("does not belong")), "{refused:?}");
+    for carrier in Carrier::ALL {
+        let refused = within(renew_expired(&endpoint, carrier, master.address, &expired)).await.unwrap_err();
+        assert!(matches!(&refused, RenewalError::Refused(reason) if reason.contains("does not belong")), "{carrier:?}: {refused:?}");
+    }
 }
 
 #[tokio::test]
@@ -153,6 +159,8 @@ async fn an_expired_certificate_of_another_authority_is_no_way_in() {
     // Knows our authority, so that it is the master that has to refuse.
     let stranger = stranger.trusting(ours.certificate());
     let (endpoint, _listener) = open(&stranger);
-    let refused = within(renew_expired(&endpoint, master.address, &stranger)).await.unwrap_err();
-    assert!(matches!(refused, RenewalError::Carrier(CarrierError::Lost(_))), "{refused:?}");
+    for carrier in Carrier::ALL {
+        let refused = within(renew_expired(&endpoint, carrier, master.address, &stranger)).await.unwrap_err();
+        assert!(matches!(refused, RenewalError::Carrier(CarrierError::Lost(_) | CarrierError::Upgrade(_))), "{carrier:?}: {refused:?}");
+    }
 }

@@ -1,11 +1,15 @@
 //! The two ends: the one that dials over TCP, and the one that is dialled.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::SystemTime};
 
 use bitacora_core::ids::NodeId;
 use rustls::{ClientConfig, CommonState, ServerConfig};
 use socket2::SockRef;
-use tokio::{net::TcpStream, sync::watch, time::timeout};
+use tokio::{
+    net::TcpStream,
+    sync::{mpsc, watch},
+    time::timeout,
+};
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 use tokio_tungstenite::{
     accept_async_with_config, client_async_with_config,
@@ -16,12 +20,12 @@ use super::{
     gate::Gate,
     lives::Lives,
     message::MESSAGE_BYTES_MAX,
-    trunk::{Side, Socket},
+    trunk::{Halves, Side, Socket},
 };
 use crate::net::{
-    carrier::{CarrierError, Connection, FailedHandshake, Link},
+    carrier::{CarrierError, CloseCode, Connection, FailedHandshake, Link, Renewal},
     quic::Settings,
-    tls::{self, ALPN, Identity, Peer, node_name, peer, server_name},
+    tls::{self, ALPN, Identity, Peer, RENEWAL_ALPN, node_name, peer, server_name},
 };
 
 /// Connections of one endpoint; more are refused.
@@ -35,6 +39,7 @@ const BUFFER_BYTES: usize = 64 << 10;
 #[derive(Clone, Debug)]
 pub struct Endpoint {
     client: Arc<ClientConfig>,
+    renewal: Arc<ClientConfig>,
     server: watch::Sender<Arc<ServerConfig>>,
     settings: Arc<Settings>,
     lives: Lives,
@@ -43,35 +48,58 @@ pub struct Endpoint {
 /// Is dialled by other nodes. One task owns it.
 #[derive(Debug)]
 pub struct Listener {
-    gate: Gate<Connection>,
+    gate: Gate<Arrival>,
+    renewals: mpsc::Sender<Renewal>,
     server: watch::Receiver<Arc<ServerConfig>>,
     settings: Arc<Settings>,
     lives: Lives,
 }
 
+/// By the protocol that a dialler agreed on.
+#[derive(Debug)]
+enum Arrival {
+    Node(Connection),
+    Renewal(Renewal),
+}
+
 impl Endpoint {
     pub fn new(identity: &Identity, settings: Settings) -> Result<Endpoint, CarrierError> {
-        let (server, _) = watch::channel(Arc::new(tls::server_config(identity)?));
+        let (server, _) = watch::channel(Arc::new(tls::listener_config(identity)?));
         let lives = Lives::new(CONNECTIONS_MAX);
-        Ok(Endpoint { client: Arc::new(tls::client_config(identity)?), server, settings: Arc::new(settings), lives })
+        let (client, renewal) = (Arc::new(tls::client_config(identity)?), Arc::new(tls::renewal_client_config(identity)?));
+        Ok(Endpoint { client, renewal, server, settings: Arc::new(settings), lives })
     }
 
-    /// Opens a TCP socket to be dialled on. To be called inside a tokio runtime.
-    pub fn listen(&self, address: SocketAddr) -> Result<Listener, CarrierError> {
+    /// Opens a TCP socket to be dialled on; who may only renew a certificate is handed to `renewals`. To be called inside a tokio
+    /// runtime.
+    pub fn listen(&self, address: SocketAddr, renewals: mpsc::Sender<Renewal>) -> Result<Listener, CarrierError> {
         let (server, settings, lives) = (self.server.subscribe(), self.settings.clone(), self.lives.clone());
-        Ok(Listener { gate: Gate::open(address, &settings)?, server, settings, lives })
+        Ok(Listener { gate: Gate::open(address, &settings)?, renewals, server, settings, lives })
     }
 
     /// Connects to a node, by its name. The first frame is the dialler's to send.
     pub async fn dial(&self, address: SocketAddr, expected: NodeId) -> Result<Connection, CarrierError> {
-        timeout(self.settings.handshake_max, self.dialled(address, expected)).await.unwrap_or(Err(CarrierError::HandshakeTime))
+        let dialled = async {
+            let (link, control) = self.dialled(&self.client, address, expected, ALPN).await?;
+            Ok(Connection::new(link, control.into()))
+        };
+        timeout(self.settings.handshake_max, dialled).await.unwrap_or(Err(CarrierError::HandshakeTime))
     }
 
-    async fn dialled(&self, address: SocketAddr, expected: NodeId) -> Result<Connection, CarrierError> {
+    /// Connects to a node, and to that node only, to ask it for another certificate.
+    pub(crate) async fn dial_for_renewal(&self, address: SocketAddr, expected: NodeId) -> Result<Renewal, CarrierError> {
+        let dialled = async {
+            let (link, control) = self.dialled(&self.renewal, address, expected, RENEWAL_ALPN).await?;
+            Ok(Renewal::new(link, control))
+        };
+        timeout(self.settings.handshake_max, dialled).await.unwrap_or(Err(CarrierError::HandshakeTime))
+    }
+
+    async fn dialled(&self, client: &Arc<ClientConfig>, address: SocketAddr, expected: NodeId, protocol: &[u8]) -> Result<(Link, Halves), CarrierError> {
         let tcp = TcpStream::connect(address).await.map_err(|source| CarrierError::Reach { address, source })?;
         prepare(&tcp).map_err(|source| CarrierError::Reach { address, source })?;
-        let stream = TlsConnector::from(self.client.clone()).connect(server_name(expected), tcp).await.map_err(CarrierError::Handshake)?;
-        let peer = verified(stream.get_ref().1)?;
+        let stream = TlsConnector::from(client.clone()).connect(server_name(expected), tcp).await.map_err(CarrierError::Handshake)?;
+        let peer = verified(stream.get_ref().1, protocol)?;
         let address_in_words = format!("wss://{}/", node_name(expected));
         let upgraded = client_async_with_config(address_in_words, TlsStream::from(stream), Some(config())).await.map_err(upgrade_error)?;
         begin(&self.lives, upgraded.0, address, Side::Dialler, peer, &self.settings)
@@ -80,7 +108,8 @@ impl Endpoint {
     /// From now on both sides use a renewed certificate. Connections that are open keep theirs.
     pub fn renew(&mut self, identity: &Identity) -> Result<(), CarrierError> {
         self.client = Arc::new(tls::client_config(identity)?);
-        self.server.send_replace(Arc::new(tls::server_config(identity)?));
+        self.renewal = Arc::new(tls::renewal_client_config(identity)?);
+        self.server.send_replace(Arc::new(tls::listener_config(identity)?));
         Ok(())
     }
 
@@ -97,31 +126,49 @@ impl Listener {
 
     /// The next node that dialled, verified, or who failed to. `None` when the endpoint was closed. Cancel-safe.
     pub async fn accept(&mut self) -> Option<Result<Connection, FailedHandshake>> {
-        let Listener { gate, server, settings, lives } = self;
+        let Listener { gate, renewals, server, settings, lives } = self;
         let handshake = |tcp, address| answered(TlsAcceptor::from(server.borrow().clone()), tcp, address, settings.clone(), lives.clone());
-        tokio::select! {
-            () = lives.stopped() => None,
-            answered = gate.next(handshake) => Some(answered),
+        loop {
+            tokio::select! {
+                () = lives.stopped() => return None,
+                answered = gate.next(handshake) => match answered {
+                    Ok(Arrival::Node(connection)) => return Some(Ok(connection)),
+                    // Where nobody takes it, it is closed.
+                    Ok(Arrival::Renewal(renewal)) => drop(renewals.try_send(renewal)),
+                    Err(failed) => return Some(Err(failed)),
+                },
+            }
         }
     }
 }
 
-async fn answered(acceptor: TlsAcceptor, tcp: TcpStream, address: SocketAddr, settings: Arc<Settings>, lives: Lives) -> Result<Connection, CarrierError> {
+async fn answered(acceptor: TlsAcceptor, tcp: TcpStream, address: SocketAddr, settings: Arc<Settings>, lives: Lives) -> Result<Arrival, CarrierError> {
     prepare(&tcp).map_err(|source| CarrierError::Reach { address, source })?;
     let stream = acceptor.accept(tcp).await.map_err(CarrierError::Handshake)?;
-    let peer = verified(stream.get_ref().1)?;
+    let session = stream.get_ref().1;
+    let renews = session.alpn_protocol() == Some(RENEWAL_ALPN);
+    let peer = verified(session, if renews { RENEWAL_ALPN } else { ALPN })?;
     let upgraded = accept_async_with_config(TlsStream::from(stream), Some(config())).await.map_err(upgrade_error)?;
-    begin(&lives, upgraded, address, Side::Listener, peer, &settings)
+    let (link, control) = begin(&lives, upgraded, address, Side::Listener, peer, &settings)?;
+    if renews {
+        return Ok(Arrival::Renewal(Renewal::new(link, control)));
+    }
+    // This TLS lets those through that may only renew.
+    if peer.expires <= SystemTime::now() {
+        link.close(CloseCode::Expired, "the certificate has expired");
+        return Err(CarrierError::Expired);
+    }
+    Ok(Arrival::Node(Connection::new(link, control.into())))
 }
 
-fn begin(lives: &Lives, socket: Socket, address: SocketAddr, side: Side, peer: Peer, settings: &Settings) -> Result<Connection, CarrierError> {
+fn begin(lives: &Lives, socket: Socket, address: SocketAddr, side: Side, peer: Peer, settings: &Settings) -> Result<(Link, Halves), CarrierError> {
     let (trunk, control) = lives.begin(socket, address, side, settings)?;
-    Ok(Connection::new(Link::over_websocket(trunk, peer, settings.frame_max), control.into()))
+    Ok((Link::over_websocket(trunk, peer, settings.frame_max), control))
 }
 
 /// Who the verified peer is.
-fn verified(session: &CommonState) -> Result<Peer, CarrierError> {
-    if session.alpn_protocol() != Some(ALPN) {
+fn verified(session: &CommonState, protocol: &[u8]) -> Result<Peer, CarrierError> {
+    if session.alpn_protocol() != Some(protocol) {
         return Err(CarrierError::Protocol);
     }
     let chain = session.peer_certificates().unwrap_or_default();

@@ -34,7 +34,7 @@ async fn rogue(settings: Settings) -> (WebSocketStream<TlsStream<TcpStream>>, Co
     let authority = authority();
     let (agent, rogue) = (identity(&authority, AGENT.0, Role::Worker), identity(&authority, 1, Role::Master));
     let endpoint = Endpoint::new(&agent, settings).unwrap();
-    let mut door = endpoint.listen((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+    let mut door = endpoint.listen((Ipv4Addr::LOCALHOST, 0).into(), tokio::sync::mpsc::channel(1).0).unwrap();
     let address = door.local_address().unwrap();
     let dial = async {
         let tcp = TcpStream::connect(address).await.unwrap();
