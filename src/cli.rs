@@ -41,10 +41,7 @@ use clap::{Parser, Subcommand};
 
 use self::output::{Streams, UsageError};
 use crate::{
-    control::{
-        self, Answer, Request,
-        remote::{Device, Remote},
-    },
+    control::{self, Answer, Request, relay::Line, remote::Device},
     data::DataDirectory,
     exit::Exit,
 };
@@ -153,7 +150,7 @@ struct Context {
 
 /// A master that has no data directory here.
 enum Elsewhere {
-    Linked(Device, Box<Remote>),
+    Line(Line),
     /// Behind a socket of another process.
     Behind(PathBuf),
 }
@@ -171,8 +168,7 @@ impl Context {
                 streams.note(&format!("there is no fleet {wanted}: {known}; `bitacora join` joins one"));
                 return Ok(None);
             };
-            let remote = Remote::connect(&device)?;
-            context.remote = Some(Elsewhere::Linked(device, Box::new(remote)));
+            context.remote = Some(Elsewhere::Line(Line::to(device)));
         }
         Ok(Some(context))
     }
@@ -195,7 +191,7 @@ impl Context {
     fn ask(&self, request: &Request) -> anyhow::Result<Option<Answer>> {
         let place = || format!("cannot ask the bitacora that runs on {}", self.data.root().display());
         match &self.remote {
-            Some(Elsewhere::Linked(_, remote)) => Ok(Some(remote.ask(request)?)),
+            Some(Elsewhere::Line(line)) => Ok(Some(line.ask(request)?)),
             Some(Elsewhere::Behind(socket)) => control::ask(socket, request).with_context(place),
             None => control::ask(&self.data.control(), request).with_context(place),
         }

@@ -17,6 +17,7 @@ pub mod keymap;
 pub mod layout;
 pub mod list;
 pub mod log;
+mod memory;
 pub mod palette;
 pub mod screens;
 pub mod state;
@@ -47,6 +48,7 @@ use self::{
     feed::Feed,
     input::Typed,
     keymap::Key,
+    memory::Memory,
     state::{Feed as Hearing, Options, State},
     terminal::{Happened, Screen},
     theme::{Palette, Theme},
@@ -69,6 +71,8 @@ pub struct Setting {
     /// The theme is a guess: the terminal is asked whether it is light or dark.
     pub asks_background: bool,
     pub options: Options,
+    /// Where what is shown is kept for the next one, of a master that may be out of reach.
+    pub memory: Option<PathBuf>,
 }
 
 /// How it ended.
@@ -139,13 +143,17 @@ fn start(name: &str, tx: &Sender<Happening>, run: impl FnOnce() + Send + 'static
 pub fn run(setting: Setting) -> Result<Ended, TuiError> {
     let (tx, rx) = crossbeam_channel::bounded(INBOX_MAX);
     let screen = Screen::open(setting.asks_background).map_err(TuiError::Terminal)?;
-    let state = State { options: setting.options, ..State::new(screen.size().map_err(TuiError::Terminal)?, clock::now()) };
+    let mut state = State { options: setting.options, ..State::new(screen.size().map_err(TuiError::Terminal)?, clock::now()) };
+    let memory = setting.memory.map(Memory::new);
+    if let Some((at, fleet)) = memory.as_ref().and_then(Memory::recall) {
+        state.recall(at, fleet);
+    }
     terminal::listen(&tx).map_err(TuiError::Thread)?;
     let feed = Feed::start(setting.control, &tx).map_err(TuiError::Thread)?;
     let errands = Errands::new(setting.program, setting.arguments, tx.clone());
     let Setting { theme, asks_background, .. } = setting;
     let now = Instant::now();
-    let dashboard = Dashboard { screen, state, feed, errands, theme, asks_background, next_frame: now, next_unasked: now, asked: true };
+    let dashboard = Dashboard { screen, state, feed, errands, theme, asks_background, next_frame: now, next_unasked: now, asked: true, memory };
     match dashboard.run(&rx) {
         Err(TuiError::Terminal(error)) if is_gone(&error) => Ok(Ended::Alone),
         ended => ended,
@@ -169,10 +177,24 @@ struct Dashboard {
     next_unasked: Instant,
     /// The person did something since the last frame, or has seen nothing yet.
     asked: bool,
+    memory: Option<Memory>,
 }
 
 impl Dashboard {
     fn run(mut self, rx: &Receiver<Happening>) -> Result<Ended, TuiError> {
+        let ended = self.go(rx);
+        self.remember(|_| true);
+        ended
+    }
+
+    /// What is live is worth it.
+    fn remember(&mut self, is_due: impl Fn(&Memory) -> bool) {
+        if let Some(memory) = self.memory.as_mut().filter(|memory| self.state.feed == Hearing::Live && is_due(memory)) {
+            memory.keep(self.state.now, &self.state.fleet);
+        }
+    }
+
+    fn go(&mut self, rx: &Receiver<Happening>) -> Result<Ended, TuiError> {
         loop {
             if self.state.dirty && Instant::now() >= self.frame_due() {
                 self.draw()?;
@@ -194,6 +216,7 @@ impl Dashboard {
             if let Some(ended) = ended {
                 return Ok(ended);
             }
+            self.remember(Memory::is_due);
         }
     }
 

@@ -131,3 +131,26 @@ fn a_device_has_the_dashboard_of_the_fleet_that_it_has_joined() {
     terminal.press("q");
     assert_eq!(terminal.end().0, Some(0));
 }
+
+#[test]
+fn a_master_out_of_reach_is_shown_as_it_was_last() {
+    let mut fleet = Fleet::new();
+    let _agent = fleet.join("anvil");
+    let device = Device::join(&fleet, "laptop", "operate");
+    let open = || Terminal::open_with(&device.0, (100, 30), &[], &["--connect", "home"]);
+    let Some(mut terminal) = open() else { return };
+    terminal.see("healthy");
+    terminal.press("q");
+    assert_eq!(terminal.end().0, Some(0));
+    fleet.master.take().unwrap().kill();
+    let mut terminal = open().unwrap();
+    terminal.see("stale");
+    terminal.see("anvil");
+    // Lines are for whoever wants to know at once.
+    let status = device.0.run(&["--connect", "home"]);
+    assert_eq!((status.status.code(), status.stdout.len()), (Some(7), 0), "{}", said(&status));
+    fleet.serve();
+    terminal.see("home ● live");
+    terminal.press("q");
+    assert_eq!(terminal.end().0, Some(0));
+}

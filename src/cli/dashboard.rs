@@ -2,7 +2,7 @@
 
 mod plain;
 
-use std::{env, fs::Permissions, io::IsTerminal, os::unix::fs::PermissionsExt};
+use std::{env, fs::Permissions, io::IsTerminal, os::unix::fs::PermissionsExt, path::PathBuf};
 
 use anyhow::Context as _;
 use bitacora_core::{sim::demo::NODES_MAX, time::Time};
@@ -29,6 +29,9 @@ use crate::{
         theme::{ASCII, Palette, Theme, UNICODE},
     },
 };
+
+/// Beside a device's key: what was shown last of that fleet.
+const MEMORY_FILE: &str = "dashboard.last";
 
 // Not a doc comment: clap would take it for what the whole program does.
 #[derive(Args, Default)]
@@ -74,18 +77,37 @@ impl Look {
 
 /// Of this data directory's master, or of one elsewhere.
 pub(super) fn run(mut context: Context, look: &Look, config: &Config) -> anyhow::Result<Exit> {
-    let (device, remote) = match context.remote.take() {
-        Some(Elsewhere::Linked(device, remote)) => (device, remote),
+    let line = match context.remote.take() {
+        Some(Elsewhere::Line(line)) => line,
         other => {
             context.remote = other;
-            return show(&context, look, config, None);
+            return show(&context, look, config, Place::default());
         }
     };
-    let (folder, name) = (private_folder()?, device.name.clone());
+    // Lines say at once that there is no master; a screen shows what it showed last.
+    if !is_drawn(&context, look) {
+        line.connect()?;
+    }
+    let place = Place { name: Some(line.device().name.clone()), memory: Some(line.device().folder().join(MEMORY_FILE)) };
+    let folder = private_folder()?;
     let socket = folder.path().join("control");
-    let _relay = Relay::start(&socket, device, *remote).context("cannot listen for the commands of this dashboard")?;
+    let _relay = Relay::start(&socket, line).context("cannot listen for the commands of this dashboard")?;
     context.remote = Some(Elsewhere::Behind(socket));
-    show(&context, look, config, Some(name))
+    show(&context, look, config, place)
+}
+
+/// Another master than this data directory's.
+#[derive(Default)]
+struct Place {
+    name: Option<String>,
+    /// Where it is kept what was shown of it last.
+    memory: Option<PathBuf>,
+}
+
+/// On a terminal that can show it.
+fn is_drawn(context: &Context, look: &Look) -> bool {
+    let is_dumb = env::var_os("TERM").is_none_or(|term| term == "dumb");
+    !look.plain && context.streams.stdout_is_terminal && std::io::stdin().is_terminal() && !is_dumb
 }
 
 /// Of a fleet that is made up.
@@ -95,7 +117,7 @@ pub(super) fn demo(streams: Streams, look: &Look, given: &Given) -> anyhow::Resu
     let data = DataDirectory::open(Some(folder.path()))?;
     let socket = data.control();
     let _master = DemoMaster::start(&socket, look.seed, look.demo.unwrap_or(1)).context("cannot start the demo")?;
-    show(&Context { data, streams, remote: Some(Elsewhere::Behind(socket)) }, look, &config, Some("demo".to_owned()))
+    show(&Context { data, streams, remote: Some(Elsewhere::Behind(socket)) }, look, &config, Place { name: Some("demo".to_owned()), memory: None })
 }
 
 /// Whoever reaches a socket in it may command: nobody but this user.
@@ -104,8 +126,8 @@ fn private_folder() -> anyhow::Result<TempDir> {
     folder.context("cannot make a folder for what lasts as long as this dashboard")
 }
 
-/// Where nobody serves the data directory a master is started first, if anything may be changed. `place` says which other master it is.
-fn show(context: &Context, look: &Look, config: &Config, place: Option<String>) -> anyhow::Result<Exit> {
+/// Where nobody serves the data directory a master is started first, if anything may be changed.
+fn show(context: &Context, look: &Look, config: &Config, place: Place) -> anyhow::Result<Exit> {
     let read_only = look.read_only || config.options.read_only;
     let program = env::current_exe().context("cannot find this program on disk")?;
     let (mut arguments, mut control) = (vec!["--data-dir".into(), context.data.root().into()], context.data.control());
@@ -117,20 +139,19 @@ fn show(context: &Context, look: &Look, config: &Config, place: Option<String>) 
         status(context)?;
         return plain::run(context, &program, &arguments, read_only);
     }
-    let is_dumb = env::var_os("TERM").is_none_or(|term| term == "dumb");
-    if !context.streams.stdout_is_terminal || !std::io::stdin().is_terminal() || is_dumb {
+    if !is_drawn(context, look) {
         return status(context);
     }
     if context.remote.is_none() && !(look.no_start || read_only) {
         attach::have_master(context, &program)?;
     }
     let motion = env::var_os("NO_MOTION").is_none_or(|value| value.is_empty());
-    let options = Options { read_only, motion, commands: commands(), place, ..config.options.clone() };
+    let options = Options { read_only, motion, commands: commands(), place: place.name, ..config.options.clone() };
     let wanted = look.theme.or(config.theme);
     let theme = theme(wanted, config.unicode);
     // The console of Linux answers nothing.
     let asks_background = wanted.is_none() && theme.palette != Palette::Mono && env::var_os("TERM").is_some_and(|term| term != "linux");
-    Ok(match tui::run(Setting { control, program, arguments, theme, asks_background, options })? {
+    Ok(match tui::run(Setting { control, program, arguments, theme, asks_background, options, memory: place.memory })? {
         Ended::Quit => Exit::Ok,
         Ended::Signalled(signal) => Exit::of_signal(signal),
         Ended::Alone => Exit::Terminated,

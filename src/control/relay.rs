@@ -15,19 +15,20 @@ use super::{
     remote::{Device, Remote, RemoteError},
 };
 
-/// Answers until it is dropped. A link that is lost is dialled again when the next one asks.
+/// Answers until it is dropped.
 pub struct Relay {
     _socket: ControlSocket,
 }
 
-struct Line {
+/// The way to a master elsewhere: dialled when somebody asks, and again once it was lost.
+pub struct Line {
     device: Device,
     remote: Mutex<Option<Arc<Remote>>>,
 }
 
 impl Relay {
-    pub fn start(path: &Path, device: Device, remote: Remote) -> io::Result<Relay> {
-        let line = Arc::new(Line { device, remote: Mutex::new(Some(Arc::new(remote))) });
+    pub fn start(path: &Path, line: Line) -> io::Result<Relay> {
+        let line = Arc::new(line);
         let socket = ControlSocket::listen(path, move |Asked { request, answer, .. }| {
             // Whoever asked may be gone.
             let _ = answer.send(line.ask(&request).unwrap_or_else(|error| Answer::Refused(with_cause(&error))));
@@ -37,7 +38,20 @@ impl Relay {
 }
 
 impl Line {
-    fn ask(&self, request: &Request) -> Result<Answer, RemoteError> {
+    pub fn to(device: Device) -> Line {
+        Line { device, remote: Mutex::new(None) }
+    }
+
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Dials, if nobody has asked before.
+    pub fn connect(&self) -> Result<(), RemoteError> {
+        self.remote().map(drop)
+    }
+
+    pub fn ask(&self, request: &Request) -> Result<Answer, RemoteError> {
         let remote = self.remote()?;
         let answer = remote.ask(request);
         if matches!(&answer, Err(error) if error.is_about_reach()) {

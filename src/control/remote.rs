@@ -119,6 +119,11 @@ impl Device {
         Ok(join::join(&addresses, &Carrier::ALL, token).await?)
     }
 
+    /// Where its key is, and whatever else this machine keeps for that fleet.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// By the fleet's name, or by where its master is.
     pub fn find(fleets: &Path, wanted: &str) -> Result<Option<Device>, RemoteError> {
         let devices = Device::all(fleets)?;

@@ -293,6 +293,12 @@ impl State {
         }
     }
 
+    /// Shows what was shown last, until there is something newer.
+    pub fn recall(&mut self, at: Time, fleet: Snapshot) {
+        self.fleet = fleet;
+        self.feed = Feed::Lost { since: at.min(self.now), why: "the master has not answered yet".to_owned() };
+    }
+
     pub fn list(&self) -> &List {
         &self.lists[self.screen as usize]
     }
