@@ -110,5 +110,8 @@ fn node(number: u32, permille: u16) -> NodeState {
         memory_available_bytes: 9 << 30,
         labels: [("zone".to_owned(), "eu".to_owned())].into(),
         paired_at: Time(0),
+        version: "0.1.0".into(),
+        address: Some("192.0.2.7:40112".into()),
+        round_trip: Some(Span::from_millis(u64::from(number % 90))),
     }
 }

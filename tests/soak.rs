@@ -21,7 +21,7 @@ use bitacora::{
 };
 use bitacora_core::{
     ids::{Epoch, NodeId},
-    time::Time,
+    time::{Span, Time},
 };
 
 use super::{dashboard::Terminal, fleet::until, support::Place};
@@ -48,6 +48,9 @@ fn node(number: u32, round: u64) -> NodeState {
         memory_available_bytes: (8 << 30) + (round << 20),
         labels: [("zone".to_owned(), "eu".to_owned())].into(),
         paired_at: Time(0),
+        version: "0.1.0".into(),
+        address: Some("192.0.2.7:40112".into()),
+        round_trip: Some(Span::from_millis(round % 90)),
     }
 }
 

@@ -70,6 +70,15 @@ pub struct NodeState {
     pub memory_available_bytes: u64,
     pub labels: Labels,
     pub paired_at: Time,
+    /// Of its program; empty for one that was not heard since this master began.
+    #[serde(default)]
+    pub version: String,
+    /// Where its link comes from, or leads to.
+    #[serde(default)]
+    pub address: Option<String>,
+    /// There and back over its link, in whole milliseconds; not known over a WebSocket.
+    #[serde(default)]
+    pub round_trip: Option<Span>,
 }
 
 /// What led to a node being given nothing.

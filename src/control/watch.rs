@@ -10,7 +10,7 @@ use std::{
 
 use bitacora_core::{
     ids::{Epoch, JobId, NodeId, ProjectId, SparkId},
-    time::Time,
+    time::{Span, Time},
 };
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +27,9 @@ pub const SPARKS_TOLD_MAX: usize = 500;
 const LOAD_NOISE_PERMILLE: u16 = 10;
 /// The same of memory, as a part of all of it.
 const MEMORY_NOISE_PART: u64 = 128;
+/// A way there and back that differs by less, or by this part of it.
+const ROUND_TRIP_NOISE: Span = Span::from_millis(2);
+const ROUND_TRIP_NOISE_PART: u64 = 4;
 
 /// What one dashboard knows, and wants to know.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -325,17 +328,22 @@ impl Told<'_> {
     }
 }
 
-/// The same but for a load that wavers.
+/// The same but for a load and a way that waver.
 fn is_noise(known: &NodeState, node: &NodeState) -> bool {
-    let steady = NodeState { cpu_permille: known.cpu_permille, memory_available_bytes: known.memory_available_bytes, ..node.clone() };
+    let NodeState { cpu_permille, memory_available_bytes, round_trip, .. } = *known;
+    let steady = NodeState { cpu_permille, memory_available_bytes, round_trip, ..node.clone() };
+    let way = known
+        .round_trip
+        .zip(node.round_trip)
+        .map_or(known.round_trip == node.round_trip, |(one, other)| one.0.abs_diff(other.0) <= ROUND_TRIP_NOISE.0.max(one.0 / ROUND_TRIP_NOISE_PART));
     let load = known.cpu_permille.abs_diff(node.cpu_permille) < LOAD_NOISE_PERMILLE;
     let memory = known.memory_available_bytes.abs_diff(node.memory_available_bytes) <= node.memory_bytes / MEMORY_NOISE_PART;
-    load && memory && steady == *known
+    load && memory && way && steady == *known
 }
 
 fn node_differs_in_figures(known: &NodeState, node: &NodeState) -> bool {
-    let NodeState { cpu_permille, memory_available_bytes, sparks, .. } = *known;
-    NodeState { cpu_permille, memory_available_bytes, sparks, ..node.clone() } == *known
+    let NodeState { cpu_permille, memory_available_bytes, sparks, round_trip, .. } = *known;
+    NodeState { cpu_permille, memory_available_bytes, sparks, round_trip, ..node.clone() } == *known
 }
 
 fn job_differs_in_figures(known: &JobState, job: &JobState) -> bool {
@@ -364,6 +372,9 @@ mod tests {
             memory_available_bytes: 1 << 33,
             labels: bitacora_core::wire::node::Labels::default(),
             paired_at: Time(0),
+            version: "0.1.0".into(),
+            address: None,
+            round_trip: None,
         };
         (id, state)
     }

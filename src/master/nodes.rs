@@ -62,6 +62,7 @@ impl View<'_> {
         let linked = self.fleet.node_view(id);
         let record = self.fleet.record_of(id);
         let (load, profile) = (record.map(|record| &record.load), record.map(|record| &record.profile));
+        let link = self.links.and_then(|links| links.link_to(id));
         NodeState {
             id: id.to_string(),
             name: paired.name.clone(),
@@ -78,6 +79,9 @@ impl View<'_> {
             memory_available_bytes: load.map_or(0, |load| load.memory_available_bytes),
             labels: self.fleet.labels_of(id),
             paired_at: paired.paired_at,
+            version: profile.map_or_else(String::new, |profile| profile.version.clone()),
+            address: link.as_ref().map(|link| link.remote_address().to_string()),
+            round_trip: link.and_then(|link| link.round_trip()).map(|span| in_steps(span, Span::from_millis(1))),
         }
     }
 }
@@ -105,8 +109,12 @@ impl Master {
 }
 
 fn link_state(link: &Link) -> LinkState {
-    let in_tenths = |span: Duration| Span(span.as_micros() as u64 / ROUND_TRIP_STEP.0 * ROUND_TRIP_STEP.0);
-    LinkState { carrier: link.carrier().name().to_owned(), address: link.remote_address().to_string(), round_trip: link.round_trip().map(in_tenths) }
+    let round_trip = link.round_trip().map(|span| in_steps(span, ROUND_TRIP_STEP));
+    LinkState { carrier: link.carrier().name().to_owned(), address: link.remote_address().to_string(), round_trip }
+}
+
+fn in_steps(span: Duration, step: Span) -> Span {
+    Span(span.as_micros() as u64 / step.0 * step.0)
 }
 
 fn cause(paired: &PairedNode) -> Option<Cause> {

@@ -41,6 +41,9 @@ pub fn node(counter: u32, name: &str, health: &str, availability: &str) -> NodeS
         memory_available_bytes: if heard { 9_500_000_000 } else { 0 },
         labels: [("zone".to_owned(), "eu".to_owned())].into(),
         paired_at: NOW,
+        version: if heard { "0.1.0".into() } else { String::new() },
+        address: heard.then(|| format!("192.0.2.{counter}:40112")),
+        round_trip: heard.then(|| Span::from_millis(12 * u64::from(counter.saturating_sub(1)))),
     }
 }
 

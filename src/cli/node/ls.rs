@@ -1,6 +1,6 @@
 //! `bitacora node ls`.
 
-use bitacora_core::wire::node::Labels;
+use bitacora_core::{time::Span, wire::node::Labels};
 use clap::Args;
 use serde::Serialize;
 
@@ -43,6 +43,9 @@ pub(super) struct NodeItem {
     memory_available_bytes: u64,
     pub(super) labels: Labels,
     paired_at: String,
+    pub(super) version: String,
+    address: Option<String>,
+    round_trip_seconds: Option<f64>,
 }
 
 /// Why a node is given nothing.
@@ -82,6 +85,9 @@ impl From<NodeState> for NodeItem {
             memory_available_bytes: node.memory_available_bytes,
             labels: node.labels,
             paired_at: timestamp(node.paired_at),
+            version: node.version,
+            address: node.address,
+            round_trip_seconds: node.round_trip.map(Span::as_secs_f64),
         }
     }
 }
@@ -109,12 +115,18 @@ impl Ls {
         ];
         if more {
             columns.extend([Column::Text("Id"), Column::Number("Cores"), Column::Text("Paired"), Column::Text("Role")]);
+            columns.extend([
+                Column::Text("Version"),
+                Column::Text("Address"),
+                Column::Number(if format == Format::Plain { "Latency seconds" } else { "Latency" }),
+            ]);
         }
         let row = |item: &NodeItem| {
             let mut row = vec![item.name.clone(), item.health.clone(), if format == Format::Plain { item.availability.clone() } else { item.available() }];
             row.extend([item.cpu(format), item.memory(format), item.sparks.to_string(), item.slots.to_string(), labels(&item.labels)]);
             if more {
                 row.extend([item.id.clone(), item.cores.to_string(), item.paired_at.clone(), item.role.clone()]);
+                row.extend([item.version.clone(), item.address.clone().unwrap_or_default(), item.latency(format)]);
             }
             row
         };
@@ -156,6 +168,15 @@ impl NodeItem {
             Format::Plain => self.cpu_permille.to_string(),
             _ if self.memory_bytes == 0 => "-".to_owned(),
             _ => percent(self.cpu_permille),
+        }
+    }
+
+    fn latency(&self, format: Format) -> String {
+        match self.round_trip_seconds {
+            None => String::new(),
+            Some(seconds) if format == Format::Plain => seconds.to_string(),
+            Some(0.0) => "<1 ms".to_owned(),
+            Some(seconds) => format!("{:.0} ms", seconds * 1e3),
         }
     }
 

@@ -11,15 +11,18 @@ use crate::{
     },
 };
 
-pub(super) const COLUMNS: [Column; 8] = [
+pub(super) const COLUMNS: [Column; 11] = [
     Column::new("HEALTH", 11, 0),
     Column::new("NAME", 10, 1).up_to(24),
     Column::new("LOAD", 5, 2).right(),
     Column::new("SPARKS", 7, 3).right(),
     Column::new("LAST MINUTE", 12, 4),
-    Column::new("MEMORY", 8, 5).right(),
-    Column::new("STATE", 10, 6),
-    Column::new("LABELS", 8, 7).up_to(40),
+    Column::new("LATENCY", 7, 5).right(),
+    Column::new("MEMORY", 8, 6).right(),
+    Column::new("STATE", 10, 7),
+    Column::new("LABELS", 8, 8).up_to(40),
+    Column::new("VERSION", 7, 9).up_to(12),
+    Column::new("ADDRESS", 15, 10).up_to(47),
 ];
 
 /// Cells of a sparkline on a card.
@@ -45,6 +48,11 @@ pub(super) fn history(state: &State, node: &NodeState, cells: usize, theme: Them
     state.history.get(&node.id).map_or_else(|| " ".repeat(cells), |history| spark::line(history.newest(cells, state.now.0 / 1_000_000), cells, theme.signs))
 }
 
+/// There and back, where that is known.
+fn latency(node: &NodeState) -> String {
+    node.round_trip.map_or_else(String::new, |span| if span.0 == 0 { "<1 ms".into() } else { format!("{} ms", span.0 / 1000) })
+}
+
 pub(super) fn labels(node: &NodeState) -> String {
     node.labels.iter().map(|(key, value)| if value.is_empty() { key.clone() } else { format!("{key}={value}") }).collect::<Vec<_>>().join(",")
 }
@@ -58,9 +66,12 @@ pub(super) fn cells(state: &State, place: usize, theme: Theme) -> Vec<Piece> {
         (load(node), Tone::Text),
         (format!("{}/{}", node.sparks, node.slots), Tone::Text),
         (history(state, node, 12, theme), Tone::Accent),
+        (latency(node), Tone::Text),
         (if node.memory_bytes == 0 { "-".into() } else { bytes(used) }, Tone::Text),
         (node.availability.clone(), Tone::Dim),
         (labels(node), Tone::Dim),
+        (node.version.clone(), Tone::Dim),
+        (node.address.clone().unwrap_or_default(), Tone::Dim),
     ]
 }
 
@@ -72,6 +83,7 @@ pub(super) fn card(state: &State, place: usize, theme: Theme) -> [Line; 2] {
     let first =
         vec![(format!("{status:<11} "), tone), (format!("{name:<14} "), Tone::Title), (format!("{:>4} ", load(node)), Tone::Text), (spark, Tone::Accent)];
     let dot = theme.signs.dot;
-    let second = format!("{}/{} sparks {dot} {} {dot} {}", node.sparks, node.slots, node.availability, labels(node));
-    [first, super::paint::plain(second.trim_end_matches([' ', '·', '-']).to_owned(), Tone::Dim)]
+    let told = [format!("{}/{} sparks", node.sparks, node.slots), node.availability.clone(), latency(node), labels(node)];
+    let second = told.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(&format!(" {dot} "));
+    [first, super::paint::plain(second, Tone::Dim)]
 }
