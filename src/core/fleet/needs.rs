@@ -103,7 +103,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        fleet::{CommandSpec, Effect, Event, Ledger, Pending, Placement, Priority, Settings, SparkState},
+        fleet::{CommandSpec, Effect, Event, Ledger, NodeSelector, Pending, Placement, Priority, Settings, SparkState},
         ids::{Digest, Epoch, Incarnation, JobId, SparkId},
         time::{Span, Time},
         wire::{
@@ -149,9 +149,13 @@ mod tests {
         }
 
         fn submit(&mut self, needs: Needs, sparks: u32) -> JobId {
+            self.submit_to(needs, sparks, Placement::LeastLoaded, NodeSelector::default())
+        }
+
+        fn submit_to(&mut self, needs: Needs, sparks: u32, placement: Placement, nodes: NodeSelector) -> JobId {
             let line = CommandLine { program: "make".into(), output_bytes_max: OUTPUT_BYTES, ..CommandLine::default() };
             let command = CommandSpec { line, tries: 1, timeout: Span::from_secs(60), needs };
-            let spec = JobSpec { placement: Placement::LeastLoaded, ..JobSpec::without_tree(Some(command), Priority::Normal, vec![]) };
+            let spec = JobSpec { placement, nodes, ..JobSpec::without_tree(Some(command), Priority::Normal, vec![]) };
             let out = self.handle(Event::WorkSubmitted { spec, sparks });
             let tasks = out.iter().filter_map(|effect| match effect {
                 Effect::Send { message: Envelope { body: ToAgent::ExecuteTask(task), .. }, .. } => Some(task.slots),
@@ -225,6 +229,19 @@ mod tests {
         let place = play.running(large)[0];
         play.end(large, place);
         assert!(!play.running(small).is_empty(), "and they go on after it");
+    }
+
+    #[test]
+    fn it_waits_for_no_node_while_another_one_is_free() {
+        for busy in [0, 1] {
+            for placement in Placement::ALL {
+                let mut play = Play::of(&[4, 4]);
+                let small = play.submit_to(Needs::default(), 1, placement, NodeSelector::of_node(play.node(busy)));
+                assert_eq!(play.running(small), [(0, play.node(busy))]);
+                let wide = play.submit_to(Needs { cores: 4, ..Needs::default() }, 1, placement, NodeSelector::default());
+                assert_eq!(play.running(wide), [(0, play.node(1 - busy))], "{placement:?}");
+            }
+        }
     }
 
     #[test]

@@ -192,7 +192,8 @@ impl Candidates {
         }
     }
 
-    /// The node that would be done with it first, unless that one has no room now.
+    /// The node that would be done with it first, unless that one has no room now. When a node has room for what needs more than a
+    /// slot nobody can tell: that takes the first one among those that have.
     fn soonest(&mut self, speeds: &Speeds, size: &Size, key: u64) -> Option<NodeId> {
         if !self.rates.contains_key(&size.kind) {
             let rates = self.nodes.iter().map(|node| speeds.rate(node.id, &size.kind)).collect();
@@ -202,7 +203,9 @@ impl Candidates {
             let estimate = size.at(rate.unwrap_or(size.unknown_rate));
             (node.burden.busy_for.0.saturating_add(estimate.0), !splitmix(key ^ node.mix))
         };
-        let best = self.nodes.iter().zip(&self.rates[&size.kind]).filter(|(node, _)| node.is_reachable).min_by_key(done_in);
+        let may_wait = self.needs.is_none();
+        let meant = self.nodes.iter().zip(&self.rates[&size.kind]).filter(|(node, _)| node.is_reachable && (may_wait || node.room > 0));
+        let best = meant.min_by_key(done_in);
         best.map(|(node, _)| node).filter(|node| node.room > 0).map(|node| node.id)
     }
 }
