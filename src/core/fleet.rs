@@ -451,6 +451,7 @@ impl Fleet {
                             estimate: Span(0),
                             size,
                             needs: job.spec.needs(),
+                            parses: job.spec.project.is_some(),
                             files: 0,
                             bytes: 0,
                         };

@@ -179,9 +179,10 @@ impl Fleet {
         {
             node.unload(now, flight.estimate, flight.needs);
             if flight.runs_since.is_some() {
-                node.running_slots -= flight.needs.slots();
-                self.take_slots(now, flight.node);
+                node.leaves_slots(&flight);
             }
+            // What stood in front of the line may have been what waited for more than there is.
+            self.take_slots(now, flight.node);
         }
         Some(flight)
     }

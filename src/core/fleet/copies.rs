@@ -126,13 +126,10 @@ impl Fleet {
                 if !node.has_free_slots_for(flight.needs) {
                     return;
                 }
-                node.running_slots += flight.needs.slots();
+                node.takes_slots(now, flight);
                 flight.runs_since = Some(now);
-                node.line.pop_front();
-                self.note_begun(now, id);
-            } else {
-                node.line.pop_front();
             }
+            node.line.pop_front();
         }
     }
 
@@ -143,7 +140,7 @@ impl Fleet {
         let (runs, mut waits): (Vec<Held>, Vec<Held>) = node.held.iter().partition(|held| flying(held).runs_since.is_some());
         waits.sort_by_key(|held| (flying(held).begun_at, *held));
         node.line = waits.into();
-        node.running_slots = runs.iter().map(|held| flying(held).needs.slots()).sum();
+        runs.iter().for_each(|held| node.takes_slots(now, flying(held)));
         self.take_slots(now, id);
     }
 
@@ -373,6 +370,9 @@ mod tests {
     #[test]
     fn a_master_that_stops_and_a_person_who_cancels_call_both_back() {
         let (mut fleet, spark, _) = raced();
+        let out = handle(&mut fleet, LATER, Event::Stopping);
+        assert!(called_back(&out).is_empty(), "its successor finds both");
+        fleet.settings.resume_recovered = false;
         let out = handle(&mut fleet, LATER, Event::Stopping);
         assert_eq!(called_back(&out), [(TWO, SECOND), (ONE, FIRST)]);
         assert!(matches!(fleet.ledger().spark(spark).unwrap().state, SparkState::Queued { .. }));

@@ -42,6 +42,8 @@ pub(super) struct Flight {
     pub(super) estimate: Span,
     pub(super) size: Size,
     pub(super) needs: Needs,
+    /// It analyses files, and says how far it is. A command, and packs that are brought, say nothing for long.
+    pub(super) parses: bool,
     pub(super) files: u32,
     pub(super) bytes: u64,
 }

@@ -44,6 +44,8 @@ impl Fleet {
         assert!(reserved.memory_bytes <= all.memory_bytes && reserved.gpus <= all.gpus, "no more is reserved on node {} than it has", id.0);
         let running = flying().filter(|flight| flight.runs_since.is_some()).map(|flight| flight.needs.slots()).sum::<u32>();
         assert_eq!(node.running_slots, running, "slots of node {} are taken by what runs", id.0);
+        let parsing = flying().filter(|flight| flight.runs_since.is_some() && flight.parses).count();
+        assert_eq!(node.parsing as usize, parsing, "what node {} runs is counted by what it is", id.0);
         let next = node.line.iter().find(|held| node.held.contains(held)).and_then(|held| self.flights.get(*held));
         assert!(next.is_none_or(|next| !node.has_free_slots_for(next.needs)), "every slot of node {} has work as long as there is some", id.0);
         let waits = flying().filter(|flight| flight.runs_since.is_none()).count();

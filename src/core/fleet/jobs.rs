@@ -247,8 +247,12 @@ impl Fleet {
         self.ask_for_listing(job, out);
     }
 
-    /// The master ends in good order: what runs is called back and queued again, and no failure is counted.
+    /// The master ends in good order. One whose successor goes on leaves everything as it is: nodes keep what they run, and their
+    /// answers. Otherwise what runs is called back and queued again, and no failure is counted.
     pub(super) fn on_stopping(&mut self, now: Time, out: &mut Vec<Effect>) {
+        if self.settings.resume_recovered {
+            return self.record_refusals(now, out);
+        }
         for spark in self.flights.present().map(|(spark, _)| spark).collect::<Vec<_>>() {
             self.call_back(now, spark, out);
             let isolate = self.was_whole_often_enough(spark);

@@ -43,6 +43,8 @@ pub struct Node {
     /// What is reserved there for all that it holds; of slots, and of those for what runs.
     pub(super) reserved: Needs,
     pub(super) running_slots: u32,
+    /// Of what runs, how much analyses files.
+    pub(super) parsing: u32,
     /// What that is expected to take, one after another.
     pub(super) backlog: Span,
     /// When it was last done with something, or began after it had nothing.
@@ -91,6 +93,7 @@ impl Node {
             line: VecDeque::new(),
             reserved: Needs::default(),
             running_slots: 0,
+            parsing: 0,
             backlog: Span(0),
             moved_at: now,
             progressed_at: now,

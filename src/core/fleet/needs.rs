@@ -2,12 +2,12 @@
 //! them, whether they are used or not.
 
 use alloc::{string::String, vec::Vec};
-use core::{cmp::Reverse, fmt};
+use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Fleet, JobSpec, Node};
-use crate::ids::NodeId;
+use crate::{ids::NodeId, time::Time};
 
 /// Of one spark. What is not said is one slot, and no more is counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,16 +84,13 @@ impl Fleet {
         needs.is_none() || needs.fits_into(self.capacity(id, node), Needs::default()) > 0
     }
 
-    /// A node for which a spark waits that lacks nothing but slots there: while that is so it is given nothing less urgent, or small
-    /// sparks would take each slot that is free, for ever. The one with most of them free.
-    pub(super) fn kept_free_for(&self, spec: &JobSpec) -> Option<NodeId> {
+    /// The node that a spark waits for which needs more than is free anywhere: as long as it waits, that one is given nothing less
+    /// urgent, or what needs little would take each slot that is free, for ever. The one that is expected to be idle first.
+    pub(super) fn kept_free_for(&self, now: Time, spec: &JobSpec) -> Option<NodeId> {
         let needs = spec.needs();
-        let lacks_slots = |(id, node): &(NodeId, &Node)| {
-            let all = self.capacity(*id, node);
-            needs.fits_into(all, Needs { cores: 0, ..node.reserved }) > 0 && needs.fits_into(all, node.reserved) == 0
-        };
-        let waits_for = self.eligible(spec).filter(|(_, node)| needs.cores > 1 && node.is_reachable()).filter(lacks_slots);
-        waits_for.max_by_key(|(id, node)| (node.slots.saturating_sub(node.reserved.cores), Reverse(*id))).map(|(id, _)| id)
+        let lacks_room = |(id, node): &(NodeId, &Node)| needs.fits_into(self.capacity(*id, node), node.reserved) == 0;
+        let waits_for = self.eligible(spec).filter(|(_, node)| !needs.is_none() && node.is_reachable()).filter(lacks_room);
+        waits_for.min_by_key(|(id, node)| (node.idle_in(now), *id)).map(|(id, _)| id)
     }
 }
 
@@ -211,11 +208,10 @@ mod tests {
         assert!(play.running(second).is_empty() && play.0.explain(second) == [Pending::NoFreeSlot { held: 2 }], "four are taken");
     }
 
-    #[test]
-    fn small_sparks_do_not_overtake_a_large_one_for_ever() {
+    fn is_reached_beside_small_sparks(needs: Needs) {
         let mut play = Play::of(&[4]);
         let small = play.submit(Needs::default(), 5_000);
-        let large = play.submit(Needs { cores: 4, ..Needs::default() }, 1);
+        let large = play.submit(needs, 1);
         let mut ended = 0;
         while play.running(large).is_empty() {
             let running = play.running(small);
@@ -225,10 +221,32 @@ mod tests {
         }
         assert!(ended < 4_900, "it had to wait for what was sent before it, and for no more: {ended}");
         let node = &play.0.nodes[&play.node(0)];
-        assert_eq!((node.running_slots, node.line.is_empty()), (4, false), "what was sent after it waits there");
+        assert!(needs.cores < 2 || (node.running_slots, node.line.is_empty()) == (4, true), "nothing is sent behind it");
         let place = play.running(large)[0];
         play.end(large, place);
         assert!(!play.running(small).is_empty(), "and they go on after it");
+    }
+
+    #[test]
+    fn small_sparks_do_not_overtake_one_that_needs_something_for_ever() {
+        let none = Needs::default();
+        for needs in [Needs { cores: 4, ..none }, Needs { cores: 1, ..none }, Needs { gpus: 1, ..none }, Needs { memory_bytes: GB, ..none }] {
+            is_reached_beside_small_sparks(needs);
+        }
+    }
+
+    #[test]
+    fn nor_does_what_needs_little_memory_overtake_what_needs_much() {
+        let mut play = Play::of(&[4]);
+        let little = play.submit(Needs { memory_bytes: 2 * GB, ..Needs::default() }, 100);
+        let much = play.submit(Needs { memory_bytes: 3 * GB, ..Needs::default() }, 1);
+        let mut ended = 0;
+        while play.running(much).is_empty() {
+            let running = play.running(little)[0];
+            play.end(little, running);
+            ended += 1;
+        }
+        assert!(ended < 10, "{ended}");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use core::cmp::Reverse;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Fleet, Job, Needs, Node};
+use super::{Fleet, Flight, Job, Needs, Node};
 use crate::{
     cache::splitmix,
     ids::{JobId, NodeId},
@@ -213,8 +213,11 @@ impl Candidates {
 impl Node {
     /// Attempts it may be sent now: as many as it has slots, and some ahead.
     pub(super) fn credit(&self, queued_per_slot: u32) -> u32 {
+        // What takes more than a slot may take them for long, and what was sent behind it would wait out its time.
+        let holds_wide = self.reserved.cores > self.held.len() as u32;
         let window = match () {
             () if !self.is_reachable() => 0,
+            () if holds_wide => self.slots,
             () if self.backlog.0 < AHEAD.0 * u64::from(self.slots) => self.slots * (1 + AHEAD_SPARKS_MAX),
             () => self.slots * (1 + queued_per_slot),
         };
@@ -225,6 +228,21 @@ impl Node {
         self.reserved.cores < self.slots
     }
 
+    /// This runs from now on. Where nothing was parsed before, nothing of it can have stood still.
+    pub(super) fn takes_slots(&mut self, now: Time, flight: &Flight) {
+        if self.parsing == 0 {
+            self.progressed(now);
+        }
+        self.running_slots += flight.needs.slots();
+        self.parsing += u32::from(flight.parses);
+    }
+
+    /// It ran, and does no more.
+    pub(super) fn leaves_slots(&mut self, flight: &Flight) {
+        self.running_slots -= flight.needs.slots();
+        self.parsing -= u32::from(flight.parses);
+    }
+
     /// Does what needs so much run there at once? One that needs more slots than there are is the only one that runs.
     pub(super) fn has_free_slots_for(&self, needs: Needs) -> bool {
         self.running_slots == 0 || self.running_slots.saturating_add(needs.slots()) <= self.slots
@@ -232,9 +250,11 @@ impl Node {
 
     /// When a slot is expected to be free: never sooner than it has already taken for what it has.
     fn busy_for(&self, now: Time) -> Span {
-        if self.has_free_slot() {
-            return Span(0);
-        }
+        if self.has_free_slot() { Span(0) } else { self.idle_in(now) }
+    }
+
+    /// When it is expected to be done with what it has, and no sooner than it has already taken for something.
+    pub(super) fn idle_in(&self, now: Time) -> Span {
         Span(self.backlog.0 / u64::from(self.slots.max(1))).max(now - self.moved_at)
     }
 

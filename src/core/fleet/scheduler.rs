@@ -39,7 +39,7 @@ impl Fleet {
             let of_job = candidates.entry(job).or_insert_with(|| self.candidates(now, job, &withdrawn));
             // Room only becomes less in a turn: whoever has none now has none later.
             let Some(node) = self.place(of_job, job, number) else {
-                let kept = self.kept_free_for(&self.ledger.jobs[&job].spec);
+                let kept = self.kept_free_for(now, &self.ledger.jobs[&job].spec);
                 kept.into_iter().for_each(|node| candidates.values_mut().for_each(|nodes| nodes.withdraw(node)));
                 withdrawn.extend(kept);
                 continue;
@@ -98,14 +98,15 @@ impl Fleet {
         let needs = self.ledger.jobs[&spark.job].spec.needs();
         self.watch_from(deadline);
         self.placed_last = node;
-        self.note_begun(now, node);
         let chosen = self.nodes.get_mut(&node).expect("it was just chosen");
         let runs_since = chosen.has_free_slots_for(needs).then_some(now);
+        let parses = self.ledger.jobs[&spark.job].spec.project.is_some();
+        let flight = Flight { node, attempt, begun_at: now, runs_since, sent_at: now, deadline, estimate, size, needs, parses, files: 0, bytes: 0 };
         match runs_since {
-            Some(_) => chosen.running_slots += needs.slots(),
+            Some(_) => chosen.takes_slots(now, &flight),
             None => chosen.line.push_back(Held { spark, attempt }),
         }
-        self.flights.begin(spark, Flight { node, attempt, begun_at: now, runs_since, sent_at: now, deadline, estimate, size, needs, files: 0, bytes: 0 });
+        self.flights.begin(spark, flight);
         chosen.load(now, estimate, needs);
         chosen.held.insert(Held { spark, attempt });
         if chosen.expect_sooner(now, self.pace.busy) {

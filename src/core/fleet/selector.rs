@@ -78,6 +78,11 @@ impl NodeSelector {
         self.labels.is_empty() && self.words.is_empty()
     }
 
+    /// Words that are names, ids or keys of labels.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.words.iter().map(String::as_str)
+    }
+
     /// This one node, whatever it is called.
     pub(super) fn of_node(id: NodeId) -> NodeSelector {
         NodeSelector { labels: Vec::new(), words: [id.to_string()].into() }

@@ -26,17 +26,9 @@ impl Node {
 }
 
 impl Fleet {
-    /// Does it run the analysis of files, which says how far it is? A command, and packs that are brought, say nothing for long.
-    fn parses(&self, node: &Node) -> bool {
-        node.held.iter().any(|held| {
-            let runs = self.flights.get(*held).is_some_and(|flight| flight.runs_since.is_some());
-            runs && self.ledger.jobs[&held.spark.job].spec.project.is_some()
-        })
-    }
-
     pub(super) fn on_stalls(&mut self, now: Time, out: &mut Vec<Effect>) {
         let stalled_after = self.settings.stalled_after;
-        let stalls = |node: &Node| !node.stalled && now - node.progressed_at >= stalled_after && self.parses(node);
+        let stalls = |node: &Node| !node.stalled && now - node.progressed_at >= stalled_after && node.parsing > 0;
         let stalled: Vec<NodeId> = self.nodes.iter().filter(|(_, node)| stalls(node)).map(|(id, _)| *id).collect();
         for id in stalled {
             let node = self.nodes.get_mut(&id).expect("it was just listed");
@@ -49,7 +41,7 @@ impl Fleet {
 
     /// When a node may have stalled next.
     pub(super) fn stall_deadline(&self, node: &Node) -> Option<Time> {
-        (!node.stalled && self.parses(node)).then(|| node.progressed_at + self.settings.stalled_after)
+        (!node.stalled && node.parsing > 0).then(|| node.progressed_at + self.settings.stalled_after)
     }
 
     /// Since when it has got nowhere, if that is too long.
@@ -59,13 +51,6 @@ impl Fleet {
 
     pub(super) fn is_stalled(&self, id: NodeId) -> bool {
         self.nodes.get(&id).is_some_and(|node| node.stalled)
-    }
-
-    /// It is about to run something: what it does not parse yet cannot have stood still.
-    pub(super) fn note_begun(&mut self, now: Time, id: NodeId) {
-        if self.nodes.get(&id).is_some_and(|node| !self.parses(node)) {
-            self.nodes.get_mut(&id).expect("it was just found").progressed(now);
-        }
     }
 
     /// What it runs has moved.

@@ -83,11 +83,11 @@ impl JobView {
         if self.status.is_over() { self.status.name() } else { self.stage.name() }
     }
 
-    /// 0 to 100, by bytes.
+    /// 0 to 100, by bytes; of what has none by sparks.
     pub fn percent(&self) -> u32 {
         match self.bytes {
             _ if self.status == JobStatus::Completed => 100,
-            0 => 0,
+            0 => (u64::from(self.sparks_done) * 100).checked_div(self.sparks.into()).unwrap_or(0) as u32,
             bytes => (self.bytes_done.min(bytes) * 100 / bytes) as u32,
         }
     }
