@@ -233,6 +233,8 @@ impl Session {
     /// Carries messages both ways until the link is lost.
     async fn serve(&mut self, reached: Reached, agent: &AgentThread, dialler: &mut Dialler, credentials: &mut Credentials) -> LinkError {
         let Reached { connection: Connection { link, tx, mut rx }, hears_beats_apart } = reached;
+        // In a WebSocket there is one order of bytes, and the control stream goes first: a stream of its own would stand behind it.
+        let hears_beats_apart = hears_beats_apart && link.carrier() == Carrier::Quic;
         let node = credentials.identity().peer().node;
         // What was said before is of a link that is gone; the Hello that follows says it again.
         while self.messages.try_recv().is_ok() {}
@@ -247,7 +249,7 @@ impl Session {
         let (out, outgoing) = mpsc::channel(OUTBOX_MAX);
         let mut writers = JoinSet::new();
         writers.spawn(write(tx, outgoing));
-        // Behind one that is not written yet another one would say nothing new.
+        // Behind one that is not written yet another one waits for the next: an old list of what is held is looked at again.
         let (pulse, beats) = mpsc::channel(1);
         if hears_beats_apart {
             writers.spawn(write_beats(link.clone(), beats));
@@ -534,34 +536,31 @@ mod tests {
 
     #[tokio::test]
     async fn a_heartbeat_is_heard_while_nothing_else_is_read() {
-        for carrier in Carrier::ALL {
-            let Pair { master, agent, _endpoints } = pair(carrier).await;
-            let (mut tx, link) = (agent.tx, agent.link);
-            let beat = |body| Envelope { epoch: Epoch(1), incarnation: Incarnation(1), body };
-            // More than any window has room for; the master never reads it.
-            let flood = async {
-                loop {
-                    let dropped = FromAgent::PacksDropped { packs: vec![Digest([7; 32]); 10_000] };
-                    tx.send(Kind::FromAgent, RequestId(0), &beat(dropped)).await.unwrap();
-                }
-            };
-            let (pulse, beats) = mpsc::channel(1);
-            let heard = async {
-                sleep(Duration::from_millis(200)).await;
-                pulse.send(beat(FromAgent::Heartbeat { held: vec![], load: Load::default(), pace: Span::from_secs(1) })).await.unwrap();
-                let mut stream = master.link.accept_transfer().await.unwrap();
-                stream.rx.receive().await.unwrap()
-            };
-            let Some(Received::Frame(frame)) = (tokio::select! {
-                () = flood => None,
-                _ = write_beats(link, beats) => None,
-                heard = heard => heard,
-            }) else {
-                panic!("{carrier:?}")
-            };
-            let Spoken::Known(message) = frame.envelope::<FromAgent>().unwrap() else { panic!("{carrier:?}") };
-            assert!(matches!(message.body, FromAgent::Heartbeat { .. }));
-        }
+        let Pair { master, agent, _endpoints } = pair(Carrier::Quic).await;
+        let (mut tx, link) = (agent.tx, agent.link);
+        let said = |body| Envelope { epoch: Epoch(1), incarnation: Incarnation(1), body };
+        // More than any window has room for; the master never reads it.
+        let flood = async {
+            loop {
+                let dropped = FromAgent::PacksDropped { packs: vec![Digest([7; 32]); 10_000] };
+                tx.send(Kind::FromAgent, RequestId(0), &said(dropped)).await.unwrap();
+            }
+        };
+        let (pulse, beats) = mpsc::channel(1);
+        let heard = async {
+            sleep(Duration::from_millis(200)).await;
+            pulse.send(said(FromAgent::Heartbeat { held: vec![], load: Load::default(), pace: Span::from_secs(1) })).await.unwrap();
+            let mut stream = master.link.accept_transfer().await.unwrap();
+            stream.rx.receive().await.unwrap()
+        };
+        let heard = tokio::select! {
+            () = flood => None,
+            _ = write_beats(link, beats) => None,
+            heard = heard => heard,
+        };
+        let Some(Received::Frame(frame)) = heard else { panic!("{heard:?}") };
+        let Spoken::Known(message) = frame.envelope::<FromAgent>().unwrap() else { panic!("it is known") };
+        assert!(matches!(message.body, FromAgent::Heartbeat { .. }));
     }
 
     #[tokio::test]

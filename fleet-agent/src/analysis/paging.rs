@@ -8,7 +8,7 @@
 /// Text that is parsed before it is worth it: the call takes about as long as a hundred kilobytes.
 pub(super) const WORTH_FROM_BYTES: usize = 1 << 20;
 
-/// Brings in what the linker placed from the program's header to the end of its code: the grammars' tables among it. Where the system
+/// Brings in what the linker placed from the program's header to the end of its data, wherever it puts the grammars' tables in between. Where the system
 /// cannot do that, nothing has changed but the speed.
 #[cfg(target_os = "linux")]
 pub(super) fn bring_in() {
@@ -22,11 +22,11 @@ pub(super) fn bring_in() {
     // By the linker, in every ELF program.
     unsafe extern "C" {
         static __executable_start: u8;
-        static etext: u8;
+        static edata: u8;
     }
     static BROUGHT: Once = Once::new();
     BROUGHT.call_once(|| {
-        let (start, end) = (&raw const __executable_start, &raw const etext);
+        let (start, end) = (&raw const __executable_start, &raw const edata);
         let begun = start.addr() & !(page_size() - 1);
         // SAFETY: pages are read, as anybody may read them at any time, and neither changed nor taken away.
         let _ = unsafe { madvise(start.with_addr(begun).cast_mut().cast::<c_void>(), end.addr().saturating_sub(begun), Advice::LinuxPopulateRead) };

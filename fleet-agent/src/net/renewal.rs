@@ -6,7 +6,6 @@
 //! asked. The new certificate never names more than the old one.
 
 use std::{
-    io,
     net::SocketAddr,
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
@@ -101,29 +100,34 @@ pub async fn renew(link: &Link, identity: &Identity) -> Result<Identity, Renewal
 /// By a dial of its own, for a node whose certificate has expired.
 pub async fn renew_expired(endpoint: &Endpoint, carrier: Carrier, master: SocketAddr, identity: &Identity) -> Result<Identity, RenewalError> {
     match endpoint.dial_for_renewal(carrier, master, NodeId::HERE).await {
+        // By QUIC the handshake is over here, and who refuses the certificate is the master.
         Ok(dialled) => {
-            let renewed = ask(dialled.transfer, identity).await.map_err(too_late);
+            let renewed = ask(dialled.transfer, identity).await.map_err(|error| too_late(error, is_refused_by_quic));
             dialled.link.close(CloseCode::Stopping, "done");
             renewed
         }
-        Err(error) => Err(too_late(error.into())),
+        Err(error) => Err(too_late(error.into(), is_refused_by_tcp)),
     }
 }
 
-/// The master's TLS took the certificate no more.
-fn too_late(error: RenewalError) -> RenewalError {
-    let RenewalError::Carrier(failed) = &error else { return error };
-    let alert = |error: &io::Error| {
-        let alert = error.get_ref().and_then(|source| source.downcast_ref::<rustls::Error>());
-        matches!(alert, Some(rustls::Error::AlertReceived(AlertDescription::CertificateExpired)))
-    };
-    let is_expired = match failed {
-        CarrierError::Lost(ConnectionError::ConnectionClosed(close)) => close.error_code == TransportErrorCode::crypto(ALERT_EXPIRED),
-        CarrierError::Handshake(error) => alert(error),
-        CarrierError::Upgrade(error) => matches!(&**error, tungstenite::Error::Io(error) if alert(error)),
-        _ => false,
-    };
-    if is_expired { RenewalError::TooLate } else { error }
+/// The master's TLS took the certificate no more. Nobody else is believed that: it ends the node.
+fn too_late(error: RenewalError, is_refused: impl Fn(&CarrierError) -> bool) -> RenewalError {
+    match &error {
+        RenewalError::Carrier(failed) if is_refused(failed) => RenewalError::TooLate,
+        _ => error,
+    }
+}
+
+fn is_refused_by_quic(failed: &CarrierError) -> bool {
+    matches!(failed, CarrierError::Lost(ConnectionError::ConnectionClosed(close)) if close.error_code == TransportErrorCode::crypto(ALERT_EXPIRED))
+}
+
+/// After TLS: an alert before its end could be anybody's.
+fn is_refused_by_tcp(failed: &CarrierError) -> bool {
+    let CarrierError::Upgrade(failed) = failed else { return false };
+    let tungstenite::Error::Io(failed) = &**failed else { return false };
+    let alert = failed.get_ref().and_then(|source| source.downcast_ref::<rustls::Error>());
+    matches!(alert, Some(rustls::Error::AlertReceived(AlertDescription::CertificateExpired)))
 }
 
 async fn ask(mut transfer: Transfer, identity: &Identity) -> Result<Identity, RenewalError> {
