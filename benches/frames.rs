@@ -109,6 +109,7 @@ fn node(number: u32, permille: u16) -> NodeState {
         memory_bytes: 16 << 30,
         memory_available_bytes: 9 << 30,
         labels: [("zone".to_owned(), "eu".to_owned())].into(),
+        given_labels: [].into(),
         paired_at: Time(0),
         version: "0.1.0".into(),
         address: Some("192.0.2.7:40112".into()),

@@ -445,6 +445,12 @@ pub struct Progress {
     pub bytes_done: u64,
     pub bytes_per_second: u64,
     pub seconds_to_go: Option<u64>,
+    #[serde(default)]
+    pub percent: u32,
+    #[serde(default)]
+    pub sparks: u32,
+    #[serde(default)]
+    pub sparks_done: u32,
 }
 
 impl Progress {
@@ -459,6 +465,9 @@ impl Progress {
             bytes_done: view.bytes_done,
             bytes_per_second: view.bytes_per_second,
             seconds_to_go: view.eta_seconds(),
+            percent: view.percent(),
+            sparks: view.sparks,
+            sparks_done: view.sparks_done,
         }
     }
 }

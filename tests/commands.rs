@@ -233,6 +233,10 @@ fn a_project_can_be_known_before_anything_of_it_is_analysed() {
     assert_eq!((again.status.code(), again.stdout), (Some(0), added.stdout), "it is the same one");
     assert!(String::from_utf8_lossy(&again.stderr).contains("is known as project mine"));
     assert_eq!(add(&["--dry-run"]).status.code(), Some(0));
+    let elsewhere = place.path("elsewhere");
+    std::fs::create_dir(&elsewhere).unwrap();
+    let taken = place.run(&["project", "add", elsewhere.to_str().unwrap(), "--name", "mine"]);
+    assert_eq!(taken.status.code(), Some(9), "and nothing is added");
     place.analyse(0);
     assert_eq!(report(&place.run(&["project", "ls", "-o", "json"]), 0)["items"].as_array().unwrap().len(), 1);
     assert_eq!(place.run(&["project", "add", "/no/such/folder"]).status.code(), Some(2));

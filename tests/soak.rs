@@ -47,6 +47,7 @@ fn node(number: u32, round: u64) -> NodeState {
         memory_bytes: 16 << 30,
         memory_available_bytes: (8 << 30) + (round << 20),
         labels: [("zone".to_owned(), "eu".to_owned())].into(),
+        given_labels: [].into(),
         paired_at: Time(0),
         version: "0.1.0".into(),
         address: Some("192.0.2.7:40112".into()),

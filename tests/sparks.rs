@@ -71,6 +71,20 @@ fn a_command_runs_with_what_it_is_given_and_nothing_else() {
 }
 
 #[test]
+fn a_master_that_is_told_to_end_leaves_work_to_the_next_one() {
+    let (mut fleet, _agent) = fleet();
+    let (log, go) = (fleet.place.path("log"), fleet.place.path("go"));
+    let script = format!("echo begun >>{}; until [ -e {} ]; do sleep 0.05; done", log.display(), go.display());
+    let job = detached(&fleet, &["--count", "2", "--", "sh", "-c", &script]);
+    until(|| log.exists());
+    assert_eq!(fleet.master.take().unwrap().terminate(), Some(0));
+    fleet.serve();
+    fs::write(&go, "").unwrap();
+    until(|| status(&fleet, &job) == "completed");
+    assert_eq!(fs::read_to_string(log).unwrap(), "begun\nbegun\n", "what ran went on, and nobody had to resume the rest");
+}
+
+#[test]
 fn whoever_watches_a_job_ends_as_it_does() {
     let (fleet, _agent) = fleet();
     let watch = |job: &str, more: &[&str]| fleet.place.run(&[&["job", "watch", job, "-o", "ndjson"], more].concat());
@@ -81,6 +95,7 @@ fn whoever_watches_a_job_ends_as_it_does() {
     let lines: Vec<Value> = text(&watched.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let statuses: Vec<&str> = lines.iter().map(|line| line["status"].as_str().unwrap()).collect();
     assert_eq!((watched.status.code(), statuses.as_slice()), (Some(0), &["running", "completed"][..]), "{lines:?}");
+    assert_eq!((&lines[1]["percent"], &lines[1]["sparks_done"]), (&Value::from(100), &Value::from(1)));
     let fails = detached(&fleet, &["--", "sh", "-c", "exit 3"]);
     assert_eq!(watch(&fails, &[]).status.code(), Some(8));
     assert_eq!(watch("j9.9", &[]).status.code(), Some(5));
@@ -260,7 +275,7 @@ fn what_happens_can_be_waited_for_and_watched() {
     assert_eq!(wait(&job, "completed"), Some(8), "it ended otherwise");
     assert_eq!((wait(&job, "over"), wait("one", "idle"), wait("nobody", "healthy"), wait(&job, "healthy")), (Some(0), Some(0), Some(5), Some(2)));
     assert_eq!(fleet.place.run(&["node", "label", "one", "zone=eu"]).status.code(), Some(0));
-    assert_eq!((wait("zone=eu", "idle"), wait("one,two", "healthy"), wait("zone=us", "idle")), (Some(0), Some(0), Some(5)));
+    assert_eq!((wait("zone=eu", "idle"), wait("one,two", "healthy"), wait("zone=us", "idle")), (Some(0), Some(5), Some(5)));
     let told = lines.find(|line| line.as_ref().unwrap().contains("job-failed")).unwrap().unwrap();
     follower.kill().unwrap();
     follower.wait().unwrap();

@@ -5,6 +5,7 @@ mod progress;
 
 use std::{
     collections::HashSet,
+    ffi::OsStr,
     io::Write,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
@@ -403,7 +404,7 @@ impl Analyze {
     /// A folder, or the folder of a project of that name.
     pub(super) fn root(&self, ledger: &Ledger) -> anyhow::Result<PathBuf> {
         let name = self.path.to_string_lossy();
-        let known = || find_project(ledger, Some(&name)).ok().map(|(_, project)| PathBuf::from(std::ffi::OsStr::from_bytes(&project.root)));
+        let known = || find_project(ledger, Some(&name)).ok().map(|(_, project)| PathBuf::from(OsStr::from_bytes(&project.root)));
         let root = match self.path.exists() {
             true => std::fs::canonicalize(&self.path).with_context(|| format!("cannot resolve {}", self.path.display()))?,
             false => known().ok_or_else(|| UsageError(format!("there is no folder {name} and no project of that name")))?,
@@ -485,7 +486,8 @@ impl Analyze {
             note_failures(context, &overview);
         }
         let target = || self.out.as_deref().map_or_else(|| "cannot write the report".to_owned(), |path| format!("cannot write {}", path.display()));
-        let told = Told { project: &project.name, overview: &overview, spent, listed };
+        let root = Path::new(OsStr::from_bytes(&project.root));
+        let told = Told { project: &project.name, root, overview: &overview, spent, listed };
         let whole = self.write(context, &mut sink, result, &told).with_context(target)?;
         sink.close().with_context(target)?;
         Ok(if whole && overview.failed.is_empty() { Exit::Ok } else { Exit::Partial })
@@ -493,6 +495,12 @@ impl Analyze {
 
     fn format(&self, context: &Context) -> AnalysisFormat {
         AnalysisFormat::or_for(self.output, context.streams.stdout_is_terminal && self.out.is_none())
+    }
+
+    /// Where the report is written to, or would be.
+    fn folder_of_report(&self) -> anyhow::Result<PathBuf> {
+        let folder = self.out.as_deref().and_then(Path::parent).filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        folder.canonicalize().with_context(|| format!("cannot resolve {}", folder.display()))
     }
 
     /// Does the report itself name the files that were not analysed?
@@ -513,7 +521,7 @@ impl Analyze {
                 return Ok(true);
             }
             AnalysisFormat::Ctags => {
-                let (mut tags, mut result) = (Tags::default(), result);
+                let (mut tags, mut result) = (Tags::for_file_in(&self.folder_of_report()?, told.root), result);
                 let lacking = result.each(result.files(|path| told.listed.includes(path))?, |path, record| tags.add(path, record))?;
                 tags.write(sink)?;
                 note_lacking(context, told.project, &result, &lacking);
@@ -581,6 +589,7 @@ struct Ended {
 /// What a report is about.
 struct Told<'a> {
     project: &'a str,
+    root: &'a Path,
     overview: &'a Overview,
     spent: Spent,
     listed: Listed,

@@ -93,7 +93,11 @@ fn check_name(name: &str) -> Result<(), UsageError> {
 pub(super) fn nodes(context: &Context) -> anyhow::Result<Option<Vec<NodeState>>> {
     Ok(match ask(context, &Request::Nodes)? {
         Some(Answer::Nodes(nodes)) => Some(nodes),
-        _ => None,
+        Some(answer) => {
+            context.streams.conclude(&answer);
+            None
+        }
+        None => None,
     })
 }
 

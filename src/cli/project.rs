@@ -225,12 +225,19 @@ fn ledger(context: &Context) -> anyhow::Result<Ledger> {
 fn add(context: &Context, path: &Path, name: Option<String>, trial: &Trial) -> anyhow::Result<Exit> {
     name.iter().try_for_each(|name| check_name(name))?;
     let root = match context.remote.is_some() {
-        // Whose folder it is looks whether there is one.
-        true => path.to_owned(),
+        true if path.is_absolute() => path.to_owned(),
+        true => return Err(UsageError(format!("{} is a folder of the master's machine and has to be named from / on", path.display())).into()),
         false => folder(path)?,
     };
     let ledger = ledger(context)?;
     let known = ledger.projects.iter().find(|(_, project)| project.root == root.as_os_str().as_bytes());
+    // Before it is added: the name may be refused.
+    if let (None, Some(name)) = (known, &name)
+        && ledger.projects.values().any(|project| project.name == *name)
+    {
+        context.streams.note(&format!("refused: another project is called {name}"));
+        return Ok(Exit::Refused);
+    }
     if trial.dry_run {
         return Ok(manner::tell(context, known.is_none().then(|| format!("know {} as a project", root.display())).as_deref()));
     }

@@ -109,8 +109,8 @@ pub(super) struct Run {
     /// On which of them the sparks go
     #[arg(long, default_value = "intelligent", value_name = "STRATEGY")]
     placement: PlacementKind,
-    /// What each spark has of its node to itself while it runs, parted by commas: cores=N, memory=SIZE, gpus=N. It waits for a
-    /// node that has them free
+    /// What is reserved of its node for each spark while it runs, parted by commas: cores=N (slots, which nothing else takes),
+    /// memory=SIZE and gpus=N (which no other spark that asks for some is given). It waits for a node that has so much left
     #[arg(long, value_name = "NEEDS", value_parser = needs)]
     needs: Option<Needs>,
     /// Prints the job's id and does not wait

@@ -51,12 +51,20 @@ impl Subject {
         text.parse().map(Subject::Spark).or_else(job).or_else(nodes).map_err(|error| UsageError(error.to_string()))
     }
 
-    /// Words that are true of it sooner or later.
-    fn knows(&self, state: &str) -> bool {
+    fn kind(&self) -> &'static str {
         match self {
-            Subject::Job(_) => state == "over" || JobStatus::ALL.iter().any(|status| status.name() == state),
-            Subject::Spark(_) => state == "over" || SPARK_STATES.contains(&state),
-            Subject::Nodes(_) => NODE_STATES.contains(&state),
+            Subject::Job(_) => "a job",
+            Subject::Spark(_) => "a spark",
+            Subject::Nodes(_) => "no id of a job (j1.2) or spark (j1.2/0), so it means nodes,",
+        }
+    }
+
+    /// Words that are true of it sooner or later.
+    fn words(&self) -> Vec<&'static str> {
+        match self {
+            Subject::Job(_) => JobStatus::ALL.iter().map(|status| status.name()).chain(["over"]).collect(),
+            Subject::Spark(_) => SPARK_STATES.into_iter().chain(["over"]).collect(),
+            Subject::Nodes(_) => NODE_STATES.into(),
         }
     }
 
@@ -75,7 +83,8 @@ impl Subject {
                 let is_meant = |node: &&NodeState| node.id.parse().is_ok_and(|id| selector.matches(id, &node.name, &node.labels));
                 let meant: Vec<&NodeState> = nodes.iter().filter(is_meant).collect();
                 let holds = |state: &&&str| meant.iter().all(|node| is_in(node, state));
-                if meant.is_empty() { Err(Exit::NoMatch) } else { Ok(NODE_STATES.iter().filter(holds).map(|state| (*state).to_owned()).collect()) }
+                let unknown = selector.names().any(|name| !nodes.iter().any(|node| node.name == name || node.id == name || node.labels.contains_key(name)));
+                if meant.is_empty() || unknown { Err(Exit::NoMatch) } else { Ok(NODE_STATES.iter().filter(holds).map(|state| (*state).to_owned()).collect()) }
             }
             (Some(Answer::Busy), _) => Ok(vec![]),
             (Some(answer), _) => Err(context.streams.conclude(&answer)),
@@ -97,14 +106,18 @@ impl Wait {
 /// Waits, and says why it ended if that is not what was waited for.
 pub(super) fn until(context: &Context, what: &str, wanted: &str, timeout: Option<u64>) -> anyhow::Result<Exit> {
     let (subject, begun) = (Subject::of(what)?, Instant::now());
-    if !subject.knows(wanted) {
-        return Err(UsageError(format!("{what} is never {wanted:?}")).into());
+    if !subject.words().contains(&wanted) {
+        return Err(UsageError(format!("{what} is {} and never {wanted:?}; that is {}", subject.kind(), subject.words().join(", "))).into());
     }
     loop {
         let states = match subject.states(context)? {
             Ok(states) => states,
             Err(exit) => {
-                let why = if exit == Exit::Unreachable { "no bitacora serves; start one with `bitacora serve`" } else { "there is no such thing" };
+                let why = match (exit, &subject) {
+                    (Exit::Unreachable, _) => "no bitacora serves; start one with `bitacora serve`",
+                    (_, Subject::Nodes(_)) => "no node has that name or label, or not each of them; `bitacora node ls` lists them",
+                    _ => "there is none; `bitacora job ls` lists jobs",
+                };
                 context.streams.note(&format!("{what}: {why}"));
                 return Ok(exit);
             }

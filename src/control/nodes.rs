@@ -69,6 +69,9 @@ pub struct NodeState {
     pub memory_bytes: u64,
     pub memory_available_bytes: u64,
     pub labels: Labels,
+    /// Of those, what it was given here.
+    #[serde(default)]
+    pub given_labels: Labels,
     pub paired_at: Time,
     /// Of its program; empty for one that was not heard since this master began.
     #[serde(default)]

@@ -20,7 +20,7 @@ pub struct SparkItem {
     pub attempts: u32,
     pub failures: u32,
     pub isolated: bool,
-    /// What it has of its node to itself while it runs.
+    /// What is reserved of its node for it while it runs.
     #[serde(default)]
     pub needs: Needs,
     /// Over which file two nodes gave different answers for it.

@@ -371,6 +371,7 @@ mod tests {
             memory_bytes: 1 << 34,
             memory_available_bytes: 1 << 33,
             labels: bitacora_core::wire::node::Labels::default(),
+            given_labels: bitacora_core::wire::node::Labels::default(),
             paired_at: Time(0),
             version: "0.1.0".into(),
             address: None,

@@ -78,6 +78,7 @@ impl View<'_> {
             memory_bytes: load.map_or(0, |load| load.memory_bytes),
             memory_available_bytes: load.map_or(0, |load| load.memory_available_bytes),
             labels: self.fleet.labels_of(id),
+            given_labels: paired.labels.clone(),
             paired_at: paired.paired_at,
             version: profile.map_or_else(String::new, |profile| profile.version.clone()),
             address: link.as_ref().map(|link| link.remote_address().to_string()),

@@ -4,8 +4,11 @@
 use std::{
     cmp::Reverse,
     collections::BinaryHeap,
+    ffi::OsStr,
     fs::File,
     io::{self, BufRead, BufReader, BufWriter, Seek, SeekFrom, Write},
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
 };
 
 use bitacora_core::{paths::RelativePath, wire::record::FileRecord};
@@ -29,6 +32,8 @@ const HEADER: &str = concat!(
 /// Definitions on their way into a tags file.
 #[derive(Default)]
 pub struct Tags {
+    /// What leads from the tags file's folder to the tree's; empty where they are the same.
+    tree: PathBuf,
     lines: Vec<u8>,
     /// Where each line begins.
     starts: Vec<usize>,
@@ -37,13 +42,25 @@ pub struct Tags {
 }
 
 impl Tags {
+    /// For a file in this folder, of the tree at that one; both absolute. Editors look from the tags file on.
+    pub fn for_file_in(folder: &Path, tree: &Path) -> Tags {
+        Tags { tree: tree.strip_prefix(folder).unwrap_or(tree).to_owned(), ..Tags::default() }
+    }
+
     /// Every definition of a file.
     pub fn add(&mut self, path: &RelativePath, record: &FileRecord<&str>) -> io::Result<()> {
         for symbol in &record.symbols {
             self.starts.push(self.lines.len());
-            escape(symbol.name.as_bytes(), &mut self.lines);
+            // A line that began so would stand before the header, or be taken for a part of it.
+            match symbol.name.as_bytes() {
+                [first @ (b' ' | b'!'), rest @ ..] => {
+                    write!(self.lines, "\\x{first:02X}")?;
+                    escape(rest, &mut self.lines);
+                }
+                name => escape(name, &mut self.lines),
+            }
             self.lines.push(b'\t');
-            escape(path.as_bytes(), &mut self.lines);
+            escape(self.tree.join(OsStr::from_bytes(path.as_bytes())).as_os_str().as_bytes(), &mut self.lines);
             write!(self.lines, "\t{};\"\tkind:{}\tline:{}\tlanguage:", symbol.line, symbol.kind.name(), symbol.line)?;
             escape(record.language.as_bytes(), &mut self.lines);
             writeln!(self.lines, "\tend:{}", symbol.end_line)?;
@@ -100,15 +117,13 @@ fn read_line(run: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
 
 /// What would break a line or a field, as `tags(5)` has it for names and paths.
 fn escape(text: &[u8], out: &mut Vec<u8>) {
-    for (place, &byte) in text.iter().enumerate() {
+    for &byte in text {
         match byte {
             b'\\' => out.extend_from_slice(b"\\\\"),
             b'\t' => out.extend_from_slice(b"\\t"),
             b'\n' => out.extend_from_slice(b"\\n"),
             b'\r' => out.extend_from_slice(b"\\r"),
             0..=0x1f | 0x7f => out.extend_from_slice(format!("\\x{byte:02X}").as_bytes()),
-            // A line that begins so would be one of the header.
-            b'!' if place == 0 => out.extend_from_slice(b"\\x21"),
             _ => out.push(byte),
         }
     }
@@ -145,10 +160,19 @@ mod tests {
     #[test]
     fn a_definition_is_a_line_whatever_it_is_called() {
         let mut tags = Tags::default();
-        let names = ["zeta".to_owned(), "!_x".to_owned(), "a\tb\u{1b}\\".to_owned()];
+        let names = ["zeta".to_owned(), "!_x".to_owned(), "a\tb\u{1b}\\".to_owned(), " y".to_owned()];
         tags.add(&RelativePath::new(b"a b.c".to_vec()).unwrap(), &record(&names)).unwrap();
         let end = |line: u32| format!("\ta b.c\t{line};\"\tkind:function\tline:{line}\tlanguage:C\tend:{}", line + 1);
-        assert_eq!(written(tags), [format!("\\x21_x{}", end(2)), format!("a\\tb\\x1B\\\\{}", end(3)), format!("zeta{}", end(1))]);
+        assert_eq!(written(tags), [format!("\\x20y{}", end(4)), format!("\\x21_x{}", end(2)), format!("a\\tb\\x1B\\\\{}", end(3)), format!("zeta{}", end(1))]);
+    }
+
+    #[test]
+    fn a_file_is_named_as_it_is_seen_from_the_tags_file() {
+        for (folder, tree, expected) in [("/src/a", "/src/a", "x.c"), ("/src", "/src/a", "a/x.c"), ("/home", "/src/a", "/src/a/x.c")] {
+            let mut tags = Tags::for_file_in(Path::new(folder), Path::new(tree));
+            tags.add(&RelativePath::new(b"x.c".to_vec()).unwrap(), &record(&["f".to_owned()])).unwrap();
+            assert!(written(tags)[0].starts_with(&format!("f\t{expected}\t1;")), "{folder}");
+        }
     }
 
     #[test]

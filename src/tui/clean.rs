@@ -73,8 +73,11 @@ pub fn output(bytes: &[u8]) -> String {
 }
 
 fn node(node: &mut NodeState) {
-    [&mut node.name, &mut node.health, &mut node.availability].into_iter().for_each(mend);
-    node.labels = std::mem::take(&mut node.labels).into_iter().map(|(key, value)| (harmless(&key), harmless(&value))).collect();
+    [&mut node.name, &mut node.health, &mut node.availability, &mut node.version].into_iter().for_each(mend);
+    node.address.iter_mut().for_each(mend);
+    for labels in [&mut node.labels, &mut node.given_labels] {
+        *labels = std::mem::take(labels).into_iter().map(|(key, value)| (harmless(&key), harmless(&value))).collect();
+    }
     if let Some(Cause::Stopped { reason, .. }) = &mut node.cause {
         mend(reason);
     }

@@ -297,6 +297,7 @@ impl State {
     pub fn recall(&mut self, at: Time, fleet: Snapshot) {
         self.fleet = fleet;
         self.feed = Feed::Lost { since: at.min(self.now), why: "the master has not answered yet".to_owned() };
+        self.shown = self.passing();
     }
 
     pub fn list(&self) -> &List {

@@ -38,7 +38,8 @@ pub struct NodeSubject {
     pub sparks: u32,
     /// How long it may finish what it has, of one that drains.
     pub drains_for: Option<Span>,
-    pub labels: BTreeMap<String, String>,
+    /// That a person gave it.
+    pub given_labels: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -152,7 +153,7 @@ impl State {
                 Some(Cause::Draining { until }) => Some(until - self.fleet.at),
                 _ => None,
             },
-            labels: node.labels.clone(),
+            given_labels: node.given_labels.clone(),
         }
     }
 }

@@ -38,7 +38,9 @@ struct ProgressItem {
     job: String,
     status: String,
     stage: String,
-    percent: u64,
+    percent: u32,
+    sparks_done: u32,
+    sparks: u32,
     files_done: u64,
     files: u64,
     bytes_done: u64,
@@ -49,9 +51,9 @@ struct ProgressItem {
 
 impl ProgressItem {
     fn of(job: JobId, progress: Progress) -> ProgressItem {
-        let Progress { over: _, status, stage, files, files_done, bytes, bytes_done, bytes_per_second, seconds_to_go } = progress;
-        let percent = (bytes_done * 100).checked_div(bytes).unwrap_or(0);
-        ProgressItem { job: job.to_string(), status, stage, percent, files_done, files, bytes_done, bytes, bytes_per_second, seconds_to_go }
+        let Progress { over: _, status, stage, files, files_done, bytes, bytes_done, bytes_per_second, seconds_to_go, percent, sparks, sparks_done } = progress;
+        let job = job.to_string();
+        ProgressItem { job, status, stage, percent, sparks_done, sparks, files_done, files, bytes_done, bytes, bytes_per_second, seconds_to_go }
     }
 }
 
@@ -60,7 +62,7 @@ pub(super) fn run(context: &Context, job: JobId, output: Option<WatchFormat>, ti
     let (begun, mut waits, bar) = (Instant::now(), Waits::new(job), bar(context));
     let (mut out, mut told, mut told_at) = (Sink::open(None)?, None, None::<Instant>);
     if format == Some(WatchFormat::Plain) {
-        writeln!(out, "status\tstage\tpercent\tfiles_done\tfiles\tbytes_per_second")?;
+        writeln!(out, "status\tstage\tpercent\tsparks_done\tsparks\tfiles_done\tfiles\tbytes_per_second")?;
     }
     let exit = loop {
         let progress = match context.ask(&Request::Progress { job })? {
@@ -104,8 +106,8 @@ pub(super) fn run(context: &Context, job: JobId, output: Option<WatchFormat>, ti
 fn line(out: &mut Sink, format: WatchFormat, item: &ProgressItem) -> anyhow::Result<()> {
     match format {
         WatchFormat::Plain => {
-            let ProgressItem { status, stage, percent, files_done, files, bytes_per_second, .. } = item;
-            writeln!(out, "{status}\t{stage}\t{percent}\t{files_done}\t{files}\t{bytes_per_second}")?;
+            let ProgressItem { status, stage, percent, sparks_done, sparks, files_done, files, bytes_per_second, .. } = item;
+            writeln!(out, "{status}\t{stage}\t{percent}\t{sparks_done}\t{sparks}\t{files_done}\t{files}\t{bytes_per_second}")?;
         }
         WatchFormat::Ndjson => {
             serde_json::to_writer(&mut *out, item)?;

@@ -54,11 +54,11 @@ fn assigned(subject: &Subject) -> Option<Vec<String>> {
     Some(project.nodes.split(',').filter(|word| !word.is_empty()).map(str::to_owned).collect())
 }
 
-/// What gives the labels that are about to be changed the values that they have.
+/// What gives the labels that are about to be changed the values that a person gave them, or takes them away: the node's own show again.
 fn labels_before(subject: &Subject, typed: &str) -> Option<Vec<String>> {
     let Subject::Node(node) = subject else { return None };
     let keys = words::split(typed)?.into_iter().map(|change| change.split_once('=').map_or(change.trim_end_matches('-'), |(key, _)| key).to_owned());
-    Some(keys.map(|key| node.labels.get(&key).map_or_else(|| format!("{key}-"), |value| format!("{key}={value}"))).collect())
+    Some(keys.map(|key| node.given_labels.get(&key).map_or_else(|| format!("{key}-"), |value| format!("{key}={value}"))).collect())
 }
 
 const PRIORITIES: [Priority; 5] = [Priority::Critical, Priority::High, Priority::Normal, Priority::Low, Priority::Background];

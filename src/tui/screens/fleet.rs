@@ -41,7 +41,7 @@ pub(super) fn status(state: &State, node: &NodeState, theme: Theme) -> Piece {
 }
 
 pub(super) fn load(node: &NodeState) -> String {
-    if node.memory_bytes == 0 { "-".into() } else { format!("{}%", (node.cpu_permille + 5) / 10) }
+    if node.memory_bytes == 0 || !node.linked { "-".into() } else { format!("{}%", (node.cpu_permille + 5) / 10) }
 }
 
 pub(super) fn history(state: &State, node: &NodeState, cells: usize, theme: Theme) -> String {

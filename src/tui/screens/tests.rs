@@ -227,6 +227,17 @@ fn what_is_shown_can_be_touched() {
 }
 
 #[test]
+fn what_was_shown_last_is_there_before_anything_is_heard() {
+    for (width, height) in [(45, 10), (45, 20), (80, 24), (160, 48)] {
+        let fleet = person(width, height).fleet;
+        let mut state = State::new(Size { width, height }, NOW + Span::from_secs(60));
+        state.recall(NOW, fleet);
+        let shown = text(&drawn(&state, DARK));
+        assert!(shown.contains("anvil") && shown.contains("stale 1 min"), "{width}x{height}: {shown}");
+    }
+}
+
+#[test]
 fn what_is_not_heard_any_more_is_not_taken_for_true_at_any_size() {
     for (width, height) in [(45, 10), (45, 20), (80, 24), (160, 48)] {
         let mut state = person(width, height);

@@ -26,7 +26,10 @@ pub(super) fn on_heard(state: &mut State, heard: Heard) -> Option<Action> {
         Heard::NoMaster if state.feed == Feed::Live => lose(state, "the master has ended"),
         Heard::NoMaster if matches!(state.feed, Feed::Lost { .. }) => {}
         Heard::NoMaster => hear(state, Feed::NoMaster),
-        Heard::Failed(why) => lose(state, &why),
+        Heard::Failed(why) => {
+            acting::say(state, why.clone(), true);
+            lose(state, &why);
+        }
     }
     None
 }

@@ -228,12 +228,14 @@ fn what_a_node_drained_by_is_what_takes_an_uncordon_back() {
 #[test]
 fn labels_and_assignments_are_taken_back_to_what_they_were() {
     for (keys, back) in [
-        ("Lzone=us rack=3\n", "node label anvil zone=eu rack-"),
-        ("Lzone-\n", "node label anvil zone=eu"),
+        ("Lzone=us rack=3\n", "node label anvil zone- rack=7"),
+        ("Lrack-\n", "node label anvil rack=7"),
         ("3Abellows\n", "project assign p1.4 anvil"),
         ("3A\n", "project assign p1.4 anvil"),
     ] {
         let mut state = person(80, 24);
+        // The zone is the node's own word.
+        state.fleet.nodes[0].given_labels = [("rack".to_owned(), "7".to_owned())].into();
         press(&mut state, typed(keys));
         ran(&mut state, 1, 0, "");
         assert_eq!(lines(&press(&mut state, typed("u"))), [back], "{keys:?}");
