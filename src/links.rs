@@ -554,21 +554,27 @@ impl Session {
         let mut transfers = JoinSet::new();
         let mut writer = JoinSet::new();
         writer.spawn(write(tx, outgoing));
-        loop {
-            tokio::select! {
-                Some(_) = writer.join_next() => return Ok(()),
-                received = rx.receive() => match received? {
-                    None => return Ok(()),
-                    Some(first) => self.receive(first, &mut rx, &answers).await?,
-                },
-                transfer = link.accept_transfer() => {
-                    let (transfer, peer, session, answers) = (transfer?, link.peer(), self.clone(), answers.clone());
-                    transfers.spawn(async move { session.serve_transfer(transfer, peer, &answers).await });
+        let ended = async {
+            loop {
+                tokio::select! {
+                    Some(_) = writer.join_next() => return Ok(()),
+                    received = rx.receive() => match received? {
+                        None => return Ok(()),
+                        Some(first) => self.receive(first, &mut rx, &answers).await?,
+                    },
+                    transfer = link.accept_transfer() => {
+                        let (transfer, peer, session, answers) = (transfer?, link.peer(), self.clone(), answers.clone());
+                        transfers.spawn(async move { session.serve_transfer(transfer, peer, &answers).await });
+                    }
+                    // A transfer that failed is the node's to begin again.
+                    Some(_) = transfers.join_next() => {}
                 }
-                // A transfer that failed is the node's to begin again.
-                Some(_) = transfers.join_next() => {}
             }
-        }
+        };
+        let ended = ended.await;
+        // After the word that the link is lost nothing is heard over it.
+        transfers.shutdown().await;
+        ended
     }
 
     /// Takes a frame, and those that have arrived with it.

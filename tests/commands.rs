@@ -267,6 +267,18 @@ fn a_closed_pipe_ends_quietly() {
 }
 
 #[test]
+fn what_is_over_needs_no_master_to_be_waited_for() {
+    let place = Place::new();
+    place.fill(2);
+    place.analyse(0);
+    let code = |words: &[&str]| place.run(words).status.code();
+    let job = report(&place.run(&["job", "ls", "-o", "json"]), 0)["items"][0]["id"].as_str().unwrap().to_owned();
+    assert_eq!((code(&["wait", &job, "--for", "completed"]), code(&["job", "watch", &job])), (Some(0), Some(0)));
+    assert_eq!((code(&["wait", "j9.9", "--for", "over"]), code(&["job", "watch", "j9.9"])), (Some(5), Some(5)));
+    assert_eq!(code(&["wait", "one", "--for", "idle"]), Some(7), "a node is as a master sees it");
+}
+
+#[test]
 fn a_job_says_what_became_of_it() {
     let place = Place::new();
     place.fill(2);

@@ -98,6 +98,7 @@ fn whoever_watches_a_job_ends_as_it_does() {
     assert_eq!((&lines[1]["percent"], &lines[1]["sparks_done"]), (&Value::from(100), &Value::from(1)));
     let fails = detached(&fleet, &["--", "sh", "-c", "exit 3"]);
     assert_eq!(watch(&fails, &[]).status.code(), Some(8));
+    assert_eq!(fleet.jobs().iter().find(|known| known["id"] == fails).unwrap()["command"], "sh -c exit 3");
     assert_eq!(watch("j9.9", &[]).status.code(), Some(5));
 }
 

@@ -112,6 +112,7 @@ pub(super) enum JobCommand {
 struct JobItem {
     id: String,
     project: String,
+    command: Option<String>,
     r#type: &'static str,
     status: &'static str,
     priority: &'static str,
@@ -154,6 +155,7 @@ fn item(view: &JobView, project: &str) -> JobItem {
     JobItem {
         id: view.id.to_string(),
         project: project.to_owned(),
+        command: JobState::of(view, None).command,
         r#type: view.spec.job_type.name(),
         status: view.status.name(),
         priority: view.spec.priority.name(),
@@ -177,6 +179,7 @@ fn item_of(job: JobState) -> JobItem {
     JobItem {
         id: job.id.to_string(),
         project: job.project.unwrap_or_else(|| "-".to_owned()),
+        command: job.command,
         r#type: job.job_type.name(),
         status: job.status.name(),
         priority: job.priority.name(),
@@ -227,7 +230,8 @@ fn list(context: &Context, output: Option<Format>) -> anyhow::Result<Exit> {
     }
     let rows = items.iter().map(|item| {
         let sparks = format!("{}/{}", item.sparks_done, item.sparks);
-        let words = [item.id.as_str(), &item.project, item.r#type, item.status, item.priority];
+        let about = item.command.as_deref().filter(|_| format != Format::Plain).unwrap_or(&item.project);
+        let words = [item.id.as_str(), about, item.r#type, item.status, item.priority];
         let mut row: Vec<String> = words.into_iter().map(str::to_owned).collect();
         row.extend([format!("{} %", item.percent), sparks, item.accepted_at.clone()]);
         if wide {

@@ -306,6 +306,9 @@ fn assign(context: &Context, wanted: &str, nodes: &[String], trial: &Trial) -> a
         context.streams.note(&format!("no node is known that {nodes} means, and no bitacora serves a fleet from here; `bitacora serve` does"));
         return Ok(Exit::NoMatch);
     }
+    if !nodes.is_empty() && context.remote.is_none() && !ledger.knows_one_of(&nodes) {
+        context.streams.note(&format!("no node is known yet that {nodes} means: what {} asks for waits for one", project.name));
+    }
     carry_out(context, id, &ProjectWish::Assign(nodes))
 }
 

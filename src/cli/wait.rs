@@ -12,6 +12,7 @@ use super::{Context, output::UsageError};
 use crate::{
     control::{Answer, NodeState, Request},
     exit::Exit,
+    journal::Journal,
 };
 
 /// How often the master is asked.
@@ -88,9 +89,20 @@ impl Subject {
             }
             (Some(Answer::Busy), _) => Ok(vec![]),
             (Some(answer), _) => Err(context.streams.conclude(&answer)),
+            (None, Subject::Job(job)) if context.remote.is_none() => at_rest(context, *job)?,
             (None, _) => Err(Exit::Unreachable),
         })
     }
+}
+
+/// As the journal has it, where nobody serves: what is over stays so.
+fn at_rest(context: &Context, job: JobId) -> anyhow::Result<Result<Vec<String>, Exit>> {
+    let ledger = Journal::read(&context.data.journal())?.unwrap_or_default();
+    Ok(match ledger.jobs.get(&job).map(|known| known.status) {
+        None => Err(Exit::NoMatch),
+        Some(status) if status.is_over() => Ok(vec![status.name().to_owned()]),
+        Some(_) => Err(Exit::Unreachable),
+    })
 }
 
 fn is_in(node: &NodeState, state: &str) -> bool {

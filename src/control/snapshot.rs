@@ -7,10 +7,13 @@ use bitacora_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{NodeState, Progress};
+use super::{NodeState, Progress, sparks::in_words};
 
 /// The newest so many jobs are told of: a dashboard asks each second, and nobody scrolls further.
 pub const JOBS_MAX: usize = 1000;
+
+/// Of a command line: what a list has room for.
+const COMMAND_CHARS_MAX: usize = 200;
 
 /// The fleet at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +36,9 @@ pub struct JobState {
     pub id: JobId,
     /// The name of its project.
     pub project: Option<String>,
+    /// Its command line, of a job of commands.
+    #[serde(default)]
+    pub command: Option<String>,
     pub job_type: JobType,
     pub status: JobStatus,
     pub priority: Priority,
@@ -78,6 +84,7 @@ impl JobState {
         JobState {
             id: view.id,
             project: project.map(|project| project.name.clone()),
+            command: view.spec.command.as_ref().map(|command| in_words(&command.line).chars().take(COMMAND_CHARS_MAX).collect()),
             job_type: view.spec.job_type,
             status: view.status,
             priority: view.spec.priority,

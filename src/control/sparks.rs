@@ -45,7 +45,7 @@ impl SparkItem {
         Some(SparkItem {
             id: id.to_string(),
             status: spark.status()?.to_owned(),
-            command: command.map(|command| shown(&command.line)),
+            command: command.map(|command| in_words(&command.line)),
             files: spark.file_count() as usize,
             node: match &spark.state {
                 SparkState::Running { node, .. } => Some(ledger.node_name(*node)),
@@ -78,6 +78,7 @@ impl SparkItem {
 }
 
 /// A command for people: it cannot be pasted back where an argument holds a space.
-fn shown(line: &CommandLine) -> String {
+/// For people: its words.
+pub(super) fn in_words(line: &CommandLine) -> String {
     std::iter::once(&line.program).chain(&line.arguments).map(String::as_str).collect::<Vec<_>>().join(" ")
 }

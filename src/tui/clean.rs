@@ -85,7 +85,7 @@ fn node(node: &mut NodeState) {
 
 fn job(job: &mut JobState) {
     mend(&mut job.reason);
-    job.project.iter_mut().for_each(mend);
+    job.project.iter_mut().chain(&mut job.command).for_each(mend);
 }
 
 fn project(project: &mut ProjectState) {

@@ -53,6 +53,7 @@ pub fn job(counter: u32, status: JobStatus, percent: u32) -> JobState {
     JobState {
         id: JobId { epoch: Epoch(1), counter },
         project: Some("linux".into()),
+        command: None,
         job_type: JobType::FullAnalysis,
         status,
         priority: Priority::Normal,

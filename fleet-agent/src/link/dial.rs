@@ -15,7 +15,7 @@ use crate::{
     clock,
     neighbours::Neighbourhood,
     net::{
-        carrier::{Carrier, Connection, Endpoint, FrameReceiver},
+        carrier::{Carrier, Connection, Endpoint},
         codec::{Kind, Received, RequestId},
         race,
         renewal::{self, Credentials, RenewalError},
@@ -172,7 +172,7 @@ async fn greet(endpoint: Endpoint, carrier: Carrier, address: SocketAddr, clock_
 
 async fn introduce(mut connection: Connection, clock_file: Option<PathBuf>) -> Result<Reached, LinkError> {
     connection.tx.send(Kind::Hello, RequestId(1), &Greeting::of_this_program()).await?;
-    let said = timeout(WELCOME_MAX, welcome(&mut connection.rx)).await.map_err(|_| LinkError::Silent)??;
+    let said = timeout(WELCOME_MAX, welcome(&mut connection)).await.map_err(|_| LinkError::Silent)??;
     if let (Some(file), Some(at)) = (clock_file, said.at) {
         // For `doctor`, which asks no master; without it that says less.
         let _ = fs::write(file, (clock::now().0 as i64 - at.0 as i64).to_string());
@@ -180,11 +180,13 @@ async fn introduce(mut connection: Connection, clock_file: Option<PathBuf>) -> R
     Ok(Reached { connection, hears_beats_apart: said.hears_beats_apart })
 }
 
-async fn welcome(rx: &mut FrameReceiver) -> Result<Greeting, LinkError> {
-    match rx.receive().await? {
+async fn welcome(connection: &mut Connection) -> Result<Greeting, LinkError> {
+    match connection.rx.receive().await? {
         Some(Received::Frame(frame)) if frame.kind == Kind::Welcome => Ok(frame.body()?),
         Some(Received::Frame(frame)) if frame.kind == Kind::Refused => Err(LinkError::Refused(frame.body()?)),
-        Some(_) | None => Err(LinkError::Ended),
+        Some(_) => Err(LinkError::Ended),
+        // Why stands in the word that ends the connection, which may come behind the stream's own end.
+        None => Err(connection.link.closed().await.into()),
     }
 }
 

@@ -19,6 +19,7 @@ use crate::{
     },
     control::{Answer, Progress, Request},
     exit::Exit,
+    journal::Journal,
 };
 
 /// Between two lines, while the job goes on.
@@ -69,10 +70,17 @@ pub(super) fn run(context: &Context, job: JobId, output: Option<WatchFormat>, ti
             Some(Answer::Progress(progress)) => Some(progress),
             Some(Answer::Busy) => None,
             Some(answer) => return Ok(context.streams.conclude(&answer)),
-            None => {
-                context.streams.note("no bitacora serves, so nothing goes on; `bitacora job show` says how it stands");
-                return Ok(Exit::Unreachable);
-            }
+            None => match at_rest(context, job)? {
+                Some(progress) if progress.over => Some(progress),
+                Some(_) => {
+                    context.streams.note("no bitacora serves, so nothing goes on; `bitacora job show` says how it stands");
+                    return Ok(Exit::Unreachable);
+                }
+                None => {
+                    context.streams.note(&format!("there is no job {job}; `bitacora job ls` lists them"));
+                    return Ok(Exit::NoMatch);
+                }
+            },
         };
         if let Some(progress) = progress {
             let over = progress.over.then(|| if progress.status == JobStatus::Completed.name() { Exit::Ok } else { Exit::RemoteFailed });
@@ -101,6 +109,12 @@ pub(super) fn run(context: &Context, job: JobId, output: Option<WatchFormat>, ti
     bar.finish_and_clear();
     out.close()?;
     Ok(exit)
+}
+
+/// As the journal has it, where nobody serves.
+fn at_rest(context: &Context, job: JobId) -> anyhow::Result<Option<Progress>> {
+    let ledger = Journal::read(&context.data.journal())?.unwrap_or_default();
+    Ok(ledger.jobs.get(&job).map(|known| Progress::of(&known.view(job))))
 }
 
 fn line(out: &mut Sink, format: WatchFormat, item: &ProgressItem) -> anyhow::Result<()> {

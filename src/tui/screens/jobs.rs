@@ -40,8 +40,9 @@ fn eta(job: &JobState) -> String {
     }
 }
 
+/// The project that it is about, or else its command.
 fn project(job: &JobState) -> &str {
-    job.project.as_deref().unwrap_or("-")
+    job.project.as_deref().or(job.command.as_deref()).unwrap_or("-")
 }
 
 fn done(job: &JobState, theme: Theme) -> String {
