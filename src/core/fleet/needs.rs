@@ -62,6 +62,21 @@ impl Needs {
     }
 }
 
+/// A node that is kept free for something.
+#[derive(Clone, Copy)]
+pub(super) struct Kept {
+    pub(super) node: NodeId,
+    /// What ends there gives it slots. Otherwise it waits for memory or a GPU, which those that need none neither have nor take.
+    lacks_slots_alone: bool,
+}
+
+impl Kept {
+    /// From what needs this?
+    pub(super) fn is_kept_from(&self, needs: Needs) -> bool {
+        self.lacks_slots_alone || needs.memory_bytes > 0 || needs.gpus > 0
+    }
+}
+
 impl fmt::Display for Needs {
     /// As it is asked for: `cores=4,memory=8589934592,gpus=1`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -85,12 +100,15 @@ impl Fleet {
     }
 
     /// The node that a spark waits for which needs more than is free anywhere: as long as it waits, that one is given nothing less
-    /// urgent, or what needs little would take each slot that is free, for ever. The one that is expected to be idle first.
-    pub(super) fn kept_free_for(&self, now: Time, spec: &JobSpec) -> Option<NodeId> {
+    /// urgent that would take what it lacks, or what needs little would take it each time, for ever. The one that is expected to be
+    /// idle first.
+    pub(super) fn kept_free_for(&self, now: Time, spec: &JobSpec) -> Option<Kept> {
         let needs = spec.needs();
         let lacks_room = |(id, node): &(NodeId, &Node)| needs.fits_into(self.capacity(*id, node), node.reserved) == 0;
         let waits_for = self.eligible(spec).filter(|(_, node)| !needs.is_none() && node.is_reachable()).filter(lacks_room);
-        waits_for.min_by_key(|(id, node)| (node.idle_in(now), *id)).map(|(id, _)| id)
+        let (id, node) = waits_for.min_by_key(|(id, node)| (node.idle_in(now), *id))?;
+        let lacks_slots_alone = needs.fits_into(self.capacity(id, node), Needs { cores: 0, ..node.reserved }) > 0;
+        Some(Kept { node: id, lacks_slots_alone })
     }
 }
 
@@ -247,6 +265,19 @@ mod tests {
             ended += 1;
         }
         assert!(ended < 10, "{ended}");
+    }
+
+    #[test]
+    fn while_one_waits_for_a_gpu_what_needs_none_goes_on() {
+        let mut play = Play::of(&[4]);
+        let gpus = play.submit(Needs { gpus: 1, ..Needs::default() }, 2);
+        let small = play.submit(Needs::default(), 50);
+        for _ in 0..50 {
+            assert_eq!(play.running(gpus).len(), 1);
+            let running = play.running(small)[0];
+            play.end(small, running);
+        }
+        assert!(play.0.ledger().jobs[&small].status.is_over(), "though the other one is older and waits");
     }
 
     #[test]

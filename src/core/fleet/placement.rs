@@ -13,7 +13,7 @@ use core::cmp::Reverse;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Fleet, Flight, Job, Needs, Node};
+use super::{Fleet, Flight, Job, Needs, Node, needs::Kept};
 use crate::{
     cache::splitmix,
     ids::{JobId, NodeId},
@@ -186,8 +186,9 @@ impl Candidates {
     }
 
     /// Nothing of these jobs goes there in this turn.
-    pub(super) fn withdraw(&mut self, id: NodeId) {
-        if let Ok(place) = self.nodes.binary_search_by_key(&id, |node| node.id) {
+    pub(super) fn withdraw(&mut self, kept: &Kept) {
+        let found = self.nodes.binary_search_by_key(&kept.node, |node| node.id);
+        if let Some(place) = found.ok().filter(|_| kept.is_kept_from(self.needs)) {
             (self.nodes[place].is_reachable, self.nodes[place].room) = (false, 0);
         }
     }
@@ -285,7 +286,7 @@ impl Fleet {
     }
 
     /// The nodes that a job's sparks may go to, as they are now, but for these.
-    pub(super) fn candidates(&self, now: Time, id: JobId, withdrawn: &[NodeId]) -> Candidates {
+    pub(super) fn candidates(&self, now: Time, id: JobId, withdrawn: &[Kept]) -> Candidates {
         let spec = &self.ledger.jobs[&id].spec;
         let needs = spec.needs();
         let candidate = |(id, node): (NodeId, &Node)| {
@@ -303,7 +304,7 @@ impl Fleet {
                 room: needs.room_in(capacity, burden.reserved, burden.credit),
             }
         };
-        let nodes = self.eligible(spec).filter(|(id, _)| !withdrawn.contains(id)).map(candidate).collect();
+        let nodes = self.eligible(spec).filter(|(id, _)| !withdrawn.iter().any(|kept| kept.node == *id && kept.is_kept_from(needs))).map(candidate).collect();
         Candidates { needs, nodes, rates: BTreeMap::new() }
     }
 

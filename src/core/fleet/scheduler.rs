@@ -40,7 +40,7 @@ impl Fleet {
             // Room only becomes less in a turn: whoever has none now has none later.
             let Some(node) = self.place(of_job, job, number) else {
                 let kept = self.kept_free_for(now, &self.ledger.jobs[&job].spec);
-                kept.into_iter().for_each(|node| candidates.values_mut().for_each(|nodes| nodes.withdraw(node)));
+                kept.iter().for_each(|kept| candidates.values_mut().for_each(|nodes| nodes.withdraw(kept)));
                 withdrawn.extend(kept);
                 continue;
             };
