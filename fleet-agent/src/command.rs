@@ -10,7 +10,7 @@
 //!   '------- stdout: what they write ------------------------------------------------------------'
 //! ```
 
-mod descendants;
+pub mod descendants;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -260,6 +260,10 @@ impl Run {
         while self.read(log, Duration::ZERO)? {}
         let mut said = self.supervisor.stderr.take().expect("it was asked for");
         let answer = read_message(&mut said);
+        if answer.is_err() {
+            // It ended without a word, and without having ended what it stood over.
+            descendants::end_strays();
+        }
         Ok(answer.unwrap_or_else(|_| Err(format!("its supervisor ended with {status}"))))
     }
 

@@ -84,10 +84,12 @@ mod kernel {
 
     use std::path::Path;
 
-    use landlock::{ABI, Access, AccessFs, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus, path_beneath_rules};
+    use landlock::{
+        ABI, Access, AccessFs, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope, path_beneath_rules,
+    };
 
     /// The newest that is asked for; of an older kernel's what it has.
-    const NEWEST: ABI = ABI::V5;
+    const NEWEST: ABI = ABI::V6;
 
     #[derive(Clone, Copy)]
     pub(super) enum Handled {
@@ -102,7 +104,8 @@ mod kernel {
                 Handled::All => AccessFs::from_all(NEWEST),
                 Handled::Writing => AccessFs::from_write(NEWEST),
             };
-            let rules = Ruleset::default().handle_access(handled)?.create()?;
+            // Nor may it signal what it has not started: its supervisor above all.
+            let rules = Ruleset::default().handle_access(handled)?.scope(Scope::Signal)?.create()?;
             let status = rules.add_rules(path_beneath_rules(folders, handled))?.restrict_self()?;
             Ok(status.ruleset)
         };

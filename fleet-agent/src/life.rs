@@ -18,7 +18,7 @@ use crate::{
     cache::{Cache, CacheError},
     callers::Calls,
     clock,
-    command::Commands,
+    command::{Commands, descendants},
     configuration::{Configuration, ConfigurationError},
     confine::CommandLimits,
     driver::{AgentThread, Config},
@@ -121,6 +121,7 @@ impl Life {
         let cache = Cache::open(&self.data, analysis::fingerprint())?;
         let (child, supervisor) = self.children()?;
         let sparks = self.home.join("sparks");
+        descendants::adopt().map_err(error("become the parent of what is left of commands in", &self.home))?;
         let commands =
             Commands::open(self.programs.clone(), sparks.clone(), supervisor).map_err(error("prepare", &sparks))?.limited(self.command_limits.clone());
         let (uplink, session) = link::uplink(cache.packs().clone(), commands.clone(), &self.home);
