@@ -6,11 +6,14 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use bitacora_core::ids::NodeId;
-use fleet_agent::net::{
-    discovery::{DiscoveryError, Found, KeyId, Member, State, Watch, preferred},
-    join::Grant,
-    pairing::{Admissions, MASTERS_MAX, PairError, Paired, PairingCode, pair},
-    tls::Authority,
+use fleet_agent::{
+    net::{
+        discovery::{Announcement, DiscoveryError, Found, KeyId, Member, State, Watch, preferred},
+        join::Grant,
+        pairing::{Admissions, MASTERS_MAX, PairError, Paired, PairingCode, pair},
+        tls::Authority,
+    },
+    sense::machine_name,
 };
 use tokio::sync::{Semaphore, oneshot};
 
@@ -39,22 +42,30 @@ pub struct Pairing {
     deliver: Deliver,
     turns: Arc<Semaphore>,
     watch: Option<Watch>,
+    _announcement: Option<Announcement>,
 }
 
 impl Pairing {
     pub fn new(authority: Arc<Authority>, listen: SocketAddr, deliver: Deliver) -> Pairing {
-        Pairing { authority, listen, deliver, turns: Arc::new(Semaphore::new(PAIRINGS_MAX)), watch: None }
+        Pairing { authority, listen, deliver, turns: Arc::new(Semaphore::new(PAIRINGS_MAX)), watch: None, _announcement: None }
     }
 
-    /// From now on nodes that announce themselves are known.
+    /// From now on nodes that announce themselves are known, and this master to those that look for it.
     pub fn watch(&mut self) -> Result<(), DiscoveryError> {
         self.watch = Some(Watch::begin()?);
+        if !self.listen.ip().is_loopback() {
+            let fleet = KeyId::of(self.authority.certificate());
+            let mut announcement = Announcement::new(machine_name(), fleet)?;
+            announcement.say(State::Master(fleet), self.listen.port())?;
+            self._announcement = Some(announcement);
+        }
         Ok(())
     }
 
-    /// Who announces itself; `None` when nobody listens to that.
+    /// The nodes that announce themselves; `None` when nobody listens to that.
     pub fn found(&self) -> Option<Vec<Found>> {
-        self.watch.as_ref().map(Watch::found)
+        let is_node = |found: &Found| !matches!(found.state, State::Master(_));
+        self.watch.as_ref().map(|watch| watch.found().into_iter().filter(is_node).collect())
     }
 
     /// Where a node of this fleet says that it can be called.

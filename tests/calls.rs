@@ -94,3 +94,20 @@ fn a_person_says_where_a_node_has_moved() {
     assert_eq!(fleet.node("ada")["called_at"][0], "10.77.0.101:7413");
     fleet.wait_for("ada", "healthy");
 }
+
+#[test]
+fn a_node_that_nobody_may_call_finds_its_master_where_that_is_announced() {
+    let Some(lan) = Lan::new(2) else { return };
+    let fleet = lan.fleet();
+    let ada = Agent::join(&lan, 1, &fleet, "ada", &["--peer", &fleet.address, "--no-listen"]);
+    lan.run(0, &format!("ip addr del {}/24 dev eth0; ip addr add 10.77.0.100/24 dev eth0", lan.address(0)));
+    until(|| fleet.node("ada")["health"] != "healthy");
+    until(|| fleet.node("ada")["health"] == "healthy");
+    assert!(ada.said().matches("linked with the master").count() > 1, "{}", ada.said());
+    assert!(fleet.node("ada")["link"]["address"].as_str().unwrap().starts_with("10.77.0.2:"), "the node has dialled");
+    // Whoever is nobody's node is not listed among those that can be paired.
+    assert!(fleet.place.run(&["node", "discover", "-o", "json"]).status.success());
+    assert_eq!(heard(&fleet, "ada").len(), 1);
+    let seen = fleet.place.run(&["node", "discover", "-o", "name"]);
+    assert_eq!(String::from_utf8_lossy(&seen.stdout).lines().count(), 1, "the master is no node to pair");
+}

@@ -105,7 +105,8 @@ impl Life {
         tell(&format!("node {} dials {}{called}", identity.peer().node, masters.join(" ")));
         let member = port.map(|_| Member { fleet: KeyId::of(identity.authority()), node: identity.peer().node });
         announce(announcement.as_mut(), State::Paired(member), port.unwrap_or(0), tell);
-        let dialler = Dialler::new(endpoint.clone(), masters, carrier).beside(neighbours.clone()).comparing_clocks(&home);
+        let surroundings = announcement.as_ref().map(|announcement| announcement.surroundings(KeyId::of(identity.authority())));
+        let dialler = Dialler::new(endpoint.clone(), masters, carrier).beside(neighbours.clone()).comparing_clocks(&home).looking_around(surroundings);
         let ended = tokio::select! {
             error = session.run(dialler, calls, Credentials::new(identity, &home), &agent, |news| say_news(tell, news)) => Err(error.into()),
             () = leave(stop, &agent, &uplink, over) => Ok(()),

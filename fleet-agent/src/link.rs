@@ -199,6 +199,7 @@ impl Session {
             let error = match reached {
                 Ok(reached) => {
                     (wait, told) = (REDIAL_FIRST, false);
+                    dialler.found();
                     tell(News::Linked(reached.connection.link.carrier()));
                     let error = tokio::select! {
                         error = self.serve(reached, agent, &mut dialler, &mut credentials) => error,
@@ -223,6 +224,7 @@ impl Session {
             if !std::mem::replace(&mut told, true) {
                 tell(News::Unlinked(&error));
             }
+            dialler.look_around();
             tokio::select! {
                 () = sleep(wait) => wait = (wait * 2).min(REDIAL_MAX),
                 connection = calls.next() => called = Some(connection),

@@ -17,6 +17,7 @@ use crate::{
     net::{
         carrier::{Carrier, Connection, Endpoint},
         codec::{Kind, Received, RequestId},
+        discovery::Surroundings,
         race,
         renewal::{self, Credentials, RenewalError},
         tls::Identity,
@@ -52,7 +53,6 @@ impl Choice {
 }
 
 /// Dials the master. It may move: its names are looked up at each dial.
-#[derive(Clone)]
 pub struct Dialler {
     endpoint: Endpoint,
     masters: Vec<String>,
@@ -63,6 +63,8 @@ pub struct Dialler {
     called_from: Option<SocketAddr>,
     /// Where it is kept how far our clock is ahead of the master's, in microseconds.
     clock_file: Option<PathBuf>,
+    /// Where masters are announced, if that is listened to.
+    surroundings: Option<Surroundings>,
 }
 
 /// A master that has answered our Hello.
@@ -74,7 +76,12 @@ pub struct Reached {
 impl Dialler {
     /// `masters` are HOST:PORT, the likeliest first.
     pub fn new(endpoint: Endpoint, masters: Vec<String>, choice: Choice) -> Dialler {
-        Dialler { endpoint, masters, choice, neighbours: None, called_from: None, clock_file: None }
+        Dialler { endpoint, masters, choice, neighbours: None, called_from: None, clock_file: None, surroundings: None }
+    }
+
+    /// Looks for masters that announce themselves while none answers.
+    pub fn looking_around(self, surroundings: Option<Surroundings>) -> Dialler {
+        Dialler { surroundings, ..self }
     }
 
     /// Writes down in this folder what it learns of the master's clock.
@@ -84,6 +91,20 @@ impl Dialler {
 
     pub fn beside(self, neighbours: Option<Neighbourhood>) -> Dialler {
         Dialler { neighbours, ..self }
+    }
+
+    /// Nobody has answered.
+    pub(super) fn look_around(&mut self) {
+        if let Some(surroundings) = &mut self.surroundings {
+            surroundings.look();
+        }
+    }
+
+    /// Somebody has: nobody need be looked for.
+    pub(super) fn found(&mut self) {
+        if let Some(watch) = self.surroundings.as_mut().and_then(Surroundings::rest) {
+            tokio::task::spawn_blocking(move || drop(watch));
+        }
     }
 
     /// The link that this has made is lost.
@@ -126,9 +147,17 @@ impl Dialler {
     /// Where the master may be, the likeliest first.
     async fn known(&self) -> Result<Vec<SocketAddr>, LinkError> {
         let told = addresses(&self.masters).await;
-        let Some(last) = self.called_from else { return told };
-        let others = told.unwrap_or_default().into_iter().filter(|address| *address != last);
-        Ok(std::iter::once(last).chain(others).collect())
+        let announced = self.surroundings.as_ref().map(Surroundings::masters).unwrap_or_default();
+        if self.called_from.is_none() && announced.is_empty() {
+            return told;
+        }
+        let mut known: Vec<SocketAddr> = Vec::new();
+        for address in self.called_from.into_iter().chain(told.unwrap_or_default()).chain(announced) {
+            if !known.contains(&address) {
+                known.push(address);
+            }
+        }
+        Ok(known)
     }
 
     async fn dial(&self) -> Result<Reached, LinkError> {

@@ -4,6 +4,7 @@
 //! itself; whom a name belongs to is proved by [`super::pairing`]. Everything works without it, by addresses.
 
 mod announcement;
+mod surroundings;
 mod watch;
 
 use std::{
@@ -16,7 +17,7 @@ use std::{
 
 use bitacora_core::ids::NodeId;
 
-pub use self::{announcement::Announcement, watch::Watch};
+pub use self::{announcement::Announcement, surroundings::Surroundings, watch::Watch};
 
 const SERVICE: &str = "_bitacora._udp.local.";
 
@@ -51,6 +52,8 @@ pub enum State {
     Unpaired,
     /// As which node it can be called, if it can.
     Paired(Option<Member>),
+    /// It is no node to pair: the nodes of this fleet can link with it here.
+    Master(KeyId),
 }
 
 /// What a node says that it is to its own fleet: where it can be found now.
@@ -66,11 +69,13 @@ impl State {
         match self {
             State::Unpaired => "unpaired",
             State::Paired(_) => "paired",
+            State::Master(_) => "master",
         }
     }
 
-    fn of(name: &str, member: Option<Member>) -> Option<State> {
-        [State::Unpaired, State::Paired(member)].into_iter().find(|state| state.name() == name)
+    fn of(name: &str, fleet: Option<KeyId>, member: Option<Member>) -> Option<State> {
+        let states = [Some(State::Unpaired), Some(State::Paired(member)), fleet.map(State::Master)];
+        states.into_iter().flatten().find(|state| state.name() == name)
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mdns_sd::{ServiceDaemon, ServiceInfo};
 
-use super::{DiscoveryError, FLEET_KEY, KEY_ID_KEY, KeyId, Member, NAME_KEY, NODE_KEY, PROTOCOL_KEY, SERVICE, STATE_KEY, State, insist};
+use super::{DiscoveryError, FLEET_KEY, KEY_ID_KEY, KeyId, Member, NAME_KEY, NODE_KEY, PROTOCOL_KEY, SERVICE, STATE_KEY, State, Surroundings, insist};
 use crate::net::codec::{MAJOR, MINOR};
 
 /// For the goodbye; whoever misses it forgets the node two minutes later.
@@ -23,14 +23,21 @@ impl Announcement {
         Ok(Announcement { daemon: ServiceDaemon::new()?, name, key, said: None })
     }
 
+    /// For as long as this goes on: to be heard of others by the same means.
+    pub fn surroundings(&self, fleet: KeyId) -> Surroundings {
+        Surroundings::new(self.daemon.clone(), fleet)
+    }
+
     /// From now on this is what is told to everybody. The port is where it waits to be paired, or called; 0 where it does neither.
     pub fn say(&mut self, state: State, port: u16) -> Result<(), DiscoveryError> {
         // By the key and not by the name, which another node may have; the library would number them.
         let instance = format!("bitacora-{}", self.key);
         let (key, protocol) = (self.key.to_string(), format!("{MAJOR}.{MINOR}"));
         let mut properties = vec![(NAME_KEY, self.name.clone()), (KEY_ID_KEY, key), (STATE_KEY, state.name().to_owned()), (PROTOCOL_KEY, protocol)];
-        if let State::Paired(Some(Member { fleet, node })) = state {
-            properties.extend([(FLEET_KEY, fleet.to_string()), (NODE_KEY, node.0.to_string())]);
+        match state {
+            State::Paired(Some(Member { fleet, node })) => properties.extend([(FLEET_KEY, fleet.to_string()), (NODE_KEY, node.0.to_string())]),
+            State::Master(fleet) => properties.push((FLEET_KEY, fleet.to_string())),
+            State::Unpaired | State::Paired(None) => {}
         }
         let service = ServiceInfo::new(SERVICE, &instance, &format!("{instance}.local."), (), port, &properties[..])?.enable_addr_auto();
         let fullname = service.get_fullname().to_owned();

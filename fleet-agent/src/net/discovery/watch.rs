@@ -25,6 +25,8 @@ const LISTEN_AGAIN_AFTER: Duration = Duration::from_millis(500);
 /// The nodes that announce themselves, kept up to date until dropped.
 pub struct Watch {
     daemon: ServiceDaemon,
+    /// Ends with this; another one is somebody else's.
+    is_own: bool,
     found: watch::Receiver<Vec<Found>>,
     stopping: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -32,7 +34,15 @@ pub struct Watch {
 
 impl Watch {
     pub fn begin() -> Result<Watch, DiscoveryError> {
-        let daemon = ServiceDaemon::new()?;
+        Watch::listen_on(ServiceDaemon::new()?, true)
+    }
+
+    /// By what announces this node, too.
+    pub(super) fn beside(daemon: &ServiceDaemon) -> Result<Watch, DiscoveryError> {
+        Watch::listen_on(daemon.clone(), false)
+    }
+
+    fn listen_on(daemon: ServiceDaemon, is_own: bool) -> Result<Watch, DiscoveryError> {
         let (published, found) = watch::channel(Vec::new());
         let stopping = Arc::new(AtomicBool::new(false));
         let (listening, stopped) = (daemon.clone(), stopping.clone());
@@ -42,7 +52,7 @@ impl Watch {
             }
         };
         let thread = thread::Builder::new().name("discovery".into()).spawn(body).map_err(DiscoveryError::Thread)?;
-        Ok(Watch { daemon, found, stopping, thread: Some(thread) })
+        Ok(Watch { daemon, is_own, found, stopping, thread: Some(thread) })
     }
 
     /// Who is announced now.
@@ -54,8 +64,9 @@ impl Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         self.stopping.store(true, Ordering::Release);
-        // With the library's thread its events end, and with them ours. If it cannot be told, it is gone already or hangs.
-        if insist(|| self.daemon.shutdown()).is_ok()
+        // With the library's search, or its thread, its events end, and with them ours. If it cannot be told, it is gone already or hangs.
+        let told = if self.is_own { insist(|| self.daemon.shutdown()).map(drop) } else { insist(|| self.daemon.stop_browse(SERVICE)) };
+        if told.is_ok()
             && let Some(thread) = self.thread.take()
         {
             let _ = thread.join();
@@ -89,17 +100,19 @@ fn read(service: &ResolvedService) -> Option<Found> {
     Some(Found {
         name: clean_name(word(NAME_KEY)?)?,
         key: KeyId::parse(word(KEY_ID_KEY)?)?,
-        state: State::of(word(STATE_KEY)?, member(service))?,
+        state: State::of(word(STATE_KEY)?, fleet(service), member(service))?,
         protocol: (major.parse().ok()?, minor.parse().ok()?),
         addresses: addresses(service),
     })
 }
 
-/// Of one that can be called.
+/// Of one that can be reached.
+fn fleet(service: &ResolvedService) -> Option<KeyId> {
+    KeyId::parse(service.get_property_val_str(FLEET_KEY)?).filter(|_| service.port != 0)
+}
+
 fn member(service: &ResolvedService) -> Option<Member> {
-    let word = |key| service.get_property_val_str(key);
-    let member = Member { fleet: KeyId::parse(word(FLEET_KEY)?)?, node: NodeId(word(NODE_KEY)?.parse().ok()?) };
-    (service.port != 0).then_some(member)
+    Some(Member { fleet: fleet(service)?, node: NodeId(service.get_property_val_str(NODE_KEY)?.parse().ok()?) })
 }
 
 fn addresses(service: &ResolvedService) -> Vec<SocketAddr> {
