@@ -71,7 +71,9 @@ fn replay(mut ledger: Ledger, batches: impl Iterator<Item = Result<Vec<Fact>, Jo
 mod tests {
     use bitacora_core::{
         aggregate::Totals,
-        fleet::{Availability, JobFailure, JobSpec, JobType, ListedFile, NodeSelector, OwnRole, Partitioning, Placement, Priority, ResultSummary, Right},
+        fleet::{
+            Availability, JobFailure, JobSpec, JobType, ListedFile, NodeSelector, OwnRole, Partitioning, Placement, Priority, Requester, ResultSummary, Right,
+        },
         ids::{Attempt, Digest, Epoch, JobId, NodeId, ProjectId, SparkId},
         paths::RelativePath,
         time::{Span, Time},
@@ -101,6 +103,7 @@ mod tests {
             after: vec![],
             command: None,
             nodes: NodeSelector::default(),
+            by: Requester::Fleet,
         };
         let file = |name: &str| ListedFile {
             path: RelativePath::new(name.into()).unwrap(),
@@ -233,10 +236,13 @@ mod tests {
     #[test]
     fn facts_about_operators_are_read_and_written_alike_for_ever() {
         let operator = NodeId::counted(Epoch(7), 1);
+        let spec = Box::new(JobSpec { by: Requester::Operator(operator), ..JobSpec::without_tree(None, Priority::Low, vec![]) });
         let facts = [
             Fact::OperatorPaired { operator, name: "phone".into(), right: Right::Operate, at: Time(1) },
-            Fact::OperatorRight { operator, right: Right::View, at: Time(2) },
+            Fact::OperatorRight { operator, right: Right::View, projects: None, at: Time(2) },
+            Fact::OperatorRight { operator, right: Right::View, projects: Some(vec![ProjectId { epoch: Epoch(1), counter: 2 }]), at: Time(2) },
             Fact::OperatorRemoved { operator, at: Time(3) },
+            Fact::JobAccepted { job: JobId { epoch: Epoch(7), counter: 2 }, spec, files: vec![], sparks: vec![vec![]], at: Time(4), jobs_kept: 9 },
         ];
         are_read_and_written_alike(include_str!("../tests/golden/facts-1-operators.hex"), &facts);
     }

@@ -242,10 +242,10 @@ impl Master {
         self.turn_for(control::this_user(), [event])
     }
 
-    /// Submits a job for a scanned tree.
-    pub fn submit(&mut self, submission: Submission, scan: Arc<Scan>) -> Result<Vec<Notice>, MasterError> {
+    /// Submits a job for a scanned tree, on somebody's behalf.
+    pub fn submit(&mut self, by: Requester, submission: Submission, scan: Arc<Scan>) -> Result<Vec<Notice>, MasterError> {
         self.scans.insert(work(&submission.spec, &submission.files), scan);
-        self.turn([Event::JobSubmitted(submission)])
+        self.turn_for(by, [Event::JobSubmitted(submission)])
     }
 
     /// Runs until the job is over, or until `watch` answers that it should stop: then what runs is called back and the

@@ -11,7 +11,7 @@ use std::{
 };
 
 use bitacora_core::{
-    fleet::{JobSpec, Ledger, ListedFile, Partitioning, Project},
+    fleet::{JobSpec, Ledger, ListedFile, Partitioning, Project, Requester},
     ids::{Digest, ProjectId},
     time::Time,
 };
@@ -120,6 +120,7 @@ pub fn spec(wish: Wish, project: ProjectId, scan: &Scan) -> JobSpec {
         after: wish.after,
         command: None,
         nodes: wish.nodes,
+        by: Requester::Fleet,
     }
 }
 

@@ -116,6 +116,62 @@ fn an_operator_has_work_done_and_does_not_let_anybody_in() {
 }
 
 #[test]
+fn a_device_of_one_project_and_a_node_of_one_device_keep_to_it() {
+    let fleet = Fleet::new();
+    fleet.place.fill(3);
+    let tree = fleet.place.tree();
+    let add = |name: &str| {
+        let folder = fleet.place.path(name);
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("a.py"), "def f(): pass\n").unwrap();
+        assert_eq!(fleet.place.run(&["project", "add", folder.to_str().unwrap()]).status.code(), Some(0));
+    };
+    add("ours");
+    add("theirs");
+    let device = Device::join(&fleet, "phone", "operate");
+    let limited = fleet.place.run(&["node", "right", "phone", "operate", "--only-project", "ours"]);
+    assert_eq!(limited.status.code(), Some(0), "{}", said(&limited));
+    let devices = report(&fleet.place.run(&["node", "ls", "--operators", "-o", "json"]), 0);
+    assert_eq!(devices["items"][0]["projects"], serde_json::json!(["ours"]));
+    assert_eq!(fleet.place.run(&["node", "right", "phone", "operate", "--only-project", "nobody's"]).status.code(), Some(5));
+
+    // A node that works for another device leaves what this one wants to whoever takes it.
+    let _one = fleet.join_with("one", &["--only-device", "tablet"]);
+    let submitted = device.run(&["analyze", "ours", "--detach"]);
+    let job = String::from_utf8(submitted.stdout.clone()).unwrap().trim().to_owned();
+    assert_eq!(submitted.status.code(), Some(0), "{}", said(&submitted));
+    until(|| String::from_utf8_lossy(&device.run(&["job", "explain", &job]).stdout).contains("--only-device"));
+    assert_eq!(device.list(&["job", "ls"])[0]["by"], "operator phone");
+    assert_eq!(report(&fleet.place.run(&["node", "show", "one", "-o", "json"]), 0)["items"][0]["only_devices"], serde_json::json!(["tablet"]));
+    let _two = fleet.join_with("two", &["--only-device", "phone", "--only-project", "ours", "--program", "true"]);
+    assert_eq!(device.code(&["wait", &job, "--for", "completed", "--timeout", "60"]), Some(0));
+    assert_eq!(fleet.node("one")["finished"], 0);
+
+    for other in [
+        &["analyze", "theirs"][..],
+        &["project", "show", "theirs"],
+        &["symbols", "f"],
+        &["project", "assign", "theirs", "one"],
+        &["node", "cordon", "one"],
+        &["spark", "run", "true"],
+    ] {
+        let refused = device.run(other);
+        assert!(refused.status.code() == Some(9) && said(&refused).contains("of other projects only"), "{other:?}: {}", said(&refused));
+    }
+    assert_eq!(device.code(&["project", "show", "ours"]), Some(0));
+    assert_eq!(device.code(&["symbols", "f", "--project", "ours"]), Some(0));
+    // The node's own word counts where the master has no objection: the tree is neither of the two.
+    let mut waits = fleet.place.bitacora(&["analyze", tree.to_str().unwrap(), "--nodes", "two", "--timeout", "3"]);
+    assert_eq!(waits.output().unwrap().status.code(), Some(6));
+    let job = fleet.jobs().last().unwrap()["id"].as_str().unwrap().to_owned();
+    let theirs = fleet.place.run(&["spark", "run", "--nodes", "two", "--detach", "true"]);
+    assert_eq!(theirs.status.code(), Some(0), "{}", said(&theirs));
+    let job_of_none = fleet.jobs().last().unwrap()["id"].as_str().unwrap().to_owned();
+    assert_ne!(job, job_of_none);
+    until(|| String::from_utf8_lossy(&fleet.place.run(&["job", "explain", &job_of_none]).stdout).contains("--only-project"));
+}
+
+#[test]
 fn results_are_read_from_elsewhere_as_they_are_there() {
     let fleet = Fleet::new();
     let _one = fleet.join("one");

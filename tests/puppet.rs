@@ -15,6 +15,7 @@ use bitacora_core::{
         Envelope, FromAgent, ToAgent,
         node::NodeProfile,
         task::{Task, Work},
+        warrant::Warrant,
     },
 };
 use fleet_agent::{
@@ -88,7 +89,7 @@ pub(super) fn spark(number: u32) -> SparkId {
 }
 
 pub(super) fn execute(number: u32, work: Work) -> ToAgent {
-    ToAgent::ExecuteTask(Task { spark: spark(number), attempt: Attempt(1), work, timeout: Span::from_secs(60), slots: 1 })
+    ToAgent::ExecuteTask(Task { spark: spark(number), attempt: Attempt(1), work, timeout: Span::from_secs(60), slots: 1, warrant: Warrant::default() })
 }
 
 /// A master that does as the test says, and a real agent that has linked with it.

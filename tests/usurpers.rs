@@ -10,6 +10,7 @@ use bitacora_core::{
         command::{CommandLine, OUTPUT_BYTES},
         configuration::ConfigurationOutcome,
         task::{Analysis, AttemptError, FailReason, FileResult, SparkOutput, TaskFile, Work},
+        warrant::Warrant,
     },
 };
 use fleet_agent::{
@@ -91,7 +92,7 @@ fn slots_of(message: FromAgent) -> Option<u32> {
 fn a_configuration_that_no_master_confirms_is_gone_after_its_trial_and_after_a_restart() {
     let mut master = Master::new(&["--leave-max", "0"]);
     let push = |master: &mut Master, revision, text: &str| {
-        let message = master.envelope(1, ToAgent::UpdateConfiguration { revision, text: text.into() });
+        let message = master.envelope(1, ToAgent::UpdateConfiguration { revision, text: text.into(), warrant: Warrant::default() });
         master.say(&message);
         master.hear(said_of_configuration(revision))
     };

@@ -10,7 +10,10 @@ use std::{
 use anyhow::{Context, bail};
 use bitacora_core::{
     time::Span,
-    wire::node::{LABELS_MAX, Labels, NodeProfile},
+    wire::{
+        node::{LABELS_MAX, Labels, NodeProfile},
+        warrant::{Acceptance, NAMES_MAX},
+    },
 };
 use etcetera::BaseStrategy;
 use fleet_agent::{
@@ -151,7 +154,11 @@ fn profile(arguments: &Arguments) -> anyhow::Result<NodeProfile> {
     if labels.len() > LABELS_MAX {
         bail!("a node has at most {LABELS_MAX} labels, these are {}", labels.len());
     }
-    Ok(NodeProfile { labels, specialisations: arguments.specialise.clone(), ..sense::profile() })
+    let accepts = Acceptance { projects: arguments.only_projects.clone(), devices: arguments.only_devices.clone() };
+    if let Some(names) = [&accepts.projects, &accepts.devices].into_iter().find(|names| names.len() > NAMES_MAX) {
+        bail!("a node names at most {NAMES_MAX} that it works for, these are {}", names.len());
+    }
+    Ok(NodeProfile { labels, specialisations: arguments.specialise.clone(), accepts, ..sense::profile() })
 }
 
 /// What to do where trying again changes nothing.

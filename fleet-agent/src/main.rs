@@ -80,6 +80,14 @@ struct Arguments {
     /// What it is for: work of other kinds goes to other nodes. Without it, everything
     #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = Specialisation::ALL.map(Specialisation::name))]
     specialise: Vec<String>,
+    /// A project that it works for, by its name in the fleet: of what is about no such project nothing is done here. Without it,
+    /// every project. May be repeated
+    #[arg(long = "only-project", value_name = "NAME")]
+    only_projects: Vec<String>,
+    /// A person's device that it works for, by its name in the fleet; whoever has the master's own machine is always heard. Without
+    /// it, every device that the fleet lets command. May be repeated
+    #[arg(long = "only-device", value_name = "NAME")]
+    only_devices: Vec<String>,
     /// How long it may finish what it runs when it is told to end
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=3600))]
     leave_max: u32,

@@ -36,7 +36,7 @@ use super::{
     waits::LOOK_EVERY,
 };
 use crate::{
-    control::{Answer, Progress, Request, Wish},
+    control::{Answer, Progress, Request, Wish, this_user},
     exit::Exit,
     journal::Journal,
     manifest::{Manifest, Overview},
@@ -321,7 +321,7 @@ impl Analyze {
             master.start_agent(threads, std::env::current_exe().context("cannot find this program's own file")?)?;
         }
         let spec = preparation::spec(wish, project, &scan);
-        let notices = master.submit(Submission { spec, files }, Arc::clone(&scan))?;
+        let notices = master.submit(this_user(), Submission { spec, files }, Arc::clone(&scan))?;
         let job = notices.iter().find_map(accepted).expect("a job for a project that exists is accepted");
         let signals = Signals::watch()?;
         let bytes = bytes.saturating_sub(finished(master.ledger(), job));

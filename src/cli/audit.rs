@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, io::Write};
 
 use anyhow::bail;
-use bitacora_core::fleet::{Action, AuditRecord, Outcome, Requester};
+use bitacora_core::fleet::{Action, AuditRecord, Outcome};
 use clap::Subcommand;
 use serde::Serialize;
 
@@ -100,13 +100,7 @@ fn item(link: &Link, record: AuditRecord) -> RecordItem {
     RecordItem {
         number: link.number,
         at: timestamp(record.at),
-        by: match record.by {
-            Requester::Fleet => "fleet".to_owned(),
-            Requester::User(user) => format!("user {user}"),
-            Requester::Node(node) => format!("node {node}"),
-            Requester::Operator(operator) => format!("operator {operator}"),
-            Requester::Stranger => "stranger".to_owned(),
-        },
+        by: record.by.to_string(),
         action: record.action.name(),
         subject: record.subject(),
         outcome,

@@ -116,6 +116,8 @@ struct JobItem {
     r#type: &'static str,
     status: &'static str,
     priority: &'static str,
+    /// On whose behalf.
+    by: String,
     stage: String,
     percent: u32,
     files_done: u64,
@@ -123,6 +125,8 @@ struct JobItem {
     /// Rules do not exist yet.
     rules: u64,
     bytes: u64,
+    bytes_per_second: u64,
+    seconds_to_go: Option<u64>,
     sparks_done: u32,
     sparks: u32,
     attempts: u32,
@@ -151,31 +155,7 @@ fn parse(text: &str) -> Result<JobId, UsageError> {
     text.parse().map_err(|error| UsageError(format!("{text:?} is no job: {error}; `bitacora job ls` lists them")))
 }
 
-fn item(view: &JobView, project: &str) -> JobItem {
-    JobItem {
-        id: view.id.to_string(),
-        project: project.to_owned(),
-        command: JobState::of(view, None).command,
-        r#type: view.spec.job_type.name(),
-        status: view.status.name(),
-        priority: view.spec.priority.name(),
-        stage: view.stage_name().to_owned(),
-        percent: view.percent(),
-        files_done: view.files_done,
-        files: view.files,
-        rules: 0,
-        bytes: view.bytes,
-        sparks_done: view.sparks_done,
-        sparks: view.sparks,
-        attempts: view.attempts,
-        accepted_at: timestamp(view.accepted_at),
-        over_at: view.over_at.map(timestamp),
-        reason: view.reason.clone(),
-    }
-}
-
-/// As a master elsewhere tells it.
-fn item_of(job: JobState) -> JobItem {
+fn item(job: JobState) -> JobItem {
     JobItem {
         id: job.id.to_string(),
         project: job.project.unwrap_or_else(|| "-".to_owned()),
@@ -183,12 +163,15 @@ fn item_of(job: JobState) -> JobItem {
         r#type: job.job_type.name(),
         status: job.status.name(),
         priority: job.priority.name(),
+        by: job.by,
         stage: job.progress.stage,
         percent: job.percent,
         files_done: job.progress.files_done,
         files: job.progress.files,
         rules: 0,
         bytes: job.progress.bytes,
+        bytes_per_second: job.progress.bytes_per_second,
+        seconds_to_go: job.progress.seconds_to_go,
         sparks_done: job.sparks_done,
         sparks: job.sparks,
         attempts: job.attempts,
@@ -201,14 +184,12 @@ fn item_of(job: JobState) -> JobItem {
 fn items(context: &Context) -> anyhow::Result<Vec<JobItem>> {
     if context.remote.is_some() {
         let Some(Answer::Snapshot(fleet)) = context.ask(&Request::Snapshot)? else { bail!("the master did not tell its jobs") };
-        return Ok(fleet.jobs.into_iter().rev().map(item_of).collect());
+        return Ok(fleet.jobs.into_iter().rev().map(item).collect());
     }
     let ledger = Journal::read(&context.data.journal())?.unwrap_or_default();
-    let of = |view: &JobView| view.spec.project.and_then(|project| ledger.projects.get(&project));
-    let project = |view: &JobView| of(view).map_or("-", |project| project.name.as_str()).to_owned();
     let served = context.data.is_served();
     let views = ledger.jobs.iter().map(|(id, job)| seen(job.view(*id), served));
-    Ok(views.map(|view| item(&view, &project(&view))).collect())
+    Ok(views.map(|view| item(JobState::of(&view, &ledger))).collect())
 }
 
 fn list(context: &Context, output: Option<Format>) -> anyhow::Result<Exit> {
@@ -226,7 +207,14 @@ fn list(context: &Context, output: Option<Format>) -> anyhow::Result<Exit> {
         Column::Text("Accepted"),
     ];
     if wide {
-        columns.extend([Column::Text("Over"), Column::Number("Files"), Column::Number("Bytes"), Column::Number("Attempts"), Column::Text("Reason")]);
+        columns.extend([
+            Column::Text("Over"),
+            Column::Number("Files"),
+            Column::Number("Bytes"),
+            Column::Number("Attempts"),
+            Column::Text("By"),
+            Column::Text("Reason"),
+        ]);
     }
     let rows = items.iter().map(|item| {
         let sparks = format!("{}/{}", item.sparks_done, item.sparks);
@@ -236,7 +224,7 @@ fn list(context: &Context, output: Option<Format>) -> anyhow::Result<Exit> {
         row.extend([format!("{} %", item.percent), sparks, item.accepted_at.clone()]);
         if wide {
             let over = item.over_at.clone().unwrap_or_else(|| "-".to_owned());
-            row.extend([over, grouped(item.files), bytes(item.bytes), grouped(item.attempts.into()), item.reason.clone()]);
+            row.extend([over, grouped(item.files), bytes(item.bytes), grouped(item.attempts.into()), item.by.clone(), item.reason.clone()]);
         }
         row
     });

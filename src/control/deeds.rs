@@ -1,8 +1,8 @@
 //! What each request asks for, by the core's table of rights. Whoever adds a request decides here.
 
-use bitacora_core::fleet::Deed;
+use bitacora_core::fleet::{About, Deed, Ledger};
 
-use super::{NodeWish, ProjectWish, Request};
+use super::{NodeWish, ProjectWish, Request, report::Report};
 
 impl Request {
     /// For an analysis of a project that is known; of any other folder it is [`Deed::AddProject`].
@@ -51,4 +51,53 @@ impl Request {
             Request::Operator { .. } => Deed::ChangeOperator,
         }
     }
+
+    /// What it is about, for rights that are given for some projects only.
+    pub fn about(&self, ledger: &Ledger) -> About {
+        let at = |root: &[u8]| ledger.projects.iter().find(|(_, project)| project.root == root).map_or(About::Fleet, |(id, _)| About::Project(*id));
+        match self {
+            Request::Command { job, .. } | Request::Explain { job } | Request::Waits { job } | Request::Progress { job } => About::Job(*job),
+            Request::Sparks { job } => job.map_or(About::Lists, About::Job),
+            Request::Spark { spark } | Request::CancelSpark { spark } | Request::Log { spark, .. } => About::Job(spark.job),
+            Request::Project { project, .. } => About::Project(*project),
+            Request::Warm(warmth) => About::Project(warmth.project),
+            Request::Analyse(wish) => at(&wish.root),
+            Request::Report(wish) => match &wish.report {
+                Report::Job { job } => About::Job(*job),
+                Report::Project { project } | Report::Symbols { project, .. } | Report::Metrics { project, .. } => named(project.as_deref(), ledger),
+            },
+            Request::Events { .. }
+            | Request::Audit { .. }
+            | Request::Snapshot
+            | Request::Watch(_)
+            | Request::Nodes
+            | Request::NodeDetail { .. }
+            | Request::Examine { .. }
+            | Request::Operators
+            | Request::Configuration { .. }
+            | Request::Projects
+            | Request::Discovered
+            // Of a report that whoever asks was allowed to ask for.
+            | Request::ReportPart { .. }
+            | Request::EndReport { .. } => About::Lists,
+            Request::Search(_)
+            | Request::Bring { .. }
+            | Request::Run(_)
+            | Request::Sweep
+            | Request::Node { .. }
+            | Request::AddProject { .. }
+            | Request::Role { .. }
+            | Request::Configure { .. }
+            | Request::Token { .. }
+            | Request::Pair { .. }
+            | Request::ExportAuthority
+            | Request::Operator { .. } => About::Fleet,
+        }
+    }
+}
+
+/// A project as people name it; whoever names none means all.
+fn named(wanted: Option<&str>, ledger: &Ledger) -> About {
+    let is_it = |wanted: &str| ledger.projects.iter().find(|(id, project)| project.name == wanted || id.to_string() == wanted).map(|(id, _)| *id);
+    wanted.and_then(is_it).map_or(About::Fleet, About::Project)
 }

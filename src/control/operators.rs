@@ -2,23 +2,27 @@
 
 use bitacora_core::{
     fleet::{OperatorCommand, Right},
-    ids::NodeId,
+    ids::{NodeId, ProjectId},
     time::Time,
 };
 use serde::{Deserialize, Serialize};
 
 /// [`OperatorCommand`] as it is spoken on the socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OperatorWish {
     Remove,
-    SetRight(Right),
+    SetRight {
+        right: Right,
+        /// `None` leaves them as they are.
+        projects: Option<Vec<ProjectId>>,
+    },
 }
 
 impl From<OperatorWish> for OperatorCommand {
     fn from(wish: OperatorWish) -> OperatorCommand {
         match wish {
             OperatorWish::Remove => OperatorCommand::Remove,
-            OperatorWish::SetRight(right) => OperatorCommand::SetRight(right),
+            OperatorWish::SetRight { right, projects } => OperatorCommand::SetRight { right, projects },
         }
     }
 }
@@ -31,5 +35,8 @@ pub struct OperatorState {
     pub right: Right,
     /// In its certificate.
     pub permitted: Right,
+    /// The names of those that it is about alone; empty for everything.
+    #[serde(default)]
+    pub projects: Vec<String>,
     pub paired_at: Time,
 }

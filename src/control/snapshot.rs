@@ -1,7 +1,7 @@
 //! What a dashboard draws: one answer with everything that it lists. Plain data; what is wanted of one thing alone is asked for by itself.
 
 use bitacora_core::{
-    fleet::{JobStatus, JobType, JobView, Priority, Project},
+    fleet::{JobStatus, JobType, JobView, Ledger, Priority, Project},
     ids::{JobId, ProjectId},
     time::Time,
 };
@@ -42,6 +42,9 @@ pub struct JobState {
     pub job_type: JobType,
     pub status: JobStatus,
     pub priority: Priority,
+    /// On whose behalf.
+    #[serde(default)]
+    pub by: String,
     pub percent: u32,
     pub progress: Progress,
     pub sparks_done: u32,
@@ -80,7 +83,8 @@ pub struct ResultState {
 }
 
 impl JobState {
-    pub fn of(view: &JobView, project: Option<&Project>) -> JobState {
+    pub fn of(view: &JobView, ledger: &Ledger) -> JobState {
+        let project = view.spec.project.and_then(|project| ledger.projects.get(&project));
         JobState {
             id: view.id,
             project: project.map(|project| project.name.clone()),
@@ -88,6 +92,7 @@ impl JobState {
             job_type: view.spec.job_type,
             status: view.status,
             priority: view.spec.priority,
+            by: ledger.requester_name(view.spec.by),
             percent: view.percent(),
             progress: Progress::of(view),
             sparks_done: view.sparks_done,

@@ -21,6 +21,9 @@ pub fn outcome(notices: &[Notice]) -> Answer {
         Some(Refusal::OwnMachine(_)) => {
             Answer::Refused("the master's own machine cannot be removed; `bitacora node role master` has it run no more work".into())
         }
+        Some(Refusal::OtherProject { deed }) => {
+            Answer::Refused(format!("this device may {} of other projects only; `bitacora node right` says of which", deed.name().replace('-', " ")))
+        }
         Some(Refusal::RightMissing { deed, right }) => {
             Answer::Refused(format!("this device may {} and not {}, for which it takes {}", right.name(), deed.name(), deed.needs().name()))
         }
@@ -36,6 +39,7 @@ pub fn outcome(notices: &[Notice]) -> Answer {
         Some(Refusal::TooManyPacks { packs, packs_max }) => Answer::Refused(format!("{packs} packs are more than the {packs_max} that can be brought at once")),
         Some(Refusal::SparkOver(spark)) => Answer::Refused(format!("spark {spark} is over")),
         Some(Refusal::NodeAway(node)) => Answer::Refused(format!("node {node} cannot be reached now")),
+        Some(Refusal::NotAccepted { node, objection }) => Answer::Refused(format!("node {node} refuses it: {}", objection.describe())),
         Some(Refusal::NotChangeable { node, key }) => Answer::Refused(format!("the owner of node {node} does not let {key} be changed (its --changeable)")),
         Some(Refusal::OnTrial(node)) => Answer::Refused(format!("an earlier change of node {node} is not decided yet")),
         Some(Refusal::ConfigurationTooLong { bytes_max }) => Answer::Refused(format!("a configuration has at most {bytes_max} bytes")),
@@ -66,6 +70,7 @@ pub fn describe(pending: &Pending) -> String {
         Pending::NoMatchingNode => "no connected node has the engine that the job was begun with".to_owned(),
         Pending::NoSelectedNode { nodes } => format!("none of the connected nodes that could do it is one of {nodes:?}, which it was asked for"),
         Pending::NoSpecialisedNode { kind } => format!("every connected node that it may run on is specialised in something else than {kind}"),
+        Pending::NotAccepted { objection } => format!("every connected node that it may run on refuses it: {objection}"),
         Pending::NodesClosed => "every node that it may run on is cordoned, drains or leaves; `bitacora node uncordon` opens one".to_owned(),
         Pending::NoneLargeEnough { needs } => format!("no node that it may run on has {needs}; `bitacora node show NAME` says what one has"),
         Pending::NoFreeSlot { held } => format!("all slots are taken; with their nodes: {}", counted((*held).into(), "spark")),

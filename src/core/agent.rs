@@ -222,7 +222,7 @@ impl Agent {
         self.queue.is_empty() && self.running.is_empty() && self.answers.is_empty()
     }
 
-    /// Commands refused for coming from a master of an earlier epoch.
+    /// Commands refused for coming from a master of an earlier epoch, or for being nothing that this node does.
     pub fn refused(&self) -> u64 {
         self.refused
     }
@@ -262,7 +262,7 @@ impl Agent {
                     out.push(Effect::End);
                 }
             }
-            ToAgent::UpdateConfiguration { revision, text } => self.on_update(revision, text, out),
+            ToAgent::UpdateConfiguration { revision, text, warrant } => self.on_update(revision, text, &warrant, out),
             ToAgent::KeepConfiguration { revision } => self.on_kept(revision, out),
             ToAgent::Neighbours(neighbours) => out.push(Effect::Meet(neighbours)),
             ToAgent::AuditHead(head) => self.on_audit_head(head, out),
@@ -300,6 +300,12 @@ impl Agent {
         if self.leaving.is_some() {
             // Its master hears soon that it is not here.
             return;
+        }
+        if let Some(objection) = self.profile.accepts.objection(&task.warrant) {
+            // A master that knows this node's rules asks for no such thing; this one heard of them too late, or does not care.
+            self.refused += 1;
+            let error = AttemptError::Refused(objection.describe().into());
+            return self.say(FromAgent::Failed { spark: held.spark, attempt: held.attempt, error }, out);
         }
         let waits = self.queue.iter().any(|task| (task.spark, task.attempt) == (held.spark, held.attempt));
         // One that is being stopped is here too: queued again it would run beside its own answer.
@@ -502,7 +508,10 @@ mod tests {
     use super::*;
     use crate::{
         ids::{Attempt, JobId, SparkId},
-        wire::task::Work,
+        wire::{
+            task::Work,
+            warrant::{Acceptance, Warrant},
+        },
     };
 
     const NOW: Time = Time(1_000_000);
@@ -514,7 +523,14 @@ mod tests {
     }
 
     fn task(number: u32) -> Task {
-        Task { spark: SparkId { job: JobId::default(), number }, attempt: Attempt(1), work: Work::Nothing, timeout: Span::from_secs(60), slots: 1 }
+        Task {
+            spark: SparkId { job: JobId::default(), number },
+            attempt: Attempt(1),
+            work: Work::Nothing,
+            timeout: Span::from_secs(60),
+            slots: 1,
+            warrant: Warrant::default(),
+        }
     }
 
     fn receive(agent: &mut Agent, epoch: u32, body: ToAgent) -> Vec<Effect> {
@@ -536,6 +552,20 @@ mod tests {
         let held = Held { spark: task(0).spark, attempt: Attempt(1) };
         agent.handle(NOW, Event::Ended { held, result: Ok(SparkOutput::default()) }, &mut out);
         assert_eq!(out[1], Effect::Start(task(1)));
+    }
+
+    #[test]
+    fn what_its_owner_does_not_want_done_is_refused_each_time_it_comes() {
+        let accepts = Acceptance { projects: vec!["ours".into()], devices: vec![] };
+        let mut agent = agent().described(NodeProfile { accepts, ..NodeProfile::default() });
+        let about = |project: &str| Task { warrant: Warrant { device: None, project: Some(project.into()) }, ..task(0) };
+        for refused in [about("theirs"), task(0)] {
+            let out = receive(&mut agent, 1, ToAgent::ExecuteTask(refused));
+            let answered = |effect: &Effect| matches!(effect, Effect::Send(Envelope { body: FromAgent::Failed { error: AttemptError::Refused(_), .. }, .. }));
+            assert!(out.iter().any(answered) && !out.iter().any(|effect| matches!(effect, Effect::Start(_))), "{out:?}");
+        }
+        assert_eq!(agent.refused(), 2);
+        assert_eq!(receive(&mut agent, 1, ToAgent::ExecuteTask(about("ours"))), [Effect::Start(about("ours"))]);
     }
 
     #[test]

@@ -59,7 +59,7 @@ pub use partition::Partitioning;
 pub use placement::Placement;
 use records::Pace;
 pub use records::{HEARTBEATS_PER_SECOND_MAX, IDLE_HEARTBEATS_PER_SECOND_MAX, NodeRecord, NodeTally};
-pub use rights::{Deed, Operator, OperatorCommand, Right};
+pub use rights::{About, Deed, Operator, OperatorCommand, Right};
 pub use selector::{NoSelector, NodeSelector};
 pub use settings::{Listings, Results, Settings};
 pub use spec::{Awaited, CommandSpec, JobSpec, JobType, Priority};
@@ -213,7 +213,7 @@ impl Fleet {
     pub fn handle(&mut self, now: Time, event: Event, out: &mut Vec<Effect>) {
         let before = out.len();
         self.catch_up(now, out);
-        self.react(now, event, out);
+        self.react(now, Requester::Fleet, event, out);
         self.follow_up(now, out);
         put_in_order(out, before);
     }
@@ -249,26 +249,26 @@ impl Fleet {
         self.on_calls_due(now, out);
     }
 
-    fn react(&mut self, now: Time, event: Event, out: &mut Vec<Effect>) {
+    fn react(&mut self, now: Time, by: Requester, event: Event, out: &mut Vec<Effect>) {
         match event {
             Event::Woken => {}
             Event::NodeJoined { name, address } => self.on_node_joined(now, name, address, out),
             Event::RoleChosen { role, name } => self.on_role_chosen(now, role, name, out),
             Event::TokenMade { token, name, span, operator } => self.on_token_made(now, token, name, (span, operator), out),
             Event::TokenProved { token } => self.on_token_proved(now, token, out),
-            Event::ConfigurationPushed { node, keys, text } => self.on_configuration_pushed(now, node, &keys, text, out),
+            Event::ConfigurationPushed { node, keys, text } => self.on_configuration_pushed(now, by, node, (&keys, text), out),
             Event::NodeCommanded { node, command } => self.on_node_commanded(now, node, command, out),
             Event::OperatorCommanded { operator, command } => self.on_operator_commanded(now, operator, command, out),
-            Event::DeedAsked { operator, certified, deed } => self.on_deed_asked(now, operator, certified, deed, out),
+            Event::DeedAsked { operator, certified, deed, about } => self.on_deed_asked(now, operator, certified, (deed, about), out),
             Event::LinkSeen { node, address, called } => self.on_link_seen(node, address, called, out),
             Event::LinkLost { node } => self.on_link_lost(now, node, out),
             Event::ProjectAdded { name, root } => self.on_project_added(name, root, out),
             Event::ProjectRenamed { project, name } => self.on_project_renamed(project, name, out),
             Event::ProjectAssigned { project, nodes } => self.on_project_assigned(project, nodes, out),
             Event::ProjectRemoved { project } => self.on_project_removed(now, project, out),
-            Event::JobSubmitted(submission) => self.on_job_submitted(now, submission, out),
-            Event::WorkSubmitted { spec, sparks } => self.on_work_submitted(now, spec, sparks, out),
-            Event::WarmingAsked(warming) => self.on_warming_asked(now, warming, out),
+            Event::JobSubmitted(submission) => self.on_job_submitted(now, by, submission, out),
+            Event::WorkSubmitted { spec, sparks } => self.on_work_submitted(now, by, spec, sparks, out),
+            Event::WarmingAsked(warming) => self.on_warming_asked(now, by, warming, out),
             Event::PacksMissed { node, packs } => self.on_packs_missed(node, packs, out),
             Event::SparkCancelled { spark } => self.on_spark_cancelled(now, spark, out),
             Event::JobCommanded { job, command } => self.on_job_commanded(now, job, command, out),

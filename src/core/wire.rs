@@ -9,5 +9,6 @@ pub mod neighbours;
 pub mod node;
 pub mod record;
 pub mod task;
+pub mod warrant;
 
 pub use message::{Envelope, FromAgent, ToAgent};

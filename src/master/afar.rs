@@ -49,7 +49,10 @@ impl Master {
         let by = Requester::Operator(operator);
         let refused = match certified(roles) {
             None => Answer::Refused("its certificate is no operator's".into()),
-            Some(certified) => control::outcome(&self.turn_for(by, [Event::DeedAsked { operator, certified, deed }])?),
+            Some(certified) => {
+                let about = request.about(self.ledger());
+                control::outcome(&self.turn_for(by, [Event::DeedAsked { operator, certified, deed, about }])?)
+            }
         };
         if refused != Answer::Done {
             // Whoever asked may be gone.

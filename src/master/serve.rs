@@ -106,14 +106,14 @@ impl From<PreparationError> for NotListed {
 /// On whose behalf a tree is listed.
 enum Asker {
     /// Another process, which waits.
-    Process(Sender<Answer>),
+    Process { answer: Sender<Answer>, by: Requester },
     /// A job of an earlier master.
     Job(JobId),
 }
 
 impl Asker {
     fn answer(&self, answer: Answer) {
-        if let Asker::Process(sender) = self {
+        if let Asker::Process { answer: sender, .. } = self {
             // Whoever asked may be gone.
             let _ = sender.send(answer);
         }
@@ -228,9 +228,9 @@ impl Master {
 
     pub(super) fn on_input(&mut self, input: Input) -> Result<(), MasterError> {
         match input {
-            Input::Asked(Asked { request: Request::Analyse(wish), answer, .. }) => {
-                let project = self.project_at(&wish.root)?;
-                self.begin_listing(wish, project, Asker::Process(answer));
+            Input::Asked(Asked { request: Request::Analyse(wish), answer, by }) => {
+                let project = self.project_for(by, &wish.root)?;
+                self.begin_listing(wish, project, Asker::Process { answer, by });
                 Ok(())
             }
             Input::Asked(Asked { request: Request::Pair { addresses, code, name }, answer, by }) => {
@@ -318,7 +318,7 @@ impl Master {
     fn begin_listing(&mut self, wish: Wish, project: ProjectId, asker: Asker) {
         let history = self.fleet.ledger().projects[&project].clone();
         let Some(serving) = &mut self.serving else { return };
-        let is_person = matches!(asker, Asker::Process(_));
+        let is_person = matches!(asker, Asker::Process { .. });
         if is_person && serving.listings >= LISTINGS_MAX {
             return asker.answer(Answer::Refused("too many trees are being listed; ask again".into()));
         }
@@ -357,7 +357,11 @@ impl Master {
         serving.shelves.insert(scan.listing, Arc::new(shelf));
         serving.links.shelve(serving.shelves.values().cloned().collect());
         let spec = preparation::spec(wish, project, &scan);
-        let notices = self.submit(Submission { spec, files }, Arc::new(scan))?;
+        let by = match asker {
+            Asker::Process { by, .. } => by,
+            Asker::Job(job) => self.fleet.ledger().jobs.get(&job).map_or(Requester::Fleet, |job| job.spec.by),
+        };
+        let notices = self.submit(by, Submission { spec, files }, Arc::new(scan))?;
         let job = notices.iter().find_map(|notice| match notice {
             Notice::JobAccepted(job) | Notice::JobResumed { job, .. } => Some(*job),
             _ => None,

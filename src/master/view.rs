@@ -1,7 +1,7 @@
 //! What is told of a fleet, to whoever asks and whoever watches: read off the core, by a master and by a demo alike. It changes nothing.
 
 use bitacora_core::{
-    fleet::{Fleet, FlightView, JobView, Operator, Spark, SparkState},
+    fleet::{Fleet, FlightView, Operator, Spark, SparkState},
     ids::{JobId, NodeId, SparkId},
     time::Time,
 };
@@ -65,12 +65,11 @@ impl View<'_> {
     fn snapshot(&self) -> Snapshot {
         let ledger = self.fleet.ledger();
         let newest = ledger.jobs.keys().rev().take(JOBS_MAX).filter_map(|id| self.fleet.job_view(self.at, *id));
-        let project = |view: &JobView| view.spec.project.and_then(|id| ledger.projects.get(&id));
         Snapshot {
             at: self.at,
             listens: self.listens(),
             nodes: self.nodes(),
-            jobs: newest.map(|view| JobState::of(&view, project(&view))).collect(),
+            jobs: newest.map(|view| JobState::of(&view, ledger)).collect(),
             jobs_all: ledger.jobs.len() as u64,
             projects: ledger.projects.iter().map(|(id, project)| ProjectState::of(*id, project)).collect(),
         }
@@ -90,14 +89,16 @@ impl View<'_> {
     }
 
     fn operators(&self) -> Answer {
+        let ledger = self.fleet.ledger();
         let state = |(id, operator): (&NodeId, &Operator)| OperatorState {
             id: *id,
             name: operator.name.clone(),
             right: operator.right,
             permitted: operator.permitted,
+            projects: operator.projects.iter().map(|id| ledger.projects.get(id).map_or_else(|| id.to_string(), |project| project.name.clone())).collect(),
             paired_at: operator.paired_at,
         };
-        Answer::Operators(self.fleet.ledger().operators.iter().map(state).collect())
+        Answer::Operators(ledger.operators.iter().map(state).collect())
     }
 
     fn discovered(&self) -> Answer {

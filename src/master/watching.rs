@@ -101,7 +101,7 @@ impl Watching {
             if !board.keep_job(*id, job.over_at)
                 && let Some(seen) = view.fleet.job_view(view.at, *id)
             {
-                board.see_job(JobState::of(&seen, job.spec.project.and_then(|project| ledger.projects.get(&project))));
+                board.see_job(JobState::of(&seen, ledger));
             }
         }
         ledger.projects.iter().for_each(|(id, project)| board.see_project(ProjectState::of(*id, project)));

@@ -45,7 +45,8 @@ fn detail(detail: &mut NodeDetail) {
     node(&mut detail.state);
     let profile = &mut detail.profile;
     [&mut profile.host, &mut profile.os, &mut profile.arch, &mut profile.version, &mut profile.build].into_iter().for_each(mend);
-    profile.specialisations.iter_mut().for_each(mend);
+    let accepts = &mut profile.accepts;
+    profile.specialisations.iter_mut().chain(&mut accepts.projects).chain(&mut accepts.devices).for_each(mend);
 }
 
 fn job_detail(detail: &mut JobDetail) {

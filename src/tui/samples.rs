@@ -57,6 +57,7 @@ pub fn job(counter: u32, status: JobStatus, percent: u32) -> JobState {
         job_type: JobType::FullAnalysis,
         status,
         priority: Priority::Normal,
+        by: "user 1000".into(),
         percent,
         progress: Progress {
             over,

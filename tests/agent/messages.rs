@@ -16,6 +16,7 @@ use bitacora_core::{
         node::{Load, NodeProfile},
         record::FileSummary,
         task::{Analysis, AttemptError, FailReason, FileLimits, FileOutcome, FileResult, FileStat, RecordRef, SkipReason, SparkOutput, Task, TaskFile, Work},
+        warrant::{Acceptance, Warrant},
     },
 };
 use fleet_agent::net::codec::{self, Decoder, Kind, Received, RequestId, Spoken};
@@ -34,7 +35,7 @@ fn envelope<Body>(body: Body) -> Envelope<Body> {
 }
 
 fn to_agent() -> Vec<(&'static str, ToAgent)> {
-    let task = |work| ToAgent::ExecuteTask(Task { spark: SPARK, attempt: ATTEMPT, work, timeout: Span::from_secs(600), slots: 1 });
+    let task = |work| ToAgent::ExecuteTask(Task { spark: SPARK, attempt: ATTEMPT, work, timeout: Span::from_secs(600), slots: 1, warrant: Warrant::default() });
     let path = RelativePath::new(b"src/b\xffd.c".to_vec()).unwrap();
     let file = TaskFile { index: 5, path, language: "c".into(), size: 1234, content: Some(digest(1)) };
     let limits = FileLimits { bytes_max: 5 << 20, parse_steps_max: 20_000_000, wall_max: Span::from_secs(60) };
@@ -46,10 +47,13 @@ fn to_agent() -> Vec<(&'static str, ToAgent)> {
         environment: BTreeMap::from([("LANG".to_owned(), "C".to_owned())]),
         output_bytes_max: 1 << 20,
     };
+    let warrant = Warrant { device: Some("phone".into()), project: Some("bitacora".into()) };
+    let warranted = ToAgent::ExecuteTask(Task { spark: SPARK, attempt: ATTEMPT, work: Work::Nothing, timeout: Span(1), slots: 2, warrant });
     vec![
         ("analyse", task(Work::Analyse(Analysis { root: b"/home/ada/\xff".to_vec(), files: vec![file], limits, isolated: true, use_cache: true }))),
         ("run", task(Work::Run(line))),
         ("nothing", task(Work::Nothing)),
+        ("nothing-warranted", warranted),
         ("cancel-task", ToAgent::CancelTask { spark: SPARK, attempt: ATTEMPT }),
         ("acknowledge", ToAgent::Acknowledge { spark: SPARK, attempt: ATTEMPT }),
         ("audit-head-told", ToAgent::AuditHead(AuditHead { number: 9, hash: digest(9) })),
@@ -57,7 +61,7 @@ fn to_agent() -> Vec<(&'static str, ToAgent)> {
         ("emergency-shutdown", ToAgent::EmergencyShutdown { reason: "smoke in the rack".into() }),
         ("migrate-project", ToAgent::MigrateProject { project: ProjectId { epoch: Epoch(1), counter: 2 }, to: NodeId(4_294_967_297) }),
         ("dismiss", ToAgent::Dismiss),
-        ("update-configuration", ToAgent::UpdateConfiguration { revision: 4_294_967_301, text: "cores = 2\n".into() }),
+        ("update-configuration", ToAgent::UpdateConfiguration { revision: 4_294_967_301, text: "cores = 2\n".into(), warrant: Warrant::default() }),
         ("keep-configuration", ToAgent::KeepConfiguration { revision: 4_294_967_301 }),
         ("neighbours", ToAgent::Neighbours(neighbours)),
         ("set-pace", ToAgent::SetPace { heartbeat: Span::from_millis(1500), idle: Span(0) }),
@@ -71,11 +75,15 @@ fn from_agent() -> Vec<(&'static str, FromAgent)> {
     let profile = NodeProfile { host: "ada".into(), cores: 8, labels: [("zone".to_owned(), "eu".to_owned())].into(), ..NodeProfile::default() };
     let load = Load { cpu_permille: 250, cores_permille: vec![500, 0], ..Load::default() };
     let hello = FromAgent::Hello { slots: 8, fingerprint: digest(2), held: held.clone(), programs: vec!["make".into()], profile: Box::new(profile) };
+    let accepts = Acceptance { projects: vec!["bitacora".into()], devices: vec!["phone".into()] };
+    let profile = Box::new(NodeProfile { accepts, ..NodeProfile::default() });
+    let choosy = FromAgent::Hello { slots: 1, fingerprint: digest(2), held: vec![], programs: vec![], profile };
     let configuration = |outcome| FromAgent::Configuration(ConfigurationReport { revision: 4_294_967_301, outcome });
     let failed = |error| FromAgent::Failed { spark, attempt, error };
     let end = CommandEnd { status: ExitStatus::Signal(9), log: digest(3), log_bytes: 10, dropped_bytes: 20 };
     vec![
         ("hello", hello),
+        ("hello-accepting", choosy),
         ("heartbeat", FromAgent::Heartbeat { held: held.clone(), load, pace: Span::from_millis(500) }),
         ("leaving", FromAgent::Leaving { held }),
         ("unsupported", FromAgent::Unsupported { command: "MigrateProject".into() }),
@@ -185,12 +193,12 @@ fn any_to_agent() -> impl Strategy<Value = ToAgent> {
         (ids(), ".*", words, any::<u64>()).prop_map(|((spark, attempt), program, arguments, time)| {
             let line =
                 CommandLine { program, environment: arguments.iter().map(|word| (word.clone(), word.clone())).collect(), arguments, output_bytes_max: time };
-            ToAgent::ExecuteTask(Task { spark, attempt, work: Work::Run(line), timeout: Span(time), slots: 1 })
+            ToAgent::ExecuteTask(Task { spark, attempt, work: Work::Run(line), timeout: Span(time), slots: 1, warrant: Warrant::default() })
         }),
         (ids(), path, any::<u64>(), prop::option::of(any::<[u8; 32]>())).prop_map(|((spark, attempt), path, size, content)| {
             let file = TaskFile { index: attempt.0, path, language: String::new(), size, content: content.map(Digest) };
             let analysis = Analysis { files: vec![file], ..Analysis::default() };
-            ToAgent::ExecuteTask(Task { spark, attempt, work: Work::Analyse(analysis), timeout: Span(size), slots: 1 })
+            ToAgent::ExecuteTask(Task { spark, attempt, work: Work::Analyse(analysis), timeout: Span(size), slots: 1, warrant: Warrant::default() })
         }),
         ids().prop_map(|(spark, attempt)| ToAgent::CancelTask { spark, attempt }),
         ".*".prop_map(|reason| ToAgent::EmergencyShutdown { reason }),

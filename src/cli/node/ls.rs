@@ -142,6 +142,8 @@ struct OperatorItem {
     name: String,
     right: &'static str,
     permitted: &'static str,
+    /// That its right is about alone; empty for everything.
+    projects: Vec<String>,
     paired_at: String,
 }
 
@@ -152,11 +154,16 @@ fn list_operators(context: &Context, output: Option<Format>) -> anyhow::Result<E
         name: operator.name,
         right: operator.right.name(),
         permitted: operator.permitted.name(),
+        projects: operator.projects,
         paired_at: timestamp(operator.paired_at),
     };
     let items: Vec<OperatorItem> = operators.into_iter().map(item).collect();
-    let columns = [Column::Text("Name"), Column::Text("Right"), Column::Text("Permitted"), Column::Text("Id"), Column::Text("Paired")];
-    let row = |item: &OperatorItem| vec![item.name.clone(), item.right.to_owned(), item.permitted.to_owned(), item.id.clone(), item.paired_at.clone()];
+    let columns =
+        [Column::Text("Name"), Column::Text("Right"), Column::Text("Permitted"), Column::Text("Projects"), Column::Text("Id"), Column::Text("Paired")];
+    let row = |item: &OperatorItem| {
+        let projects = if item.projects.is_empty() { "all".to_owned() } else { item.projects.join(",") };
+        vec![item.name.clone(), item.right.to_owned(), item.permitted.to_owned(), projects, item.id.clone(), item.paired_at.clone()]
+    };
     let rows = items.iter().map(row).collect();
     write_items(context, output, "operators", &items, &columns, rows, |item| &item.name)
 }

@@ -1,11 +1,18 @@
 //! `bitacora node right`.
 
+use std::collections::BTreeMap;
+
+use anyhow::bail;
+use bitacora_core::{
+    fleet::{self, Project},
+    ids::{NodeId, ProjectId},
+};
 use clap::Args;
 
-use super::{Context, command_operator, find_operator, operators, token::RightKind};
+use super::{Context, ask, command_operator, find_operator, operators, token::RightKind};
 use crate::{
     cli::manner::{self, Trial},
-    control::OperatorWish,
+    control::{Answer, OperatorState, OperatorWish, Request},
     exit::Exit,
 };
 
@@ -16,6 +23,13 @@ pub(in crate::cli) struct Right {
     device: String,
     /// What it may do
     right: RightKind,
+    /// A project that its right is about, by its name or id: of others, and of the fleet, it may see the lists and no more. Without
+    /// this flag and the next one that stays as it is. May be repeated
+    #[arg(long = "only-project", value_name = "PROJECT", conflicts_with = "all_projects")]
+    only_projects: Vec<String>,
+    /// Its right is about all projects again, and about the fleet
+    #[arg(long)]
+    all_projects: bool,
     #[command(flatten)]
     trial: Trial,
 }
@@ -27,11 +41,46 @@ impl Right {
             context.streams.note(&format!("no device is called {}; `bitacora node ls --operators` lists them", self.device));
             return Ok(Exit::NoMatch);
         };
-        let (right, now) = (self.right.into(), operators.iter().find(|known| known.id == operator).map(|known| known.right));
+        let known = match ask(context, &Request::Projects)? {
+            Some(Answer::Projects(known)) => known,
+            _ => bail!("the master did not tell its projects"),
+        };
+        let projects = match self.projects_among(&known) {
+            Ok(projects) => projects,
+            Err(unknown) => {
+                context.streams.note(&format!("there is no project {unknown}; `bitacora project ls` lists them"));
+                return Ok(Exit::NoMatch);
+            }
+        };
+        let right = self.right.into();
         if self.trial.dry_run {
-            let plan = (now != Some(right)).then(|| format!("let {} {}", self.device, right.name()));
+            let names = projects.as_ref().map(|projects| projects.iter().map(|id| known[id].name.clone()).collect::<Vec<_>>());
+            let is_so = operator_is(&operators, operator, right, names.as_deref());
+            let about = match names {
+                None => String::new(),
+                Some(names) if names.is_empty() => " in all projects and the fleet".to_owned(),
+                Some(names) => format!(" in {} alone", names.join(", ")),
+            };
+            let plan = (!is_so).then(|| format!("let {} {}{about}", self.device, right.name()));
             return Ok(manner::tell(context, plan.as_deref()));
         }
-        command_operator(context, operator, OperatorWish::SetRight(right))
+        command_operator(context, operator, OperatorWish::SetRight { right, projects })
     }
+
+    /// What is said of them, if anything is; or the one that nobody knows.
+    fn projects_among(&self, known: &BTreeMap<ProjectId, Project>) -> Result<Option<Vec<ProjectId>>, String> {
+        if self.only_projects.is_empty() {
+            return Ok(self.all_projects.then(Vec::new));
+        }
+        let find = |wanted: &String| {
+            let found = known.iter().find(|(id, project)| project.name == *wanted || id.to_string() == *wanted);
+            found.map(|(id, _)| *id).ok_or_else(|| wanted.clone())
+        };
+        self.only_projects.iter().map(find).collect::<Result<_, _>>().map(Some)
+    }
+}
+
+fn operator_is(operators: &[OperatorState], operator: NodeId, right: fleet::Right, projects: Option<&[String]>) -> bool {
+    let known = operators.iter().find(|known| known.id == operator);
+    known.is_some_and(|known| known.right == right && projects.is_none_or(|projects| projects == known.projects))
 }

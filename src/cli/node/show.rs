@@ -47,6 +47,9 @@ struct DetailItem {
     gpus: u32,
     build: String,
     specialisations: Vec<String>,
+    /// Whose work it does, as its owner has it; empty where everybody's.
+    only_projects: Vec<String>,
+    only_devices: Vec<String>,
     /// Keys of its configuration that can be pushed.
     changeable: Vec<String>,
     cores_permille: Vec<u16>,
@@ -149,6 +152,8 @@ impl From<NodeDetail> for DetailItem {
             gpus: profile.gpus,
             build: profile.build,
             specialisations: profile.specialisations,
+            only_projects: profile.accepts.projects,
+            only_devices: profile.accepts.devices,
             changeable: profile.changeable,
             cores_permille: load.cores_permille,
             disk_bytes: load.disk_bytes,
@@ -194,6 +199,8 @@ impl DetailItem {
             ("called at", self.called_at.join(", ")),
             ("labels", labels(&node.labels)),
             ("specialisations", self.specialisations.join(", ")),
+            ("only projects", self.only_projects.join(", ")),
+            ("only devices", self.only_devices.join(", ")),
             ("changeable", self.changeable.join(", ")),
             ("host", self.host.clone()),
             ("system", format!("{}, {}", self.os, self.arch)),

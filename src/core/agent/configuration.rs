@@ -11,6 +11,7 @@ use crate::{
         FromAgent,
         configuration::{ConfigurationOutcome, ConfigurationReport, TEXT_BYTES_MAX, TRIAL_MAX},
         node::NodeProfile,
+        warrant::Warrant,
     },
 };
 
@@ -30,7 +31,11 @@ pub(super) struct Trial {
 
 impl Agent {
     /// One at a time: what to go back to is one.
-    pub(super) fn on_update(&mut self, revision: u64, text: String, out: &mut Vec<Effect>) {
+    pub(super) fn on_update(&mut self, revision: u64, text: String, warrant: &Warrant, out: &mut Vec<Effect>) {
+        if let Some(objection) = self.profile.accepts.objection_to_device(warrant) {
+            self.refused += 1;
+            return self.report(revision, ConfigurationOutcome::Refused { reason: objection.describe().into() }, out);
+        }
         if text.len() > TEXT_BYTES_MAX || self.trial.is_some_and(|trial| trial.revision != revision) {
             let reason = "another configuration is on trial, or this one is too long".into();
             return self.report(revision, ConfigurationOutcome::Refused { reason }, out);
@@ -96,6 +101,7 @@ mod tests {
             Envelope, ToAgent,
             message::Held,
             task::{SparkOutput, Task, Work},
+            warrant::Acceptance,
         },
     };
 
@@ -137,7 +143,7 @@ mod tests {
 
     /// An agent that lives by a new configuration, of so many slots, whose master has not heard so.
     fn on_trial(mut agent: Agent, slots: u32) -> Agent {
-        let update = || ToAgent::UpdateConfiguration { revision: 3, text: "x".into() };
+        let update = || ToAgent::UpdateConfiguration { revision: 3, text: "x".into(), warrant: Warrant::default() };
         assert_eq!(receive(&mut agent, update()), [Effect::TryConfiguration { revision: 3, text: "x".into() }]);
         let out = handle(&mut agent, NOW, Event::Configured { revision: 3, result: Ok(lived(slots)) });
         assert!(reports(&out, ConfigurationOutcome::Applied) && slots_said(&out) == Some(slots), "{out:?}");
@@ -170,11 +176,27 @@ mod tests {
         let mut agent = agent();
         let out = handle(&mut agent, NOW, Event::Configured { revision: 3, result: Err("no".into()) });
         assert!(reports(&out, ConfigurationOutcome::Refused { reason: "no".into() }) && slots_said(&out).is_none(), "{out:?}");
-        let long = ToAgent::UpdateConfiguration { revision: 4, text: "x".repeat(TEXT_BYTES_MAX + 1) };
+        let long = ToAgent::UpdateConfiguration { revision: 4, text: "x".repeat(TEXT_BYTES_MAX + 1), warrant: Warrant::default() };
         assert!(matches!(receive(&mut agent, long).as_slice(), [Effect::Send(_)]));
         let mut agent = on_trial(agent, 3);
-        let other = ToAgent::UpdateConfiguration { revision: 5, text: "y".into() };
+        let other = ToAgent::UpdateConfiguration { revision: 5, text: "y".into(), warrant: Warrant::default() };
         assert!(matches!(receive(&mut agent, other).as_slice(), [Effect::Send(_)]), "one at a time");
+    }
+
+    #[test]
+    fn a_device_that_is_not_its_owner_s_changes_nothing() {
+        let accepts = Acceptance { devices: alloc::vec!["phone".into()], ..Acceptance::default() };
+        let mut agent = agent().described(NodeProfile { accepts, ..NodeProfile::default() });
+        let by = |device: Option<&str>| ToAgent::UpdateConfiguration {
+            revision: 3,
+            text: "x".into(),
+            warrant: Warrant { device: device.map(String::from), project: None },
+        };
+        assert!(matches!(receive(&mut agent, by(Some("tablet"))).as_slice(), [Effect::Send(_)]));
+        assert_eq!(agent.refused(), 1);
+        for device in [Some("phone"), None] {
+            assert!(matches!(receive(&mut agent, by(device)).as_slice(), [Effect::TryConfiguration { .. }]), "{device:?}");
+        }
     }
 
     #[test]
@@ -186,6 +208,7 @@ mod tests {
             work: Work::Nothing,
             timeout: Span::from_secs(60),
             slots: 1,
+            warrant: Warrant::default(),
         };
         let begun = |out: &[Effect]| out.iter().filter(|effect| matches!(effect, Effect::Start(_))).count();
         for number in 0..2 {

@@ -30,10 +30,11 @@ pub struct AuditRecord {
 }
 
 /// On whose behalf something was done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Requester {
     /// Nobody's: the master itself, by a deadline.
+    #[default]
     Fleet,
     /// A user of the master's machine, by the number that the system knows it by.
     User(u32),
@@ -42,6 +43,24 @@ pub enum Requester {
     Operator(NodeId),
     /// Somebody who proved a token, or proved nothing.
     Stranger,
+}
+
+impl core::fmt::Display for Requester {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Requester::Fleet => f.write_str("fleet"),
+            Requester::User(user) => write!(f, "user {user}"),
+            Requester::Node(node) => write!(f, "node {node}"),
+            Requester::Operator(operator) => write!(f, "operator {operator}"),
+            Requester::Stranger => f.write_str("stranger"),
+        }
+    }
+}
+
+impl Requester {
+    pub(super) fn is_fleet(&self) -> bool {
+        *self == Requester::Fleet
+    }
 }
 
 /// What was done, or asked for.
@@ -213,7 +232,7 @@ fn asked(event: &Event) -> Option<Action> {
         Event::AuthorityMade { fingerprint } => Some(Action::AuthorityMade { fingerprint: *fingerprint }),
         Event::AuthorityExported => Some(Action::AuthorityExported),
         Event::TokenMade { token, name, span, operator } => Some(Action::TokenMade { token: *token, name: name.clone(), span: *span, operator: *operator }),
-        Event::OperatorCommanded { operator, command } => Some(Action::OperatorCommanded { operator: *operator, command: command.name().to_owned() }),
+        Event::OperatorCommanded { operator, command } => Some(Action::OperatorCommanded { operator: *operator, command: command.describe() }),
         Event::TokenProved { token } => Some(Action::NodeJoined { node: None, name: String::new(), token: Some(*token) }),
         Event::NodeJoined { name, .. } => Some(Action::NodeJoined { node: None, name: name.clone(), token: None }),
         Event::NodeCommanded { node, command } => Some(Action::NodeCommanded { node: *node, command: command.name().to_owned() }),
@@ -280,6 +299,7 @@ impl Refusal {
             Refusal::UnknownNode(_) => "unknown-node",
             Refusal::OwnMachine(_) => "own-machine",
             Refusal::RightMissing { .. } => "right-missing",
+            Refusal::OtherProject { .. } => "other-project",
             Refusal::NotPermitted { .. } => "not-permitted",
             Refusal::UnknownSpark(_) => "unknown-spark",
             Refusal::NoSuchWork(_) => "no-such-work",
@@ -295,6 +315,7 @@ impl Refusal {
             Refusal::TooManyLabels(_) => "too-many-labels",
             Refusal::NodeAway(_) => "node-away",
             Refusal::NotChangeable { .. } => "not-changeable",
+            Refusal::NotAccepted { .. } => "not-accepted",
             Refusal::OnTrial(_) => "on-trial",
             Refusal::ConfigurationTooLong { .. } => "configuration-too-long",
             Refusal::NotNow { .. } => "not-now",
@@ -309,7 +330,7 @@ impl Refusal {
 impl Fleet {
     pub(super) fn react_for(&mut self, now: Time, by: Requester, event: Event, out: &mut Vec<Effect>) {
         let (before, action) = (out.len(), asked(&event));
-        self.react(now, event, out);
+        self.react(now, by, event, out);
         if let Some(action) = action {
             let (action, outcome) = (came_about(action, &out[before..]), outcome(&out[before..]));
             out.push(Effect::Audit(AuditRecord { at: now, by, action, outcome }));

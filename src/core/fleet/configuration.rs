@@ -5,7 +5,7 @@ use alloc::{string::String, vec::Vec};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Effect, Fleet, Node, Notice, Refusal};
+use super::{Effect, Fleet, Node, Notice, Refusal, Requester};
 use crate::{
     ids::NodeId,
     time::{Span, Time},
@@ -13,6 +13,7 @@ use crate::{
         ToAgent,
         configuration::{ConfigurationOutcome, ConfigurationReport, TEXT_BYTES_MAX, TRIAL_MAX},
         message::HEARTBEAT,
+        warrant::Warrant,
     },
 };
 
@@ -49,18 +50,19 @@ impl Fleet {
         self.pushes.get(&node)
     }
 
-    pub(super) fn on_configuration_pushed(&mut self, now: Time, node: NodeId, keys: &[String], text: String, out: &mut Vec<Effect>) {
-        if let Some(refusal) = self.push_refusal(node, keys, &text) {
+    pub(super) fn on_configuration_pushed(&mut self, now: Time, by: Requester, node: NodeId, (keys, text): (&[String], String), out: &mut Vec<Effect>) {
+        let warrant = self.warrant(by, None);
+        if let Some(refusal) = self.push_refusal(node, keys, &text, &warrant) {
             return out.push(Effect::Publish(Notice::Refused(refusal)));
         }
         self.rounds += 1;
         // No earlier master's either: the epoch is part of it.
         let revision = u64::from(self.ledger.epoch.0) << 32 | self.rounds & u64::from(u32::MAX);
         self.pushes.insert(node, Push { revision, state: PushState::Pending, heard_at: None, until: now + TRIAL_MAX + SILENCE_MAX });
-        self.send(node, ToAgent::UpdateConfiguration { revision, text }, out);
+        self.send(node, ToAgent::UpdateConfiguration { revision, text, warrant }, out);
     }
 
-    fn push_refusal(&self, node: NodeId, keys: &[String], text: &str) -> Option<Refusal> {
+    fn push_refusal(&self, node: NodeId, keys: &[String], text: &str, warrant: &Warrant) -> Option<Refusal> {
         if !self.ledger.nodes.contains_key(&node) {
             return Some(Refusal::UnknownNode(node));
         }
@@ -73,7 +75,11 @@ impl Fleet {
         if self.pushes.get(&node).is_some_and(|push| push.state == PushState::Pending) {
             return Some(Refusal::OnTrial(node));
         }
-        let changeable = self.records.get(&node).map(|record| record.profile.changeable.as_slice()).unwrap_or_default();
+        let profile = self.records.get(&node).map(|record| &record.profile);
+        if let Some(objection) = profile.and_then(|profile| profile.accepts.objection_to_device(warrant)) {
+            return Some(Refusal::NotAccepted { node, objection });
+        }
+        let changeable = profile.map(|profile| profile.changeable.as_slice()).unwrap_or_default();
         let kept = keys.iter().find(|key| !changeable.contains(key))?;
         Some(Refusal::NotChangeable { node, key: kept.clone() })
     }

@@ -4,7 +4,7 @@ use alloc::{string::String, vec::Vec};
 use core::net::SocketAddr;
 
 use super::{
-    Deed, NodeSelector, OperatorCommand, Right,
+    About, Deed, NodeSelector, OperatorCommand, Right,
     audit::Intruder,
     ledger::{ListedFile, OwnRole, ResultSummary},
     spec::{Awaited, JobSpec, Priority},
@@ -12,7 +12,7 @@ use super::{
 use crate::{
     ids::{Digest, JobId, NodeId, ProjectId, SparkId, TokenId},
     time::Span,
-    wire::{Envelope, FromAgent, command::LineError, message::AuditHead, node::Labels},
+    wire::{Envelope, FromAgent, command::LineError, message::AuditHead, node::Labels, warrant::Objection},
 };
 
 /// Something that has happened. Names are past.
@@ -67,6 +67,7 @@ pub enum Event {
         /// What its certificate permits.
         certified: Right,
         deed: Deed,
+        about: About,
     },
     /// The link to a node is gone. What it runs it may still run: it is given the time to come back.
     LinkLost {
@@ -243,6 +244,10 @@ pub enum Refusal {
         /// That it has.
         right: Right,
     },
+    /// Its right is for other projects.
+    OtherProject {
+        deed: Deed,
+    },
     /// Its certificate permits less; it would have to join again.
     NotPermitted {
         operator: NodeId,
@@ -251,6 +256,11 @@ pub enum Refusal {
     /// It cannot be reached now.
     NodeAway(NodeId),
     /// The node's owner does not let it be changed.
+    /// A node does not work for whoever asks.
+    NotAccepted {
+        node: NodeId,
+        objection: Objection,
+    },
     NotChangeable {
         node: NodeId,
         key: String,

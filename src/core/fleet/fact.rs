@@ -41,6 +41,9 @@ pub enum Fact {
     OperatorRight {
         operator: NodeId,
         right: Right,
+        /// For these alone; `None` leaves that as it was.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        projects: Option<Vec<ProjectId>>,
         at: Time,
     },
     OperatorRemoved {

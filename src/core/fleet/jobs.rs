@@ -3,8 +3,8 @@
 use alloc::{boxed::Box, string::String, vec::Vec};
 
 use super::{
-    AFTER_MAX, Effect, Fact, Fleet, JobCommand, JobFailure, JobSpec, JobStatus, ListedFile, Listings, NodeSelector, Notice, Refusal, ResultSummary, Runnable,
-    SparkState, Storing, Submission, partition,
+    AFTER_MAX, Effect, Fact, Fleet, JobCommand, JobFailure, JobSpec, JobStatus, ListedFile, Listings, NodeSelector, Notice, Refusal, Requester, ResultSummary,
+    Runnable, SparkState, Storing, Submission, partition,
 };
 use crate::{
     ids::{JobId, ProjectId, SparkId},
@@ -63,7 +63,7 @@ impl Fleet {
     }
 
     /// The same request as an unfinished job's is that job: what it finished is not done again.
-    pub(super) fn on_job_submitted(&mut self, now: Time, submission: Submission, out: &mut Vec<Effect>) {
+    pub(super) fn on_job_submitted(&mut self, now: Time, by: Requester, submission: Submission, out: &mut Vec<Effect>) {
         let Submission { spec, files } = submission;
         let unfinished = self.active.keys().copied().find(|id| {
             let job = &self.ledger.jobs[id];
@@ -80,11 +80,11 @@ impl Fleet {
         superseded.into_iter().for_each(|job| self.cancel(now, job, out));
         let slots = self.nodes.values().map(|node| node.slots).sum::<u32>().max(1);
         let sparks = partition::cut(spec.partitioning, &files, slots);
-        self.accept(now, spec, files, sparks, out);
+        self.accept(now, JobSpec { by, ..spec }, files, sparks, out);
     }
 
     /// Work that is about no tree.
-    pub(super) fn on_work_submitted(&mut self, now: Time, spec: JobSpec, sparks: u32, out: &mut Vec<Effect>) {
+    pub(super) fn on_work_submitted(&mut self, now: Time, by: Requester, spec: JobSpec, sparks: u32, out: &mut Vec<Effect>) {
         let sparks_max = self.settings.sparks_max;
         if let Some(refusal) = self.objection(&spec) {
             return refuse(refusal, out);
@@ -92,7 +92,7 @@ impl Fleet {
         if sparks > sparks_max {
             return refuse(Refusal::TooManySparks { sparks, sparks_max }, out);
         }
-        self.accept(now, spec, Vec::new(), alloc::vec![Vec::new(); sparks as usize], out);
+        self.accept(now, JobSpec { by, ..spec }, Vec::new(), alloc::vec![Vec::new(); sparks as usize], out);
     }
 
     /// Why this cannot be done.

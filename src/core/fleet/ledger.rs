@@ -9,7 +9,7 @@ use core::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Fact, JobSpec, NodeSelector, Operator, Right};
+use super::{Fact, JobSpec, NodeSelector, Operator, Requester, Right};
 use crate::{
     aggregate::{Aggregate, Totals},
     ids::{Attempt, Digest, Epoch, JobId, NodeId, ProjectId, SparkId},
@@ -380,6 +380,15 @@ impl Ledger {
         self.nodes.get(&id).map_or_else(|| id.to_string(), |node| node.name.clone())
     }
 
+    /// On whose behalf, in words that people know.
+    pub fn requester_name(&self, by: Requester) -> String {
+        match by {
+            Requester::Operator(id) => self.operators.get(&id).map_or_else(|| by.to_string(), |known| alloc::format!("operator {}", known.name)),
+            Requester::Node(id) => alloc::format!("node {}", self.node_name(id)),
+            Requester::Fleet | Requester::User(_) | Requester::Stranger => by.to_string(),
+        }
+    }
+
     /// Is a node of the fleet meant, by what it is called and what people labelled it?
     pub fn knows_one_of(&self, nodes: &NodeSelector) -> bool {
         self.nodes.iter().any(|(id, node)| nodes.matches(*id, &node.name, &node.labels))
@@ -404,7 +413,7 @@ impl Ledger {
             }
             Fact::NodePaired { node, name, at } => self.apply_paired(*node, name, *at),
             Fact::OperatorPaired { operator, name, right, at } => self.apply_operator(*operator, name, *right, *at),
-            Fact::OperatorRight { operator, right, .. } => self.operators.get_mut(operator).expect("facts speak of devices that are paired").right = *right,
+            Fact::OperatorRight { operator, right, projects, .. } => self.apply_right(*operator, *right, projects.as_deref()),
             Fact::OperatorRemoved { operator, .. } => drop(self.operators.remove(operator)),
             Fact::NodeAvailability { node, availability } => self.node_mut(*node).become_available(*availability, None, None),
             Fact::NodeLabelled { node, labels } => self.node_mut(*node).labels.clone_from(labels),
@@ -506,7 +515,15 @@ impl Ledger {
 
     fn apply_operator(&mut self, operator: NodeId, name: &str, right: Right, at: Time) {
         self.counter = operator.0 as u32;
-        self.operators.insert(operator, Operator { name: name.into(), permitted: right, right, paired_at: at });
+        self.operators.insert(operator, Operator { name: name.into(), permitted: right, right, projects: Vec::new(), paired_at: at });
+    }
+
+    fn apply_right(&mut self, operator: NodeId, right: Right, projects: Option<&[ProjectId]>) {
+        let operator = self.operators.get_mut(&operator).expect("facts speak of devices that are paired");
+        operator.right = right;
+        if let Some(projects) = projects {
+            operator.projects = projects.to_vec();
+        }
     }
 
     fn apply_accepted(&mut self, id: JobId, spec: &JobSpec, (files, sparks, packs): (&[ListedFile], &[Vec<u32>], &[Vec<Digest>]), at: Time, jobs_kept: u32) {

@@ -387,7 +387,7 @@ mod tests {
     use crate::{
         fleet::{
             Event, Fact, Job, JobCommand, JobFailure, JobSpec, JobStatus, JobType, ListedFile, NodeSelector, Partitioning, Pending, Placement, Priority,
-            SparkState, Submission,
+            Requester, SparkState, Submission,
         },
         ids::{Attempt, JobId, ProjectId, SparkId},
         paths::RelativePath,
@@ -449,6 +449,7 @@ mod tests {
             after: vec![],
             command: None,
             nodes: NodeSelector::default(),
+            by: Requester::Fleet,
         };
         let path = RelativePath::new(b"a.c".to_vec()).unwrap();
         let files = vec![ListedFile { path, size: 1, language: "c".into(), complexity: 0, cluster: 0, content: None, is_disputed: false }];

@@ -94,12 +94,17 @@ mod tests {
     use super::*;
     use crate::{
         fleet::{
-            Event, JobSpec, JobType, Ledger, ListedFile, NodeCommand, NodeSelector, Partitioning, Pending, Placement, Priority, Settings, SparkState,
-            Submission,
+            Event, JobSpec, JobType, Ledger, ListedFile, NodeCommand, NodeSelector, Partitioning, Pending, Placement, Priority, Requester, Settings,
+            SparkState, Submission,
         },
         ids::{Attempt, Digest, Epoch, Incarnation, JobId, ProjectId, SparkId},
         paths::RelativePath,
-        wire::{Envelope, FromAgent, node::NodeProfile, task::FileLimits},
+        wire::{
+            Envelope, FromAgent,
+            node::NodeProfile,
+            task::FileLimits,
+            warrant::{Acceptance, Objection, Warrant},
+        },
     };
 
     const NOW: Time = Time(1_000_000);
@@ -144,6 +149,7 @@ mod tests {
             after: vec![],
             command: None,
             nodes,
+            by: Requester::Fleet,
         };
         let path = RelativePath::new(b"a.c".to_vec()).unwrap();
         let files = vec![ListedFile { path, size: 1, language: "c".into(), complexity: 0, cluster: 0, content: None, is_disputed: false }];
@@ -269,6 +275,19 @@ mod tests {
         assert_eq!(fleet.explain(spark.job), [Pending::NoSpecialisedNode { kind: "parsing" }]);
         hello(&mut fleet, TWO, NodeProfile { specialisations: vec!["parsing".into()], ..NodeProfile::default() });
         assert_eq!(runs_on(&fleet, spark), Some((TWO, Attempt(1))));
+    }
+
+    #[test]
+    fn a_node_is_given_nothing_that_its_owner_does_not_want_done() {
+        let mut fleet = fleet();
+        let only = |project: &str| NodeProfile { accepts: Acceptance { projects: vec![project.into()], devices: vec![] }, ..NodeProfile::default() };
+        hello(&mut fleet, ONE, only("theirs"));
+        let spark = submit(&mut fleet, NodeSelector::default());
+        assert_eq!(fleet.explain(spark.job), [Pending::NotAccepted { objection: Objection::Project.describe() }]);
+        let name = fleet.ledger().projects.values().next().unwrap().name.clone();
+        hello(&mut fleet, TWO, only(&name));
+        assert_eq!(runs_on(&fleet, spark), Some((TWO, Attempt(1))));
+        assert_eq!(fleet.task(spark, Attempt(1)).warrant, Warrant { device: None, project: Some(name) });
     }
 
     #[test]

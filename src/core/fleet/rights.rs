@@ -3,12 +3,15 @@
 //!
 //! A user of the master's machine may do everything: whoever can write to its data directory owns the fleet.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{format, string::String, vec::Vec};
 
 use serde::{Deserialize, Serialize};
 
 use super::{Action, Effect, Fact, Fleet, Notice, Refusal, Requester};
-use crate::{ids::NodeId, time::Time};
+use crate::{
+    ids::{JobId, NodeId, ProjectId},
+    time::Time,
+};
 
 /// What a person's device may do, each with what the one before it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -106,6 +109,17 @@ impl Deed {
     }
 }
 
+/// What somebody asks about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum About {
+    /// What is listed for everybody who may look: names, and how things stand.
+    Lists,
+    Project(ProjectId),
+    Job(JobId),
+    /// The fleet itself, or what belongs to no project.
+    Fleet,
+}
+
 /// A person's device that belongs to the fleet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Operator {
@@ -113,25 +127,36 @@ pub struct Operator {
     /// In its certificate: more it never has.
     pub permitted: Right,
     pub right: Right,
+    /// The only ones that its right is about; empty for all of them, and for the fleet. One that is gone stays: the last one to go
+    /// must not open the others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub projects: Vec<ProjectId>,
     pub paired_at: Time,
 }
 
 /// What a person can do to somebody's device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OperatorCommand {
     /// It belongs to the fleet no longer: its connections are closed and its certificate is worth nothing.
     Remove,
-    SetRight(Right),
+    SetRight {
+        right: Right,
+        /// For these alone, or for everything if there are none; `None` leaves that as it is.
+        projects: Option<Vec<ProjectId>>,
+    },
 }
 
 impl OperatorCommand {
     /// In the words of the command line.
-    pub const fn name(self) -> &'static str {
+    pub fn describe(&self) -> String {
         match self {
-            OperatorCommand::Remove => "rm",
-            OperatorCommand::SetRight(Right::View) => "right view",
-            OperatorCommand::SetRight(Right::Operate) => "right operate",
-            OperatorCommand::SetRight(Right::Admin) => "right admin",
+            OperatorCommand::Remove => "rm".into(),
+            OperatorCommand::SetRight { right, projects: None } => format!("right {}", right.name()),
+            OperatorCommand::SetRight { right, projects: Some(projects) } if projects.is_empty() => format!("right {} --all-projects", right.name()),
+            OperatorCommand::SetRight { right, projects: Some(projects) } => {
+                let projects: Vec<String> = projects.iter().map(|project| format!(" --only-project {project}")).collect();
+                format!("right {}{}", right.name(), projects.concat())
+            }
         }
     }
 }
@@ -154,20 +179,40 @@ impl Fleet {
                 self.watch.deeds.retain(|(id, _), _| *id != operator);
                 out.push(Effect::Disconnect { node: operator });
             }
-            OperatorCommand::SetRight(right) if right > known.permitted => {
+            OperatorCommand::SetRight { right, .. } if right > known.permitted => {
                 out.push(Effect::Publish(Notice::Refused(Refusal::NotPermitted { operator, permitted: known.permitted })));
             }
-            OperatorCommand::SetRight(right) if right == known.right => {}
-            OperatorCommand::SetRight(right) => self.record(Fact::OperatorRight { operator, right, at: now }, out),
+            OperatorCommand::SetRight { right, projects } => {
+                let unknown = projects.iter().flatten().find(|project| !self.ledger.projects.contains_key(project));
+                let is_so = right == known.right && projects.as_ref().is_none_or(|projects| *projects == known.projects);
+                match unknown {
+                    Some(project) => out.push(Effect::Publish(Notice::Refused(Refusal::UnknownProject(*project)))),
+                    None if is_so => {}
+                    None => self.record(Fact::OperatorRight { operator, right, projects, at: now }, out),
+                }
+            }
+        }
+    }
+
+    /// Is it about one of these projects, if there are any?
+    fn is_within(&self, projects: &[ProjectId], about: About) -> bool {
+        let is_one = |project: Option<ProjectId>| project.is_some_and(|project| projects.contains(&project));
+        match about {
+            _ if projects.is_empty() => true,
+            About::Lists => true,
+            About::Project(project) => is_one(Some(project)),
+            About::Job(job) => is_one(self.ledger.jobs.get(&job).and_then(|job| job.spec.project)),
+            About::Fleet => false,
         }
     }
 
     /// Somebody's device asks for something. Nothing comes of it here but a refusal, if it may not; `certified` is what its
     /// certificate permits.
-    pub(super) fn on_deed_asked(&mut self, now: Time, operator: NodeId, certified: Right, deed: Deed, out: &mut Vec<Effect>) {
+    pub(super) fn on_deed_asked(&mut self, now: Time, operator: NodeId, certified: Right, (deed, about): (Deed, About), out: &mut Vec<Effect>) {
         let refusal = match self.ledger.operators.get(&operator) {
             None => Refusal::UnknownNode(operator),
             Some(known) if known.right.min(certified) < deed.needs() => Refusal::RightMissing { deed, right: known.right.min(certified) },
+            Some(known) if !self.is_within(&known.projects, about) => Refusal::OtherProject { deed },
             Some(_) => return,
         };
         self.deeds_refused += 1;
@@ -231,7 +276,7 @@ mod tests {
         for right in Right::ALL {
             let (mut fleet, operator) = with(right);
             for deed in Deed::ALL {
-                let out = handle(&mut fleet, NOW, Event::DeedAsked { operator, certified: right, deed });
+                let out = handle(&mut fleet, NOW, Event::DeedAsked { operator, certified: right, deed, about: About::Fleet });
                 match deed.needs() <= right {
                     true => assert_eq!(out, [], "{right:?} {deed:?}"),
                     false => assert_eq!(refusals(&out), [&Refusal::RightMissing { deed, right }], "{right:?} {deed:?}"),
@@ -247,10 +292,10 @@ mod tests {
     #[test]
     fn a_certificate_never_gives_more_than_the_ledger_nor_the_ledger_more_than_the_certificate() {
         let (mut fleet, operator) = with(Right::Operate);
-        let ask = |certified| Event::DeedAsked { operator, certified, deed: Deed::RunCommand };
+        let ask = |certified| Event::DeedAsked { operator, certified, deed: Deed::RunCommand, about: About::Fleet };
         assert_eq!(handle(&mut fleet, NOW, ask(Right::Operate)), []);
         assert_eq!(refusals(&handle(&mut fleet, NOW, ask(Right::View))).len(), 1);
-        let set = |right| Event::OperatorCommanded { operator, command: OperatorCommand::SetRight(right) };
+        let set = |right| Event::OperatorCommanded { operator, command: OperatorCommand::SetRight { right, projects: None } };
         let out = handle(&mut fleet, NOW, set(Right::Admin));
         assert_eq!(refusals(&out), [&Refusal::NotPermitted { operator, permitted: Right::Operate }]);
         handle(&mut fleet, NOW, set(Right::View));
@@ -260,11 +305,38 @@ mod tests {
     }
 
     #[test]
+    fn a_right_for_some_projects_is_none_for_others_or_the_fleet() {
+        let (mut fleet, operator) = with(Right::Operate);
+        for name in ["ours", "theirs"] {
+            handle(&mut fleet, NOW, Event::ProjectAdded { name: name.into(), root: name.as_bytes().to_vec() });
+        }
+        let projects: Vec<ProjectId> = fleet.ledger().projects.keys().copied().collect();
+        let set = |projects: &[ProjectId]| OperatorCommand::SetRight { right: Right::Operate, projects: Some(projects.to_vec()) };
+        handle(&mut fleet, NOW, Event::OperatorCommanded { operator, command: set(&projects[..1]) });
+        let may = |fleet: &mut Fleet, deed, about| {
+            let out = handle(fleet, NOW, Event::DeedAsked { operator, certified: Right::Operate, deed, about });
+            assert!(out.is_empty() || refusals(&out) == [&Refusal::OtherProject { deed }], "{out:?}");
+            out.is_empty()
+        };
+        assert!(may(&mut fleet, Deed::Analyse, About::Project(projects[0])));
+        assert!(may(&mut fleet, Deed::Look, About::Lists));
+        assert!(!may(&mut fleet, Deed::Look, About::Project(projects[1])), "its sources are in what is read of it");
+        assert!(!may(&mut fleet, Deed::ScheduleNode, About::Fleet));
+        assert!(!may(&mut fleet, Deed::CommandJob, About::Job(JobId::default())), "a job that nobody knows is of no project");
+        handle(&mut fleet, NOW, Event::ProjectRemoved { project: projects[0] });
+        assert!(!may(&mut fleet, Deed::Analyse, About::Project(projects[1])), "the last one that goes opens no other");
+        handle(&mut fleet, NOW, Event::OperatorCommanded { operator, command: set(&[]) });
+        assert!(may(&mut fleet, Deed::Analyse, About::Project(projects[1])) && may(&mut fleet, Deed::ScheduleNode, About::Fleet));
+        let unknown = handle(&mut fleet, NOW, Event::OperatorCommanded { operator, command: set(&projects[..1]) });
+        assert_eq!(refusals(&unknown), [&Refusal::UnknownProject(projects[0])]);
+    }
+
+    #[test]
     fn a_removed_device_is_disconnected_and_may_nothing() {
         let (mut fleet, operator) = with(Right::Admin);
         let out = handle(&mut fleet, NOW, Event::OperatorCommanded { operator, command: OperatorCommand::Remove });
         assert!(out.contains(&Effect::Disconnect { node: operator }), "{out:?}");
-        let out = handle(&mut fleet, NOW, Event::DeedAsked { operator, certified: Right::Admin, deed: Deed::Look });
+        let out = handle(&mut fleet, NOW, Event::DeedAsked { operator, certified: Right::Admin, deed: Deed::Look, about: About::Lists });
         assert_eq!(refusals(&out), [&Refusal::UnknownNode(operator)]);
         assert_eq!(refusals(&handle(&mut fleet, NOW, Event::RenewalAsked { node: operator })), [&Refusal::UnknownNode(operator)]);
     }
@@ -272,7 +344,7 @@ mod tests {
     #[test]
     fn what_was_refused_is_recorded_once_in_a_while_with_its_number() {
         let (mut fleet, operator) = with(Right::View);
-        let ask = || Event::DeedAsked { operator, certified: Right::View, deed: Deed::LetJoin };
+        let ask = || Event::DeedAsked { operator, certified: Right::View, deed: Deed::LetJoin, about: About::Fleet };
         let refused = |times| Action::DeedRefused { deed: "let-join".into(), times };
         let out = handle(&mut fleet, NOW, ask());
         let [first] = records(&out)[..] else { panic!("{out:?}") };

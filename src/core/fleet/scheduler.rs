@@ -5,20 +5,22 @@
 
 use alloc::{
     collections::{BTreeMap, BTreeSet},
+    string::ToString,
     vec::Vec,
 };
 
 use super::{
-    Availability, Effect, Fact, Fleet, Flight, JobSpec, JobStatus, NodeSelector, Priority, Runnable,
+    Availability, Effect, Fact, Fleet, Flight, JobSpec, JobStatus, NodeRecord, NodeSelector, Priority, Requester, Runnable,
     placement::{Candidates, size_of},
 };
 use crate::{
-    ids::{Attempt, JobId, NodeId, SparkId},
+    ids::{Attempt, JobId, NodeId, ProjectId, SparkId},
     time::Time,
     wire::{
         ToAgent,
         message::Held,
         task::{Analysis, Task, TaskFile, Work},
+        warrant::{Objection, Warrant},
     },
 };
 
@@ -76,9 +78,26 @@ impl Fleet {
         !self.is_retired(id) && self.ledger.nodes.get(&id).is_none_or(|node| node.availability == Availability::Active)
     }
 
-    /// Is it one that the job was asked for, and for this kind of work?
+    /// Is it one that the job was asked for, and for this kind of work, and does it work for whoever asked?
     pub(super) fn is_meant(&self, spec: &JobSpec, id: NodeId) -> bool {
-        self.is_selected(spec, id) && self.records.get(&id).is_none_or(|record| record.profile.takes(spec.job_type.specialisation()))
+        let takes = |record: &NodeRecord| record.profile.takes(spec.job_type.specialisation()) && self.objection_of(record, spec).is_none();
+        self.is_selected(spec, id) && self.records.get(&id).is_none_or(takes)
+    }
+
+    /// What its owner has against the job.
+    pub(super) fn objection_of(&self, record: &NodeRecord, spec: &JobSpec) -> Option<Objection> {
+        let accepts = &record.profile.accepts;
+        // Most are open, and this is asked for every node of every turn.
+        if accepts.is_open() { None } else { accepts.objection(&self.warrant(spec.by, spec.project)) }
+    }
+
+    pub(super) fn warrant(&self, by: Requester, project: Option<ProjectId>) -> Warrant {
+        let device = match by {
+            // One that belongs to the fleet no longer is nobody's that a node knows.
+            Requester::Operator(id) => Some(self.ledger.operators.get(&id).map_or_else(|| id.to_string(), |known| known.name.clone())),
+            Requester::Fleet | Requester::User(_) | Requester::Node(_) | Requester::Stranger => None,
+        };
+        Warrant { device, project: project.and_then(|project| self.ledger.projects.get(&project)).map(|project| project.name.clone()) }
     }
 
     pub(super) fn is_selected(&self, spec: &JobSpec, id: NodeId) -> bool {
@@ -134,6 +153,7 @@ impl Fleet {
                 use_cache: job.spec.use_cache && !spark.files.iter().any(|&index| job.files[index as usize].is_disputed),
             }),
         };
-        Task { spark: id, attempt, work, timeout: self.settings.timeout_of(&job.spec), slots: job.spec.needs().slots() }
+        let warrant = self.warrant(job.spec.by, job.spec.project);
+        Task { spark: id, attempt, work, timeout: self.settings.timeout_of(&job.spec), slots: job.spec.needs().slots(), warrant }
     }
 }

@@ -4,14 +4,15 @@ use alloc::{boxed::Box, string::String, vec::Vec};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Needs, NodeSelector, Partitioning, Placement};
+use super::{Needs, NodeSelector, Partitioning, Placement, Requester};
 use crate::{
     ids::{Digest, JobId, ProjectId, SparkId},
     time::Span,
     wire::{command::CommandLine, node::Specialisation, task::FileLimits},
 };
 
-/// What a job is to do. Two submissions that agree in everything but priority, partitioning, placement, nodes and time-out are the same request.
+/// What a job is to do. Two submissions that agree in everything but priority, partitioning, placement, nodes, time-out and who asks are the
+/// same request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobSpec {
     /// Whose tree it is about; `None` for work that is about no tree.
@@ -41,6 +42,9 @@ pub struct JobSpec {
     /// On which nodes it may run.
     #[serde(default)]
     pub nodes: NodeSelector,
+    /// Who asked for it, as the master knows it and nobody says it.
+    #[serde(default, skip_serializing_if = "Requester::is_fleet")]
+    pub by: Requester,
 }
 
 /// The command that each spark of a job runs.
@@ -100,6 +104,7 @@ impl JobSpec {
             after,
             command: command.map(Box::new),
             nodes: NodeSelector::default(),
+            by: Requester::Fleet,
         }
     }
 

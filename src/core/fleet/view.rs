@@ -5,7 +5,7 @@ use alloc::{
     vec::Vec,
 };
 
-use super::{Awaited, Dispute, Fleet, Health, Job, JobSpec, JobStatus, JobType, NodeRecord, SparkState};
+use super::{Awaited, Dispute, Fleet, Health, Job, JobSpec, JobStatus, JobType, Node, NodeRecord, SparkState};
 use crate::{
     ids::{JobId, NodeId, SparkId},
     time::Time,
@@ -118,6 +118,10 @@ pub enum Pending {
     /// None of those is for this kind of work.
     NoSpecialisedNode {
         kind: &'static str,
+    },
+    /// None of those works for whoever asked, or for the project.
+    NotAccepted {
+        objection: &'static str,
     },
     /// None of those has as much as a spark needs, whatever else it holds.
     NoneLargeEnough {
@@ -252,6 +256,15 @@ impl Fleet {
         asked.map(ToString::to_string).collect::<Vec<_>>().join(" and ")
     }
 
+    /// Of nodes that could do it, and that it was asked for.
+    fn why_nobody_takes(&self, spec: &JobSpec) -> Pending {
+        let kind = spec.job_type.specialisation();
+        let for_it = |(id, node): &(&NodeId, &Node)| node.can_do(spec) && self.is_selected(spec, **id);
+        let records = self.nodes.iter().filter(for_it).filter_map(|(id, _)| self.records.get(id));
+        let mut objections = records.filter(|record| record.profile.takes(kind)).filter_map(|record| self.objection_of(record, spec));
+        objections.next().map_or(Pending::NoSpecialisedNode { kind: kind.name() }, |objection| Pending::NotAccepted { objection: objection.describe() })
+    }
+
     fn why_no_node(&self, job: &Job) -> Pending {
         let spec = &job.spec;
         let able = || self.nodes.iter().filter(|(_, node)| node.can_do(spec));
@@ -261,7 +274,7 @@ impl Fleet {
             () if self.nodes.is_empty() => Pending::NoNodes,
             () if able().next().is_none() => spec.command.as_ref().map_or(Pending::NoMatchingNode, |command| Pending::NoNodeRuns(command.line.program.clone())),
             () if !able().any(|(id, _)| self.is_selected(spec, *id)) => Pending::NoSelectedNode { nodes: self.asked_for(spec) },
-            () if meant.peek().is_none() => Pending::NoSpecialisedNode { kind: spec.job_type.specialisation().name() },
+            () if meant.peek().is_none() => self.why_nobody_takes(spec),
             () if !meant.clone().any(|(id, node)| self.is_large_enough(spec, *id, node)) => Pending::NoneLargeEnough { needs: spec.needs().to_string() },
             () if open.peek().is_none() => Pending::NodesClosed,
             () if open.all(|(_, node)| node.health >= Health::Unhealthy || !node.linked) => Pending::NodesSilent,

@@ -4,7 +4,7 @@
 
 use alloc::{boxed::Box, vec::Vec};
 
-use super::{Effect, Fact, Fleet, JobFailure, JobSpec, JobType, NodeSelector, Notice, Priority, Refusal, Warming, jobs::refuse};
+use super::{Effect, Fact, Fleet, JobFailure, JobSpec, JobType, NodeSelector, Notice, Priority, Refusal, Requester, Warming, jobs::refuse};
 use crate::{
     ids::{Digest, JobId, NodeId},
     time::Time,
@@ -16,12 +16,12 @@ pub(super) const PACKS_PER_SPARK: usize = 8;
 const PACKS_MAX: usize = 65_536;
 
 impl Fleet {
-    pub(super) fn on_warming_asked(&mut self, now: Time, warming: Warming, out: &mut Vec<Effect>) {
+    pub(super) fn on_warming_asked(&mut self, now: Time, by: Requester, warming: Warming, out: &mut Vec<Effect>) {
         let Warming { packs, fingerprint, nodes, timeout } = warming;
         if packs.len() > PACKS_MAX {
             return refuse(Refusal::TooManyPacks { packs: packs.len(), packs_max: PACKS_MAX }, out);
         }
-        let asked = JobSpec { job_type: JobType::CacheWarming, fingerprint, nodes, timeout, ..JobSpec::without_tree(None, Priority::Normal, Vec::new()) };
+        let asked = JobSpec { job_type: JobType::CacheWarming, fingerprint, nodes, timeout, by, ..JobSpec::without_tree(None, Priority::Normal, Vec::new()) };
         let here = self.nodes.contains_key(&NodeId::HERE).then_some(NodeId::HERE);
         let meant: Vec<NodeId> = here.into_iter().chain(self.ledger.nodes.keys().copied()).filter(|id| self.is_selected(&asked, *id)).collect();
         if meant.is_empty() {

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     fleet::{
         Availability, Awaited, CommandSpec, Event, Job, JobCommand, JobSpec, JobStatus, JobType, Ledger, Needs, NodeCommand, NodeSelector, OwnRole, PairedNode,
-        Partitioning, Pending, Placement, Priority, Submission, Warming,
+        Partitioning, Pending, Placement, Priority, Requester, Submission, Warming,
     },
     ids::{Digest, JobId, NodeId, ProjectId, SparkId},
     time::Span,
@@ -116,6 +116,7 @@ impl Simulation {
             after: self.pick_awaited(),
             command: None,
             nodes: self.some_nodes(),
+            by: Requester::Fleet,
         };
         let submission = Submission { spec, files: tree.files.clone() };
         self.people.trees.insert(tree.listing, tree);

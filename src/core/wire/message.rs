@@ -9,6 +9,7 @@ use super::{
     neighbours::Neighbours,
     node::{Load, NodeProfile},
     task::{AttemptError, SparkOutput, Task},
+    warrant::Warrant,
 };
 use crate::{
     ids::{Attempt, Digest, Epoch, Incarnation, NodeId, ProjectId, SparkId},
@@ -47,7 +48,8 @@ pub enum ToAgent {
     AuditHead(AuditHead),
     /// Say Hello again: the master does not know this agent's state.
     SyncState,
-    /// End all work at once, and say why to whoever reads it there. Nothing more is sent until a person says so.
+    /// End all work at once, and say why to whoever reads it there, whoever asked for it: what can stop a fleet asks for no leave.
+    /// Nothing more is sent until a person says so.
     EmergencyShutdown {
         reason: String,
     },
@@ -61,6 +63,8 @@ pub enum ToAgent {
         revision: u64,
         /// TOML.
         text: String,
+        #[serde(default, skip_serializing_if = "Warrant::is_plain")]
+        warrant: Warrant,
     },
     /// The node was heard living by it.
     KeepConfiguration {

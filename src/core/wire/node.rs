@@ -10,7 +10,10 @@ use alloc::{
 
 use serde::{Deserialize, Serialize};
 
-use super::configuration::KEYS_MAX;
+use super::{
+    configuration::KEYS_MAX,
+    warrant::{Acceptance, NAMES_MAX},
+};
 use crate::time::Span;
 
 /// Characters of a text that a node says of itself: the longest host name has 253.
@@ -52,12 +55,16 @@ pub struct NodeProfile {
     pub lends_on: Option<u16>,
     /// Where its master may call it, by UDP and TCP; none where it only dials.
     pub answers_on: Option<u16>,
+    /// For whom and for what it works, as its owner has it.
+    #[serde(skip_serializing_if = "Acceptance::is_open")]
+    pub accepts: Acceptance,
 }
 
 impl NodeProfile {
     /// Cut to what a master keeps of one node, and without what would steer a terminal. A label that is none is left out.
     pub fn bounded(self) -> NodeProfile {
         let text = |text: String| text.chars().filter(|c| !steers(*c)).take(TEXT_CHARS_MAX).collect();
+        let names = |names: Vec<String>| names.into_iter().take(NAMES_MAX).map(text).collect();
         let labels = self.labels.into_iter().filter(|(key, value)| is_label(key, value)).take(LABELS_MAX).collect();
         NodeProfile {
             host: text(self.host),
@@ -68,6 +75,7 @@ impl NodeProfile {
             labels,
             specialisations: self.specialisations.into_iter().take(SPECIALISATIONS_MAX).map(text).collect(),
             changeable: self.changeable.into_iter().take(KEYS_MAX).map(text).collect(),
+            accepts: Acceptance { projects: names(self.accepts.projects), devices: names(self.accepts.devices) },
             ..self
         }
     }

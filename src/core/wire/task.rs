@@ -11,6 +11,7 @@ use serde::{
 use super::{
     command::{CommandEnd, CommandLine},
     record::FileSummary,
+    warrant::Warrant,
 };
 use crate::{
     ids::{Attempt, Digest, SparkId},
@@ -32,6 +33,8 @@ pub struct Task {
     /// Of its node's, that it takes while it runs.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub slots: u32,
+    #[serde(default, skip_serializing_if = "Warrant::is_plain")]
+    pub warrant: Warrant,
 }
 
 fn one() -> u32 {

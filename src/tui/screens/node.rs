@@ -77,4 +77,6 @@ fn known(lines: &mut Vec<Line>, detail: &NodeDetail, theme: Theme) {
     lines.extend(since);
     lines.push(paint::field("labels", fleet::labels(&detail.state)));
     lines.push(paint::field("for", if profile.specialisations.is_empty() { "everything".into() } else { profile.specialisations.join(", ") }));
+    let only = [("projects", &profile.accepts.projects), ("devices", &profile.accepts.devices)];
+    lines.extend(only.iter().filter(|(_, names)| !names.is_empty()).map(|(what, names)| paint::field("only", format!("{what} {}", names.join(", ")))));
 }
