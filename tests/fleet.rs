@@ -30,6 +30,11 @@ impl Process {
         self.0.wait().unwrap();
     }
 
+    /// Waits until it has ended by itself.
+    pub(super) fn ended(mut self) -> Option<i32> {
+        self.0.wait().unwrap().code()
+    }
+
     pub(super) fn terminate(mut self) -> Option<i32> {
         assert!(Command::new("kill").arg(self.0.id().to_string()).status().unwrap().success());
         self.0.wait().unwrap().code()

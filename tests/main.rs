@@ -14,6 +14,7 @@ mod crashes;
 mod dashboard;
 mod elsewhere;
 mod fleet;
+mod full;
 mod hostile;
 mod hybrid;
 mod interrupted;

@@ -108,18 +108,21 @@ impl Fleet {
         let moved = error == AttemptError::Moved;
         let innocent = unsupplied || moved || matches!(error, AttemptError::Interrupted | AttemptError::NodeSilent);
         let poisonous = innocent && !unsupplied && !moved && spark.attempts >= self.settings.attempts_max;
+        // While there is room elsewhere. A fleet whose nodes fill up in turn is not asked for ever.
+        let elsewhere = matches!(error, AttemptError::Storage(_)) && spark.attempts < self.settings.attempts_max && self.has_other_room(id.job);
+        let forgiven = innocent || elsewhere;
         let divisible = !spark.files.is_empty();
         if divisible && spark.isolated && (crashed || poisonous || (hung && several)) {
             self.narrow_down(now, id, error, out);
-        } else if (poisonous && !divisible) || (!innocent && spark.failures + 1 >= self.failures_max(id.job, &error)) {
+        } else if (poisonous && !divisible) || (!forgiven && spark.failures + 1 >= self.failures_max(id.job, &error)) {
             self.record(Fact::SparkFailed { spark: id, error }, out);
         } else {
             let suspect = crashed || hung || error == AttemptError::Interrupted || (!unsupplied && self.was_whole_often_enough(id));
             let isolate = divisible && suspect;
             // Nobody's fault, and still no reason to ask for it without a pause.
             let tries = if unsupplied { spark.attempts } else { spark.failures };
-            let wait = if innocent && !unsupplied { Span(0) } else { self.backoff(id, tries) };
-            let fact = Fact::AttemptFailed { spark: id, error, not_before: now + wait, isolate, counts: !innocent };
+            let wait = if forgiven && !unsupplied { Span(0) } else { self.backoff(id, tries) };
+            let fact = Fact::AttemptFailed { spark: id, error, not_before: now + wait, isolate, counts: !forgiven };
             self.record(fact, out);
             self.queue(now, id, now + wait);
         }

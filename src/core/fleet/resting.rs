@@ -3,7 +3,7 @@
 
 use super::{Fleet, JobSpec, Node};
 use crate::{
-    ids::NodeId,
+    ids::{JobId, NodeId},
     time::{Span, Time},
     wire::task::AttemptError,
 };
@@ -54,6 +54,11 @@ impl Fleet {
 
     fn rests(&self, id: NodeId) -> bool {
         self.records.get(&id).is_some_and(|record| record.rest.until.is_some())
+    }
+
+    /// Is there a node for a job that can keep what it makes, as far as anybody knows?
+    pub(super) fn has_other_room(&self, job: JobId) -> bool {
+        self.eligible(&self.ledger.jobs[&job].spec).any(|(id, node)| node.is_reachable() && !self.rests(id))
     }
 
     /// Nodes that a job's sparks may run on, with room or without.
@@ -162,6 +167,25 @@ mod tests {
         }
         assert_eq!(play.work(100), JobStatus::Completed);
         assert!(play.given[&FULL] > before + 20, "{:?}", play.given);
+    }
+
+    #[test]
+    fn what_one_node_could_not_keep_is_held_against_no_spark_while_another_can() {
+        let mut play = Play::of(2);
+        let spec = JobSpec::without_tree(None, Priority::Normal, vec![]);
+        play.fleet.handle(play.now, Event::WorkSubmitted { spec, sparks: 1 }, &mut Vec::new());
+        let (job, full) = (*play.fleet.ledger().jobs.keys().next().unwrap(), *play.fleet.ledger().nodes.keys().next().unwrap());
+        let spark = SparkId { job, number: 0 };
+        for round in 1..=2 * play.fleet.settings.failures_max {
+            // It is brought back to the full one each time, as the tail of a job is while the other one is busy.
+            play.fleet.note_failed(play.now, full, &AttemptError::Storage("no space left".into()));
+            let held = play.fleet.flights.of_spark(spark)[0];
+            play.fleet.give_up(play.now, held, AttemptError::Storage("no space left".into()), &mut Vec::new());
+            let mut out = Vec::new();
+            play.fleet.handle(play.now, Event::Woken, &mut out);
+            let state = play.fleet.ledger().spark(spark).unwrap();
+            assert_eq!((state.failures, state.attempts), (0, round + 1), "it flies again at once");
+        }
     }
 
     #[test]
