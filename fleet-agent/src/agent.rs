@@ -185,6 +185,11 @@ pub fn data_folder(given: Option<&Path>) -> anyhow::Result<PathBuf> {
 }
 
 /// One agent a folder.
+/// Does an agent have this data directory now?
+pub fn runs_on(data: &Path) -> bool {
+    File::open(data.join("lock")).is_ok_and(|file| matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock)))
+}
+
 fn lock(data: &Path) -> anyhow::Result<File> {
     let path = data.join("lock");
     let file = File::options().write(true).create(true).truncate(false).open(&path).with_context(|| format!("cannot open {}", path.display()))?;

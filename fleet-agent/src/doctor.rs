@@ -7,7 +7,7 @@
 use std::{
     borrow::Cow,
     fmt, fs, io,
-    net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket},
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, UdpSocket},
     os::unix::fs::PermissionsExt,
     path::Path,
     time::{Duration, SystemTime},
@@ -95,14 +95,24 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Everything, in the order in which an agent needs it; of one that is linked, as that node.
-pub fn examine(data: &Path, linked: Option<NodeId>) -> Vec<Finding> {
+/// Whom the doctor looks at.
+#[derive(Clone, Copy, Debug)]
+pub enum Patient<'a> {
+    /// A node that is linked as this one.
+    Linked(NodeId),
+    /// An agent that listens on the first of these that it can have. It may run now.
+    Agent { listen: &'a [SocketAddr], runs: bool },
+}
+
+/// Everything, in the order in which an agent needs it.
+pub fn examine(data: &Path, patient: Patient<'_>) -> Vec<Finding> {
     vec![
         rights(data),
         disk(data),
-        identity(data, linked),
+        identity(data, patient),
         clock(data, SystemTime::now()),
-        port(),
+        dialling(),
+        listening(patient),
         udp_buffers(),
         multicast(),
         confinement(confine::is_available()),
@@ -145,10 +155,10 @@ pub fn disk(data: &Path) -> Finding {
     }
 }
 
-fn identity(data: &Path, linked: Option<NodeId>) -> Finding {
+fn identity(data: &Path, patient: Patient<'_>) -> Finding {
     const SUBJECT: &str = "identity";
     // The node of a master's own machine was given its own, and keeps none.
-    if let Some(node) = linked {
+    if let Patient::Linked(node) = patient {
         return Finding::good(SUBJECT, format!("node {node} of its fleet, and linked"));
     }
     match Identity::load(data) {
@@ -185,13 +195,31 @@ pub fn clock(data: &Path, now: SystemTime) -> Finding {
 }
 
 /// An agent dials from a port of the system's choice.
-fn port() -> Finding {
-    const SUBJECT: &str = "port";
+fn dialling() -> Finding {
+    const SUBJECT: &str = "dialling";
     match UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).and_then(|socket| socket.local_addr()) {
         Ok(address) => Finding::good(SUBJECT, format!("the system gives UDP ports, such as {}", address.port())),
         Err(error) => {
             Finding::bad(SUBJECT, format!("the system gives no UDP port: {error}"), "look at the limits of open files and at net.ipv4.ip_local_port_range")
         }
+    }
+}
+
+/// Where masters and neighbours call, and people pair.
+fn listening(patient: Patient<'_>) -> Finding {
+    const SUBJECT: &str = "listening";
+    let Patient::Agent { listen, runs } = patient else { return Finding::good(SUBJECT, "its master knows where it can be called".to_owned()) };
+    let taken = |address: &SocketAddr| UdpSocket::bind(address).map(drop).and_then(|()| TcpListener::bind(address).map(drop)).err();
+    let Some(first) = listen.first() else { return Finding::good(SUBJECT, "nobody calls it".to_owned()) };
+    let Some(why) = taken(first) else { return Finding::good(SUBJECT, format!("{first} is free, for UDP and TCP")) };
+    match listen.iter().skip(1).find(|address| taken(address).is_none()) {
+        _ if runs && why.kind() == io::ErrorKind::AddrInUse => Finding::good(SUBJECT, format!("{first} is taken, and an agent runs here")),
+        Some(other) => Finding::weak(
+            SUBJECT,
+            format!("{first} cannot be had: {why}; {} is", if other.port() == 0 { "a free port".to_owned() } else { other.to_string() }),
+            "`ss -lntup` says who has it; whoever pairs with this node or calls it has to name its other port, or give it one with --listen",
+        ),
+        None => Finding::bad(SUBJECT, format!("{first} cannot be had: {why}"), "`ss -lntup` says who has it; --listen names another, --no-listen does without"),
     }
 }
 
@@ -275,9 +303,21 @@ mod tests {
     }
 
     #[test]
+    fn a_port_that_somebody_else_has_is_named() {
+        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let (address, any) = (taken.local_addr().unwrap(), SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+        let look = |listen: &[SocketAddr], runs| listening(Patient::Agent { listen, runs });
+        assert_eq!((look(&[address], false).verdict, look(&[address], true).verdict), (Verdict::Bad, Verdict::Good));
+        assert_eq!(look(&[address, any], false).verdict, Verdict::Weak);
+        assert!(look(&[address], false).found.contains(&address.to_string()));
+        drop(taken);
+        assert_eq!(look(&[address], false).verdict, Verdict::Good);
+    }
+
+    #[test]
     fn whatever_is_not_good_has_a_remedy() {
         let data = tempfile::tempdir().unwrap();
-        for finding in examine(data.path(), None) {
+        for finding in examine(data.path(), Patient::Agent { listen: &[], runs: false }) {
             assert_eq!(finding.verdict == Verdict::Good, finding.remedy.is_empty(), "{finding:?}");
         }
     }

@@ -42,7 +42,7 @@ pub struct Membership {
 
 /// Waits for a person, if it must.
 pub async fn membership(arguments: &Arguments, data: &Path) -> anyhow::Result<Membership> {
-    let given = arguments.peer.as_deref();
+    let given = &arguments.peers;
     match (Identity::load(data), &arguments.join_file) {
         // Nobody takes it any more, so nothing is lost with it.
         (Ok(identity), Some(file)) if identity.peer().is_void(SystemTime::now()) => by_token(arguments, file, data, masters_of(given, data)?).await,
@@ -59,7 +59,7 @@ pub async fn membership(arguments: &Arguments, data: &Path) -> anyhow::Result<Me
                 let masters = masters_of(given, data)?;
                 by_token(arguments, file, data, masters).await
             }
-            None => by_code(arguments, data, given.map(checked).transpose()?).await,
+            None => by_code(arguments, data, given.iter().map(|given| checked(given)).collect::<anyhow::Result<_>>()?).await,
         },
         // A key that is there and cannot be used is not thrown away unasked.
         (Err(error), _) => Err(error.into()),
@@ -68,7 +68,7 @@ pub async fn membership(arguments: &Arguments, data: &Path) -> anyhow::Result<Me
 
 /// By a token, though it belongs to a fleet already: that fleet says otherwise.
 pub async fn joined_again(arguments: &Arguments, file: &Path, data: &Path) -> anyhow::Result<Membership> {
-    by_token(arguments, file, data, masters_of(arguments.peer.as_deref(), data)?).await
+    by_token(arguments, file, data, masters_of(&arguments.peers, data)?).await
 }
 
 async fn by_token(arguments: &Arguments, file: &Path, data: &Path, masters: Vec<String>) -> anyhow::Result<Membership> {
@@ -102,7 +102,7 @@ fn read_token(file: &Path) -> anyhow::Result<String> {
     Ok(text)
 }
 
-async fn by_code(arguments: &Arguments, data: &Path, given: Option<String>) -> anyhow::Result<Membership> {
+async fn by_code(arguments: &Arguments, data: &Path, given: Vec<String>) -> anyhow::Result<Membership> {
     let (name, key_id) = (name(arguments), KeyId::of(NodeKey::load_or_create(data)?.public()));
     let listener = wait_on(places(arguments), &name, data)?;
     let port = listener.local_address().context("the socket for pairing has no address")?.port();
@@ -171,9 +171,9 @@ pub fn parse_name(name: &str) -> Result<String, String> {
 }
 
 /// Where the master is, HOST:PORT: as given, which is remembered, or as remembered. Names are looked up whenever it is dialled.
-fn masters_of(given: Option<&str>, data: &Path) -> anyhow::Result<Vec<String>> {
-    if let Some(given) = given {
-        let masters = vec![checked(given)?];
+fn masters_of(given: &[String], data: &Path) -> anyhow::Result<Vec<String>> {
+    if !given.is_empty() {
+        let masters: Vec<String> = given.iter().take(MASTERS_MAX).map(|given| checked(given)).collect::<anyhow::Result<_>>()?;
         remember(&masters, data)?;
         return Ok(masters);
     }

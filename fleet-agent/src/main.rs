@@ -45,9 +45,9 @@ struct Arguments {
     /// Brings nothing from nodes of its subnet, and gives them nothing
     #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = ArgAction::Set)]
     no_lending: bool,
-    /// The master's address, HOST:PORT; kept from the first time on
-    #[arg(long, value_name = "ADDR")]
-    peer: Option<String>,
+    /// The master's address, HOST:PORT; kept from the first time on. May be repeated: whichever answers first
+    #[arg(long = "peer", value_name = "ADDR")]
+    peers: Vec<String>,
     /// What carries the link; auto tries QUIC first, and the WebSocket where UDP does not get through
     #[arg(long, value_name = "CARRIER", value_enum, default_value_t = Carrier::Auto)]
     carrier: Carrier,
@@ -166,7 +166,7 @@ fn main() -> ExitCode {
         }
     };
     if let Some(Command::Doctor { output }) = arguments.command {
-        return report::doctor(arguments.data_dir.as_deref(), output);
+        return report::doctor(&arguments, output);
     }
     if let Some(Command::Man) = arguments.command {
         return report::manual(Arguments::command());

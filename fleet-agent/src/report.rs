@@ -1,11 +1,11 @@
 //! What `fleet-agent doctor` says: a line for each thing that was looked at, or JSON. 1 when something is bad. And the manual's page.
 
-use std::{io::Write, path::Path, process::ExitCode};
+use std::{io::Write, process::ExitCode};
 
-use fleet_agent::doctor::{Finding, Verdict, examine};
+use fleet_agent::doctor::{Finding, Patient, Verdict, examine};
 use serde::Serialize;
 
-use super::{Output, agent};
+use super::{Arguments, Output, agent};
 
 #[derive(Serialize)]
 struct Envelope {
@@ -16,9 +16,10 @@ struct Envelope {
     generated_at: String,
 }
 
-pub fn doctor(data: Option<&Path>, output: Output) -> ExitCode {
-    let findings = match agent::data_folder(data) {
-        Ok(data) => examine(&data, None),
+pub fn doctor(arguments: &Arguments, output: Output) -> ExitCode {
+    let listen = if arguments.no_listen { Vec::new() } else { agent::places(arguments) };
+    let findings = match agent::data_folder(arguments.data_dir.as_deref()) {
+        Ok(data) => examine(&data, Patient::Agent { listen: &listen, runs: agent::runs_on(&data) }),
         Err(error) => {
             let remedy = "make the folder above it writable, or name another with --data-dir";
             vec![Finding::bad("data directory", format!("{error:#}"), remedy)]

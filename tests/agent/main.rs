@@ -111,7 +111,7 @@ fn doctor_says_what_is_the_matter_and_how_to_mend_it() {
     let output = run(data.path(), &["doctor"]);
     assert_eq!(output.status.code(), Some(0), "nothing here is bad: {}", String::from_utf8_lossy(&output.stdout));
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    for subject in ["data directory", "disk", "identity", "clock", "port", "udp buffers", "multicast", "landlock"] {
+    for subject in ["data directory", "disk", "identity", "clock", "dialling", "listening", "udp buffers", "multicast", "landlock"] {
         assert!(said.contains(&format!("{subject}: ")), "{subject} in {said}");
     }
     assert!(said.contains("weak  identity: ") && said.contains("bitacora node token"), "{said}");

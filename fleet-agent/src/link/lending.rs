@@ -25,7 +25,8 @@ pub(super) async fn lend(mut transfer: Transfer, packs: Blobs, (node, home): (No
         Some(Received::Frame(frame)) if frame.kind == Kind::BlobWanted => give(&mut transfer, &frame, &packs).await?,
         Some(Received::Frame(frame)) if frame.kind == Kind::NamesWanted => look_through(&mut transfer, &frame, packs).await?,
         Some(Received::Frame(frame)) if frame.kind == Kind::Examine => {
-            let findings = tokio::task::spawn_blocking(move || doctor::examine(&home, Some(node))).await.map_err(|_| TransferError::Ended)?;
+            let findings =
+                tokio::task::spawn_blocking(move || doctor::examine(&home, doctor::Patient::Linked(node))).await.map_err(|_| TransferError::Ended)?;
             transfer.tx.send(Kind::Findings, frame.request, &findings).await?;
         }
         Some(Received::Frame(frame)) => return Err(TransferError::Unexpected(frame.kind)),

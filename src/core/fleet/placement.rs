@@ -5,6 +5,7 @@
 
 use alloc::{
     collections::BTreeMap,
+    format,
     string::{String, ToString},
     vec::Vec,
 };
@@ -128,7 +129,7 @@ impl Size {
 
 pub(super) fn size_of(job: &Job, number: u32) -> Size {
     if let Some(command) = &job.spec.command {
-        return Size { kind: alloc::format!("run {}", command.line.program), units: 1024, unknown_rate: UNKNOWN.0 };
+        return Size { kind: format!("run {}", command.line.program), units: 1024, unknown_rate: UNKNOWN.0 };
     }
     if let Some(packs) = job.packs.get(number as usize) {
         return Size { kind: "keep records".to_string(), units: 1024 * packs.len() as u64, unknown_rate: UNKNOWN_PACK.0 };
@@ -142,7 +143,9 @@ pub(super) fn size_of(job: &Job, number: u32) -> Size {
         *of_language = of_language.saturating_add(FILE_COST).saturating_add(file.size);
     }
     let main = bytes.iter().max_by_key(|(_, bytes)| **bytes).map_or("", |(language, _)| *language);
-    Size { kind: main.to_string(), units: bytes.values().fold(0, |sum, bytes| sum.saturating_add(*bytes)), unknown_rate: UNKNOWN_RATE }
+    // A language is not as fast at everything that is done with it.
+    let kind = format!("{} {main}", job.spec.job_type.specialisation().name());
+    Size { kind, units: bytes.values().fold(0, |sum, bytes| sum.saturating_add(*bytes)), unknown_rate: UNKNOWN_RATE }
 }
 
 /// The nodes that a job's sparks may go to, looked at once for all that a turn places: a fleet has thousands.
