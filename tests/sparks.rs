@@ -215,6 +215,39 @@ fn nothing_that_a_command_started_outlives_its_limits() {
 }
 
 #[test]
+fn a_command_runs_in_a_project_s_folder_where_that_is() {
+    let fleet = Fleet::new();
+    let _blind = fleet.join_with("blind", &["--program", "sh"]);
+    fleet.place.write("mark", "there");
+    let (tree, clone) = (fleet.place.tree(), fleet.place.path("clone"));
+    fs::create_dir(&clone).unwrap();
+    fs::write(clone.join("mark"), "here").unwrap();
+    assert_eq!(fleet.place.run(&["project", "add", tree.to_str().unwrap(), "--name", "ours"]).status.code(), Some(0));
+    let run = ["run", "--project", "ours", "--", "sh", "-c", "cat mark; echo x >new && rm new && echo; ls -A \"$HOME\""];
+    let mut waits = fleet.place.bitacora(&[&["spark"], &run[..]].concat());
+    let waits = waits.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    until(|| !fleet.jobs().is_empty());
+    let job = fleet.jobs()[0].clone();
+    assert_eq!(job["project"], "ours");
+    until(|| text(&fleet.place.run(&["job", "explain", job["id"].as_str().unwrap()]).stdout).contains("fleet-agent --sources"));
+    assert_eq!(fleet.place.run(&["project", "rm", "ours", "--yes"]).status.code(), Some(9), "it is at work");
+    let sources = format!("{}={}", tree.display(), clone.display());
+    let sees = fleet.join_with("sees", &["--program", "sh", "--sources", &sources]);
+    let output = waits.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(0), "here\n"), "in the clone, and its own folder is empty");
+    // Its owner lets commands write where he says, and a project is not that by itself.
+    assert_eq!(sees.terminate(), Some(0));
+    let elsewhere = fleet.place.path("scratch");
+    fs::create_dir(&elsewhere).unwrap();
+    let mut confined = fleet.agent("sees");
+    let _confined = confined.args(["--program", "sh", "--sources", &sources, "--writable", elsewhere.to_str().unwrap()]).spawn().map(Process).unwrap();
+    fleet.wait_for("sees", "healthy");
+    let output = spark(&fleet, &["run", "--project", "ours", "--", "sh", "-c", "cat mark; touch \"$HOME/own\" && ! touch new 2>/dev/null && echo"]);
+    assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(0), "here\n"), "{}", text(&output.stderr));
+    assert_eq!(spark(&fleet, &["run", "--project", "nobody's", "--", "sh"]).status.code(), Some(5));
+}
+
+#[test]
 fn a_command_that_kills_its_supervisor_ends_with_it() {
     let (fleet, _agent) = fleet();
     // The shell that left the group is a child of the agent's by then.

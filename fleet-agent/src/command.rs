@@ -14,11 +14,12 @@ pub mod descendants;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ffi::OsStr,
     fs,
     io::{self, Read},
     os::{
         fd::{AsFd, OwnedFd},
-        unix::{fs::PermissionsExt, process::CommandExt},
+        unix::{ffi::OsStrExt, fs::PermissionsExt, process::CommandExt},
     },
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, Stdio},
@@ -46,6 +47,8 @@ use crate::{
     blobs,
     confine::CommandLimits,
     isolation::{ChildCommand, read_message, write_message},
+    root::Root,
+    sight::Sight,
 };
 
 /// The word by which this program becomes a command.
@@ -72,6 +75,8 @@ pub struct Commands {
     place: PathBuf,
     supervisor: ChildCommand,
     limits: CommandLimits,
+    /// Where a tree of the master's lies here.
+    sight: Sight,
 }
 
 /// What a supervisor is told.
@@ -80,6 +85,7 @@ struct Order {
     program: PathBuf,
     arguments: Vec<String>,
     environment: BTreeMap<String, String>,
+    /// In which it runs.
     folder: PathBuf,
     memory_bytes: Option<u64>,
     writable: Option<Vec<PathBuf>>,
@@ -92,7 +98,7 @@ impl Commands {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => fs::create_dir_all(&place)?,
         }
-        Ok(Commands { programs: Arc::new(programs), place, supervisor, limits: CommandLimits::default() })
+        Ok(Commands { programs: Arc::new(programs), place, supervisor, limits: CommandLimits::default(), sight: Sight::Nothing })
     }
 
     /// What each of them may take and touch.
@@ -100,10 +106,15 @@ impl Commands {
         Commands { limits, ..self }
     }
 
+    /// And which of the master's trees they can run in.
+    pub fn seeing(self, sight: Sight) -> Commands {
+        Commands { sight, ..self }
+    }
+
     /// None may be run here.
     pub fn none() -> Commands {
         let supervisor = ChildCommand { program: PathBuf::new(), arguments: Vec::new() };
-        Commands { programs: Arc::default(), place: PathBuf::new(), supervisor, limits: CommandLimits::default() }
+        Commands { programs: Arc::default(), place: PathBuf::new(), supervisor, limits: CommandLimits::default(), sight: Sight::Nothing }
     }
 
     pub fn programs(&self) -> Vec<String> {
@@ -119,6 +130,10 @@ impl Commands {
         let program = find(&line.program).ok_or_else(|| AttemptError::Refused(format!("there is no program {}", line.program)))?;
         let storage = |what: &'static str| move |error: io::Error| AttemptError::Storage(format!("cannot {what}: {error}"));
         let folder = tempfile::Builder::new().prefix(&name(held)).tempdir_in(&self.place).map_err(storage("make the folder of a command"))?;
+        let place = match &line.folder {
+            None => folder.path().to_owned(),
+            Some(tree) => self.place_of(Path::new(OsStr::from_bytes(tree)))?,
+        };
         let mut environment = environment(held, line, folder.path());
         if self.limits.writable.is_some() {
             // Where it would be without a word it may not write.
@@ -128,9 +143,10 @@ impl Commands {
             program,
             arguments: line.arguments.clone(),
             environment,
-            folder: folder.path().to_owned(),
+            folder: place,
             memory_bytes: self.limits.memory_bytes,
-            writable: self.limits.writable.clone(),
+            // Its own folder; a project's only if the owner lets commands write there.
+            writable: self.limits.writable.as_ref().map(|writable| writable.iter().cloned().chain([folder.path().to_owned()]).collect()),
         };
         let mut run = Run::start(&self.supervisor, &order).map_err(storage("start a command"))?;
         let mut log = Log { held, bytes: Vec::new(), bytes_max: line.output_bytes_max, dropped: 0, shown: 0, shown_at: Instant::now() };
@@ -145,6 +161,13 @@ impl Commands {
                 Ok(SparkOutput { ended: Some(end), ..SparkOutput::default() })
             }
         }
+    }
+
+    /// Of a tree that is on this machine's disk.
+    fn place_of(&self, tree: &Path) -> Result<PathBuf, AttemptError> {
+        let place = self.sight.place(tree).ok_or_else(|| AttemptError::Refused(format!("{} is not on its disk (--sources)", tree.display())))?;
+        let open = Root::open(&place);
+        open.map(|_| place.clone()).map_err(|error| AttemptError::Refused(format!("it cannot open {}: {error}", place.display())))
     }
 
     /// Where the output of an attempt lies until the master has it.

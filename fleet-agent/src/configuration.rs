@@ -21,6 +21,8 @@ use bitacora_core::{
 };
 use serde::{Deserialize, Deserializer, de::Error as _};
 
+use crate::sight::Sight;
+
 const FILE: &str = "configuration.toml";
 const BEFORE_FILE: &str = "configuration.before";
 pub const LEAVE_SECONDS_MAX: u32 = 3600;
@@ -156,6 +158,12 @@ impl Configuration {
     pub fn answering_on(mut self, port: Option<u16>, lends: bool) -> Configuration {
         let profile = &mut self.own.profile;
         (profile.answers_on, profile.lends_on) = (port, port.filter(|_| lends));
+        self
+    }
+
+    /// Says which of the master's trees are on this machine's disk.
+    pub fn seeing(mut self, sight: &Sight) -> Configuration {
+        self.own.profile.sources = sight.sources();
         self
     }
 

@@ -23,7 +23,7 @@ const DEVICES: &str = "/dev";
 pub struct CommandLimits {
     /// Of each of its processes; as much as there is if not given.
     pub memory_bytes: Option<u64>,
-    /// It may write in its own folder and here; wherever its user may if not given.
+    /// It may write here, and in a folder that is made for it; wherever its user may if not given.
     pub writable: Option<Vec<PathBuf>>,
 }
 
@@ -64,8 +64,7 @@ pub fn become_command(limits: &CommandLimits, program: &Path, arguments: &[OsStr
     let mut command = Command::new(program);
     command.args(arguments);
     if let Some(writable) = &limits.writable {
-        let own = std::env::current_dir().unwrap_or_default();
-        let folders: Vec<&Path> = writable.iter().map(PathBuf::as_path).chain([Path::new(DEVICES), &own]).collect();
+        let folders: Vec<&Path> = writable.iter().map(PathBuf::as_path).chain([Path::new(DEVICES)]).collect();
         if !kernel::restrict(kernel::Handled::Writing, &folders) {
             return io::Error::other("this kernel cannot keep a command from writing where it likes");
         }

@@ -123,14 +123,16 @@ impl Life {
         let (child, supervisor) = self.children()?;
         let sparks = self.home.join("sparks");
         descendants::adopt().map_err(error("become the parent of what is left of commands in", &self.home))?;
-        let commands =
-            Commands::open(self.programs.clone(), sparks.clone(), supervisor).map_err(error("prepare", &sparks))?.limited(self.command_limits.clone());
+        let commands = Commands::open(self.programs.clone(), sparks.clone(), supervisor)
+            .map_err(error("prepare", &sparks))?
+            .limited(self.command_limits.clone())
+            .seeing(self.sight.clone());
         let (uplink, session) = link::uplink(cache.packs().clone(), commands.clone(), &self.home);
         // Who cannot be asked asks nobody either; everything can be had from the master.
         let lends = self.lends && port.is_some();
         let neighbours = lends.then(|| Neighbourhood::new(endpoint.clone(), &self.home, cache.packs().clone()));
         let fetch = neighbours.as_ref().map_or_else(|| uplink.fetch(), |neighbours| neighbours.fetch(uplink.fetch()));
-        let configuration = self.configuration.clone().answering_on(port, lends);
+        let configuration = self.configuration.clone().answering_on(port, lends).seeing(&self.sight);
         let epoch = self.home.join(EPOCH_FILE);
         let config = Config {
             settings: configuration.begin()?,

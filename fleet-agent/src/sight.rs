@@ -5,9 +5,13 @@
 
 use std::{
     io,
+    os::unix::ffi::OsStrExt,
     path::{Component, Path, PathBuf},
     str::FromStr,
 };
+
+use bitacora_core::wire::node::Sources;
+use serde_bytes::ByteBuf;
 
 use crate::root::Root;
 
@@ -55,7 +59,7 @@ fn is_name(component: Component<'_>) -> bool {
 
 impl Sight {
     /// Where a tree of the master's lies here, if it is one of those.
-    fn place(&self, tree: &Path) -> Option<PathBuf> {
+    pub fn place(&self, tree: &Path) -> Option<PathBuf> {
         match self {
             Sight::Nothing => None,
             Sight::Everything => Some(tree.to_owned()),
@@ -63,6 +67,16 @@ impl Sight {
                 let below = |folder: &Folder| tree.strip_prefix(&folder.there).ok().map(|rest| folder.here.components().chain(rest.components()).collect());
                 tree.components().all(is_name).then(|| folders.iter().find_map(below)).flatten()
             }
+        }
+    }
+
+    /// As the master is told.
+    pub fn sources(&self) -> Sources {
+        let there = |folder: &Folder| ByteBuf::from(folder.there.as_os_str().as_bytes().to_vec());
+        match self {
+            Sight::Nothing => Sources::default(),
+            Sight::Everything => Sources { everything: true, folders: Vec::new() },
+            Sight::Folders(folders) => Sources { everything: false, folders: folders.iter().map(there).collect() },
         }
     }
 

@@ -212,7 +212,7 @@ fn show(context: &Context, wanted: Option<&str>, output: Option<Format>) -> anyh
 }
 
 /// Of a master elsewhere the projects alone.
-fn ledger(context: &Context) -> anyhow::Result<Ledger> {
+pub(super) fn ledger(context: &Context) -> anyhow::Result<Ledger> {
     if context.remote.is_some() {
         return Ok(match context.ask(&Request::Projects)? {
             Some(Answer::Projects(projects)) => Ledger { projects, ..Ledger::default() },
@@ -329,7 +329,7 @@ fn remove(context: &Context, wanted: &str, yes: bool, dry_run: bool) -> anyhow::
 }
 
 /// The project that is to be changed. Whoever meant a name hears when it was the folder that was found.
-fn meant<'l>(context: &Context, ledger: &'l Ledger, wanted: &str) -> Result<(ProjectId, &'l Project), ResultError> {
+pub(super) fn meant<'l>(context: &Context, ledger: &'l Ledger, wanted: &str) -> Result<(ProjectId, &'l Project), ResultError> {
     let (id, project, by_folder) = find_to_change(ledger, wanted)?;
     if by_folder {
         context.streams.note(&format!("{wanted} is the folder of project {} ({id})", project.name));

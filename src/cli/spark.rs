@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use bitacora_core::{
     fleet::{Awaited, CommandSpec, JobStatus, Ledger, Needs, NodeSelector, Spark, SparkState},
-    ids::{JobId, SparkId},
+    ids::{JobId, ProjectId, SparkId},
     time::Span,
     wire::command::{CommandLine, OUTPUT_BYTES},
 };
@@ -20,7 +20,7 @@ use super::{
     analyze::{PlacementKind, PriorityKind},
     manner::{self, Trial},
     output::{Sink, UsageError, write_items},
-    size,
+    project, size,
     waits::{LOOK_EVERY, Waits},
 };
 use crate::{
@@ -80,7 +80,7 @@ pub(super) enum SparkCommand {
 /// Runs a command on a node whose configuration allows the program: `fleet-agent --program NAME`.
 ///
 /// There is no shell, and the environment is empty but for PATH, HOME, BITACORA_JOB, BITACORA_SPARK and what --env gives.
-/// The command runs in an empty folder of its own. If its node is lost it is run again elsewhere.
+/// The command runs in an empty folder of its own, or in a project's (--project). If its node is lost it is run again elsewhere.
 #[derive(Args)]
 pub(super) struct Run {
     /// So many sparks run the same command; each finds its number in BITACORA_SPARK
@@ -109,6 +109,10 @@ pub(super) struct Run {
     /// On which of them the sparks go
     #[arg(long, default_value = "intelligent", value_name = "STRATEGY")]
     placement: PlacementKind,
+    /// Runs it in this project's folder, by its name or id, on nodes that have it on their disk (`fleet-agent --sources`), instead of
+    /// in an empty one
+    #[arg(long, value_name = "PROJECT")]
+    project: Option<String>,
     /// What is reserved of its node for each spark while it runs, parted by commas: cores=N (slots, which nothing else takes),
     /// memory=SIZE and gpus=N (which no other spark that asks for some is given). It waits for a node that has so much left
     #[arg(long, value_name = "NEEDS", value_parser = needs)]
@@ -163,7 +167,11 @@ fn needs(text: &str) -> Result<Needs, String> {
 impl Run {
     fn run(self, context: &Context) -> anyhow::Result<Exit> {
         let detach = self.detach;
-        let Some(answer) = ask(context, &Request::Run(Box::new(self.commission()?)))? else { return Ok(Exit::Unreachable) };
+        let project = match &self.project {
+            None => None,
+            Some(wanted) => Some(project::meant(context, &project::ledger(context)?, wanted)?.0),
+        };
+        let Some(answer) = ask(context, &Request::Run(Box::new(self.commission(project)?)))? else { return Ok(Exit::Unreachable) };
         let Answer::Accepted { job, sparks } = answer else { return Ok(context.streams.conclude(&answer)) };
         if detach {
             let mut out = Sink::open(None)?;
@@ -186,7 +194,7 @@ impl Run {
         Ok(Exit::RemoteFailed)
     }
 
-    fn commission(self) -> anyhow::Result<Commission> {
+    fn commission(self, project: Option<ProjectId>) -> anyhow::Result<Commission> {
         let mut environment = BTreeMap::new();
         for variable in &self.env {
             let (name, value) = match variable.split_once('=') {
@@ -197,10 +205,10 @@ impl Run {
         }
         let mut words = self.command.into_iter();
         let program = words.next().expect("clap asks for one");
-        let line = CommandLine { program, arguments: words.collect(), environment, output_bytes_max: self.output_bytes };
+        let line = CommandLine { program, arguments: words.collect(), environment, output_bytes_max: self.output_bytes, folder: None };
         line.check().map_err(|error| UsageError(error.to_string()))?;
         let after = self.after.iter().map(|text| awaited(text)).collect::<Result<_, _>>()?;
-        let command = CommandSpec { line, tries: self.tries, timeout: Span::from_secs(self.timeout), needs: self.needs.unwrap_or_default() };
+        let command = CommandSpec { line, tries: self.tries, timeout: Span::from_secs(self.timeout), needs: self.needs.unwrap_or_default(), project };
         let (priority, placement) = (self.priority.into(), self.placement.into());
         Ok(Commission { sparks: self.count, priority, after, command: Some(command), placement, nodes: self.nodes.unwrap_or_default() })
     }

@@ -62,6 +62,7 @@ impl Request {
             Request::Project { project, .. } => About::Project(*project),
             Request::Warm(warmth) => About::Project(warmth.project),
             Request::Analyse(wish) => at(&wish.root),
+            Request::Run(commission) => commission.command.as_ref().and_then(|command| command.project).map_or(About::Fleet, About::Project),
             Request::Report(wish) => match &wish.report {
                 Report::Job { job } => About::Job(*job),
                 Report::Project { project } | Report::Symbols { project, .. } | Report::Metrics { project, .. } => named(project.as_deref(), ledger),
@@ -82,7 +83,6 @@ impl Request {
             | Request::EndReport { .. } => About::Lists,
             Request::Search(_)
             | Request::Bring { .. }
-            | Request::Run(_)
             | Request::Sweep
             | Request::Node { .. }
             | Request::AddProject { .. }
@@ -98,6 +98,5 @@ impl Request {
 
 /// A project as people name it; whoever names none means all.
 fn named(wanted: Option<&str>, ledger: &Ledger) -> About {
-    let is_it = |wanted: &str| ledger.projects.iter().find(|(id, project)| project.name == wanted || id.to_string() == wanted).map(|(id, _)| *id);
-    wanted.and_then(is_it).map_or(About::Fleet, About::Project)
+    wanted.and_then(|wanted| ledger.project_called(wanted)).map_or(About::Fleet, About::Project)
 }

@@ -84,7 +84,7 @@ pub struct ResultState {
 
 impl JobState {
     pub fn of(view: &JobView, ledger: &Ledger) -> JobState {
-        let project = view.spec.project.and_then(|project| ledger.projects.get(&project));
+        let project = view.spec.about().and_then(|project| ledger.projects.get(&project));
         JobState {
             id: view.id,
             project: project.map(|project| project.name.clone()),

@@ -70,6 +70,7 @@ pub fn describe(pending: &Pending) -> String {
         Pending::NoMatchingNode => "no connected node has the engine that the job was begun with".to_owned(),
         Pending::NoSelectedNode { nodes } => format!("none of the connected nodes that could do it is one of {nodes:?}, which it was asked for"),
         Pending::NoSpecialisedNode { kind } => format!("every connected node that it may run on is specialised in something else than {kind}"),
+        Pending::NoFolder => "no connected node that it may run on has the project's folder on its disk: `fleet-agent --sources DIR`".to_owned(),
         Pending::NotAccepted { objection } => format!("every connected node that it may run on refuses it: {objection}"),
         Pending::NodesClosed => "every node that it may run on is cordoned, drains or leaves; `bitacora node uncordon` opens one".to_owned(),
         Pending::NoneLargeEnough { needs } => format!("no node that it may run on has {needs}; `bitacora node show NAME` says what one has"),

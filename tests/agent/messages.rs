@@ -13,7 +13,7 @@ use bitacora_core::{
         configuration::{ConfigurationOutcome, ConfigurationReport},
         message::{AuditHead, Held, Output, Progress},
         neighbours::{Neighbour, Neighbours},
-        node::{Load, NodeProfile},
+        node::{Load, NodeProfile, Sources},
         record::FileSummary,
         task::{Analysis, AttemptError, FailReason, FileLimits, FileOutcome, FileResult, FileStat, RecordRef, SkipReason, SparkOutput, Task, TaskFile, Work},
         warrant::{Acceptance, Warrant},
@@ -22,6 +22,7 @@ use bitacora_core::{
 use fleet_agent::net::codec::{self, Decoder, Kind, Received, RequestId, Spoken};
 use proptest::prelude::*;
 use serde::{Serialize, de::DeserializeOwned};
+use serde_bytes::ByteBuf;
 
 const SPARK: SparkId = SparkId { job: JobId { epoch: Epoch(3), counter: 14 }, number: 7 };
 const ATTEMPT: Attempt = Attempt(2);
@@ -46,12 +47,14 @@ fn to_agent() -> Vec<(&'static str, ToAgent)> {
         arguments: vec!["check".into(), "a b".into()],
         environment: BTreeMap::from([("LANG".to_owned(), "C".to_owned())]),
         output_bytes_max: 1 << 20,
+        folder: None,
     };
     let warrant = Warrant { device: Some("phone".into()), project: Some("bitacora".into()) };
     let warranted = ToAgent::ExecuteTask(Task { spark: SPARK, attempt: ATTEMPT, work: Work::Nothing, timeout: Span(1), slots: 2, warrant });
     vec![
         ("analyse", task(Work::Analyse(Analysis { root: b"/home/ada/\xff".to_vec(), files: vec![file], limits, isolated: true, use_cache: true }))),
-        ("run", task(Work::Run(line))),
+        ("run", task(Work::Run(line.clone()))),
+        ("run-in-a-tree", task(Work::Run(CommandLine { folder: Some(b"/home/ada/\xff".to_vec()), ..line }))),
         ("nothing", task(Work::Nothing)),
         ("nothing-warranted", warranted),
         ("cancel-task", ToAgent::CancelTask { spark: SPARK, attempt: ATTEMPT }),
@@ -78,12 +81,16 @@ fn from_agent() -> Vec<(&'static str, FromAgent)> {
     let accepts = Acceptance { projects: vec!["bitacora".into()], devices: vec!["phone".into()] };
     let profile = Box::new(NodeProfile { accepts, ..NodeProfile::default() });
     let choosy = FromAgent::Hello { slots: 1, fingerprint: digest(2), held: vec![], programs: vec![], profile };
+    let sources = Sources { everything: false, folders: vec![ByteBuf::from(b"/home/ada".to_vec())] };
+    let profile = Box::new(NodeProfile { sources, ..NodeProfile::default() });
+    let seeing = FromAgent::Hello { slots: 1, fingerprint: digest(2), held: vec![], programs: vec![], profile };
     let configuration = |outcome| FromAgent::Configuration(ConfigurationReport { revision: 4_294_967_301, outcome });
     let failed = |error| FromAgent::Failed { spark, attempt, error };
     let end = CommandEnd { status: ExitStatus::Signal(9), log: digest(3), log_bytes: 10, dropped_bytes: 20 };
     vec![
         ("hello", hello),
         ("hello-accepting", choosy),
+        ("hello-seeing", seeing),
         ("heartbeat", FromAgent::Heartbeat { held: held.clone(), load, pace: Span::from_millis(500) }),
         ("leaving", FromAgent::Leaving { held }),
         ("unsupported", FromAgent::Unsupported { command: "MigrateProject".into() }),
@@ -191,8 +198,13 @@ fn any_to_agent() -> impl Strategy<Value = ToAgent> {
     let path = prop::collection::vec(any::<u8>(), 1..100).prop_filter_map("no path", |bytes| RelativePath::new(bytes).ok());
     prop_oneof![
         (ids(), ".*", words, any::<u64>()).prop_map(|((spark, attempt), program, arguments, time)| {
-            let line =
-                CommandLine { program, environment: arguments.iter().map(|word| (word.clone(), word.clone())).collect(), arguments, output_bytes_max: time };
+            let line = CommandLine {
+                program,
+                environment: arguments.iter().map(|word| (word.clone(), word.clone())).collect(),
+                arguments,
+                output_bytes_max: time,
+                folder: None,
+            };
             ToAgent::ExecuteTask(Task { spark, attempt, work: Work::Run(line), timeout: Span(time), slots: 1, warrant: Warrant::default() })
         }),
         (ids(), path, any::<u64>(), prop::option::of(any::<[u8; 32]>())).prop_map(|((spark, attempt), path, size, content)| {

@@ -1,18 +1,18 @@
 //! `bitacora node right`.
 
-use std::collections::BTreeMap;
-
-use anyhow::bail;
 use bitacora_core::{
-    fleet::{self, Project},
+    fleet::{self, Ledger},
     ids::{NodeId, ProjectId},
 };
 use clap::Args;
 
-use super::{Context, ask, command_operator, find_operator, operators, token::RightKind};
+use super::{Context, command_operator, find_operator, operators, token::RightKind};
 use crate::{
-    cli::manner::{self, Trial},
-    control::{Answer, OperatorState, OperatorWish, Request},
+    cli::{
+        manner::{self, Trial},
+        project,
+    },
+    control::{OperatorState, OperatorWish},
     exit::Exit,
 };
 
@@ -41,20 +41,11 @@ impl Right {
             context.streams.note(&format!("no device is called {}; `bitacora node ls --operators` lists them", self.device));
             return Ok(Exit::NoMatch);
         };
-        let known = match ask(context, &Request::Projects)? {
-            Some(Answer::Projects(known)) => known,
-            _ => bail!("the master did not tell its projects"),
-        };
-        let projects = match self.projects_among(&known) {
-            Ok(projects) => projects,
-            Err(unknown) => {
-                context.streams.note(&format!("there is no project {unknown}; `bitacora project ls` lists them"));
-                return Ok(Exit::NoMatch);
-            }
-        };
+        let ledger = project::ledger(context)?;
+        let projects = self.projects_among(context, &ledger)?;
         let right = self.right.into();
         if self.trial.dry_run {
-            let names = projects.as_ref().map(|projects| projects.iter().map(|id| known[id].name.clone()).collect::<Vec<_>>());
+            let names = projects.as_ref().map(|projects| projects.iter().map(|id| ledger.projects[id].name.clone()).collect::<Vec<_>>());
             let is_so = operator_is(&operators, operator, right, names.as_deref());
             let about = match names {
                 None => String::new(),
@@ -67,16 +58,13 @@ impl Right {
         command_operator(context, operator, OperatorWish::SetRight { right, projects })
     }
 
-    /// What is said of them, if anything is; or the one that nobody knows.
-    fn projects_among(&self, known: &BTreeMap<ProjectId, Project>) -> Result<Option<Vec<ProjectId>>, String> {
+    /// What is said of them, if anything is.
+    fn projects_among(&self, context: &Context, ledger: &Ledger) -> anyhow::Result<Option<Vec<ProjectId>>> {
         if self.only_projects.is_empty() {
             return Ok(self.all_projects.then(Vec::new));
         }
-        let find = |wanted: &String| {
-            let found = known.iter().find(|(id, project)| project.name == *wanted || id.to_string() == *wanted);
-            found.map(|(id, _)| *id).ok_or_else(|| wanted.clone())
-        };
-        self.only_projects.iter().map(find).collect::<Result<_, _>>().map(Some)
+        let found = self.only_projects.iter().map(|wanted| Ok(project::meant(context, ledger, wanted)?.0));
+        found.collect::<anyhow::Result<_>>().map(Some)
     }
 }
 

@@ -515,8 +515,8 @@ mod tests {
     #[test]
     fn a_command_is_recorded_without_its_arguments_and_work_without_one_is_not() {
         let mut fleet = fleet();
-        let line = CommandLine { program: "make".into(), arguments: vec!["secret".into()], environment: BTreeMap::new(), output_bytes_max: 1 };
-        let command = CommandSpec { line, tries: 1, timeout: Span::from_secs(1), needs: Needs::default() };
+        let line = CommandLine { program: "make".into(), arguments: vec!["secret".into()], environment: BTreeMap::new(), output_bytes_max: 1, folder: None };
+        let command = CommandSpec { line, tries: 1, timeout: Span::from_secs(1), needs: Needs::default(), project: None };
         let submitted = |command| Event::WorkSubmitted { spec: JobSpec::without_tree(command, Priority::Normal, vec![]), sparks: 3 };
         let records = audited(&handle(&mut fleet, NOW, submitted(Some(command))));
         assert_eq!(records, [(PERSON, Action::CommandSubmitted { program: "make".into(), sparks: 3 }, Outcome::Done)]);

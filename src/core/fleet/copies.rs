@@ -399,7 +399,7 @@ mod tests {
     fn nothing_is_copied_that_has_effects_or_is_suspect_or_is_not_late() {
         let mut fleet = fleet(Settings::default());
         let line = CommandLine { program: "make".into(), ..CommandLine::default() };
-        let command = CommandSpec { line, tries: 1, timeout: Span::from_secs(60), needs: Needs::default() };
+        let command = CommandSpec { line, tries: 1, timeout: Span::from_secs(60), needs: Needs::default(), project: None };
         handle(&mut fleet, NOW, Event::WorkSubmitted { spec: JobSpec::without_tree(Some(command), Priority::Normal, vec![]), sparks: 1 });
         hello(&mut fleet, NOW, TWO, vec![]);
         let out = beat(&mut fleet, LATER + Span::from_secs(5), TWO, vec![]);

@@ -102,7 +102,11 @@ mod tests {
 
     fn spec(after: Vec<Awaited>) -> JobSpec {
         let line = CommandLine { program: "make".into(), output_bytes_max: OUTPUT_BYTES, ..CommandLine::default() };
-        JobSpec::without_tree(Some(CommandSpec { line, tries: 1, timeout: Span::from_secs(60), needs: Needs::default() }), Priority::Normal, after)
+        JobSpec::without_tree(
+            Some(CommandSpec { line, tries: 1, timeout: Span::from_secs(60), needs: Needs::default(), project: None }),
+            Priority::Normal,
+            after,
+        )
     }
 
     fn handle(fleet: &mut Fleet, event: Event) -> Vec<Effect> {

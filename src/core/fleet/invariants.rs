@@ -12,7 +12,7 @@ impl Fleet {
     /// Panics on a contradiction, naming it.
     pub fn check(&self) {
         for (id, job) in &self.ledger.jobs {
-            let project = job.spec.project;
+            let project = job.spec.about();
             assert!(project.is_none_or(|project| self.ledger.projects.contains_key(&project)), "{id} belongs to a project that exists");
             assert_eq!(self.active.contains_key(id), !job.status.is_over(), "{id} is active until it is over");
             if !job.status.is_over() {

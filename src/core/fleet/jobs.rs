@@ -51,7 +51,7 @@ impl Fleet {
         if !self.ledger.projects.contains_key(&project) {
             return refuse(Refusal::UnknownProject(project), out);
         }
-        let jobs: Vec<JobId> = self.active.keys().copied().filter(|id| self.ledger.jobs[id].spec.project == Some(project)).collect();
+        let jobs: Vec<JobId> = self.active.keys().copied().filter(|id| self.ledger.jobs[id].spec.about() == Some(project)).collect();
         let status = |job: &JobId| self.ledger.jobs[job].status;
         if let Some(job) = jobs.iter().copied().find(|job| status(job) != JobStatus::Paused || self.flights.of_job(*job).next().is_some()) {
             return refuse(Refusal::UnderAnalysis { job, status: status(&job) }, out);
@@ -98,7 +98,7 @@ impl Fleet {
     /// Why this cannot be done.
     fn objection(&self, spec: &JobSpec) -> Option<Refusal> {
         let line = spec.command.as_ref().and_then(|command| command.line.check().err());
-        match spec.project {
+        match spec.about() {
             Some(project) if !self.ledger.projects.contains_key(&project) => Some(Refusal::UnknownProject(project)),
             _ if spec.after.len() > AFTER_MAX => Some(Refusal::TooMuchAwaited),
             _ => line.map(Refusal::NoSuchWork).or_else(|| self.unknown_to_wait_for(spec).map(Refusal::UnknownAwaited)),

@@ -389,6 +389,11 @@ impl Ledger {
         }
     }
 
+    /// By its name or its id.
+    pub fn project_called(&self, wanted: &str) -> Option<ProjectId> {
+        self.projects.iter().find(|(id, project)| project.name == wanted || id.to_string() == wanted).map(|(id, _)| *id)
+    }
+
     /// Is a node of the fleet meant, by what it is called and what people labelled it?
     pub fn knows_one_of(&self, nodes: &NodeSelector) -> bool {
         self.nodes.iter().any(|(id, node)| nodes.matches(*id, &node.name, &node.labels))
@@ -437,7 +442,7 @@ impl Ledger {
             Fact::ProjectAssigned { project, nodes } => self.project_mut(*project).nodes.clone_from(nodes),
             Fact::ProjectRemoved { project } => {
                 self.projects.remove(project);
-                self.jobs.retain(|_, job| job.spec.project != Some(*project));
+                self.jobs.retain(|_, job| job.spec.about() != Some(*project));
             }
             Fact::JobAccepted { job, spec, files, sparks, at, jobs_kept } => self.apply_accepted(*job, spec, (files, sparks, &[]), *at, *jobs_kept),
             Fact::WarmingAccepted { job, spec, packs, at, jobs_kept } => {

@@ -169,7 +169,7 @@ mod tests {
 
         fn submit_to(&mut self, needs: Needs, sparks: u32, placement: Placement, nodes: NodeSelector) -> JobId {
             let line = CommandLine { program: "make".into(), output_bytes_max: OUTPUT_BYTES, ..CommandLine::default() };
-            let command = CommandSpec { line, tries: 1, timeout: Span::from_secs(60), needs };
+            let command = CommandSpec { line, tries: 1, timeout: Span::from_secs(60), needs, project: None };
             let spec = JobSpec { placement, nodes, ..JobSpec::without_tree(Some(command), Priority::Normal, vec![]) };
             let out = self.handle(Event::WorkSubmitted { spec, sparks });
             let tasks = out.iter().filter_map(|effect| match effect {

@@ -201,7 +201,7 @@ impl Fleet {
             _ if projects.is_empty() => true,
             About::Lists => true,
             About::Project(project) => is_one(Some(project)),
-            About::Job(job) => is_one(self.ledger.jobs.get(&job).and_then(|job| job.spec.project)),
+            About::Job(job) => is_one(self.ledger.jobs.get(&job).and_then(|job| job.spec.about())),
             About::Fleet => false,
         }
     }

@@ -18,6 +18,7 @@ use crate::{
     time::Time,
     wire::{
         ToAgent,
+        command::CommandLine,
         message::Held,
         task::{Analysis, Task, TaskFile, Work},
         warrant::{Objection, Warrant},
@@ -80,15 +81,23 @@ impl Fleet {
 
     /// Is it one that the job was asked for, and for this kind of work, and does it work for whoever asked?
     pub(super) fn is_meant(&self, spec: &JobSpec, id: NodeId) -> bool {
-        let takes = |record: &NodeRecord| record.profile.takes(spec.job_type.specialisation()) && self.objection_of(record, spec).is_none();
+        let takes = |record: &NodeRecord| {
+            record.profile.takes(spec.job_type.specialisation()) && self.objection_of(record, spec).is_none() && self.has_folder(record, spec)
+        };
         self.is_selected(spec, id) && self.records.get(&id).is_none_or(takes)
+    }
+
+    /// Is the folder that its commands run in on the node's disk, if they run in one?
+    pub(super) fn has_folder(&self, record: &NodeRecord, spec: &JobSpec) -> bool {
+        let project = spec.command.as_ref().and_then(|command| command.project);
+        project.is_none_or(|project| self.ledger.projects.get(&project).is_some_and(|project| record.profile.sources.hold(&project.root)))
     }
 
     /// What its owner has against the job.
     pub(super) fn objection_of(&self, record: &NodeRecord, spec: &JobSpec) -> Option<Objection> {
         let accepts = &record.profile.accepts;
         // Most are open, and this is asked for every node of every turn.
-        if accepts.is_open() { None } else { accepts.objection(&self.warrant(spec.by, spec.project)) }
+        if accepts.is_open() { None } else { accepts.objection(&self.warrant(spec.by, spec.about())) }
     }
 
     pub(super) fn warrant(&self, by: Requester, project: Option<ProjectId>) -> Warrant {
@@ -102,7 +111,7 @@ impl Fleet {
 
     pub(super) fn is_selected(&self, spec: &JobSpec, id: NodeId) -> bool {
         let name = self.ledger.nodes.get(&id).map_or("", |node| node.name.as_str());
-        let assigned = spec.project.and_then(|project| self.ledger.projects.get(&project)).map(|project| &project.nodes);
+        let assigned = spec.about().and_then(|project| self.ledger.projects.get(&project)).map(|project| &project.nodes);
         let is_among = |nodes: &NodeSelector| nodes.is_empty() || nodes.matches(id, name, &self.labels_of(id));
         is_among(&spec.nodes) && assigned.is_none_or(is_among)
     }
@@ -143,7 +152,10 @@ impl Fleet {
             TaskFile { index, path: file.path.clone(), language: file.language.clone(), size: file.size, content: file.content }
         });
         let work = match (&job.spec.command, job.spec.project) {
-            (Some(command), _) => Work::Run(command.line.clone()),
+            (Some(command), _) => {
+                let folder = command.project.map(|project| self.ledger.projects[&project].root.clone());
+                Work::Run(CommandLine { folder, ..command.line.clone() })
+            }
             (None, None) => job.packs.get(id.number as usize).map_or(Work::Nothing, |packs| Work::Keep(packs.clone())),
             (None, Some(project)) => Work::Analyse(Analysis {
                 root: self.ledger.projects[&project].root.clone(),
@@ -153,7 +165,7 @@ impl Fleet {
                 use_cache: job.spec.use_cache && !spark.files.iter().any(|&index| job.files[index as usize].is_disputed),
             }),
         };
-        let warrant = self.warrant(job.spec.by, job.spec.project);
+        let warrant = self.warrant(job.spec.by, job.spec.about());
         Task { spark: id, attempt, work, timeout: self.settings.timeout_of(&job.spec), slots: job.spec.needs().slots(), warrant }
     }
 }

@@ -57,6 +57,9 @@ pub struct CommandSpec {
     pub timeout: Span,
     #[serde(default, skip_serializing_if = "Needs::is_none")]
     pub needs: Needs,
+    /// In whose folder it runs, on nodes that have it on their disk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<ProjectId>,
 }
 
 /// Something that other work waits for.
@@ -106,6 +109,11 @@ impl JobSpec {
             nodes: NodeSelector::default(),
             by: Requester::Fleet,
         }
+    }
+
+    /// The project that it belongs to: whose tree it analyses, or in whose folder its commands run.
+    pub fn about(&self) -> Option<ProjectId> {
+        self.project.or_else(|| self.command.as_ref()?.project)
     }
 
     /// Of each of its sparks.

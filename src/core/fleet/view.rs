@@ -119,6 +119,8 @@ pub enum Pending {
     NoSpecialisedNode {
         kind: &'static str,
     },
+    /// None of those has its project's folder on its disk.
+    NoFolder,
     /// None of those works for whoever asked, or for the project.
     NotAccepted {
         objection: &'static str,
@@ -251,7 +253,7 @@ impl Fleet {
 
     /// The nodes that a job and its project are for, in words.
     fn asked_for(&self, spec: &JobSpec) -> String {
-        let assigned = spec.project.and_then(|project| self.ledger.projects.get(&project)).map(|project| &project.nodes);
+        let assigned = spec.about().and_then(|project| self.ledger.projects.get(&project)).map(|project| &project.nodes);
         let asked = [Some(&spec.nodes), assigned].into_iter().flatten().filter(|nodes| !nodes.is_empty());
         asked.map(ToString::to_string).collect::<Vec<_>>().join(" and ")
     }
@@ -260,7 +262,11 @@ impl Fleet {
     fn why_nobody_takes(&self, spec: &JobSpec) -> Pending {
         let kind = spec.job_type.specialisation();
         let for_it = |(id, node): &(&NodeId, &Node)| node.can_do(spec) && self.is_selected(spec, **id);
-        let records = self.nodes.iter().filter(for_it).filter_map(|(id, _)| self.records.get(id));
+        let records = || self.nodes.iter().filter(for_it).filter_map(|(id, _)| self.records.get(id));
+        if !records().any(|record| self.has_folder(record, spec)) {
+            return Pending::NoFolder;
+        }
+        let records = records();
         let mut objections = records.filter(|record| record.profile.takes(kind)).filter_map(|record| self.objection_of(record, spec));
         objections.next().map_or(Pending::NoSpecialisedNode { kind: kind.name() }, |objection| Pending::NotAccepted { objection: objection.describe() })
     }

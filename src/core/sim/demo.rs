@@ -308,7 +308,7 @@ impl Demo {
     fn commands(&mut self) -> Event {
         let target: String = names::TARGETS[self.dice.below(names::TARGETS.len() as u64) as usize].into();
         let line = CommandLine { program: PROGRAM.into(), arguments: [target].into(), output_bytes_max: OUTPUT_BYTES, ..CommandLine::default() };
-        let command = CommandSpec { line, tries: 2, timeout: Span::from_secs(120), needs: Needs::default() };
+        let command = CommandSpec { line, tries: 2, timeout: Span::from_secs(120), needs: Needs::default(), project: None };
         Event::WorkSubmitted { spec: JobSpec::without_tree(Some(command), Priority::Normal, Vec::new()), sparks: 1 + self.dice.below(6) as u32 }
     }
 }

@@ -131,7 +131,7 @@ impl Simulation {
             return;
         }
         let line = CommandLine { program: PROGRAM.into(), ..CommandLine::default() };
-        let command = self.dice.chance(7_000).then(|| CommandSpec { line, tries: 2, timeout: Span::from_secs(4), needs: self.some_needs() });
+        let command = self.dice.chance(7_000).then(|| CommandSpec { line, tries: 2, timeout: Span::from_secs(4), needs: self.some_needs(), project: None });
         let priority = self.dice.pick(&PRIORITIES).unwrap_or_default();
         let spec = JobSpec::without_tree(command, priority, self.pick_awaited());
         let sparks = 1 + self.dice.below(4) as u32;

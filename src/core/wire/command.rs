@@ -26,6 +26,9 @@ pub struct CommandLine {
     pub environment: BTreeMap<String, String>,
     /// Of standard output and standard error together; what comes after that is counted and dropped.
     pub output_bytes_max: u64,
+    /// A tree of the master's, absolute, in which it runs where that is on the node's disk; an empty folder of its own if none.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "serde_bytes")]
+    pub folder: Option<Vec<u8>>,
 }
 
 /// Why a command line is not taken.

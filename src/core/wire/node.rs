@@ -9,6 +9,7 @@ use alloc::{
 };
 
 use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
 
 use super::{
     configuration::KEYS_MAX,
@@ -24,6 +25,9 @@ pub const LABELS_MAX: usize = 64;
 pub const LABEL_CHARS_MAX: usize = 63;
 /// Cores whose load is kept one by one.
 pub const CORES_MAX: usize = 1024;
+/// Folders of the master's that a node says to have, and bytes of the path of one.
+pub const SOURCES_MAX: usize = 64;
+const PATH_BYTES_MAX: usize = 4096;
 /// Words that name a specialisation, known here or not.
 const SPECIALISATIONS_MAX: usize = 16;
 
@@ -55,6 +59,9 @@ pub struct NodeProfile {
     pub lends_on: Option<u16>,
     /// Where its master may call it, by UDP and TCP; none where it only dials.
     pub answers_on: Option<u16>,
+    /// Which of the master's trees are on its disk too.
+    #[serde(skip_serializing_if = "Sources::is_empty")]
+    pub sources: Sources,
     /// For whom and for what it works, as its owner has it.
     #[serde(skip_serializing_if = "Acceptance::is_open")]
     pub accepts: Acceptance,
@@ -75,6 +82,7 @@ impl NodeProfile {
             labels,
             specialisations: self.specialisations.into_iter().take(SPECIALISATIONS_MAX).map(text).collect(),
             changeable: self.changeable.into_iter().take(KEYS_MAX).map(text).collect(),
+            sources: self.sources.bounded(),
             accepts: Acceptance { projects: names(self.accepts.projects), devices: names(self.accepts.devices) },
             ..self
         }
@@ -84,6 +92,36 @@ impl NodeProfile {
     pub fn takes(&self, kind: Specialisation) -> bool {
         let mut known = self.specialisations.iter().filter_map(|word| Specialisation::named(word)).peekable();
         known.peek().is_none() || known.any(|special| special == kind || special == Specialisation::GeneralPurpose)
+    }
+}
+
+/// What a node sees of the master's disk, by its owner's word. Whoever reads there still checks what he reads.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Sources {
+    /// It is the same machine.
+    pub everything: bool,
+    /// Folders as the master names them, with all that lies in them.
+    pub folders: Vec<ByteBuf>,
+}
+
+impl Sources {
+    pub fn is_empty(&self) -> bool {
+        !self.everything && self.folders.is_empty()
+    }
+
+    /// Is this tree among it?
+    pub fn hold(&self, tree: &[u8]) -> bool {
+        let holds = |folder: &ByteBuf| {
+            let folder = folder.strip_suffix(b"/").unwrap_or(folder);
+            tree.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+        };
+        self.everything || self.folders.iter().any(holds)
+    }
+
+    fn bounded(self) -> Sources {
+        let folders = self.folders.into_iter().filter(|folder| folder.len() <= PATH_BYTES_MAX).take(SOURCES_MAX).collect();
+        Sources { folders, ..self }
     }
 }
 
@@ -217,6 +255,15 @@ mod tests {
         assert_eq!(hostile.os, "a[2Jb");
         let load = Load { cpu_permille: 60_000, cores_permille: alloc::vec![1; 5000], ..Load::default() }.bounded();
         assert_eq!((load.cpu_permille, load.cores_permille.len()), (1000, CORES_MAX));
+    }
+
+    #[test]
+    fn a_tree_is_held_by_the_folders_above_it() {
+        let sources = Sources { everything: false, folders: [&b"/srv/src"[..], b"/home/"].map(|folder| ByteBuf::from(folder.to_vec())).to_vec() };
+        for (tree, held) in [("/srv/src", true), ("/srv/src/a", true), ("/srv/srcs", false), ("/srv", false), ("/home/ada", true), ("/", false)] {
+            assert_eq!(sources.hold(tree.as_bytes()), held, "{tree}");
+        }
+        assert!(Sources { everything: true, folders: Vec::new() }.hold(b"/any"));
     }
 
     #[test]
