@@ -452,7 +452,7 @@ impl Agent {
         self.next_heartbeat = now + pace;
         let beat = match self.leaving {
             Some(_) => FromAgent::Leaving { held },
-            None => FromAgent::Heartbeat { held, load: self.load.clone(), pace },
+            None => FromAgent::Heartbeat { held, load: Load { refused: self.refused, ..self.load.clone() }, pace },
         };
         self.say(beat, out);
         self.report_trial(out);

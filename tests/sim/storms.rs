@@ -77,7 +77,15 @@ fn a_hundred_agents_come_through_a_storm() {
         println!("{agents} agents, seed {seed}: {events} events, {:.0} virtual seconds, {:.1} s, {tally:?}", lasted.as_secs_f64(), took.as_secs_f64());
         all.add(&tally);
     }
-    for count in [Count::MasterKilled, Count::NodeKilled, Count::NodePartitioned, Count::MessageDuplicated, Count::ProcessPoisoned, Count::JobCompleted] {
+    for count in [
+        Count::MasterKilled,
+        Count::NodeKilled,
+        Count::NodePartitioned,
+        Count::LinkHalfOpen,
+        Count::MessageDuplicated,
+        Count::ProcessPoisoned,
+        Count::JobCompleted,
+    ] {
         assert!(all.of(count) > 0, "{count:?} never happened");
     }
 }

@@ -7,7 +7,7 @@ use alloc::{
 
 use super::{Awaited, Dispute, Fleet, Health, Job, JobSpec, JobStatus, JobType, Node, NodeRecord, SparkState};
 use crate::{
-    ids::{JobId, NodeId, SparkId},
+    ids::{Attempt, JobId, NodeId, SparkId},
     time::Time,
     wire::message::Held,
 };
@@ -193,6 +193,14 @@ impl Fleet {
     /// The attempts that a node has, or is believed to have, and since when.
     pub fn held_by(&self, id: NodeId) -> impl Iterator<Item = (Held, Time)> + '_ {
         self.flights.iter().filter(move |(_, flight)| flight.node == id).map(|(held, flight)| (held, flight.begun_at))
+    }
+
+    /// The jobs that a node has something of; it may hold thousands of attempts at one.
+    pub fn jobs_of(&self, id: NodeId) -> Vec<JobId> {
+        let Some(held) = self.nodes.get(&id).map(|node| &node.held) else { return Vec::new() };
+        let from = |job: JobId| held.range(Held { spark: SparkId { job, number: 0 }, attempt: Attempt(0) }..).next().map(|held| held.spark.job);
+        let after = |job: &JobId| from(JobId { counter: job.counter.checked_add(1)?, ..*job });
+        core::iter::successors(from(JobId::default()), after).collect()
     }
 
     pub fn job_view(&self, now: Time, id: JobId) -> Option<JobView> {

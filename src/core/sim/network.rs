@@ -13,9 +13,32 @@ use crate::{
     },
 };
 
+/// Where a message goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    ToMaster,
+    ToNode,
+}
+
+/// What of a node's link lets nothing through.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Cut {
+    #[default]
+    Nothing,
+    Both,
+    /// The other way goes on: whoever speaks does not know that nobody hears it.
+    One(Way),
+}
+
+impl Cut {
+    pub(super) fn cuts(self, way: Way) -> bool {
+        self == Cut::Both || self == Cut::One(way)
+    }
+}
+
 impl Simulation {
     pub(super) fn post_to_master(&mut self, origin: Origin, message: &Envelope<FromAgent>) {
-        for wait in self.journeys(origin.node) {
+        for wait in self.journeys(origin.node, Way::ToMaster) {
             self.after(wait, Happening::MasterHears { origin, message: message.clone() });
         }
     }
@@ -24,15 +47,15 @@ impl Simulation {
         if self.has_plant(Plant::DropAcknowledge) && matches!(message.body, ToAgent::Acknowledge { .. } | ToAgent::CancelTask { .. }) {
             return;
         }
-        for wait in self.journeys(node) {
+        for wait in self.journeys(node, Way::ToNode) {
             self.after(wait, Happening::NodeHears { node, message: message.clone() });
         }
     }
 
     /// How long each copy of a message takes; none for one that is lost.
-    fn journeys(&mut self, node: NodeId) -> impl Iterator<Item = Span> + use<> {
+    fn journeys(&mut self, node: NodeId, way: Way) -> impl Iterator<Item = Span> + use<> {
         let faults = self.scenario.faults;
-        let copies = if self.nodes.get(&node).is_none_or(|node| node.is_partitioned()) {
+        let copies = if self.nodes.get(&node).is_none_or(|node| node.is_cut(way)) {
             self.tally.one(Count::MessageCutOff);
             0
         } else if self.trouble(faults.lost) {
@@ -58,7 +81,7 @@ impl Simulation {
     }
 
     pub(super) fn on_master_hears(&mut self, origin: Origin, message: Envelope<FromAgent>) {
-        if self.nodes[&origin.node].is_partitioned() {
+        if self.nodes[&origin.node].is_cut(Way::ToMaster) {
             self.tally.one(Count::MessageCutOff);
             return;
         }

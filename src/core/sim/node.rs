@@ -6,7 +6,12 @@ use alloc::{
     vec::Vec,
 };
 
-use super::{Count, Happening, Origin, Plant, Scenario, Simulation, held, master::OWN_NODE, trees};
+use super::{
+    Count, Happening, Origin, Plant, Scenario, Simulation, held,
+    master::OWN_NODE,
+    network::{Cut, Way},
+    trees,
+};
 use crate::{
     agent::{Agent, Effect, Event},
     ids::{Digest, Epoch, Incarnation, NodeId},
@@ -40,7 +45,7 @@ pub(super) struct Node {
     incarnation: Incarnation,
     /// `None` while its process is down.
     agent: Option<Agent>,
-    partitioned: bool,
+    cut: Cut,
     /// It died for good.
     retired: bool,
     /// The highest that it heard, in whatever life: kept on its disk.
@@ -72,7 +77,7 @@ impl Node {
             life: 0,
             incarnation: Incarnation(0),
             agent: None,
-            partitioned: false,
+            cut: Cut::Nothing,
             retired: false,
             epoch: Epoch(0),
             wake_at: None,
@@ -82,8 +87,13 @@ impl Node {
         }
     }
 
-    pub(super) fn is_partitioned(&self) -> bool {
-        self.partitioned
+    pub(super) fn is_cut(&self, way: Way) -> bool {
+        self.cut.cuts(way)
+    }
+
+    /// Does anything get through?
+    fn is_whole(&self) -> bool {
+        self.cut == Cut::Nothing
     }
 
     pub(super) fn is_alive(&self) -> bool {
@@ -105,7 +115,7 @@ impl Node {
 
     /// Alive, reachable, and holding nothing; or dead for good.
     pub(super) fn is_idle(&self) -> bool {
-        self.retired || !self.partitioned && self.work.is_empty() && self.agent.as_ref().is_some_and(Agent::is_idle)
+        self.retired || self.is_whole() && self.work.is_empty() && self.agent.as_ref().is_some_and(Agent::is_idle)
     }
 
     fn refused(&self) -> u64 {
@@ -153,7 +163,7 @@ impl Simulation {
     }
 
     pub(super) fn on_node_hears(&mut self, id: NodeId, message: Envelope<ToAgent>) {
-        if self.nodes[&id].partitioned {
+        if self.nodes[&id].is_cut(Way::ToNode) {
             self.tally.one(Count::MessageCutOff);
             return;
         }
@@ -207,7 +217,7 @@ impl Simulation {
 
     /// Dials until it succeeds.
     pub(super) fn on_node_connects(&mut self, id: NodeId) {
-        if self.nodes[&id].partitioned {
+        if !self.nodes[&id].is_whole() {
             let wait = self.dice.millis(200, 400);
             return self.after(wait, Happening::NodeConnects { node: id });
         }
@@ -216,7 +226,7 @@ impl Simulation {
 
     /// Called by its master; it answers if that comes through.
     pub(super) fn on_node_called(&mut self, id: NodeId) {
-        if self.nodes[&id].is_alive() && !self.nodes[&id].partitioned {
+        if self.nodes[&id].is_alive() && self.nodes[&id].is_whole() {
             self.tally.one(Count::NodeCalled);
             self.tell_node(id, Event::Connected);
         }
@@ -293,11 +303,12 @@ impl Simulation {
     }
 
     pub(super) fn partition(&mut self, id: NodeId) {
-        if self.nodes[&id].partitioned {
+        if !self.nodes[&id].is_whole() {
             return;
         }
-        self.tally.one(Count::NodePartitioned);
-        self.node_mut(id).partitioned = true;
+        let cut = self.dice.pick(&[Cut::Both, Cut::Both, Cut::One(Way::ToMaster), Cut::One(Way::ToNode)]).unwrap_or_default();
+        self.tally.one(if cut == Cut::Both { Count::NodePartitioned } else { Count::LinkHalfOpen });
+        self.node_mut(id).cut = cut;
         let wait = self.dice.millis(50, 8_000);
         let reconnects = self.dice.chance(5_000);
         self.after(wait, Happening::NodeHeals { node: id, reconnects });
@@ -315,7 +326,7 @@ impl Simulation {
     }
 
     pub(super) fn on_node_heals(&mut self, id: NodeId, reconnects: bool) {
-        self.node_mut(id).partitioned = false;
+        self.node_mut(id).cut = Cut::Nothing;
         if reconnects && self.dials(id) {
             self.on_node_connects(id);
         }

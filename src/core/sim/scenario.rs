@@ -209,6 +209,8 @@ pub enum Count {
     MessageLate,
     MessageCutOff,
     NodePartitioned,
+    /// What one side says gets through, and what the other one says does not.
+    LinkHalfOpen,
     NodeKilled,
     NodeStartedLate,
     NodeRetired,
@@ -272,12 +274,13 @@ pub enum Count {
 }
 
 impl Count {
-    pub const ALL: [Count; 49] = [
+    pub const ALL: [Count; 50] = [
         Count::MessageLost,
         Count::MessageDuplicated,
         Count::MessageLate,
         Count::MessageCutOff,
         Count::NodePartitioned,
+        Count::LinkHalfOpen,
         Count::NodeKilled,
         Count::NodeStartedLate,
         Count::NodeRetired,

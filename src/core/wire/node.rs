@@ -157,10 +157,17 @@ pub struct Load {
     pub temperature_millicelsius: Option<i32>,
     /// How long its process has been running.
     pub running: Span,
+    /// What it was asked to do since then and did not: by a master that was replaced, or for whom or what its owner does not let it work.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub refused: u64,
     /// Contents and packs that it was brought since then, and those that it gave to others, unpacked.
     pub from_master_bytes: u64,
     pub from_neighbours_bytes: u64,
     pub to_neighbours_bytes: u64,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Load {
