@@ -104,6 +104,7 @@ fn node(number: u32, permille: u16) -> NodeState {
         linked: true,
         slots: 8,
         sparks: number % 9,
+        projects: Vec::new(),
         cores: 8,
         cpu_permille: permille,
         memory_bytes: 16 << 30,

@@ -45,7 +45,7 @@ use fleet_agent::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 pub use self::{
-    nodes::{Cause, HeldSpark, LinkState, NodeDetail, NodeSeen, NodeState, NodeWish},
+    nodes::{Cause, HeldSpark, LinkState, NodeDetail, NodeSeen, NodeState, NodeWish, blast_radius},
     operators::{OperatorState, OperatorWish},
     snapshot::{JOBS_MAX, JobState, ProjectState, ResultState, Snapshot},
     sparks::SparkItem,

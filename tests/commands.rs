@@ -312,6 +312,8 @@ fn every_kind_of_document_fits_its_schema() {
             "bench" | "discovered" | "events" | "doctor" | "node" | "nodes" | "operators" | "script" => continue,
             "config" => &["config", "show"],
             "projects" => &["project", "show"],
+            "reasons" => &["job", "explain", job],
+            "verification" => &["audit", "verify"],
             "sparks" => &["job", "show", job],
             "symbols" => &["symbols", "Class"],
             other => panic!("no command is known for {other}"),

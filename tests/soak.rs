@@ -42,6 +42,7 @@ fn node(number: u32, round: u64) -> NodeState {
         linked: true,
         slots: 8,
         sparks: (round % 9) as u32,
+        projects: Vec::new(),
         cores: 8,
         cpu_permille: ((round * 37 + u64::from(number) * 11) % 1000) as u16,
         memory_bytes: 16 << 30,

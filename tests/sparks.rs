@@ -225,7 +225,7 @@ fn a_command_runs_in_a_project_s_folder_where_that_is() {
     assert_eq!(fleet.place.run(&["project", "add", tree.to_str().unwrap(), "--name", "ours"]).status.code(), Some(0));
     let run = ["run", "--project", "ours", "--", "sh", "-c", "cat mark; echo x >new && rm new && echo; ls -A \"$HOME\""];
     let mut waits = fleet.place.bitacora(&[&["spark"], &run[..]].concat());
-    let waits = waits.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let waits = waits.stdout(Stdio::piped()).spawn().unwrap();
     until(|| !fleet.jobs().is_empty());
     let job = fleet.jobs()[0].clone();
     assert_eq!(job["project"], "ours");

@@ -1,7 +1,9 @@
 //! `bitacora analyze PATH`.
 
 mod elsewhere;
+mod kinds;
 mod progress;
+mod trial;
 
 use std::{
     collections::HashSet,
@@ -18,19 +20,24 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use bitacora_core::{
-    fleet::{JobFailure, JobStatus, JobType, Ledger, NodeSelector, Notice, Partitioning, Placement, Priority, Project, Settings, Submission},
+    fleet::{JobFailure, JobStatus, JobType, Ledger, NodeSelector, Notice, Project, Settings, Submission},
     ids::{Digest, JobId},
     time::Span,
     wire::task::FileLimits,
 };
-use clap::{Args, ValueEnum};
+use clap::Args;
 use fleet_agent::work::with_cause;
 
 pub(super) use self::elsewhere::ReportJob;
-use self::progress::{Followed, follow};
+pub(super) use self::kinds::{PlacementKind, PriorityKind};
 pub(super) use self::progress::{bar, show};
+use self::{
+    kinds::{JobKind, PartitionKind},
+    progress::{Followed, follow},
+};
 use super::{
     Context,
+    manner::Trial,
     output::{Document, Sink, UsageError, note_lacking},
     size,
     waits::LOOK_EVERY,
@@ -95,116 +102,13 @@ pub(super) struct Analyze {
     /// Reads and analyses every file again
     #[arg(long)]
     no_cache: bool,
+    #[command(flatten)]
+    trial: Trial,
     #[arg(short, long, value_name = "FORMAT")]
     output: Option<AnalysisFormat>,
     /// Writes the report to a file, which appears when it is whole
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum JobKind {
-    /// Everything for all files
-    FullAnalysis,
-    /// Everything for the files that --only names
-    PartialAnalysis,
-    /// Everything, listing only files that changed since the last result
-    IncrementalAnalysis,
-    /// Lines and metrics only
-    MetricsCalculation,
-    /// Fills the cache and reports nothing
-    CacheWarming,
-    /// Not built yet
-    #[value(hide = true)]
-    RuleExecution,
-    #[value(hide = true)]
-    AntipatternDetection,
-    #[value(hide = true)]
-    EmbeddingGeneration,
-}
-
-impl JobKind {
-    fn job_type(self) -> Result<JobType, UsageError> {
-        match self {
-            JobKind::FullAnalysis => Ok(JobType::FullAnalysis),
-            JobKind::PartialAnalysis => Ok(JobType::PartialAnalysis),
-            JobKind::IncrementalAnalysis => Ok(JobType::IncrementalAnalysis),
-            JobKind::MetricsCalculation => Ok(JobType::MetricsCalculation),
-            JobKind::CacheWarming => Ok(JobType::CacheWarming),
-            JobKind::RuleExecution | JobKind::AntipatternDetection | JobKind::EmbeddingGeneration => {
-                let name = self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
-                Err(UsageError(format!("the job type {name} is not built yet; `bitacora analyze --help` lists those that are")))
-            }
-        }
-    }
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum PartitionKind {
-    ByFileCount,
-    ByLanguage,
-    ByComplexity,
-    ByDependencies,
-    Intelligent,
-}
-
-impl From<PartitionKind> for Partitioning {
-    fn from(kind: PartitionKind) -> Partitioning {
-        match kind {
-            PartitionKind::ByFileCount => Partitioning::ByFileCount,
-            PartitionKind::ByLanguage => Partitioning::ByLanguage,
-            PartitionKind::ByComplexity => Partitioning::ByComplexity,
-            PartitionKind::ByDependencies => Partitioning::ByDependencies,
-            PartitionKind::Intelligent => Partitioning::Intelligent,
-        }
-    }
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-pub(super) enum PlacementKind {
-    /// One after another
-    RoundRobin,
-    /// Where the fewest sparks are for the slots
-    LeastLoaded,
-    /// Where most memory is available
-    ResourceAware,
-    /// The same files to the same node
-    AffinityBased,
-    /// Where it is expected to be done first
-    Intelligent,
-}
-
-impl From<PlacementKind> for Placement {
-    fn from(kind: PlacementKind) -> Placement {
-        match kind {
-            PlacementKind::RoundRobin => Placement::RoundRobin,
-            PlacementKind::LeastLoaded => Placement::LeastLoaded,
-            PlacementKind::ResourceAware => Placement::ResourceAware,
-            PlacementKind::AffinityBased => Placement::AffinityBased,
-            PlacementKind::Intelligent => Placement::Intelligent,
-        }
-    }
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-pub(super) enum PriorityKind {
-    Critical,
-    High,
-    Normal,
-    Low,
-    Background,
-}
-
-impl From<PriorityKind> for Priority {
-    fn from(kind: PriorityKind) -> Priority {
-        match kind {
-            PriorityKind::Critical => Priority::Critical,
-            PriorityKind::High => Priority::High,
-            PriorityKind::Normal => Priority::Normal,
-            PriorityKind::Low => Priority::Low,
-            PriorityKind::Background => Priority::Background,
-        }
-    }
 }
 
 /// What one file may have.
@@ -253,6 +157,7 @@ impl Analyze {
             timeout: None,
             detach: false,
             no_cache: false,
+            trial: Trial { dry_run: false },
             output: None,
             out: None,
         }
@@ -260,6 +165,9 @@ impl Analyze {
 
     pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
         let job_type = self.job_type()?;
+        if self.trial.dry_run {
+            return self.tell(context, job_type);
+        }
         // Opened first, so that hours of work do not end in a folder that is not there.
         let mut sink = Sink::open(self.out.as_deref())?;
         if context.remote.is_some() {

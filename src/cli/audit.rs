@@ -39,7 +39,11 @@ pub(super) enum AuditCommand {
     /// Checks that no record was changed, moved or removed
     ///
     /// A cut end is found by a node that was told of it: its word is a record too, and makes this fail.
-    Verify,
+    Verify {
+        /// A document instead of a sentence
+        #[arg(short, long, value_name = "FORMAT")]
+        output: Option<Format>,
+    },
 }
 
 #[derive(Serialize)]
@@ -55,11 +59,21 @@ struct RecordItem {
     hash: String,
 }
 
+/// What came of looking at the whole chain.
+#[derive(Serialize)]
+struct Verification {
+    sound: bool,
+    records: u64,
+    /// Of the last record; `None` where there is none that could be believed.
+    head: Option<String>,
+    findings: Vec<String>,
+}
+
 impl AuditCommand {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
         match self {
             AuditCommand::Ls { last, output } => list(context, last, output),
-            AuditCommand::Verify => verify(context),
+            AuditCommand::Verify { output } => verify(context, output),
         }
     }
 }
@@ -109,27 +123,36 @@ fn item(link: &Link, record: AuditRecord) -> RecordItem {
     }
 }
 
-fn verify(context: &Context) -> anyhow::Result<Exit> {
-    let links = chain(context)?;
-    let head = match audit::verify(&links) {
-        Ok(head) => head,
-        Err(fault) => {
-            context.streams.note(&fault.to_string());
-            return Ok(Exit::Failure);
+fn verify(context: &Context, output: Option<Format>) -> anyhow::Result<Exit> {
+    let item = examined(context, &chain(context)?)?;
+    if let Some(format) = output {
+        let columns = [Column::Text("Sound"), Column::Number("Records"), Column::Text("Head")];
+        let row = vec![item.sound.to_string(), item.records.to_string(), item.head.clone().unwrap_or_default()];
+        write_items(context, Some(format), "verification", &[&item], &columns, vec![row], |item| if item.sound { "sound" } else { "broken" })?;
+    }
+    item.findings.iter().for_each(|finding| context.streams.note(finding));
+    if output.is_none() && item.sound {
+        let mut out = Sink::open(None)?;
+        match &item.head {
+            Some(head) => writeln!(out, "{}, the last one {head}", counted(item.records, "record"))?,
+            None => writeln!(out, "no records")?,
         }
+        out.close()?;
+    }
+    Ok(if item.sound { Exit::Ok } else { Exit::Failure })
+}
+
+fn examined(context: &Context, links: &[Link]) -> anyhow::Result<Verification> {
+    let records = links.len() as u64;
+    let head = match audit::verify(links) {
+        Ok(head) => head,
+        // What stands in records behind a broken one is nobody's word.
+        Err(fault) => return Ok(Verification { sound: false, records, head: None, findings: vec![fault.to_string()] }),
     };
-    let strangers = cut_ends(context, &links)?;
-    strangers.iter().for_each(|stranger| context.streams.note(&stranger.said));
-    if strangers.iter().any(|stranger| !stranger.is_explained) {
-        return Ok(Exit::Failure);
-    }
-    let mut out = Sink::open(None)?;
-    match head {
-        Some(head) => writeln!(out, "{}, the last one {}", counted(head.number, "record"), head.hash)?,
-        None => writeln!(out, "no records")?,
-    }
-    out.close()?;
-    Ok(Exit::Ok)
+    let strangers = cut_ends(context, links)?;
+    let sound = strangers.iter().all(|stranger| stranger.is_explained);
+    let findings = strangers.into_iter().map(|stranger| stranger.said).collect();
+    Ok(Verification { sound, records, head: head.map(|head| head.hash.to_string()), findings })
 }
 
 /// What the nodes are called, by their ids.

@@ -62,6 +62,9 @@ pub(super) enum JobCommand {
     Explain {
         /// Its id, as `bitacora job ls` shows it
         job: String,
+        /// A document instead of a line for each reason
+        #[arg(short, long, value_name = "FORMAT")]
+        output: Option<Format>,
     },
     /// Ends a job; what it finished stays in the cache
     Cancel {
@@ -135,13 +138,20 @@ struct JobItem {
     reason: String,
 }
 
+/// Why a job is as it is.
+#[derive(Serialize)]
+struct ReasonItem {
+    job: String,
+    reason: String,
+}
+
 impl JobCommand {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
         match self {
             JobCommand::Ls { output } => list(context, output),
             JobCommand::Show { job, output } => show(context, parse(&job)?, output),
             JobCommand::Watch { job, output, timeout } => watch::run(context, parse(&job)?, output, timeout),
-            JobCommand::Explain { job } => explain(context, parse(&job)?),
+            JobCommand::Explain { job, output } => explain(context, parse(&job)?, output),
             JobCommand::Cancel { job, trial, patience } => awaited(context, &job, Command::Cancel, (&trial, &patience)),
             JobCommand::Retry { job, trial, patience } => awaited(context, &job, Command::Retry, (&trial, &patience)),
             JobCommand::Resume { job, trial, patience } => awaited(context, &job, Command::Resume, (&trial, &patience)),
@@ -269,7 +279,7 @@ fn ask(context: &Context, request: &Request) -> anyhow::Result<Option<Answer>> {
     context.ask(request)
 }
 
-fn explain(context: &Context, job: JobId) -> anyhow::Result<Exit> {
+fn explain(context: &Context, job: JobId, output: Option<Format>) -> anyhow::Result<Exit> {
     let reasons = match ask(context, &Request::Explain { job })? {
         Some(Answer::Reasons(reasons)) => reasons,
         Some(answer) if context.remote.is_some() => return Ok(context.streams.conclude(&answer)),
@@ -278,6 +288,11 @@ fn explain(context: &Context, job: JobId) -> anyhow::Result<Exit> {
     if reasons.is_empty() {
         context.streams.note(&format!("there is no job {job}; `bitacora job ls` lists them"));
         return Ok(Exit::NoMatch);
+    }
+    if let Some(format) = output {
+        let items: Vec<ReasonItem> = reasons.into_iter().map(|reason| ReasonItem { job: job.to_string(), reason }).collect();
+        let rows = items.iter().map(|item| vec![item.job.clone(), item.reason.clone()]).collect();
+        return write_items(context, Some(format), "reasons", &items, &[Column::Text("Job"), Column::Text("Reason")], rows, |item| &item.reason);
     }
     let mut out = Sink::open(None)?;
     reasons.iter().try_for_each(|reason| writeln!(out, "{}", harmless(reason)))?;

@@ -42,11 +42,11 @@ pub(super) fn tell(context: &Context, plan: Option<&str>) -> Exit {
 mod tests {
     use clap::{Command, CommandFactory};
 
-    use crate::cli::Arguments;
+    use crate::{cli::Arguments, tui::actions::only_reads};
 
     /// Each command with what it takes besides its own: whoever writes one decides this here.
     const TABLE: &[(&str, &[&str])] = &[
-        ("analyze", &["output", "timeout", "detach"]),
+        ("analyze", &["output", "timeout", "detach", "dry_run"]),
         ("symbols", &["output"]),
         ("metrics", &["output"]),
         ("project ls", &["output"]),
@@ -57,7 +57,7 @@ mod tests {
         ("project rm", &["dry_run", "yes"]),
         ("job ls", &["output"]),
         ("job show", &["output"]),
-        ("job explain", &[]),
+        ("job explain", &["output"]),
         ("job watch", &["output", "timeout"]),
         ("job cancel", &["dry_run", "wait", "timeout"]),
         ("job retry", &["dry_run", "wait", "timeout"]),
@@ -96,7 +96,7 @@ mod tests {
         ("events", &["output", "follow"]),
         ("wait", &["timeout"]),
         ("audit ls", &["output"]),
-        ("audit verify", &[]),
+        ("audit verify", &["output"]),
         // A passphrase is asked for.
         ("authority protect", &[]),
         ("authority unprotect", &[]),
@@ -142,6 +142,21 @@ mod tests {
         }
         for (name, _) in TABLE {
             assert!(found.iter().any(|(command, _)| command == name), "{name} is no command");
+        }
+    }
+
+    /// What changes something, and cannot be told without being done.
+    const DONE_AT_ONCE: [&str; 10] =
+        ["spark run", "cache warm", "bench sparks", "serve", "join", "node pair", "node token", "authority protect", "authority unprotect", "import"];
+    /// Neither of the fleet nor of what a person has set.
+    const WRITES_A_FILE: [&str; 1] = ["export"];
+
+    #[test]
+    fn a_command_that_cannot_be_tried_only_reads_or_is_known_to_change_something() {
+        for (name, flags) in TABLE {
+            let words: Vec<String> = name.split(' ').map(str::to_owned).collect();
+            let changes = flags.contains(&"dry_run") || DONE_AT_ONCE.contains(name) || WRITES_A_FILE.contains(name);
+            assert_eq!(only_reads(&words), !changes, "{name}");
         }
     }
 }

@@ -25,7 +25,7 @@ use super::{
     output::{UsageError, write_items},
 };
 use crate::{
-    control::{Answer, NodeState, NodeWish, OperatorState, OperatorWish, Request},
+    control::{Answer, NodeState, NodeWish, OperatorState, OperatorWish, Request, blast_radius},
     exit::Exit,
 };
 
@@ -113,12 +113,13 @@ pub(super) fn find(context: &Context, nodes: &[NodeState], wanted: &str) -> Opti
 /// What would become of a node; `None` where it is so already.
 fn plan(node: &NodeState, wish: &NodeWish) -> Option<String> {
     let name = &node.name;
+    let held = blast_radius([(node.sparks, node.projects.as_slice())]);
     match wish {
         NodeWish::Cordon => (node.availability != "cordoned").then(|| format!("give {name} no more work")),
         NodeWish::Uncordon => (node.availability != "active").then(|| format!("give {name} work again")),
-        NodeWish::Drain { .. } => Some(format!("empty {name}, which holds {} sparks", node.sparks)),
-        NodeWish::Stop { .. } => Some(format!("stop all work on {name}")),
-        NodeWish::Remove => Some(format!("remove {name} from the fleet; it must be joined again to come back")),
+        NodeWish::Drain { .. } => Some(format!("empty {name}, which holds {held}")),
+        NodeWish::Stop { .. } => Some(format!("stop all work on {name}, which holds {held}")),
+        NodeWish::Remove => Some(format!("remove {name} from the fleet, which holds {held}; it must be joined again to come back")),
         NodeWish::Call { addresses } => match addresses.first() {
             Some(address) => Some(format!("keep {address} for {name}, and dial it if it has no link")),
             None => (!node.linked).then(|| format!("dial {name}")),

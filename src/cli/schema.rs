@@ -23,9 +23,11 @@ const SCHEMAS: &[(&str, &str)] = &[
     ("nodes", include_str!("../../assets/schemas/nodes.json")),
     ("operators", include_str!("../../assets/schemas/operators.json")),
     ("projects", include_str!("../../assets/schemas/projects.json")),
+    ("reasons", include_str!("../../assets/schemas/reasons.json")),
     ("script", include_str!("../../assets/schemas/script.json")),
     ("sparks", include_str!("../../assets/schemas/sparks.json")),
     ("symbols", include_str!("../../assets/schemas/symbols.json")),
+    ("verification", include_str!("../../assets/schemas/verification.json")),
 ];
 
 /// Prints the JSON schema of a kind of document, or the list of kinds.

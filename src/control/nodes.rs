@@ -1,6 +1,6 @@
 //! Nodes as they are told of, and what a person can do to one.
 
-use std::net::SocketAddr;
+use std::{collections::BTreeSet, net::SocketAddr};
 
 use bitacora_core::{
     fleet::NodeCommand,
@@ -9,6 +9,11 @@ use bitacora_core::{
     wire::node::{Labels, Load, NodeProfile},
 };
 use serde::{Deserialize, Serialize};
+
+use crate::report::text::counted;
+
+/// In a sentence; the rest is counted.
+const PROJECTS_NAMED_MAX: usize = 3;
 
 /// [`NodeCommand`] as it is spoken on the socket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +69,9 @@ pub struct NodeState {
     pub slots: u32,
     /// Attempts that it holds.
     pub sparks: u32,
+    /// The projects that those are about, by name.
+    #[serde(default)]
+    pub projects: Vec<String>,
     pub cores: u32,
     pub cpu_permille: u16,
     pub memory_bytes: u64,
@@ -82,6 +90,24 @@ pub struct NodeState {
     /// There and back over its link, in whole milliseconds; not known over a WebSocket.
     #[serde(default)]
     pub round_trip: Option<Span>,
+}
+
+/// What is hit where these nodes are emptied, stopped or removed: their sparks, and the projects that those are about. The dashboard's
+/// question and `--dry-run` say the same.
+pub fn blast_radius<'a>(nodes: impl IntoIterator<Item = (u32, &'a [String])>) -> String {
+    let (mut sparks, mut projects) = (0, BTreeSet::new());
+    for (held, about) in nodes {
+        sparks += u64::from(held);
+        projects.extend(about);
+    }
+    let named: Vec<&str> = projects.iter().take(PROJECTS_NAMED_MAX).map(|project| project.as_str()).collect();
+    let more = projects.len() - named.len();
+    match (sparks, named.is_empty(), more) {
+        (0, ..) => "no spark".to_owned(),
+        (_, true, _) => counted(sparks, "spark"),
+        (_, _, 0) => format!("{} of {}", counted(sparks, "spark"), named.join(", ")),
+        _ => format!("{} of {} and {more} more", counted(sparks, "spark"), named.join(", ")),
+    }
 }
 
 /// What led to a node being given nothing.

@@ -366,6 +366,7 @@ mod tests {
             linked: true,
             slots: 8,
             sparks: 0,
+            projects: Vec::new(),
             cores: 8,
             cpu_permille,
             memory_bytes: 1 << 34,

@@ -1,10 +1,10 @@
 //! What is told of the nodes of the fleet, to whoever asks.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use bitacora_core::{
     fleet::{CordonCause, Event, Health, NodeRecord, OwnRole, PairedNode, Requester},
-    ids::NodeId,
+    ids::{NodeId, ProjectId},
     time::Span,
 };
 
@@ -14,6 +14,8 @@ use fleet_agent::{configuration::Pushed, net::carrier::Link, work::with_cause};
 use super::{Master, MasterError, now, view::View};
 use crate::control::{self, Answer, Cause, HeldSpark, LinkState, NodeDetail, NodeState};
 
+/// Jobs of one node that are looked at for the projects that it has: a list has room for no more.
+const PROJECTS_TOLD_MAX: usize = 16;
 /// A finer one would have whoever watches told of every packet.
 const ROUND_TRIP_STEP: Span = Span(100);
 
@@ -58,6 +60,14 @@ impl View<'_> {
         Some(format!("{} is {}, {}{link}{stalled}", state.name, state.health, state.availability))
     }
 
+    /// Those that it has work of.
+    fn projects_on(&self, id: NodeId) -> Vec<String> {
+        let ledger = self.fleet.ledger();
+        let about = self.fleet.jobs_of(id).into_iter().filter_map(|job| ledger.jobs.get(&job)?.spec.about());
+        let projects: BTreeSet<ProjectId> = about.take(PROJECTS_TOLD_MAX).collect();
+        projects.into_iter().filter_map(|project| Some(ledger.projects.get(&project)?.name.clone())).collect()
+    }
+
     fn state(&self, id: NodeId, paired: &PairedNode) -> NodeState {
         let linked = self.fleet.node_view(id);
         let record = self.fleet.record_of(id);
@@ -73,6 +83,7 @@ impl View<'_> {
             linked: linked.as_ref().is_some_and(|node| node.linked),
             slots: linked.as_ref().map_or(0, |node| node.slots),
             sparks: linked.map_or(0, |node| node.held),
+            projects: self.projects_on(id),
             cores: profile.map_or(0, |profile| profile.cores),
             cpu_permille: load.map_or(0, |load| load.cpu_permille),
             memory_bytes: load.map_or(0, |load| load.memory_bytes),

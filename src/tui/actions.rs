@@ -518,7 +518,7 @@ pub fn named(name: &str, place: Scope) -> Option<&'static Row> {
 }
 
 /// Command lines that change nothing, by how they begin.
-const READING: [&str; 28] = [
+const READING: [&str; 32] = [
     "completions",
     "config show",
     "config get",
@@ -535,11 +535,13 @@ const READING: [&str; 28] = [
     "--version",
     "node ls",
     "node show",
+    "node doctor",
     "node discover",
     "project ls",
     "project show",
     "job ls",
     "job show",
+    "job watch",
     "job explain",
     "spark ls",
     "spark show",
@@ -547,6 +549,8 @@ const READING: [&str; 28] = [
     "audit ls",
     "audit verify",
     "cache stats",
+    "bench link",
+    "man",
 ];
 
 /// Does a command line only read?

@@ -35,6 +35,7 @@ pub fn node(counter: u32, name: &str, health: &str, availability: &str) -> NodeS
         linked: heard,
         slots: if heard { 8 } else { 0 },
         sparks: if heard { counter } else { 0 },
+        projects: if heard { vec!["linux".into()] } else { Vec::new() },
         cores: 8,
         cpu_permille: if heard { 820 } else { 0 },
         memory_bytes: if heard { 16_000_000_000 } else { 0 },

@@ -36,6 +36,8 @@ pub struct NodeSubject {
     /// The machine of the master itself.
     pub is_hybrid: bool,
     pub sparks: u32,
+    /// The projects that those are about.
+    pub projects: Vec<String>,
     /// How long it may finish what it has, of one that drains.
     pub drains_for: Option<Span>,
     /// That a person gave it.
@@ -149,6 +151,7 @@ impl State {
             is_active: node.availability == "active",
             is_hybrid: node.role == "hybrid",
             sparks: node.sparks,
+            projects: node.projects.clone(),
             drains_for: match node.cause {
                 Some(Cause::Draining { until }) => Some(until - self.fleet.at),
                 _ => None,

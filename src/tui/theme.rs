@@ -53,6 +53,7 @@ pub struct Signs {
     pub marked: &'static str,
     pub step: &'static str,
     pub dot: &'static str,
+    pub degree: &'static str,
     pub rule: &'static str,
     /// From nothing to full.
     pub bars: &'static [&'static str],
@@ -72,6 +73,7 @@ pub const UNICODE: Signs = Signs {
     marked: "✓",
     step: "›",
     dot: "·",
+    degree: "°",
     rule: "─",
     bars: &["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"],
     full: "█",
@@ -90,6 +92,7 @@ pub const ASCII: Signs = Signs {
     marked: "*",
     step: ">",
     dot: "-",
+    degree: "",
     rule: "-",
     bars: &["_", ".", ":", "-", "=", "+", "*", "#"],
     full: "#",

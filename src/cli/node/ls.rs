@@ -37,6 +37,8 @@ pub(super) struct NodeItem {
     linked: bool,
     pub(super) slots: u32,
     pub(super) sparks: u32,
+    /// That those are about.
+    projects: Vec<String>,
     cores: u32,
     cpu_permille: u16,
     memory_bytes: u64,
@@ -79,6 +81,7 @@ impl From<NodeState> for NodeItem {
             linked: node.linked,
             slots: node.slots,
             sparks: node.sparks,
+            projects: node.projects,
             cores: node.cores,
             cpu_permille: node.cpu_permille,
             memory_bytes: node.memory_bytes,

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{Context, command, command_operator, find, find_operator, nodes, operators};
+use super::{Context, command, command_operator, find, find_operator, nodes, operators, plan};
 use crate::{
     cli::manner::{self, Trial},
     control::{NodeWish, OperatorWish},
@@ -31,10 +31,13 @@ impl Rm {
             _ => {}
         }
         let Some(nodes) = nodes(context)? else { return Ok(Exit::Unreachable) };
-        if operator.is_none() && find(context, &nodes, &self.node).is_none() {
-            return Ok(Exit::NoMatch);
-        }
-        let plan = format!("remove {} from the fleet; it must be joined again to come back", self.node);
+        let plan = match operator {
+            Some(_) => format!("remove {} from the fleet; it must be joined again to come back", self.node),
+            None => {
+                let Some(node) = find(context, &nodes, &self.node) else { return Ok(Exit::NoMatch) };
+                nodes.iter().find(|known| known.id == node.to_string()).and_then(|known| plan(known, &NodeWish::Remove)).unwrap_or_default()
+            }
+        };
         if self.trial.dry_run {
             return Ok(manner::tell(context, Some(&plan)));
         }

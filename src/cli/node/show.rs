@@ -62,6 +62,8 @@ struct DetailItem {
     to_neighbours_bytes: u64,
     temperature_millicelsius: Option<i32>,
     running_seconds: u64,
+    /// By the node, since then.
+    refused: u64,
     holds: Vec<HeldItem>,
     finished: u64,
     failed: u64,
@@ -165,6 +167,7 @@ impl From<NodeDetail> for DetailItem {
             to_neighbours_bytes: load.to_neighbours_bytes,
             temperature_millicelsius: load.temperature_millicelsius,
             running_seconds: load.running.0 / 1_000_000,
+            refused: load.refused,
             holds: holds.into_iter().map(held).collect(),
             finished,
             failed,
@@ -219,6 +222,7 @@ impl DetailItem {
             ("throughput", format!("{}/s a slot", bytes(self.bytes_per_second))),
             ("failed", format!("{}, {}", counted(self.failed, "spark"), percent(self.failed_permille))),
             ("unsupported", counted(self.unsupported, "command")),
+            ("refused", counted(self.refused, "command")),
         ];
         rows.extend(self.holds.iter().map(|held| ("holds", format!("{} attempt {}, for {}", held.spark, held.attempt, seconds(held.seconds)))));
         rows.into_iter().map(|(what, value)| vec![what.to_owned(), value]).collect()

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::{Context, UsageError, ask, find, nodes};
 use crate::{
-    control::{NodeWish, Request},
+    control::{NodeWish, Request, blast_radius},
     exit::Exit,
 };
 
@@ -47,7 +47,8 @@ impl Shutdown {
             let Some(node) = find(context, &known, name) else { return Ok(Exit::NoMatch) };
             targets.push((name, node));
         }
-        let plan = format!("all work on {}", names.join(", "));
+        let held = known.iter().filter(|node| targets.iter().any(|(_, id)| node.id == id.to_string())).map(|node| (node.sparks, node.projects.as_slice()));
+        let plan = format!("all work on {}: {}", names.join(", "), blast_radius(held));
         if self.dry_run {
             context.streams.note(&format!("would stop {plan}"));
             return Ok(Exit::WouldChange);

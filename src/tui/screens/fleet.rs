@@ -11,18 +11,19 @@ use crate::{
     },
 };
 
-pub(super) const COLUMNS: [Column; 11] = [
+pub(super) const COLUMNS: [Column; 12] = [
     Column::new("HEALTH", 11, 0),
     Column::new("NAME", 10, 1).up_to(24),
     Column::new("LOAD", 5, 2).right(),
     Column::new("SPARKS", 7, 3).right(),
     Column::new("LAST MINUTE", 12, 4),
     Column::new("LATENCY", 7, 5).right(),
-    Column::new("MEMORY", 8, 6).right(),
-    Column::new("STATE", 10, 7),
-    Column::new("LABELS", 8, 8).up_to(40),
-    Column::new("VERSION", 7, 9).up_to(12),
-    Column::new("ADDRESS", 15, 10).up_to(47),
+    Column::new("PROJECT", 8, 6).up_to(24),
+    Column::new("MEMORY", 8, 7).right(),
+    Column::new("STATE", 10, 8),
+    Column::new("LABELS", 8, 9).up_to(40),
+    Column::new("VERSION", 7, 10).up_to(12),
+    Column::new("ADDRESS", 15, 11).up_to(47),
 ];
 
 /// Cells of a sparkline on a card.
@@ -67,6 +68,7 @@ pub(super) fn cells(state: &State, place: usize, theme: Theme) -> Vec<Piece> {
         (format!("{}/{}", node.sparks, node.slots), Tone::Text),
         (history(state, node, 12, theme), Tone::Accent),
         (latency(node), Tone::Text),
+        (node.projects.join(","), Tone::Text),
         (if node.memory_bytes == 0 { "-".into() } else { bytes(used) }, Tone::Text),
         (node.availability.clone(), Tone::Dim),
         (labels(node), Tone::Dim),
@@ -83,7 +85,9 @@ pub(super) fn card(state: &State, place: usize, theme: Theme) -> [Line; 2] {
     let first =
         vec![(format!("{status:<11} "), tone), (format!("{name:<14} "), Tone::Title), (format!("{:>4} ", load(node)), Tone::Text), (spark, Tone::Accent)];
     let dot = theme.signs.dot;
-    let told = [format!("{}/{} sparks", node.sparks, node.slots), node.availability.clone(), latency(node), labels(node)];
+    // Of a node that is given work that goes without saying.
+    let availability = if node.availability == "active" { String::new() } else { node.availability.clone() };
+    let told = [node.projects.join(","), format!("{}/{} sparks", node.sparks, node.slots), latency(node), availability, labels(node)];
     let second = told.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(&format!(" {dot} "));
     [first, super::paint::plain(second, Tone::Dim)]
 }

@@ -10,13 +10,15 @@ use crate::tui::{
     actions::{self, ACTIONS, ActionId, Does, Row},
     editor::Editor,
     keymap::Key,
+    layout::Tier,
     state::{Feed, Mode, Screen, State},
     suggest,
-    theme::{Theme, Tone},
+    theme::{Theme, Tone, UNICODE},
     widgets::paint::Line,
 };
 
-/// A phone has room for so many.
+/// Besides help, on a phone and on anything wider: more of them are read by nobody.
+const HINTS_PHONE_MAX: usize = 3;
 const HINTS_MAX: usize = 10;
 
 pub(super) fn draw(state: &State, theme: Theme, buffer: &mut Buffer, area: Rect) {
@@ -32,7 +34,9 @@ pub(super) fn draw(state: &State, theme: Theme, buffer: &mut Buffer, area: Rect)
             line
         }
         (Mode::Filter(editor), _) => typed("/", editor, area),
-        (_, Some(flash)) => paint::plain(format!(" {}", flash.text), if flash.is_trouble { Tone::Bad } else { Tone::Accent }),
+        (_, Some(flash)) => {
+            paint::plain(format!(" {}", flash.text.replace(UNICODE.dot, theme.signs.dot)), if flash.is_trouble { Tone::Bad } else { Tone::Accent })
+        }
         (_, None) if stands_for_bar(state) => bar::feed(state, theme),
         (_, None) => hints(state, usize::from(area.width)).into_iter().flat_map(|(_, pieces)| pieces).collect(),
     };
@@ -60,7 +64,8 @@ fn hints(state: &State, width: usize) -> Vec<(ActionId, Line)> {
     let (mut hints, mut room) = (Vec::new(), width.saturating_sub(paint::width(&help)));
     // The way out of what is opened comes first.
     let (out, others): (Vec<&Row>, Vec<&Row>) = ACTIONS.iter().filter(fits).partition(|row| row.id == ActionId::Back);
-    for row in out.into_iter().chain(others).take(HINTS_MAX) {
+    let hints_max = if state.tier <= Tier::Phone { HINTS_PHONE_MAX } else { HINTS_MAX };
+    for row in out.into_iter().chain(others).take(hints_max) {
         let Some(key) = state.options.keymap.first(row) else { continue };
         let pieces = hint(&key.name(), row.hint);
         let Some(left) = room.checked_sub(paint::width(&pieces)) else { break };

@@ -1,5 +1,7 @@
 //! One node: what it is, how loaded each part of it is, and what it runs.
 
+use bitacora_core::fleet::NodeSelector;
+
 use super::{Line, fleet, paint, short};
 use crate::{
     control::{Cause, NodeDetail, NodeState},
@@ -13,6 +15,9 @@ use crate::{
 
 /// Cells of a gauge.
 const GAUGE: usize = 20;
+/// Of its log and of its projects: the events and the projects have screens of their own.
+const LOG_MAX: usize = 8;
+const PROJECTS_MAX: usize = 8;
 /// Sparks that are listed; the rest is counted.
 const HELD_MAX: usize = 20;
 
@@ -31,7 +36,32 @@ pub(super) fn lines(state: &State, theme: Theme, width: usize) -> Vec<Line> {
         Some(detail) => known(&mut lines, detail, theme),
         None => lines.push(memory(node, theme)),
     }
+    lines.extend(projects(state, node));
+    lines.extend(log(state, node));
     lines
+}
+
+/// Those that it has work of now, and those that run nowhere but on it and others that were named.
+fn projects(state: &State, node: &NodeState) -> Vec<Line> {
+    let id = node.id.parse().unwrap_or_default();
+    let is_pinned = |nodes: &str| nodes.parse().is_ok_and(|nodes: NodeSelector| !nodes.is_empty() && nodes.matches(id, &node.name, &node.labels));
+    let known = state.fleet.projects.iter().filter_map(|project| match (node.projects.contains(&project.name), is_pinned(&project.nodes)) {
+        (true, true) => Some(format!("{}, at work, assigned", project.name)),
+        (true, false) => Some(format!("{}, at work", project.name)),
+        (false, true) => Some(format!("{}, assigned", project.name)),
+        (false, false) => None,
+    });
+    known.take(PROJECTS_MAX).map(|project| paint::field("project", project)).collect()
+}
+
+/// What became of it last, the latest first.
+fn log(state: &State, node: &NodeState) -> Vec<Line> {
+    let of_it = state.events.iter().rev().filter(|event| event.subject == node.id).take(LOG_MAX);
+    let told = of_it.map(|event| {
+        let text = if event.text.is_empty() { &event.kind } else { &event.text };
+        paint::field("log", format!("{} {text}", timestamp(event.at).get(11..19).unwrap_or_default()))
+    });
+    told.collect()
 }
 
 fn cause(node: &NodeState) -> Option<String> {
@@ -66,7 +96,7 @@ fn known(lines: &mut Vec<Line>, detail: &NodeDetail, theme: Theme) {
     lines.extend(detail.link.as_ref().map(|link| paint::field("link", link.in_words())));
     let network = format!("{}/s in, {}/s out", bytes(load.received_bytes_per_second), bytes(load.sent_bytes_per_second));
     lines.push(paint::field("network", network));
-    let degrees = load.temperature_millicelsius.map(|degrees| paint::field("temperature", format!("{} °C", degrees / 1000)));
+    let degrees = load.temperature_millicelsius.map(|degrees| paint::field("temperature", format!("{} {}C", degrees / 1000, theme.signs.degree)));
     lines.extend(degrees);
     let failed = format!("{} finished, {} failed, {}/s", detail.finished, detail.failed, bytes(detail.bytes_per_second));
     lines.push(paint::field("work", failed));

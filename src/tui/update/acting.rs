@@ -5,14 +5,17 @@ use super::{
     moving::{Step, travel, turn},
     show,
 };
-use crate::tui::{
-    actions::{self, ActionId, Command, Danger, Does, Typed},
-    asked::Search,
-    editor::Editor,
-    log::After,
-    state::{Asks, Deed, FLASH_SPAN, Flash, Mode, Palette, Prompt, Question, Screen, State},
-    subject::Subject,
-    words,
+use crate::{
+    control::blast_radius,
+    tui::{
+        actions::{self, ActionId, Command, Danger, Does, Typed},
+        asked::Search,
+        editor::Editor,
+        log::After,
+        state::{Asks, Deed, FLASH_SPAN, Flash, Mode, Palette, Prompt, Question, Screen, State},
+        subject::Subject,
+        words,
+    },
 };
 
 /// A person who wants more uses a script.
@@ -37,6 +40,8 @@ fn act_here(state: &mut State, id: ActionId) -> Option<Action> {
         ActionId::Help => set_mode(state, if state.mode == Mode::Help { Mode::Browse } else { Mode::Help }),
         ActionId::Undo => undo(state),
         ActionId::Stop => stop(state),
+        // As in a pager: it leaves what stands over the rest.
+        ActionId::Quit if state.mode == Mode::Help => set_mode(state, Mode::Browse),
         ActionId::Quit => Some(Action::Quit),
         ActionId::Mark => mark(state),
         ActionId::MarkAll => mark_all(state),
@@ -271,15 +276,17 @@ fn carry_out(state: &mut State, id: ActionId, command: &Command, subjects: &[Sub
 
 /// What it means, with what is known of whom it concerns.
 fn planned(plan: &str, subjects: &[Subject]) -> String {
-    let sparks = |subject: &Subject| match subject {
-        Subject::Node(node) => Some(node.sparks),
-        _ => None,
-    };
     let whose = if subjects.len() == 1 { "It holds" } else { "They hold" };
-    match subjects.iter().map(sparks).sum::<Option<u32>>() {
-        Some(1) => format!("{whose} 1 spark. {plan}"),
-        Some(count) => format!("{whose} {count} sparks. {plan}"),
+    match subjects.iter().map(held_by).collect::<Option<Vec<_>>>() {
+        Some(held) => format!("{whose} {}. {plan}", blast_radius(held)),
         None => plan.to_owned(),
+    }
+}
+
+fn held_by(subject: &Subject) -> Option<(u32, &[String])> {
+    match subject {
+        Subject::Node(node) => Some((node.sparks, &node.projects)),
+        _ => None,
     }
 }
 

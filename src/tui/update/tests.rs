@@ -92,7 +92,9 @@ fn keys_run_the_commands_that_a_shell_would() {
         ("P\t\u{1b}", vec![]),
         ("y", vec!["Copy(\"anvil\")"]),
         ("q", vec!["Quit"]),
-        ("?q", vec!["Quit"]),
+        // It closes what stands over the rest.
+        ("?q", vec![]),
+        ("?qq", vec!["Quit"]),
     ] {
         let mut state = person(80, 24);
         assert_eq!(lines(&press(&mut state, typed(keys))), expected, "{keys:?}");
