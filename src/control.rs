@@ -5,6 +5,7 @@
 
 mod deeds;
 mod events;
+pub mod history;
 mod nodes;
 mod operators;
 pub mod relay;

@@ -6,6 +6,7 @@ use std::{
     process::{Output, Stdio},
 };
 
+use bitacora::control::{self, Answer, Request, watch::Watch};
 use bitacora_core::wire::{
     FromAgent,
     configuration::{ConfigurationOutcome, ConfigurationReport},
@@ -117,6 +118,18 @@ fn an_agent_that_is_told_to_end_hands_its_work_over_before_it_does() {
     let gone = fleet.node("one");
     assert_eq!((&gone["health"], &gone["failed"], &gone["holds"]), (&json!("offline"), &json!(0), &json!([])));
     assert_eq!(fleet.node("two")["holds"][0]["attempt"], 2);
+}
+
+#[test]
+fn whoever_begins_to_watch_is_told_of_the_last_minute() {
+    let fleet = Fleet::new();
+    let _one = fleet.join("one");
+    until(|| {
+        let asked = control::ask(&fleet.place.data().join("control"), &Request::Watch(Watch { watcher: 1, ..Watch::default() }));
+        let Ok(Some(Answer::News(news))) = asked else { panic!("{asked:?}") };
+        let [(_, history)] = &news.histories[..] else { return false };
+        history.newest(60, news.at.0 / 1_000_000).count() > 1
+    });
 }
 
 #[test]

@@ -14,7 +14,7 @@ use bitacora_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{JobState, NodeDetail, NodeSeen, NodeState, ProjectState, Snapshot};
+use super::{JobState, NodeDetail, NodeSeen, NodeState, ProjectState, Snapshot, history::History};
 use crate::timeline::Happening;
 
 /// Changes in one answer: half a megabyte. There are more answers.
@@ -79,6 +79,9 @@ pub struct News {
     /// `None` when it is as it is known.
     pub focused: Option<Box<Focused>>,
     pub focus_known: u64,
+    /// The load of the last minute, for whoever knew nothing of the nodes that are told of.
+    #[serde(default)]
+    pub histories: Vec<(NodeId, History)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

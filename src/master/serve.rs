@@ -192,6 +192,9 @@ impl Master {
                         {
                             events.push(Event::LinkSeen { node, address: link.remote_address(), called: link.was_dialled_here() });
                         }
+                        if let FromAgent::Heartbeat { load, .. } = &message.body {
+                            self.watching.note_load(now(), node, load.cpu_permille);
+                        }
                         events.push(Event::Received { node, message });
                         rooms.push(room);
                     }

@@ -1,15 +1,22 @@
 //! Telling dashboards what is new: at once what a person would turn their head for, figures once a second, and nothing where nothing changes.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
-use bitacora_core::ids::Epoch;
+use bitacora_core::{
+    ids::{Epoch, NodeId},
+    time::Time,
+};
 use crossbeam_channel::Sender;
 
 use super::{Master, view::View};
 use crate::{
     control::{
         Answer, JOBS_MAX, JobState, ProjectState, WATCH_MAX,
-        watch::{Board, Focus, Focused, News, Watch},
+        history::History,
+        watch::{Board, Change, Focus, Focused, News, Watch},
     },
     timeline::TOLD_MAX,
 };
@@ -28,6 +35,8 @@ const LOOK_PART: u32 = 20;
 pub(super) struct Watching {
     board: Board,
     watchers: Vec<Watcher>,
+    /// How loaded each node was in the last minute.
+    histories: BTreeMap<NodeId, History>,
     /// Something came to pass since the last look.
     is_stirred: bool,
     next_look: Option<Instant>,
@@ -61,6 +70,11 @@ impl Watching {
     /// Something came to pass that a watcher may want to know.
     pub(super) fn stir(&mut self) {
         self.is_stirred = true;
+    }
+
+    /// A node has said how loaded it is.
+    pub(super) fn note_load(&mut self, now: Time, id: NodeId, permille: u16) {
+        self.histories.entry(id).or_default().push(now.0 / 1_000_000, permille);
     }
 
     /// Does anybody wait for news?
@@ -104,6 +118,9 @@ impl Watching {
                 board.see_job(JobState::of(&seen, ledger));
             }
         }
+        if self.histories.len() > ledger.nodes.len() {
+            self.histories.retain(|id, _| ledger.nodes.contains_key(id));
+        }
         ledger.projects.iter().for_each(|(id, project)| board.see_project(ProjectState::of(*id, project)));
         board.end();
     }
@@ -123,7 +140,15 @@ impl Watching {
             focus_known,
             ..self.board.since(epoch, known)
         };
+        let news = News { histories: if news.from_nothing { self.histories_of(&news) } else { Vec::new() }, ..news };
         (!news.is_empty() || watcher.since.elapsed() >= WATCH_MAX).then_some(news)
+    }
+}
+
+impl Watching {
+    fn histories_of(&self, news: &News) -> Vec<(NodeId, History)> {
+        let told = news.changes.iter().filter_map(|change| if let Change::Node(node) = change { node.id.parse::<NodeId>().ok() } else { None });
+        told.filter_map(|id| Some((id, self.histories.get(&id)?.clone()))).collect()
     }
 }
 

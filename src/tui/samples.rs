@@ -196,6 +196,7 @@ pub fn news(fleet: Snapshot) -> News {
         events: events(),
         focused: Some(Box::new(focused(job))),
         focus_known: 1,
+        histories: Vec::new(),
     }
 }
 

@@ -12,7 +12,6 @@ use super::{
     actions::{ActionId, Scope},
     asked::{Asked, Definition, Query, Record},
     editor::Editor,
-    history::History,
     keymap::Keymap,
     layout::{self, Areas, Tier, Wanted},
     list::List,
@@ -22,6 +21,7 @@ use super::{
 use crate::{
     control::{
         JobState, NodeSeen, NodeState, ProjectState, Snapshot,
+        history::History,
         watch::{Focus, Focused, JobDetail, Nearby, SparkRow},
     },
     timeline::Happening,

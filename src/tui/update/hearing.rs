@@ -42,6 +42,8 @@ fn on_news(state: &mut State, news: News) {
     }
     news.apply(&mut state.fleet);
     let second = state.now.0 / 1_000_000;
+    let known = news.histories.into_iter().map(|(id, history)| (id.to_string(), history.told_at(news.at.0 / 1_000_000, second)));
+    state.history.extend(known);
     for change in &news.changes {
         match change {
             Change::Node(node) => {

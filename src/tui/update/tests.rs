@@ -3,6 +3,7 @@
 use bitacora_core::{fleet::JobStatus, time::Span};
 
 use super::*;
+use crate::control::{history::History, watch::Change};
 use crate::tui::{
     actions::{self, ACTIONS, Does},
     keymap,
@@ -317,6 +318,23 @@ fn a_timeline_plays_to_its_end() {
     assert!(state.pace.plays_at.is_some(), "from the beginning");
     press(&mut state, typed("j"));
     assert_eq!(state.pace.plays_at, None, "whoever moves stops it");
+}
+
+#[test]
+fn a_dashboard_that_opens_has_a_past_to_show() {
+    let mut state = State::new(Size::new(80, 24), NOW);
+    let (mut history, mut news) = (History::default(), samples::news(fleet()));
+    (0..30).for_each(|second| history.push(news.at.0 / 1_000_000 - 30 + second, second as u16));
+    let node = state_of(&news);
+    news.histories = vec![(node.parse().unwrap(), history)];
+    update(&mut state, Cmd::Heard(Heard::News(Box::new(news))));
+    let shown: Vec<u16> = state.history[&node].newest(4, NOW.0 / 1_000_000).collect();
+    assert_eq!(shown, [27, 28, 29, 820], "and goes on with what is");
+}
+
+fn state_of(news: &News) -> String {
+    let first = news.changes.iter().find_map(|change| if let Change::Node(node) = change { Some(node.id.clone()) } else { None });
+    first.expect("the sample has nodes")
 }
 
 #[test]

@@ -1,12 +1,15 @@
-//! The last values of a figure, for a sparkline. A value holds until there is another one.
+//! The last values of a figure, for a sparkline. A value holds until there is another one. The master keeps them, so that a dashboard
+//! that opens has a past to show, and the dashboard goes on from there.
 
 use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
 
 /// A minute, at one value a second.
 const SAMPLES_MAX: usize = 60;
 
 /// Thousandths, one a second.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History {
     /// The newest last.
     permille: VecDeque<u16>,
@@ -29,6 +32,15 @@ impl History {
         (1..passed.min(SAMPLES_MAX as u64)).for_each(|_| self.add(last));
         self.add(permille);
         self.second = second;
+    }
+
+    /// As told at a second of somebody else's clock, which is this one here.
+    pub fn told_at(mut self, theirs: u64, here: u64) -> History {
+        let ago = theirs.saturating_sub(self.second);
+        self.second = here.saturating_sub(ago);
+        self.permille.truncate(SAMPLES_MAX);
+        self.permille.iter_mut().for_each(|permille| *permille = (*permille).min(1000));
+        self
     }
 
     fn add(&mut self, permille: u16) {
@@ -57,6 +69,16 @@ mod tests {
         (0..200).for_each(|sample| history.push(u64::from(sample), sample * 10));
         assert_eq!(history.newest(2, 199).collect::<Vec<_>>(), [1000, 1000]);
         assert_eq!(history.newest(1000, 199).count(), SAMPLES_MAX);
+    }
+
+    #[test]
+    fn a_history_goes_on_by_another_clock() {
+        let mut history = History::default();
+        (10..=12).for_each(|second| history.push(second, second as u16));
+        let mut told = history.told_at(15, 1000);
+        assert_eq!(told.newest(6, 1000).collect::<Vec<_>>(), [10, 11, 12, 12, 12, 12]);
+        told.push(1001, 99);
+        assert_eq!(told.newest(3, 1001).collect::<Vec<_>>(), [12, 12, 99]);
     }
 
     #[test]
