@@ -190,8 +190,12 @@ mod tests {
     #[test]
     fn facts_about_what_is_asked_for_again_are_read_and_written_alike_for_ever() {
         let job = JobId { epoch: Epoch(7), counter: 2 };
-        let amended = |placement, timeout| Fact::JobAmended { job, placement, timeout };
-        let facts = [amended(Placement::LeastLoaded, Some(Span::from_secs(9))), amended(Placement::Intelligent, None)];
+        let amended = |placement, timeout, by| Fact::JobAmended { job, placement, timeout, by };
+        let facts = [
+            amended(Placement::LeastLoaded, Some(Span::from_secs(9)), None),
+            amended(Placement::Intelligent, None, None),
+            amended(Placement::Intelligent, None, Some(Requester::User(1000))),
+        ];
         are_read_and_written_alike(include_str!("../tests/golden/facts-1-amended.hex"), &facts);
     }
 

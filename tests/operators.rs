@@ -156,11 +156,11 @@ fn a_device_of_one_project_and_a_node_of_one_device_keep_to_it() {
         &["spark", "run", "true"],
     ] {
         let refused = device.run(other);
-        assert!(refused.status.code() == Some(9) && said(&refused).contains("of other projects only"), "{other:?}: {}", said(&refused));
+        assert!(refused.status.code() == Some(9) && said(&refused).contains("act on ours alone"), "{other:?}: {}", said(&refused));
     }
     assert_eq!(device.code(&["project", "show", "ours"]), Some(0));
     assert_eq!(device.code(&["symbols", "f", "--project", "ours"]), Some(0));
-    // The node's own word counts where the master has no objection: the tree is neither of the two.
+    // Whoever has the master's own machine is heard, and still not for what is about another project, or about none.
     let mut waits = fleet.place.bitacora(&["analyze", tree.to_str().unwrap(), "--nodes", "two", "--timeout", "3"]);
     assert_eq!(waits.output().unwrap().status.code(), Some(6));
     let job = fleet.jobs().last().unwrap()["id"].as_str().unwrap().to_owned();

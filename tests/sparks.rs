@@ -253,7 +253,7 @@ fn a_command_that_kills_its_supervisor_ends_with_it() {
     // The shell that left the group is a child of the agent's by then.
     let output = spark(&fleet, &["run", "--tries", "1", "--", "sh", "-c", &runaway("1000.875", "kill -9 $PPID; exec sleep 1001.125")]);
     assert_eq!(output.status.code(), Some(8), "{}", text(&output.stderr));
-    assert!(text(&output.stderr).contains("its supervisor ended with"), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("the process that ran it ended with signal: 9"), "{}", text(&output.stderr));
     until(|| !runs("1000.875") && !runs("1001.125"));
     assert_eq!(spark(&fleet, &["run", "--", "env"]).status.code(), Some(0), "the agent works on");
 }

@@ -11,7 +11,7 @@ use anyhow::{Context, bail};
 use bitacora_core::{
     time::Span,
     wire::{
-        node::{LABELS_MAX, Labels, NodeProfile},
+        node::{LABELS_MAX, Labels, NodeProfile, SOURCES_MAX},
         warrant::{Acceptance, NAMES_MAX},
     },
 };
@@ -155,6 +155,9 @@ fn profile(arguments: &Arguments) -> anyhow::Result<NodeProfile> {
         bail!("a node has at most {LABELS_MAX} labels, these are {}", labels.len());
     }
     let accepts = Acceptance { projects: arguments.only_projects.clone(), devices: arguments.only_devices.clone() };
+    if arguments.sources.len() > SOURCES_MAX {
+        bail!("a node names at most {SOURCES_MAX} folders of its master's, these are {}", arguments.sources.len());
+    }
     if let Some(names) = [&accepts.projects, &accepts.devices].into_iter().find(|names| names.len() > NAMES_MAX) {
         bail!("a node names at most {NAMES_MAX} that it works for, these are {}", names.len());
     }
@@ -184,12 +187,12 @@ pub fn data_folder(given: Option<&Path>) -> anyhow::Result<PathBuf> {
     Ok(folder)
 }
 
-/// One agent a folder.
 /// Does an agent have this data directory now?
 pub fn runs_on(data: &Path) -> bool {
     File::open(data.join("lock")).is_ok_and(|file| matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock)))
 }
 
+/// One agent a folder.
 fn lock(data: &Path) -> anyhow::Result<File> {
     let path = data.join("lock");
     let file = File::options().write(true).create(true).truncate(false).open(&path).with_context(|| format!("cannot open {}", path.display()))?;

@@ -10,7 +10,7 @@
 //!   '------- stdout: what they write ------------------------------------------------------------'
 //! ```
 
-pub mod descendants;
+mod descendants;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -44,7 +44,7 @@ use rustix::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    blobs,
+    blobs, children,
     confine::CommandLimits,
     isolation::{ChildCommand, read_message, write_message},
     root::Root,
@@ -154,7 +154,7 @@ impl Commands {
         log.show(true, written);
         match ended {
             _ if cancel.load(Ordering::Relaxed) => Err(AttemptError::Cancelled),
-            Err(reason) => Err(AttemptError::Refused(reason)),
+            Err(error) => Err(error),
             Ok(status) => {
                 fs::write(self.log(held), &log.bytes).map_err(storage("keep the output of a command"))?;
                 let end = CommandEnd { status, log: blobs::digest(&log.bytes), log_bytes: log.bytes.len() as u64, dropped_bytes: log.dropped };
@@ -248,14 +248,10 @@ struct Run {
 
 impl Run {
     fn start(command: &ChildCommand, order: &Order) -> io::Result<Run> {
-        let mut supervisor = Command::new(&command.program)
-            .args(&command.arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            // What a terminal sends to the agent is the agent's to pass on.
-            .process_group(0)
-            .spawn()?;
+        let mut supervisor = Command::new(&command.program);
+        supervisor.args(&command.arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // What a terminal sends to the agent is the agent's to pass on.
+        let mut supervisor = children::start(supervisor.process_group(0))?;
         let output = supervisor.stdout.take().expect("it was asked for");
         let stdin = supervisor.stdin.as_mut().expect("it was asked for");
         write_message(stdin, order)?;
@@ -263,7 +259,7 @@ impl Run {
     }
 
     /// Until the command has ended: how, or why it could not begin.
-    fn watch(&mut self, log: &mut Log, cancel: &AtomicBool, written: &mut dyn FnMut(Output)) -> io::Result<Result<ExitStatus, String>> {
+    fn watch(&mut self, log: &mut Log, cancel: &AtomicBool, written: &mut dyn FnMut(Output)) -> io::Result<Result<ExitStatus, AttemptError>> {
         let mut ends_by: Option<Instant> = None;
         let status = loop {
             self.read(log, LOOK_EVERY)?;
@@ -282,12 +278,12 @@ impl Run {
         // What a process that left the group still writes is waited for by nobody.
         while self.read(log, Duration::ZERO)? {}
         let mut said = self.supervisor.stderr.take().expect("it was asked for");
-        let answer = read_message(&mut said);
-        if answer.is_err() {
-            // It ended without a word, and without having ended what it stood over.
-            descendants::end_strays();
+        let answer = read_message(&mut said).map(|answer: Result<ExitStatus, String>| answer.map_err(AttemptError::Refused));
+        if answer.is_err() || !status.success() {
+            // It did not end what it stood over, whatever was said in its name.
+            children::end_strays();
         }
-        Ok(answer.unwrap_or_else(|_| Err(format!("its supervisor ended with {status}"))))
+        Ok(answer.ok().filter(|_| status.success()).unwrap_or_else(|| Err(AttemptError::Crashed(status.to_string()))))
     }
 
     /// Takes what is there, waiting for it at most so long. Answers whether there was anything.
@@ -311,7 +307,7 @@ impl Run {
 /// The supervisor's whole life.
 pub fn supervise() -> io::Result<()> {
     let order: Order = read_message(&mut io::stdin())?;
-    descendants::adopt()?;
+    children::adopt()?;
     let answer = match begin(&order) {
         Ok(child) => Ok(attend(&child)?),
         Err(error) => Err(format!("cannot run {}: {error}", order.program.display())),

@@ -213,7 +213,9 @@ fn listening(patient: Patient<'_>) -> Finding {
     let Some(first) = listen.first() else { return Finding::good(SUBJECT, "nobody calls it".to_owned()) };
     let Some(why) = taken(first) else { return Finding::good(SUBJECT, format!("{first} is free, for UDP and TCP")) };
     match listen.iter().skip(1).find(|address| taken(address).is_none()) {
-        _ if runs && why.kind() == io::ErrorKind::AddrInUse => Finding::good(SUBJECT, format!("{first} is taken, and an agent runs here")),
+        _ if runs && why.kind() == io::ErrorKind::AddrInUse => {
+            Finding::good(SUBJECT, format!("{first} is taken, as it is to be where this node's agent, which runs, listens there"))
+        }
         Some(other) => Finding::weak(
             SUBJECT,
             format!("{first} cannot be had: {why}; {} is", if other.port() == 0 { "a free port".to_owned() } else { other.to_string() }),

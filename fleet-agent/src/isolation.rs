@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     analysis::{AnalysisError, Engine, LanguageIndex},
-    confine,
+    children, confine,
     pack::Written,
 };
 
@@ -97,13 +97,9 @@ pub struct Child {
 impl Child {
     pub fn start(command: &ChildCommand) -> Result<Child, AttemptError> {
         let storage = |error: io::Error| AttemptError::Storage(format!("cannot start a child process: {error}"));
-        let mut process = Command::new(&command.program)
-            .args(&command.arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .map_err(storage)?;
+        let mut process = Command::new(&command.program);
+        process.args(&command.arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut process = children::start(&mut process).map_err(storage)?;
         let (stdin, stdout) = (process.stdin.take().expect("it was asked for"), process.stdout.take().expect("it was asked for"));
         widen(&stdin);
         widen(&stdout);

@@ -22,6 +22,7 @@ pub mod analysis;
 pub mod blobs;
 pub mod cache;
 pub mod callers;
+pub mod children;
 pub mod clock;
 pub mod command;
 pub mod configuration;

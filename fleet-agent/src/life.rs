@@ -17,8 +17,8 @@ use crate::{
     analysis,
     cache::{Cache, CacheError},
     callers::Calls,
-    clock,
-    command::{Commands, descendants},
+    children, clock,
+    command::Commands,
     configuration::{Configuration, ConfigurationError},
     confine::CommandLimits,
     driver::{AgentThread, Config},
@@ -122,7 +122,7 @@ impl Life {
         let cache = Cache::open(&self.data, analysis::fingerprint())?;
         let (child, supervisor) = self.children()?;
         let sparks = self.home.join("sparks");
-        descendants::adopt().map_err(error("become the parent of what is left of commands in", &self.home))?;
+        children::adopt().map_err(error("become the parent of what is left of commands in", &self.home))?;
         let commands = Commands::open(self.programs.clone(), sparks.clone(), supervisor)
             .map_err(error("prepare", &sparks))?
             .limited(self.command_limits.clone())

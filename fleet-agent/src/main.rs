@@ -8,7 +8,7 @@ mod report;
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use bitacora_core::wire::node::{Specialisation, label};
-use clap::{ArgAction, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, CommandFactory, Parser, Subcommand, ValueEnum, builder::NonEmptyStringValueParser};
 use fleet_agent::{command, link::Choice, sight::Folder, work::with_cause};
 
 use self::config::ConfigError;
@@ -34,7 +34,7 @@ struct Arguments {
     name: Option<String>,
     /// Where it waits to be paired, and later on for calls of its master and of nodes of its subnet, instead of port 7413, UDP and
     /// TCP, or a free one
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, global = true, value_name = "ADDR")]
     listen: Option<SocketAddr>,
     /// Once it belongs to a fleet it only dials: no master calls it, and nodes of its subnet ask it for nothing
     #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = ArgAction::Set)]
@@ -82,11 +82,11 @@ struct Arguments {
     specialise: Vec<String>,
     /// A project that it works for, by its name in the fleet: of what is about no such project nothing is done here. Without it,
     /// every project. May be repeated
-    #[arg(long = "only-project", value_name = "NAME")]
+    #[arg(long = "only-project", value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     only_projects: Vec<String>,
     /// A person's device that it works for, by its name in the fleet; whoever has the master's own machine is always heard. Without
     /// it, every device that the fleet lets command. May be repeated
-    #[arg(long = "only-device", value_name = "NAME")]
+    #[arg(long = "only-device", value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     only_devices: Vec<String>,
     /// How long it may finish what it runs when it is told to end
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=3600))]

@@ -228,8 +228,12 @@ fn list(context: &Context, output: Option<Format>) -> anyhow::Result<Exit> {
     }
     let rows = items.iter().map(|item| {
         let sparks = format!("{}/{}", item.sparks_done, item.sparks);
-        let about = item.command.as_deref().filter(|_| format != Format::Plain).unwrap_or(&item.project);
-        let words = [item.id.as_str(), about, item.r#type, item.status, item.priority];
+        let about = match &item.command {
+            Some(command) if format != Format::Plain && item.project == "-" => command.clone(),
+            Some(command) if format != Format::Plain => format!("{}: {command}", item.project),
+            _ => item.project.clone(),
+        };
+        let words = [item.id.as_str(), &about, item.r#type, item.status, item.priority];
         let mut row: Vec<String> = words.into_iter().map(str::to_owned).collect();
         row.extend([format!("{} %", item.percent), sparks, item.accepted_at.clone()]);
         if wide {

@@ -34,7 +34,8 @@ impl Request {
             Request::Report(_) | Request::Analyse(_) | Request::Warm(_) | Request::Bring { .. } => Deed::Analyse,
             Request::Run(_) => Deed::RunCommand,
             Request::CancelSpark { .. } => Deed::CancelSpark,
-            Request::Project { command: ProjectWish::Rename(_) | ProjectWish::Assign(_), .. } => Deed::ChangeProject,
+            Request::Project { command: ProjectWish::Assign(_), .. } => Deed::ChangeProject,
+            Request::Project { command: ProjectWish::Rename(_), .. } => Deed::RenameProject,
             Request::Project { command: ProjectWish::Remove, .. } | Request::Sweep => Deed::RemoveProject,
             Request::Node { command, .. } => match command {
                 NodeWish::Cordon | NodeWish::Uncordon | NodeWish::Drain { .. } | NodeWish::Relabel { .. } => Deed::ScheduleNode,
@@ -52,6 +53,17 @@ impl Request {
         }
     }
 
+    /// A project that is named, by its id: what was looked at is what is read, whatever it is called by then.
+    pub fn pinned(mut self, ledger: &Ledger) -> Request {
+        if let Request::Report(wish) = &mut self
+            && let Report::Project { project } | Report::Symbols { project, .. } | Report::Metrics { project, .. } = &mut wish.report
+            && let Some(id) = project.as_deref().and_then(|wanted| ledger.project_called(wanted))
+        {
+            *project = Some(id.to_string());
+        }
+        self
+    }
+
     /// What it is about, for rights that are given for some projects only.
     pub fn about(&self, ledger: &Ledger) -> About {
         let at = |root: &[u8]| ledger.projects.iter().find(|(_, project)| project.root == root).map_or(About::Fleet, |(id, _)| About::Project(*id));
@@ -59,6 +71,8 @@ impl Request {
             Request::Command { job, .. } | Request::Explain { job } | Request::Waits { job } | Request::Progress { job } => About::Job(*job),
             Request::Sparks { job } => job.map_or(About::Lists, About::Job),
             Request::Spark { spark } | Request::CancelSpark { spark } | Request::Log { spark, .. } => About::Job(spark.job),
+            // By its name a node's owner says that it works for it.
+            Request::Project { command: ProjectWish::Rename(_), .. } => About::Fleet,
             Request::Project { project, .. } => About::Project(*project),
             Request::Warm(warmth) => About::Project(warmth.project),
             Request::Analyse(wish) => at(&wish.root),

@@ -21,9 +21,10 @@ pub fn outcome(notices: &[Notice]) -> Answer {
         Some(Refusal::OwnMachine(_)) => {
             Answer::Refused("the master's own machine cannot be removed; `bitacora node role master` has it run no more work".into())
         }
-        Some(Refusal::OtherProject { deed }) => {
-            Answer::Refused(format!("this device may {} of other projects only; `bitacora node right` says of which", deed.name().replace('-', " ")))
-        }
+        Some(Refusal::OtherProject { projects }) => Answer::Refused(format!(
+            "this device may see the fleet's lists and act on {} alone, which this is not about; some commands take --project",
+            projects.join(", ")
+        )),
         Some(Refusal::RightMissing { deed, right }) => {
             Answer::Refused(format!("this device may {} and not {}, for which it takes {}", right.name(), deed.name(), deed.needs().name()))
         }

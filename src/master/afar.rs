@@ -8,7 +8,7 @@ use std::{
 };
 
 use bitacora_core::{
-    fleet::{Deed, Event, Requester, Right, SparkState},
+    fleet::{About, Deed, Event, Requester, Right, SparkState},
     ids::{NodeId, SparkId},
 };
 use crossbeam_channel::Sender;
@@ -41,7 +41,19 @@ pub(super) fn role_of(right: Right) -> Role {
 
 impl Master {
     /// Only what the device may is done; the core says what that is.
-    pub(super) fn on_asked_from_afar(&mut self, operator: NodeId, roles: Roles, mut request: Request, answer: Sender<Answer>) -> Result<(), MasterError> {
+    pub(super) fn on_asked_from_afar(&mut self, operator: NodeId, roles: Roles, request: Request, answer: Sender<Answer>) -> Result<(), MasterError> {
+        // First what is meant, then whether it may be.
+        let mut request = request.pinned(self.ledger());
+        if let Request::Analyse(wish) = &mut request {
+            match folder_here(&wish.root) {
+                Ok(root) => wish.root = root,
+                Err(reason) => {
+                    // Whoever asked may be gone.
+                    let _ = answer.send(Answer::Refused(reason));
+                    return Ok(());
+                }
+            }
+        }
         let deed = match &request {
             Request::Analyse(wish) if !self.ledger().projects.values().any(|project| project.root == wish.root) => Deed::AddProject,
             request => request.deed(),
@@ -59,14 +71,8 @@ impl Master {
             let _ = answer.send(refused);
             return Ok(());
         }
-        if let Request::Analyse(wish) = &mut request {
-            match folder_here(&wish.root) {
-                Ok(root) => wish.root = root,
-                Err(reason) => {
-                    let _ = answer.send(Answer::Refused(reason));
-                    return Ok(());
-                }
-            }
+        if let Request::Watch(watch) = &mut request {
+            watch.focus.job = watch.focus.job.filter(|job| self.fleet.may_concern(operator, About::Job(*job)));
         }
         self.on_input(Input::Asked(Asked { by, request, answer }))
     }

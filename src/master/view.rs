@@ -95,7 +95,7 @@ impl View<'_> {
             name: operator.name.clone(),
             right: operator.right,
             permitted: operator.permitted,
-            projects: operator.projects.iter().map(|id| ledger.projects.get(id).map_or_else(|| id.to_string(), |project| project.name.clone())).collect(),
+            projects: ledger.project_names(&operator.projects),
             paired_at: operator.paired_at,
         };
         Answer::Operators(ledger.operators.iter().map(state).collect())

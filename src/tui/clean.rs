@@ -75,7 +75,7 @@ pub fn output(bytes: &[u8]) -> String {
 
 fn node(node: &mut NodeState) {
     [&mut node.name, &mut node.health, &mut node.availability, &mut node.version].into_iter().for_each(mend);
-    node.address.iter_mut().for_each(mend);
+    node.address.iter_mut().chain(&mut node.projects).for_each(mend);
     for labels in [&mut node.labels, &mut node.given_labels] {
         *labels = std::mem::take(labels).into_iter().map(|(key, value)| (harmless(&key), harmless(&value))).collect();
     }
@@ -86,6 +86,7 @@ fn node(node: &mut NodeState) {
 
 fn job(job: &mut JobState) {
     mend(&mut job.reason);
+    mend(&mut job.by);
     job.project.iter_mut().chain(&mut job.command).for_each(mend);
 }
 

@@ -1,7 +1,8 @@
 //! Nodes find one another on the local network by mDNS.
 //!
-//! What is heard is a hint and never trust: anybody can announce anything. It is listed, capped, and never dialled by
-//! itself; whom a name belongs to is proved by [`super::pairing`]. Everything works without it, by addresses.
+//! What is heard is a hint and never trust: anybody can announce anything. It is listed and capped; nobody is paired with by
+//! itself, and those of one fleet who dial one another there prove by their certificates who they are. Whom a name belongs to
+//! is proved by [`super::pairing`]. Everything works without it, by addresses.
 
 mod announcement;
 mod surroundings;
@@ -46,7 +47,7 @@ pub enum DiscoveryError {
     Thread(#[source] std::io::Error),
 }
 
-/// Does a node wait to be paired?
+/// What somebody announces to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     Unpaired,

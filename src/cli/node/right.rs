@@ -23,8 +23,8 @@ pub(in crate::cli) struct Right {
     device: String,
     /// What it may do
     right: RightKind,
-    /// A project that its right is about, by its name or id: of others, and of the fleet, it may see the lists and no more. Without
-    /// this flag and the next one that stays as it is. May be repeated
+    /// A project that its right is about, by its name or id: of others, and of the fleet, it may see the lists and no more, but for what a
+    /// program that a node allows may see on that node. Without this flag and the next one that stays as it is. May be repeated
     #[arg(long = "only-project", value_name = "PROJECT", conflicts_with = "all_projects")]
     only_projects: Vec<String>,
     /// Its right is about all projects again, and about the fleet

@@ -108,10 +108,10 @@ impl Fleet {
         let moved = error == AttemptError::Moved;
         let innocent = unsupplied || moved || matches!(error, AttemptError::Interrupted | AttemptError::NodeSilent);
         let poisonous = innocent && !unsupplied && !moved && spark.attempts >= self.settings.attempts_max;
-        // While there is room elsewhere. A fleet whose nodes fill up in turn is not asked for ever.
-        let elsewhere = matches!(error, AttemptError::Storage(_)) && spark.attempts < self.settings.attempts_max && self.has_other_room(id.job);
-        let forgiven = innocent || elsewhere;
         let divisible = !spark.files.is_empty();
+        // While there is room elsewhere. A fleet whose nodes fill up in turn is not asked for ever, and a command may have had its effects.
+        let elsewhere = divisible && matches!(error, AttemptError::Storage(_)) && spark.attempts < self.settings.attempts_max && self.has_other_room(id.job);
+        let forgiven = innocent || elsewhere;
         if divisible && spark.isolated && (crashed || poisonous || (hung && several)) {
             self.narrow_down(now, id, error, out);
         } else if (poisonous && !divisible) || (!forgiven && spark.failures + 1 >= self.failures_max(id.job, &error)) {
@@ -138,7 +138,7 @@ impl Fleet {
 
     /// How often this may happen to a spark: what a command does of itself, as often as was asked for.
     fn failures_max(&self, job: JobId, error: &AttemptError) -> u32 {
-        let its_own = matches!(error, AttemptError::Exited(_) | AttemptError::TimedOut | AttemptError::Refused(_));
+        let its_own = matches!(error, AttemptError::Exited(_) | AttemptError::TimedOut | AttemptError::Refused(_) | AttemptError::Crashed(_));
         let command = self.ledger.jobs[&job].spec.command.as_ref().filter(|_| its_own);
         command.map_or(self.settings.failures_max, |command| command.tries)
     }

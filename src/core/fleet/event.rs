@@ -244,9 +244,9 @@ pub enum Refusal {
         /// That it has.
         right: Right,
     },
-    /// Its right is for other projects.
+    /// Its right is for these projects, by name, and that is about something else.
     OtherProject {
-        deed: Deed,
+        projects: Vec<String>,
     },
     /// Its certificate permits less; it would have to join again.
     NotPermitted {
@@ -255,12 +255,12 @@ pub enum Refusal {
     },
     /// It cannot be reached now.
     NodeAway(NodeId),
-    /// The node's owner does not let it be changed.
     /// A node does not work for whoever asks.
     NotAccepted {
         node: NodeId,
         objection: Objection,
     },
+    /// The node's owner does not let it be changed.
     NotChangeable {
         node: NodeId,
         key: String,

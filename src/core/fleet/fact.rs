@@ -6,7 +6,7 @@ use core::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    NodeSelector, Placement, Right,
+    NodeSelector, Placement, Requester, Right,
     ledger::{Availability, JobFailure, ListedFile, OwnRole, ResultSummary},
     spec::{JobSpec, Priority},
 };
@@ -211,6 +211,9 @@ pub enum Fact {
         job: JobId,
         placement: Placement,
         timeout: Option<Span>,
+        /// By somebody else, on whose word it is from now on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Requester>,
     },
     JobCancelled {
         job: JobId,

@@ -121,15 +121,21 @@ impl Fleet {
             return;
         }
         for (node, packs) in self.copies_due() {
-            let fingerprint = self.nodes[&node].fingerprint;
-            let nodes = NodeSelector::of_node(node);
-            let spec = JobSpec { job_type: JobType::CacheWarming, fingerprint, nodes, ..JobSpec::without_tree(None, Priority::Background, Vec::new()) };
+            let spec = self.copying_to(node);
             self.accept_warming(now, spec, packs.chunks(PACKS_PER_SPARK).map(<[Digest]>::to_vec).collect(), out);
         }
     }
 
+    fn copying_to(&self, node: NodeId) -> JobSpec {
+        let fingerprint = self.nodes[&node].fingerprint;
+        let nodes = NodeSelector::of_node(node);
+        JobSpec { job_type: JobType::CacheWarming, fingerprint, nodes, ..JobSpec::without_tree(None, Priority::Background, Vec::new()) }
+    }
+
     fn copies_due(&self) -> BTreeMap<NodeId, Vec<Digest>> {
         let coming = self.copies_under_way();
+        // One that is for something else, or for somebody else, would never begin it.
+        let takes: BTreeSet<NodeId> = self.nodes.keys().copied().filter(|id| self.is_meant(&self.copying_to(*id), *id)).collect();
         let mut due: BTreeMap<NodeId, Vec<Digest>> = BTreeMap::new();
         let mut count = 0;
         for (pack, holders) in &self.ledger.holders {
@@ -139,7 +145,8 @@ impl Fleet {
             let mut counted: BTreeSet<NodeId> = holders.iter().copied().filter(|id| !self.keeping.lost.contains(id)).collect();
             counted.extend(coming.get(pack).into_iter().flatten());
             let can = |(id, node): &(&NodeId, &super::Node)| {
-                node.is_reachable() && node.fingerprint == fingerprint && self.is_open(**id) && !self.keeping.full.contains(*id)
+                let is_at_hand = node.is_reachable() && self.is_open(**id) && !self.keeping.full.contains(*id);
+                is_at_hand && node.fingerprint == fingerprint && takes.contains(*id)
             };
             let nodes = self.nodes.iter().filter(can).map(|(id, _)| *id);
             for node in cache::copies_due(*pack, &counted, nodes, self.settings.copies as usize) {

@@ -70,7 +70,7 @@ impl Fleet {
             job.spec.asks_for_the_same(&spec) && job.files == files
         });
         if let Some(job) = unfinished {
-            self.resume_submitted(now, job, &spec, out);
+            self.resume_submitted(now, by, job, &spec, out);
             return self.settle(now, job, out);
         }
         if let Some(refusal) = self.objection(&spec) {
@@ -129,13 +129,14 @@ impl Fleet {
         self.ledger.jobs[&id].spec.is_about_the_same(spec)
     }
 
-    /// What it is to come to is the same; how and until when is what was asked for last.
-    fn resume_submitted(&mut self, now: Time, job: JobId, spec: &JobSpec, out: &mut Vec<Effect>) {
+    /// What it is to come to is the same; how, until when and on whose word is what was asked for last.
+    fn resume_submitted(&mut self, now: Time, by: Requester, job: JobId, spec: &JobSpec, out: &mut Vec<Effect>) {
         let entry = &self.ledger.jobs[&job];
         let sparks_finished = entry.sparks.iter().filter(|spark| spark.state.has_outcomes()).count() as u32;
         let (paused, prioritised) = (entry.status == JobStatus::Paused, entry.spec.priority != spec.priority);
         let pinned = entry.spec.nodes != spec.nodes;
-        let amended = (entry.spec.placement, entry.spec.timeout) != (spec.placement, spec.timeout);
+        let by = (entry.spec.by != by).then_some(by);
+        let amended = (entry.spec.placement, entry.spec.timeout) != (spec.placement, spec.timeout) || by.is_some();
         // What made a spark fail, a full disk say, may be over.
         let failed = self.failed_sparks(job);
         if !failed.is_empty() {
@@ -151,7 +152,7 @@ impl Fleet {
             self.record(Fact::JobPinned { job, nodes: spec.nodes.clone() }, out);
         }
         if amended {
-            self.record(Fact::JobAmended { job, placement: spec.placement, timeout: spec.timeout }, out);
+            self.record(Fact::JobAmended { job, placement: spec.placement, timeout: spec.timeout, by }, out);
         }
         let runnable = self.active.get_mut(&job).expect("it is not over");
         runnable.listed = true;

@@ -389,6 +389,11 @@ impl Ledger {
         }
     }
 
+    /// Their names; of those that are gone their ids.
+    pub fn project_names(&self, projects: &[ProjectId]) -> Vec<String> {
+        projects.iter().map(|id| self.projects.get(id).map_or_else(|| id.to_string(), |project| project.name.clone())).collect()
+    }
+
     /// By its name or its id.
     pub fn project_called(&self, wanted: &str) -> Option<ProjectId> {
         self.projects.iter().find(|(id, project)| project.name == wanted || id.to_string() == wanted).map(|(id, _)| *id)
@@ -468,9 +473,9 @@ impl Ledger {
             Fact::JobResumed { job } => self.job_mut(*job).status = JobStatus::Running,
             Fact::JobPrioritised { job, priority } => self.job_mut(*job).spec.priority = *priority,
             Fact::JobPinned { job, nodes } => self.job_mut(*job).spec.nodes.clone_from(nodes),
-            Fact::JobAmended { job, placement, timeout } => {
+            Fact::JobAmended { job, placement, timeout, by } => {
                 let spec = &mut self.job_mut(*job).spec;
-                (spec.placement, spec.timeout) = (*placement, *timeout);
+                (spec.placement, spec.timeout, spec.by) = (*placement, *timeout, by.unwrap_or(spec.by));
             }
             Fact::JobCancelled { job, at } => self.job_mut(*job).end(JobStatus::Cancelled, *at),
             Fact::JobRetried { job, at } => self.job_mut(*job).begin_again(*at),

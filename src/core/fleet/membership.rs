@@ -522,7 +522,7 @@ mod tests {
             let Job { spec, files, .. } = fleet.ledger().jobs[&spark.job].clone();
             let spec = JobSpec { timeout: second, placement: Placement::RoundRobin, priority: Priority::High, ..spec };
             let out = handle(&mut fleet, asked, Event::JobSubmitted(Submission { spec: spec.clone(), files }));
-            assert!(out.contains(&Effect::Record(Fact::JobAmended { job: spark.job, placement: Placement::RoundRobin, timeout: second })));
+            assert!(out.contains(&Effect::Record(Fact::JobAmended { job: spark.job, placement: Placement::RoundRobin, timeout: second, by: None })));
             assert_eq!(fleet.ledger().jobs[&spark.job].spec, spec);
             handle(&mut fleet, asked + Span(1_999_999), Event::Woken);
             assert_eq!(fleet.ledger().jobs[&spark.job].status, JobStatus::Running, "it has its whole time from then on");

@@ -80,8 +80,9 @@ mod tests {
 
     use super::*;
     use crate::{
-        fleet::{Effect, Event, JobStatus, Ledger, Priority, Settings},
+        fleet::{Effect, Event, JobStatus, JobType, Ledger, ListedFile, Priority, Settings, Submission},
         ids::{Attempt, Digest, Epoch, Incarnation, SparkId},
+        paths::RelativePath,
         wire::{Envelope, FromAgent, ToAgent, task::SparkOutput},
     };
 
@@ -135,6 +136,15 @@ mod tests {
             }
         }
 
+        /// As the tail of a job, which is brought back to the full node each time the other one is busy.
+        fn fail_at(&mut self, full: NodeId, spark: SparkId) {
+            let error = AttemptError::Storage("no space left".into());
+            let Some(held) = self.fleet.flights.of_spark(spark).first().copied() else { return };
+            self.fleet.note_failed(self.now, full, &error);
+            self.fleet.give_up(self.now, held, error, &mut Vec::new());
+            self.fleet.handle(self.now, Event::Woken, &mut Vec::new());
+        }
+
         fn work(&mut self, sparks: u32) -> JobStatus {
             let mut out = Vec::new();
             let spec = JobSpec { placement: crate::fleet::Placement::RoundRobin, ..JobSpec::without_tree(None, Priority::Normal, vec![]) };
@@ -172,20 +182,22 @@ mod tests {
     #[test]
     fn what_one_node_could_not_keep_is_held_against_no_spark_while_another_can() {
         let mut play = Play::of(2);
-        let spec = JobSpec::without_tree(None, Priority::Normal, vec![]);
-        play.fleet.handle(play.now, Event::WorkSubmitted { spec, sparks: 1 }, &mut Vec::new());
+        play.fleet.handle(play.now, Event::ProjectAdded { name: "p".into(), root: b"/p".to_vec() }, &mut Vec::new());
+        let project = play.fleet.ledger().projects.keys().next().copied();
+        let spec = JobSpec { project, job_type: JobType::FullAnalysis, ..JobSpec::without_tree(None, Priority::Normal, vec![]) };
+        let path = RelativePath::new(b"a.c".to_vec()).unwrap();
+        let files = vec![ListedFile { path, size: 1, language: "c".into(), complexity: 0, cluster: 0, content: None, is_disputed: false }];
+        play.fleet.handle(play.now, Event::JobSubmitted(Submission { spec, files }), &mut Vec::new());
         let (job, full) = (*play.fleet.ledger().jobs.keys().next().unwrap(), *play.fleet.ledger().nodes.keys().next().unwrap());
-        let spark = SparkId { job, number: 0 };
-        for round in 1..=2 * play.fleet.settings.failures_max {
-            // It is brought back to the full one each time, as the tail of a job is while the other one is busy.
-            play.fleet.note_failed(play.now, full, &AttemptError::Storage("no space left".into()));
-            let held = play.fleet.flights.of_spark(spark)[0];
-            play.fleet.give_up(play.now, held, AttemptError::Storage("no space left".into()), &mut Vec::new());
-            let mut out = Vec::new();
-            play.fleet.handle(play.now, Event::Woken, &mut out);
+        let (spark, tries) = (SparkId { job, number: 0 }, play.fleet.settings.attempts_max);
+        for round in 1..tries {
+            play.fail_at(full, spark);
             let state = play.fleet.ledger().spark(spark).unwrap();
             assert_eq!((state.failures, state.attempts), (0, round + 1), "it flies again at once");
         }
+        // A fleet whose nodes fill up in turn is not asked for ever.
+        play.fail_at(full, spark);
+        assert_eq!(play.fleet.ledger().spark(spark).unwrap().failures, 1);
     }
 
     #[test]

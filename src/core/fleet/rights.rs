@@ -45,8 +45,10 @@ pub enum Deed {
     RunCommand,
     CommandJob,
     CancelSpark,
-    /// Its name, and where it runs.
+    /// Where it runs.
     ChangeProject,
+    /// Nodes' owners know it by its name.
+    RenameProject,
     RemoveProject,
     /// Whether and what it is given.
     ScheduleNode,
@@ -61,7 +63,7 @@ pub enum Deed {
 }
 
 impl Deed {
-    pub const ALL: [Deed; 15] = [
+    pub const ALL: [Deed; 16] = [
         Deed::Look,
         Deed::Analyse,
         Deed::AddProject,
@@ -69,6 +71,7 @@ impl Deed {
         Deed::CommandJob,
         Deed::CancelSpark,
         Deed::ChangeProject,
+        Deed::RenameProject,
         Deed::RemoveProject,
         Deed::ScheduleNode,
         Deed::ChooseRole,
@@ -88,6 +91,7 @@ impl Deed {
             Deed::CommandJob => (Right::Operate, "command-job"),
             Deed::CancelSpark => (Right::Operate, "cancel-spark"),
             Deed::ChangeProject => (Right::Operate, "change-project"),
+            Deed::RenameProject => (Right::Admin, "rename-project"),
             Deed::ScheduleNode => (Right::Operate, "schedule-node"),
             Deed::ChooseRole => (Right::Admin, "choose-role"),
             Deed::StopNode => (Right::Operate, "stop-node"),
@@ -182,7 +186,12 @@ impl Fleet {
             OperatorCommand::SetRight { right, .. } if right > known.permitted => {
                 out.push(Effect::Publish(Notice::Refused(Refusal::NotPermitted { operator, permitted: known.permitted })));
             }
-            OperatorCommand::SetRight { right, projects } => {
+            OperatorCommand::SetRight { right, mut projects } => {
+                // No more than there are.
+                projects.iter_mut().for_each(|projects| {
+                    projects.sort_unstable();
+                    projects.dedup();
+                });
                 let unknown = projects.iter().flatten().find(|project| !self.ledger.projects.contains_key(project));
                 let is_so = right == known.right && projects.as_ref().is_none_or(|projects| *projects == known.projects);
                 match unknown {
@@ -192,6 +201,11 @@ impl Fleet {
                 }
             }
         }
+    }
+
+    /// May a device's right be about this?
+    pub fn may_concern(&self, operator: NodeId, about: About) -> bool {
+        self.ledger.operators.get(&operator).is_some_and(|known| self.is_within(&known.projects, about))
     }
 
     /// Is it about one of these projects, if there are any?
@@ -212,7 +226,7 @@ impl Fleet {
         let refusal = match self.ledger.operators.get(&operator) {
             None => Refusal::UnknownNode(operator),
             Some(known) if known.right.min(certified) < deed.needs() => Refusal::RightMissing { deed, right: known.right.min(certified) },
-            Some(known) if !self.is_within(&known.projects, about) => Refusal::OtherProject { deed },
+            Some(known) if !self.is_within(&known.projects, about) => Refusal::OtherProject { projects: self.ledger.project_names(&known.projects) },
             Some(_) => return,
         };
         self.deeds_refused += 1;
@@ -315,7 +329,8 @@ mod tests {
         handle(&mut fleet, NOW, Event::OperatorCommanded { operator, command: set(&projects[..1]) });
         let may = |fleet: &mut Fleet, deed, about| {
             let out = handle(fleet, NOW, Event::DeedAsked { operator, certified: Right::Operate, deed, about });
-            assert!(out.is_empty() || refusals(&out) == [&Refusal::OtherProject { deed }], "{out:?}");
+            let others = |refusal: &&Refusal| matches!(refusal, Refusal::OtherProject { projects } if projects.len() == 1);
+            assert!(refusals(&out).iter().all(others), "{out:?}");
             out.is_empty()
         };
         assert!(may(&mut fleet, Deed::Analyse, About::Project(projects[0])));

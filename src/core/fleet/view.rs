@@ -9,7 +9,7 @@ use super::{Awaited, Dispute, Fleet, Health, Job, JobSpec, JobStatus, JobType, N
 use crate::{
     ids::{Attempt, JobId, NodeId, SparkId},
     time::Time,
-    wire::message::Held,
+    wire::{message::Held, warrant::Objection},
 };
 
 /// A snapshot.
@@ -270,13 +270,15 @@ impl Fleet {
     fn why_nobody_takes(&self, spec: &JobSpec) -> Pending {
         let kind = spec.job_type.specialisation();
         let for_it = |(id, node): &(&NodeId, &Node)| node.can_do(spec) && self.is_selected(spec, **id);
-        let records = || self.nodes.iter().filter(for_it).filter_map(|(id, _)| self.records.get(id));
-        if !records().any(|record| self.has_folder(record, spec)) {
-            return Pending::NoFolder;
+        let takes = |record: &&NodeRecord| record.profile.takes(kind);
+        let special: Vec<&NodeRecord> = self.nodes.iter().filter(for_it).filter_map(|(id, _)| self.records.get(id)).filter(takes).collect();
+        let objections = special.iter().map(|record| self.objection_of(record, spec));
+        // What is to be mended first is what its owner has decided.
+        match objections.collect::<Option<Vec<Objection>>>().as_deref() {
+            Some([]) => Pending::NoSpecialisedNode { kind: kind.name() },
+            Some([objection, ..]) => Pending::NotAccepted { objection: objection.describe() },
+            None => Pending::NoFolder,
         }
-        let records = records();
-        let mut objections = records.filter(|record| record.profile.takes(kind)).filter_map(|record| self.objection_of(record, spec));
-        objections.next().map_or(Pending::NoSpecialisedNode { kind: kind.name() }, |objection| Pending::NotAccepted { objection: objection.describe() })
     }
 
     fn why_no_node(&self, job: &Job) -> Pending {

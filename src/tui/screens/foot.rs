@@ -67,7 +67,8 @@ fn hints(state: &State, width: usize) -> Vec<(ActionId, Line)> {
     let hints_max = if state.tier <= Tier::Phone { HINTS_PHONE_MAX } else { HINTS_MAX };
     for row in out.into_iter().chain(others).take(hints_max) {
         let Some(key) = state.options.keymap.first(row) else { continue };
-        let pieces = hint(&key.name(), row.hint);
+        let plays = row.id == ActionId::Play && state.pace.plays_at.is_some();
+        let pieces = hint(&key.name(), if plays { "stop" } else { row.hint });
         let Some(left) = room.checked_sub(paint::width(&pieces)) else { break };
         room = left;
         hints.push((row.id, pieces));

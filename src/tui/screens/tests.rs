@@ -274,6 +274,8 @@ fn a_text_that_does_not_fit_is_scrolled_to_its_end() {
 fn text_from_elsewhere_steers_no_terminal() {
     let mut hostile = samples::fleet();
     hostile.nodes[0].name = "a\u{1b}[2J\u{202e}b\n\u{7}".into();
+    hostile.nodes[0].projects = vec!["p\u{202e}\u{1b}[1m".into()];
+    hostile.jobs[0].by = "operator \u{202e}x".into();
     hostile.jobs[0].project = Some("\u{9b}31m\t".into());
     hostile.projects[0].root = "/\u{1b}]52;c;AAAA\u{7}".into();
     let mut state = person(120, 40);

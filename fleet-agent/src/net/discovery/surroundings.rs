@@ -8,8 +8,9 @@ use mdns_sd::ServiceDaemon;
 
 use super::{KeyId, State, Watch};
 
-/// Addresses that are tried besides those that are known.
-const MASTERS_MAX: usize = 8;
+/// Addresses that are tried besides those that are known, and of one master: whoever announces many keeps no other from being tried.
+const ADDRESSES_MAX: usize = 8;
+const OF_ONE_MAX: usize = 2;
 
 /// What a node that has no link can hear.
 pub struct Surroundings {
@@ -38,6 +39,6 @@ impl Surroundings {
     /// Those of the fleet that were heard by now.
     pub fn masters(&self) -> Vec<SocketAddr> {
         let found = self.watch.iter().flat_map(Watch::found).filter(|found| found.state == State::Master(self.fleet));
-        found.flat_map(|found| found.addresses).take(MASTERS_MAX).collect()
+        found.flat_map(|found| found.addresses.into_iter().take(OF_ONE_MAX)).take(ADDRESSES_MAX).collect()
     }
 }

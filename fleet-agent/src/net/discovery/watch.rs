@@ -47,7 +47,7 @@ impl Watch {
         let stopping = Arc::new(AtomicBool::new(false));
         let (listening, stopped) = (daemon.clone(), stopping.clone());
         let body = move || {
-            while !stopped.load(Ordering::Acquire) && listen(&listening, &published).is_ok() {
+            while !stopped.load(Ordering::Acquire) && listen(&listening, &stopped, &published).is_ok() {
                 thread::sleep(LISTEN_AGAIN_AFTER);
             }
         };
@@ -75,8 +75,12 @@ impl Drop for Watch {
 }
 
 /// Until the library says no more, or cannot be asked.
-fn listen(daemon: &ServiceDaemon, published: &watch::Sender<Vec<Found>>) -> Result<(), DiscoveryError> {
+fn listen(daemon: &ServiceDaemon, stopped: &AtomicBool, published: &watch::Sender<Vec<Found>>) -> Result<(), DiscoveryError> {
     let events = insist(|| daemon.browse(SERVICE))?;
+    if stopped.load(Ordering::Acquire) {
+        // The word to stop may have come before there was anything to be stopped.
+        return insist(|| daemon.stop_browse(SERVICE)).map_err(DiscoveryError::from);
+    }
     let mut seen = Seen::default();
     while let Ok(event) = events.recv() {
         match event {
