@@ -101,7 +101,7 @@ mod tests {
         paths::RelativePath,
         wire::{
             Envelope, FromAgent,
-            node::NodeProfile,
+            node::{NodeProfile, Sources},
             task::FileLimits,
             warrant::{Acceptance, Objection, Warrant},
         },
@@ -275,6 +275,18 @@ mod tests {
         assert_eq!(fleet.explain(spark.job), [Pending::NoSpecialisedNode { kind: "parsing" }]);
         hello(&mut fleet, TWO, NodeProfile { specialisations: vec!["parsing".into()], ..NodeProfile::default() });
         assert_eq!(runs_on(&fleet, spark), Some((TWO, Attempt(1))));
+    }
+
+    #[test]
+    fn of_two_idle_nodes_the_one_that_has_the_tree_is_given_it() {
+        for (seeing, other) in [(ONE, TWO), (TWO, ONE)] {
+            let mut fleet = fleet();
+            let sources = Sources { everything: true, folders: vec![] };
+            hello(&mut fleet, seeing, NodeProfile { sources, ..NodeProfile::default() });
+            hello(&mut fleet, other, NodeProfile::default());
+            let spark = submit(&mut fleet, NodeSelector::default());
+            assert_eq!(runs_on(&fleet, spark), Some((seeing, Attempt(1))));
+        }
     }
 
     #[test]
