@@ -78,8 +78,8 @@ pub fn find_to_change<'l>(ledger: &'l Ledger, wanted: &str) -> Result<(ProjectId
 }
 
 fn by_name<'l>(ledger: &'l Ledger, wanted: &str) -> Option<(ProjectId, &'l Project)> {
-    let found = ledger.projects.iter().find(|(id, project)| project.name == wanted || id.to_string() == wanted);
-    found.map(|(id, project)| (*id, project))
+    let id = ledger.project_called(wanted)?;
+    Some((id, &ledger.projects[&id]))
 }
 
 fn by_folder<'l>(ledger: &'l Ledger, wanted: &str) -> Option<(ProjectId, &'l Project)> {

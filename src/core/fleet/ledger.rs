@@ -394,7 +394,7 @@ impl Ledger {
         projects.iter().map(|id| self.projects.get(id).map_or_else(|| id.to_string(), |project| project.name.clone())).collect()
     }
 
-    /// By its name or its id.
+    /// By its name or its id. Rights are checked by it, and results are read by it: it is one and the same for both.
     pub fn project_called(&self, wanted: &str) -> Option<ProjectId> {
         self.projects.iter().find(|(id, project)| project.name == wanted || id.to_string() == wanted).map(|(id, _)| *id)
     }
