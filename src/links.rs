@@ -11,6 +11,7 @@ mod inbox;
 mod joining;
 mod refused;
 mod renewal;
+mod rivals;
 mod transfers;
 mod visits;
 
@@ -23,7 +24,7 @@ use std::{
 };
 
 use bitacora_core::{
-    ids::{Digest, Epoch, Incarnation, NodeId, TokenId},
+    ids::{Digest, Epoch, NodeId, TokenId},
     paths::RelativePath,
     wire::{Envelope, FromAgent, ToAgent},
 };
@@ -69,6 +70,7 @@ use self::{
     joining::JoinPort,
     refused::Counters,
     renewal::Renewer,
+    rivals::{Rival, Rivals},
     visits::Visits,
 };
 use crate::control::{Answer, Request};
@@ -227,8 +229,7 @@ impl Links {
         drop(entered);
         let renewer = Renewer { authority, deliver: deliver.clone() };
         listener.renewals().map(|expired| runtime.spawn(renewer.clone().run(expired)));
-        let receiving = Arc::new(Semaphore::new(PACKS_AT_ONCE));
-        let shared = Shared { published: seen, renewer, stores, receiving, linked: Arc::default(), refused: refused.clone(), deliver };
+        let shared = Shared::new(seen, stores, renewer, refused.clone(), deliver);
         runtime.spawn(switch(listener, inbox, shared.clone()));
         Ok(Links {
             commands,
@@ -382,6 +383,10 @@ struct Shared {
 }
 
 impl Shared {
+    fn new(published: watch::Receiver<Published>, stores: Stores, renewer: Renewer, refused: Arc<Counters>, deliver: Deliver) -> Shared {
+        Shared { published, stores, receiving: Arc::new(Semaphore::new(PACKS_AT_ONCE)), linked: Arc::default(), refused, renewer, deliver }
+    }
+
     fn admits(&self, node: NodeId) -> bool {
         self.published.borrow().admitted.contains(&node)
     }
@@ -411,8 +416,6 @@ enum Outgoing {
 struct Line {
     messages: mpsc::Sender<Outgoing>,
     link: Link,
-    /// The life of the node that is linked.
-    incarnation: Incarnation,
     /// Tells this link from an earlier one of the same node.
     number: u64,
 }
@@ -424,6 +427,7 @@ struct Switchboard {
     inbox: Inbox,
     inboxes: HashMap<NodeId, NodeInbox>,
     greetings: JoinSet<Option<Guest>>,
+    rivals: Rivals,
     sessions: JoinSet<(NodeId, u64)>,
     visits: Visits,
     /// The last number given to a link.
@@ -432,9 +436,7 @@ struct Switchboard {
 
 /// Owns all links.
 async fn switch(mut listener: Listener, mut commands: mpsc::Receiver<Command>, shared: Shared) {
-    let (greetings, sessions) = (JoinSet::new(), JoinSet::new());
-    let mut board =
-        Switchboard { shared, lines: HashMap::new(), inbox: Inbox::new(), inboxes: HashMap::new(), greetings, sessions, visits: Visits::default(), number: 0 };
+    let mut board = Switchboard::new(shared);
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
@@ -453,11 +455,12 @@ async fn switch(mut listener: Listener, mut commands: mpsc::Receiver<Command>, s
             },
             Some(greeted) = board.greetings.join_next() => {
                 match greeted.expect("a greeting neither panics nor is ended while the links live") {
-                    Some(Guest::Node(greeted)) => board.begin(greeted),
+                    Some(Guest::Node(greeted)) => board.receive(greeted),
                     Some(Guest::Visitor(connection)) => board.visits.receive(connection, &board.shared),
                     None => {}
                 }
             },
+            rival = board.rivals.next() => board.settle(rival),
             Some(()) = board.visits.ended() => {}
             Some(ended) = board.sessions.join_next() => {
                 let (node, number) = ended.expect("a session neither panics nor is ended while the links live");
@@ -468,6 +471,20 @@ async fn switch(mut listener: Listener, mut commands: mpsc::Receiver<Command>, s
 }
 
 impl Switchboard {
+    fn new(shared: Shared) -> Switchboard {
+        Switchboard {
+            shared,
+            lines: HashMap::new(),
+            inbox: Inbox::new(),
+            inboxes: HashMap::new(),
+            greetings: JoinSet::new(),
+            rivals: Rivals::default(),
+            sessions: JoinSet::new(),
+            visits: Visits::default(),
+            number: 0,
+        }
+    }
+
     fn obey(&mut self, command: Command) {
         match command {
             Command::Send { to, messages } => {
@@ -492,20 +509,34 @@ impl Switchboard {
         }
     }
 
-    fn begin(&mut self, Greeted { connection, first, incarnation }: Greeted) {
+    /// A node that has dialled. Where one of its name is linked, that one is asked whether it lives.
+    fn receive(&mut self, greeted: Greeted) {
+        match self.lines.get(&greeted.connection.link.peer().node) {
+            Some(line) => self.rivals.receive(greeted, line.link.clone(), line.number),
+            None => self.begin(greeted),
+        }
+    }
+
+    fn settle(&mut self, Rival { greeted, asked, is_refused }: Rival) {
+        match self.lines.get(&greeted.connection.link.peer().node) {
+            // Another link came before it meanwhile.
+            Some(line) if line.number != asked => self.receive(greeted),
+            Some(_) if is_refused => {
+                self.shared.refused.one(|refused| &refused.second_life);
+                self.greetings.spawn(async move {
+                    refuse(greeted.connection, SECOND_LIFE).await;
+                    None
+                });
+            }
+            Some(_) | None => self.begin(greeted),
+        }
+    }
+
+    fn begin(&mut self, Greeted { connection, first }: Greeted) {
         let (link, node) = (connection.link.clone(), connection.link.peer().node);
         // It may have been removed since its Hello was answered.
         if !self.shared.admits(node) {
             return link.close(CloseCode::NotPermitted, "removed from the fleet");
-        }
-        // A node has one life at a time. Two that took the link from one another for ever would be no node at all.
-        if self.lines.get(&node).is_some_and(|line| line.incarnation > incarnation) {
-            self.shared.refused.one(|refused| &refused.second_life);
-            self.greetings.spawn(async move {
-                refuse(connection, SECOND_LIFE).await;
-                None
-            });
-            return;
         }
         self.number += 1;
         let number = self.number;
@@ -520,7 +551,7 @@ impl Switchboard {
             (node, number)
         });
         self.shared.linked.insert(node, link.clone());
-        if let Some(earlier) = self.lines.insert(node, Line { messages, link, incarnation, number }) {
+        if let Some(earlier) = self.lines.insert(node, Line { messages, link, number }) {
             earlier.link.close(CloseCode::Replaced, "a newer link took over");
         }
     }

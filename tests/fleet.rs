@@ -192,7 +192,9 @@ impl Fleet {
 /// Another package's program, which lies beside this one's when the whole workspace was built.
 /// The identity of a node that has joined, and whose place the test takes.
 pub(super) fn place_of(fleet: &Fleet, name: &str) -> Identity {
-    drop(fleet.join(name));
+    // With a goodbye: nothing is given to a link that is believed to be there.
+    fleet.join(name).terminate();
+    until(|| fleet.node(name)["linked"] == false);
     Identity::load(&fleet.folder(name)).unwrap()
 }
 

@@ -430,21 +430,37 @@ fn ten_thousand_handshakes_of_strangers_leave_the_master_answering() {
 }
 
 #[test]
-fn of_two_with_the_same_identity_one_is_sent_away_and_it_is_in_the_audit() {
+fn a_cloned_identity_is_refused_and_it_is_in_the_audit() {
     let fleet = Fleet::new();
-    let mut one = fleet.join("one");
-    let copied = std::process::Command::new("cp").arg("-r").args([fleet.folder("one"), fleet.folder("copy")]).status().unwrap();
-    assert!(copied.success());
-    let mut copy = fleet.restart("copy");
-    assert_eq!(one.0.wait().unwrap().code(), Some(4), "a later life of it is linked");
-    until(|| fleet.node("one")["linked"] == true);
-    // The one that began last stays, whosever it is.
-    let _one = fleet.restart("one");
-    assert_eq!(copy.0.wait().unwrap().code(), Some(4));
-    fleet.wait_for("one", "healthy");
-    assert_eq!(fleet.nodes().len(), 1);
-    until(|| {
+    let second_lives = || {
         let records = report(&fleet.place.run(&["audit", "ls", "-o", "json"]), 0);
-        records["items"].as_array().unwrap().iter().any(|record| record["subject"].as_str().is_some_and(|subject| subject.contains("second-life")))
-    });
+        let subjects = records["items"].as_array().unwrap().iter().filter_map(|record| record["subject"].as_str());
+        subjects.filter(|subject| subject.contains("second-life")).count()
+    };
+    for carrier in ["quic", "websocket"] {
+        let (name, copy) = (carrier, format!("copy-{carrier}"));
+        let one = fleet.join_with(name, &["--carrier", carrier]);
+        let life = || fs::read_to_string(fleet.folder(name).join("incarnation")).unwrap();
+        let first_life = life();
+        let copied = std::process::Command::new("cp").arg("-r").args([fleet.folder(name), fleet.folder(&copy)]).status().unwrap();
+        assert!(copied.success());
+        let refused = || fleet.restart(&copy).0.wait().unwrap().code();
+        assert_eq!(refused(), Some(4), "the one that was paired is linked");
+        assert_eq!(refused(), Some(4), "however often it comes");
+        assert!(fleet.node(name)["linked"] == true && life() == first_life);
+        until(|| second_lives() > 0);
+        // A life that follows another is no copy, though nobody told the master that the one before it ended.
+        drop(one);
+        let mut again = fleet.restart(name);
+        until(|| life() != first_life);
+        fleet.wait_for(name, "healthy");
+        assert!(again.0.try_wait().unwrap().is_none());
+        // A folder that was moved goes on where it is now.
+        drop(again);
+        let moved = fleet.restart(&copy);
+        fleet.wait_for(name, "healthy");
+        assert_eq!(fleet.restart(name).0.wait().unwrap().code(), Some(4));
+        drop(moved);
+    }
+    assert_eq!(fleet.nodes().len(), 2);
 }

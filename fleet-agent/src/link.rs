@@ -29,8 +29,8 @@ use tokio::{
     time::{MissedTickBehavior, interval, sleep, timeout},
 };
 
-use self::dial::Reached;
 pub use self::dial::{CLOCK_FILE, Choice, Dialler, addresses};
+use self::{dial::Reached, lending::Lender};
 use crate::{
     blobs::Blobs,
     callers::Calls,
@@ -244,6 +244,7 @@ impl Session {
         agent.connected();
         let mut renewals = JoinSet::new();
         let mut lending = JoinSet::new();
+        let lender = Lender::new(node, self.home.clone(), self.packs.clone());
         let mut look = interval(RENEWAL_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut deliveries = Deliveries::new(link.clone(), self.packs.clone(), self.commands.clone());
@@ -268,7 +269,7 @@ impl Session {
                 message = deliveries.next() => Happened::Delivered(message),
                 _ = look.tick(), if renewals.is_empty() => Happened::Looked,
                 Some(renewed) = renewals.join_next() => Happened::Renewed(renewed.expect("a renewal neither panics nor is ended while its link is served")),
-                asked = link.accept_transfer(), if lending.len() < lending::LENDING_MAX => Happened::Asked(asked),
+                asked = link.accept_transfer(), if lending.len() < lending::REQUESTS_MAX => Happened::Asked(asked),
                 Some(_) = lending.join_next() => Happened::Lent,
                 received = rx.receive() => Happened::Received(received),
             };
@@ -282,9 +283,7 @@ impl Session {
                     send(message);
                     Ok(())
                 }
-                Happened::Asked(asked) => {
-                    asked.map_err(LinkError::from).map(|transfer| drop(lending.spawn(lending::lend(transfer, self.packs.clone(), (node, self.home.clone())))))
-                }
+                Happened::Asked(asked) => asked.map_err(LinkError::from).map(|transfer| drop(lending.spawn(lender.clone().lend(transfer)))),
                 // What was not lent is asked for again.
                 Happened::Lent => Ok(()),
                 Happened::Looked => {

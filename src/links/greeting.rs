@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use bitacora_core::{ids::Incarnation, wire::FromAgent};
 use fleet_agent::{
     link::Greeting,
     net::{
         carrier::{CarrierError, CloseCode, Connection},
-        codec::{CodecError, Frame, Kind, Received, RequestId, Spoken},
+        codec::{CodecError, Frame, Kind, Received, RequestId},
         tls::Role,
         transfer::TransferError,
     },
@@ -20,7 +19,7 @@ use super::Shared;
 pub(super) const HELLO_MAX: Duration = Duration::from_secs(5);
 /// Why somebody is shown the door, for people.
 const NO_MEMBER: &str = "this node does not belong to the fleet, or not any more";
-pub(super) const SECOND_LIFE: &str = "another process with this node's identity began later and is linked: its key was copied, or it was started twice";
+pub(super) const SECOND_LIFE: &str = "another process with this node's identity is linked and answers: its key was copied, or it was started twice";
 
 /// Whose Hello was answered.
 pub(super) enum Guest {
@@ -34,7 +33,6 @@ pub(super) enum Guest {
 pub(super) struct Greeted {
     pub(super) connection: Connection,
     pub(super) first: Frame,
-    pub(super) incarnation: Incarnation,
 }
 
 /// Answers the Hello of who belongs to the fleet; shows the door to others.
@@ -61,11 +59,7 @@ pub(super) async fn greet(mut connection: Connection, shared: Shared) -> Option<
         return Some(Guest::Visitor(connection));
     }
     let first = expect(&mut connection, Kind::FromAgent).await.ok()?;
-    let incarnation = match first.envelope::<FromAgent>().ok()? {
-        Spoken::Known(message) => message.incarnation,
-        Spoken::Unknown(message) => message.incarnation,
-    };
-    Some(Guest::Node(Greeted { connection, first, incarnation }))
+    Some(Guest::Node(Greeted { connection, first }))
 }
 
 pub(super) async fn expect(connection: &mut Connection, kind: Kind) -> Result<Frame, TransferError> {

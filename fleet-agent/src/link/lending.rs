@@ -1,9 +1,10 @@
-//! What the master asks of this node: of its packs, because another node or a person needs their records, and how its machine is.
-//! Nothing else is given.
+//! What the master asks of this node: of its packs, because another node or a person needs their records, how its machine is, and
+//! whether it is there at all. Nothing else is given.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use bitacora_core::ids::{Digest, NodeId};
+use tokio::sync::Semaphore;
 
 use crate::{
     blobs::{self, Blobs},
@@ -16,24 +17,52 @@ use crate::{
     search::{self, NamesWanted},
 };
 
-/// Requests that are answered at the same time, each with one pack in memory.
-pub(super) const LENDING_MAX: usize = 4;
+/// Requests that are taken at the same time; the master's next ones wait in its own streams.
+pub(super) const REQUESTS_MAX: usize = 64;
+/// Of those, the ones that are worked on, each with one pack in memory.
+const LENDING_MAX: usize = 4;
 
-/// Answers one request.
-pub(super) async fn lend(mut transfer: Transfer, packs: Blobs, (node, home): (NodeId, PathBuf)) -> Result<(), TransferError> {
-    match transfer.rx.receive().await? {
-        Some(Received::Frame(frame)) if frame.kind == Kind::BlobWanted => give(&mut transfer, &frame, &packs).await?,
-        Some(Received::Frame(frame)) if frame.kind == Kind::NamesWanted => look_through(&mut transfer, &frame, packs).await?,
-        Some(Received::Frame(frame)) if frame.kind == Kind::Examine => {
-            let findings =
-                tokio::task::spawn_blocking(move || doctor::examine(&home, doctor::Patient::Linked(node))).await.map_err(|_| TransferError::Ended)?;
-            transfer.tx.send(Kind::Findings, frame.request, &findings).await?;
-        }
-        Some(Received::Frame(frame)) => return Err(TransferError::Unexpected(frame.kind)),
-        Some(Received::Unsupported(what)) => transfer.tx.send(Kind::Unsupported, what.request, "").await?,
-        None => return Err(TransferError::Ended),
+/// What it takes to answer.
+#[derive(Clone)]
+pub(super) struct Lender {
+    node: NodeId,
+    home: PathBuf,
+    packs: Blobs,
+    turns: Arc<Semaphore>,
+}
+
+impl Lender {
+    pub(super) fn new(node: NodeId, home: PathBuf, packs: Blobs) -> Lender {
+        Lender { node, home, packs, turns: Arc::new(Semaphore::new(LENDING_MAX)) }
     }
-    Ok(transfer.tx.finish().await?)
+
+    /// Answers one request.
+    pub(super) async fn lend(self, mut transfer: Transfer) -> Result<(), TransferError> {
+        match transfer.rx.receive().await? {
+            // At once, however much is being lent: who does not answer in time is taken for dead.
+            Some(Received::Frame(frame)) if frame.kind == Kind::Ping => transfer.tx.send(Kind::Pong, frame.request, "").await?,
+            Some(Received::Frame(frame)) => {
+                let _turn = self.turns.acquire().await.expect("nobody closes it");
+                self.work(&mut transfer, &frame).await?;
+            }
+            Some(Received::Unsupported(what)) => transfer.tx.send(Kind::Unsupported, what.request, "").await?,
+            None => return Err(TransferError::Ended),
+        }
+        Ok(transfer.tx.finish().await?)
+    }
+
+    async fn work(&self, transfer: &mut Transfer, asked: &Frame) -> Result<(), TransferError> {
+        match asked.kind {
+            Kind::BlobWanted => give(transfer, asked, &self.packs).await,
+            Kind::NamesWanted => look_through(transfer, asked, self.packs.clone()).await,
+            Kind::Examine => {
+                let (home, patient) = (self.home.clone(), doctor::Patient::Linked(self.node));
+                let findings = tokio::task::spawn_blocking(move || doctor::examine(&home, patient)).await.map_err(|_| TransferError::Ended)?;
+                Ok(transfer.tx.send(Kind::Findings, asked.request, &findings).await?)
+            }
+            other => Err(TransferError::Unexpected(other)),
+        }
+    }
 }
 
 async fn give(transfer: &mut Transfer, frame: &Frame, packs: &Blobs) -> Result<(), TransferError> {

@@ -81,6 +81,10 @@ kinds! {
     Examine = 28, KIB;
     /// What it found.
     Findings = 29, 64 * KIB;
+    /// Is there still somebody on this link?
+    Ping = 31, KIB;
+    /// There is.
+    Pong = 32, KIB;
     /// A certificate signing request of a node that has a certificate.
     RenewalRequest = 22, 8 * KIB;
     /// Its next certificate.
