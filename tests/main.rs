@@ -34,7 +34,6 @@ mod readme;
 mod scripts;
 mod soak;
 mod sparks;
-mod storm;
 mod support;
 mod tidy;
 mod trials;

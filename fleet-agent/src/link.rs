@@ -112,6 +112,24 @@ pub enum News<'n> {
     Unlinked(&'n LinkError),
 }
 
+/// Takes what a link brings: the agent's loop.
+pub trait Recipient {
+    /// A connection to a master exists: the agent is to introduce itself.
+    fn connected(&self);
+    /// The master has said this.
+    fn receive(&self, message: Envelope<ToAgent>);
+}
+
+impl Recipient for AgentThread {
+    fn connected(&self) {
+        AgentThread::connected(self);
+    }
+
+    fn receive(&self, message: Envelope<ToAgent>) {
+        self.send(message);
+    }
+}
+
 /// The agent's way to whatever master it is linked with now.
 #[derive(Clone)]
 pub struct Uplink {
@@ -183,7 +201,7 @@ impl Session {
         mut dialler: Dialler,
         mut calls: Calls,
         mut credentials: Credentials,
-        agent: &AgentThread,
+        agent: &impl Recipient,
         tell: impl Fn(News<'_>),
     ) -> LinkError {
         let (mut wait, mut told) = (REDIAL_FIRST, false);
@@ -233,7 +251,7 @@ impl Session {
     }
 
     /// Carries messages both ways until the link is lost.
-    async fn serve(&mut self, reached: Reached, agent: &AgentThread, dialler: &mut Dialler, credentials: &mut Credentials) -> LinkError {
+    async fn serve(&mut self, reached: Reached, agent: &impl Recipient, dialler: &mut Dialler, credentials: &mut Credentials) -> LinkError {
         let Reached { connection: Connection { link, tx, mut rx }, hears_beats_apart } = reached;
         // In a WebSocket there is one order of bytes, and the control stream goes first: a stream of its own would stand behind it.
         let hears_beats_apart = hears_beats_apart && link.carrier() == Carrier::Quic;
@@ -378,11 +396,11 @@ fn without_output(message: Envelope<FromAgent>, error: &CodecError) -> Envelope<
 }
 
 /// Passes on what the master says; answers what this agent does not know.
-fn hear(received: Option<Received>, agent: &AgentThread) -> Result<Option<Envelope<FromAgent>>, LinkError> {
+fn hear(received: Option<Received>, agent: &impl Recipient) -> Result<Option<Envelope<FromAgent>>, LinkError> {
     match received {
         Some(Received::Frame(frame)) if frame.kind == Kind::ToAgent => match frame.envelope::<ToAgent>()? {
             Spoken::Known(message) => {
-                agent.send(message);
+                agent.receive(message);
                 Ok(None)
             }
             Spoken::Unknown(Envelope { epoch, incarnation, body: command }) => {

@@ -1,5 +1,7 @@
 //! The links with a node of the tests' own at the other end.
 
+mod storm;
+
 use std::{
     net::Ipv4Addr,
     sync::{

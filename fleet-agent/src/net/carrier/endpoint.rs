@@ -1,8 +1,9 @@
 //! The two ends of a link: the one that dials and the one that is dialled, by either carrier, on one port number.
 
-use std::{io, net::SocketAddr};
+use std::{io, net::SocketAddr, sync::Arc};
 
 use bitacora_core::ids::NodeId;
+use quinn::AsyncUdpSocket;
 use tokio::sync::mpsc;
 
 use super::{Carrier, CarrierError, Connection, FailedHandshake, Renewal};
@@ -23,7 +24,7 @@ pub struct Endpoint {
 #[derive(Debug)]
 pub struct Listener {
     quic: quic::Listener,
-    websocket: websocket::Listener,
+    websocket: Option<websocket::Listener>,
 }
 
 impl Endpoint {
@@ -40,7 +41,14 @@ impl Endpoint {
         let (quic, quic_door) = quic::Endpoint::open(address, identity, keys, settings)?;
         let address = quic.local_address().map_err(|source| CarrierError::Bind { address, source })?;
         let websocket_door = websocket.listen(address, quic_door.renewals_found())?;
-        Ok((Endpoint { quic, websocket }, Listener { quic: quic_door, websocket: websocket_door }))
+        Ok((Endpoint { quic, websocket }, Listener { quic: quic_door, websocket: Some(websocket_door) }))
+    }
+
+    /// QUIC alone, over a socket that is there already: one of a simulated network, for example.
+    pub fn over(socket: Arc<dyn AsyncUdpSocket>, identity: &Identity, keys: &ListenerKeys, settings: Settings) -> Result<(Endpoint, Listener), CarrierError> {
+        let websocket = websocket::Endpoint::new(identity, settings.clone())?;
+        let (quic, quic_door) = quic::Endpoint::over(socket, UdpBuffers::default(), identity, keys, settings)?;
+        Ok((Endpoint { quic, websocket }, Listener { quic: quic_door, websocket: None }))
     }
 
     /// Connects to a node, and to that node only. The first frame is the dialler's to send.
@@ -91,9 +99,10 @@ impl Listener {
 
     /// The next node that dialled, verified, or who failed to. `None` when the endpoint was closed. Cancel-safe.
     pub async fn accept(&mut self) -> Option<Result<Connection, FailedHandshake>> {
+        let Some(websocket) = &mut self.websocket else { return self.quic.accept().await };
         tokio::select! {
             accepted = self.quic.accept() => accepted,
-            accepted = self.websocket.accept() => accepted,
+            accepted = websocket.accept() => accepted,
         }
     }
 }

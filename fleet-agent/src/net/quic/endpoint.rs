@@ -59,8 +59,8 @@ impl Endpoint {
         Endpoint::over(socket, buffers, identity, keys, settings)
     }
 
-    /// The same over a socket that is there already: one of a simulated network, for example.
-    pub fn over(
+    /// The same over a socket that is there already.
+    pub(in crate::net) fn over(
         socket: Arc<dyn AsyncUdpSocket>,
         buffers: UdpBuffers,
         identity: &Identity,

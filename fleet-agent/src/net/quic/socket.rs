@@ -10,7 +10,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use crate::net::carrier::CarrierError;
 
 /// What was asked for and what the system granted; `doctor` says how to mend a difference.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UdpBuffers {
     pub asked_bytes: usize,
     pub receive_bytes: usize,

@@ -1,47 +1,40 @@
-//! A master and many agents over the carrier itself, quinn and TLS with it, on a simulated network that delays, loses and
+//! A master's links and the sessions of many agents, as they are, over quinn and TLS on a simulated network that delays, loses and
 //! cuts, and on machines that die: every spark is done, and counts once. Time is virtual: minutes of it are a second.
 
 use std::{
-    collections::BTreeMap,
     fmt,
     io::{self, IoSliceMut},
-    net::{Ipv4Addr, SocketAddr},
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
     pin::Pin,
     sync::{
-        Arc, Mutex,
+        Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll, ready},
-    time::Duration,
+    time::SystemTime,
 };
 
 use bitacora_core::{
     agent,
     fleet::{self, Fact, Fleet, JobSpec, JobStatus, Ledger, Priority, Settings},
-    ids::{Digest, Epoch, Incarnation, NodeId},
+    ids::Incarnation,
     time::Time,
-    wire::{Envelope, FromAgent, ToAgent, message::Held, task::SparkOutput},
+    wire::{message::Held, task::SparkOutput},
 };
 use fleet_agent::{
-    link::Greeting,
-    net::{
-        carrier::Connection,
-        codec::{Kind, Received, RequestId},
-        quic::{self, Endpoint, Listener, ListenerKeys, UdpBuffers},
-        tls::{Identity, Role},
-    },
+    callers::Calls,
+    command::Commands,
+    link::{self, Choice, Dialler, News, Recipient},
+    net::{quic, renewal::Credentials, tls::NodeKey},
 };
 use quinn::{
     AsyncUdpSocket, UdpPoller,
     udp::{RecvMeta, Transmit},
 };
-use tokio::{
-    sync::mpsc,
-    task::JoinSet,
-    time::{Instant, sleep, sleep_until, timeout},
-};
+use tokio::time::{Instant, sleep, sleep_until};
 
-use super::puppet::{authority, identity};
+use crate::links::*;
 
 const AGENTS: u64 = 20;
 const SPARKS: u32 = 2000;
@@ -51,9 +44,9 @@ const PORT: u16 = 7411;
 const PATIENCE: Duration = Duration::from_secs(600);
 /// What a spark takes.
 const WORK: Duration = Duration::from_millis(300);
-/// For the other side's first words.
-const GREETING_MAX: Duration = Duration::from_secs(5);
 const MESSAGES_MAX: usize = 4096;
+/// Of certificates, either way from now.
+const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// A socket of the simulated network, as quinn wants it.
 struct Socket {
@@ -123,9 +116,22 @@ impl AsyncUdpSocket for Socket {
 
 async fn open(port: u16, identity: &Identity) -> (Endpoint, Listener) {
     let udp = Arc::new(turmoil::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).await.unwrap());
-    let buffers = UdpBuffers { asked_bytes: 0, receive_bytes: 0, send_bytes: 0 };
     let socket = Arc::new(Socket { udp, readable: Mutex::new(None) });
-    Endpoint::over(socket, buffers, identity, &ListenerKeys::fresh().unwrap(), quic::Settings::default()).unwrap()
+    Endpoint::over(socket, identity, &ListenerKeys::fresh().unwrap(), quic::Settings::default()).unwrap()
+}
+
+fn authority() -> Authority {
+    Authority::create("of a test", validity()).unwrap()
+}
+
+fn identity(authority: &Authority, node: NodeId, role: Role) -> Identity {
+    let key = NodeKey::generate().unwrap();
+    let certificate = authority.sign(&key.request().unwrap(), node, role.into(), validity()).unwrap();
+    Identity::new(key, certificate, authority.certificate().clone()).unwrap()
+}
+
+fn validity() -> Validity {
+    Validity { not_before: SystemTime::now() - DAY, span: 2 * DAY }
 }
 
 /// Virtual time, the same for everybody.
@@ -140,43 +146,40 @@ async fn wait_until(time: Option<Time>) {
     }
 }
 
-/// What all lives of a master have in common, and what the test wants to know.
-#[derive(Default)]
+/// What all lives have in common, and what the test wants to know.
 struct World {
+    authority: Arc<Authority>,
+    folder: PathBuf,
     journal: Mutex<Vec<Fact>>,
     links: AtomicU64,
     lives: AtomicU64,
     is_done: AtomicBool,
 }
 
-/// What a master's loop hears of its links.
-enum Heard {
-    Linked(NodeId, mpsc::Sender<Envelope<ToAgent>>),
-    Said(NodeId, Envelope<FromAgent>),
-    Lost(NodeId),
-}
-
+/// One life of a master's process: its links, and a loop around its core.
 async fn master(identity: Identity, world: Arc<World>) {
-    let (_endpoint, mut listener) = open(PORT, &identity).await;
+    let (_endpoint, listener) = open(PORT, &identity).await;
     let (tell, mut heard) = mpsc::channel(MESSAGES_MAX);
+    let deliver: Deliver = Arc::new(move |event| tell.try_send(event).is_ok());
+    let (_published, seen) = watch::channel(Published { admitted: Arc::new((1..=AGENTS).map(NodeId).collect()), ..Published::default() });
+    let packs = Blobs::open(&world.folder.join("packs")).unwrap();
+    let stores = Stores { logs: packs.clone(), packs, takes_packs: true };
+    let shared = Shared::new(seen, stores, Renewer { authority: world.authority.clone(), deliver: deliver.clone() }, Arc::default(), deliver);
+    let (commands, obeyed) = mpsc::channel(COMMANDS_MAX);
+    let refused = shared.refused.clone();
+    let _switch = JoinSet::from_iter([switch(listener, obeyed, shared)]);
     let mut effects = Vec::new();
     let ledger = recovered(&world.journal.lock().unwrap());
     let mut fleet = Fleet::recover(Settings::default(), ledger, now(), &mut effects);
     if fleet.ledger().jobs.is_empty() {
         fleet.handle(now(), fleet::Event::WorkSubmitted { spec: JobSpec::without_tree(None, Priority::Normal, Vec::new()), sparks: SPARKS }, &mut effects);
     }
-    let (mut lines, mut sessions) = (BTreeMap::<NodeId, mpsc::Sender<Envelope<ToAgent>>>::new(), JoinSet::new());
     loop {
         for effect in effects.drain(..) {
             match effect {
                 fleet::Effect::Record(fact) => world.journal.lock().unwrap().push(fact),
-                // Where there is no room it is lost, and said again.
-                fleet::Effect::Send { to, message } => {
-                    if let Some(line) = lines.get(&to) {
-                        let _ = line.try_send(message);
-                    }
-                }
-                fleet::Effect::Disconnect { node } => drop(lines.remove(&node)),
+                fleet::Effect::Send { to, message } => drop(commands.send(Command::Send { to, messages: vec![message] }).await),
+                fleet::Effect::Disconnect { node } => drop(commands.send(Command::Disconnect { node }).await),
                 _ => {}
             }
         }
@@ -184,20 +187,14 @@ async fn master(identity: Identity, world: Arc<World>) {
         world.is_done.store(fleet.ledger().jobs.values().all(|job| job.status.is_over()), Ordering::Relaxed);
         let event = tokio::select! {
             () = wait_until(fleet.next_deadline()) => fleet::Event::Woken,
-            Some(Ok(connection)) = listener.accept() => {
-                sessions.spawn(serve(connection, tell.clone(), world.clone()));
-                continue;
-            }
             Some(heard) = heard.recv() => match heard {
-                Heard::Linked(node, line) => {
-                    lines.insert(node, line);
-                    continue;
-                }
-                Heard::Said(node, message) => fleet::Event::Received { node, message },
-                Heard::Lost(node) => fleet::Event::LinkLost { node },
+                LinkEvent::Received { node, message, room: _ } => fleet::Event::Received { node, message },
+                LinkEvent::Lost { node } => fleet::Event::LinkLost { node },
+                _ => panic!("nobody asks for anything else"),
             },
         };
         fleet.handle(now(), event, &mut effects);
+        assert_eq!(refused.take().second_life, 0, "there is one of each");
     }
 }
 
@@ -208,89 +205,69 @@ fn recovered(journal: &[Fact]) -> Ledger {
     ledger
 }
 
-/// One link, as the master has it.
-async fn serve(mut connection: Connection, tell: mpsc::Sender<Heard>, world: Arc<World>) {
-    let node = connection.link.peer().node;
-    let Ok(Ok(Some(Received::Frame(hello)))) = timeout(GREETING_MAX, connection.rx.receive()).await else { return };
-    if connection.tx.send(Kind::Welcome, hello.request, &Greeting::default()).await.is_err() {
-        return;
+/// The way to an agent's loop.
+struct ToLoop(mpsc::Sender<agent::Event>);
+
+impl ToLoop {
+    fn pass(&self, event: agent::Event) {
+        self.0.try_send(event).unwrap();
     }
-    world.links.fetch_add(1, Ordering::Relaxed);
-    let (line, mut outgoing) = mpsc::channel(MESSAGES_MAX);
-    let Connection { link: _link, mut tx, mut rx } = connection;
-    let mut said = None;
-    loop {
-        let heard = tokio::select! {
-            received = rx.receive() => match received {
-                Ok(Some(Received::Frame(frame))) => frame.body::<Envelope<FromAgent>>().unwrap(),
-                _ => break,
-            },
-            Some(message) = outgoing.recv() => match tx.send(Kind::ToAgent, RequestId(0), &message).await {
-                Ok(()) => continue,
-                Err(_) => break,
-            },
-            else => break,
-        };
-        // Of several links the one on which something was said last is the node's.
-        if said.replace(()).is_none() {
-            let _ = tell.send(Heard::Linked(node, line.clone())).await;
-        }
-        let _ = tell.send(Heard::Said(node, heard)).await;
-    }
-    let _ = tell.send(Heard::Lost(node)).await;
 }
 
-/// One life of an agent's process, over as many links as it takes.
-async fn agent(node: u64, identity: Identity, world: Arc<World>) {
+impl Recipient for ToLoop {
+    fn connected(&self) {
+        self.pass(agent::Event::Connected);
+    }
+
+    fn receive(&self, message: Envelope<ToAgent>) {
+        self.pass(agent::Event::Received(message));
+    }
+}
+
+/// One life of an agent's process: its session over as many links as it takes, and a loop around its core.
+async fn agent(identity: Identity, home: &Path, world: Arc<World>) {
     let life = world.lives.fetch_add(1, Ordering::Relaxed);
     let mut agent = agent::Agent::new(Incarnation(now().0 << 8 | life & 0xff), 2, ENGINE, Epoch(0));
     let (endpoint, _listener) = open(0, &identity).await;
-    let (done, mut ended) = mpsc::channel(MESSAGES_MAX);
-    loop {
-        let Some(connection) = dial(&endpoint).await else {
-            sleep(Duration::from_millis(100 + 7 * node)).await;
-            continue;
-        };
-        let Connection { link: _link, mut tx, mut rx } = connection;
-        let mut event = agent::Event::Connected;
-        'link: loop {
+    let (uplink, session) = link::uplink(Blobs::open(&home.join("packs")).unwrap(), Commands::none(), home);
+    let master = SocketAddr::new(turmoil::lookup("master"), PORT);
+    let dialler = Dialler::new(endpoint, vec![master.to_string()], Choice::Quic);
+    let (tell, mut events) = mpsc::channel(MESSAGES_MAX);
+    let to_loop = ToLoop(tell.clone());
+    let links = |news: News<'_>| {
+        if matches!(news, News::Linked(_)) {
+            world.links.fetch_add(1, Ordering::Relaxed);
+        }
+    };
+    let works = async {
+        loop {
+            let event = tokio::select! {
+                () = wait_until(Some(agent.next_deadline())) => agent::Event::Woken,
+                Some(event) = events.recv() => event,
+            };
             let mut effects = Vec::new();
             agent.handle(now(), event, &mut effects);
             agent.check();
             for effect in effects {
                 match effect {
-                    agent::Effect::Send(message) => match tx.send(Kind::FromAgent, RequestId(0), &message).await {
-                        Ok(()) => {}
-                        Err(_) => break 'link,
-                    },
+                    agent::Effect::Send(message) => uplink.say(message),
                     agent::Effect::Start(task) => {
-                        let done = done.clone();
+                        let tell = tell.clone();
                         tokio::spawn(async move {
                             sleep(WORK).await;
-                            done.send(Held { spark: task.spark, attempt: task.attempt }).await
+                            let held = Held { spark: task.spark, attempt: task.attempt };
+                            tell.send(agent::Event::Ended { held, result: Ok(SparkOutput::default()) }).await
                         });
                     }
                     _ => {}
                 }
             }
-            event = tokio::select! {
-                () = wait_until(Some(agent.next_deadline())) => agent::Event::Woken,
-                Some(held) = ended.recv() => agent::Event::Ended { held, result: Ok(SparkOutput::default()) },
-                received = rx.receive() => match received {
-                    Ok(Some(Received::Frame(frame))) => agent::Event::Received(frame.body().unwrap()),
-                    _ => break,
-                },
-            };
         }
+    };
+    tokio::select! {
+        error = session.run(dialler, Calls::none(), Credentials::new(identity, home), &to_loop, links) => panic!("it was sent away: {error}"),
+        () = works => {}
     }
-}
-
-async fn dial(endpoint: &Endpoint) -> Option<Connection> {
-    let master = SocketAddr::new(turmoil::lookup("master"), PORT);
-    let mut connection = endpoint.dial(master, NodeId::HERE).await.ok()?;
-    connection.tx.send(Kind::Hello, RequestId(1), &Greeting::default()).await.ok()?;
-    let welcome = timeout(GREETING_MAX, connection.rx.receive()).await;
-    matches!(welcome, Ok(Ok(Some(Received::Frame(frame)))) if frame.kind == Kind::Welcome).then_some(connection)
 }
 
 /// What the weather does at a step, of a tick each: machines are cut off, come back, and die.
@@ -307,8 +284,16 @@ fn weather(simulation: &mut turmoil::Sim<'_>, step: u64) {
 
 #[test]
 fn through_storms_every_spark_is_done_and_counts_once() {
-    let authority = authority();
-    let world = Arc::new(World::default());
+    let authority = Arc::new(authority());
+    let folder = tempfile::tempdir().unwrap();
+    let world = Arc::new(World {
+        authority: authority.clone(),
+        folder: folder.path().to_owned(),
+        journal: Mutex::default(),
+        links: AtomicU64::default(),
+        lives: AtomicU64::default(),
+        is_done: AtomicBool::default(),
+    });
     let mut builder = turmoil::Builder::new();
     builder.simulation_duration(PATIENCE).tick_duration(Duration::from_millis(2)).rng_seed(7).udp_capacity(MESSAGES_MAX);
     builder.min_message_latency(Duration::from_millis(1)).max_message_latency(Duration::from_millis(40)).fail_rate(0.01).repair_rate(0.5);
@@ -325,9 +310,10 @@ fn through_storms_every_spark_is_done_and_counts_once() {
     for node in 1..=AGENTS {
         let (own, shared) = (identity(&authority, NodeId(node), Role::Worker), world.clone());
         simulation.host(format!("agent-{node}"), move || {
-            let life = agent(node, own.clone(), shared.clone());
+            let (own, shared) = (own.clone(), shared.clone());
             async move {
-                life.await;
+                let home = shared.folder.join(format!("agent-{node}"));
+                agent(own, &home, shared).await;
                 Ok(())
             }
         });
