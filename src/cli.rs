@@ -10,6 +10,7 @@ mod cache;
 mod completions;
 mod config;
 mod dashboard;
+mod deps;
 mod doctor;
 mod duration;
 mod elsewhere;
@@ -85,6 +86,7 @@ enum DataCommand {
     Analyze(analyze::Analyze),
     Symbols(symbols::Symbols),
     Metrics(metrics::Metrics),
+    Deps(deps::Deps),
     #[command(subcommand)]
     Project(project::ProjectCommand),
     #[command(subcommand)]
@@ -253,6 +255,7 @@ impl DataCommand {
                 | DataCommand::Analyze(_)
                 | DataCommand::Symbols(_)
                 | DataCommand::Metrics(_)
+                | DataCommand::Deps(_)
         )
     }
 
@@ -261,6 +264,7 @@ impl DataCommand {
             DataCommand::Analyze(command) => command.run(context),
             DataCommand::Symbols(command) => command.run(context),
             DataCommand::Metrics(command) => command.run(context),
+            DataCommand::Deps(command) => command.run(context),
             DataCommand::Project(command) => command.run(context),
             DataCommand::Job(command) => command.run(context),
             DataCommand::Spark(command) => command.run(context),

@@ -1,19 +1,29 @@
-//! Which files import one another, as far as the last result tells: for planning alone, so a guess costs nothing but speed.
-//!
-//! An import names a file when exactly one path ends like it: `a.b.c`, `a::b::c` and `"a/b/c.h"` are all read as `a/b/c`.
+//! Which files import one another, as far as the last result and the tree's paths tell.
 
-use std::collections::HashMap;
+mod cycles;
+mod resolve;
 
-use bitacora_core::fleet::{ListedFile, Project, partition};
+use std::{
+    collections::{BTreeSet, HashMap},
+    io,
+};
 
-use crate::{data::DataDirectory, result::StoredResult};
+use bitacora_core::{
+    fleet::{ListedFile, Project, partition},
+    paths::RelativePath,
+};
 
-/// Words of an import that are compared with the end of a path.
-const WORDS_MAX: usize = 3;
+use self::resolve::Resolver;
+use crate::{
+    data::DataDirectory,
+    manifest::{ManifestError, Row},
+    result::{Lacking, ResultError, StoredResult},
+};
 
-/// Gives files that import one another, directly or through others, the same number.
+/// Gives files that import one another, directly or through others, the same number. A guess costs nothing but speed.
 pub fn cluster(data: &DataDirectory, project: &Project, files: &mut [ListedFile]) {
-    let places = by_ending(files);
+    let paths: Vec<String> = files.iter().map(|file| file.path.to_text()).collect();
+    let resolver = Resolver::new(&paths);
     let index: HashMap<Vec<u8>, u32> = (0..).zip(files.iter()).map(|(number, file)| (file.path.as_bytes().to_vec(), number)).collect();
     let mut links = Vec::new();
     let Ok(mut result) = StoredResult::last(data, project) else { return };
@@ -21,7 +31,7 @@ pub fn cluster(data: &DataDirectory, project: &Project, files: &mut [ListedFile]
     let Ok(wanted) = result.files(|path| index.contains_key(path)) else { return };
     let read = result.each(wanted, |path, record| {
         let from = index[path.as_bytes()];
-        links.extend(record.imports.iter().filter_map(|target| resolve(&places, target)).map(|to| (from, to)));
+        links.extend(record.imports.iter().flat_map(|target| resolver.resolve(from, record.language, target)).map(|to| (from, to)));
         Ok(())
     });
     if read.is_ok_and(|lost| lost.is_empty()) {
@@ -30,52 +40,72 @@ pub fn cluster(data: &DataDirectory, project: &Project, files: &mut [ListedFile]
     }
 }
 
-/// Files by the ends of their paths without extension; `None` where two files end alike.
-fn by_ending(files: &[ListedFile]) -> HashMap<String, Option<u32>> {
-    let mut places = HashMap::new();
-    for (number, file) in (0..).zip(files) {
-        let path = file.path.to_text();
-        let stem = path.rsplit_once('.').map_or(path.as_str(), |(stem, _)| stem);
-        for ending in endings(&stem.split('/').collect::<Vec<_>>()) {
-            places.entry(ending).and_modify(|place| *place = None).or_insert(Some(number));
-        }
+/// What the files of a result import.
+pub struct Dependencies {
+    /// In the order of paths; the numbers below are places here.
+    pub files: Vec<Importing>,
+    /// By how many files each is imported.
+    pub used_by: Vec<u32>,
+}
+
+/// One file.
+pub struct Importing {
+    pub path: RelativePath,
+    pub language: String,
+    /// Files of the tree, sorted.
+    pub uses: Vec<u32>,
+    /// What is named and no file of the tree, or none that can be told.
+    pub outside: BTreeSet<Box<str>>,
+}
+
+/// Files that need one another.
+pub struct Circle {
+    pub members: Vec<u32>,
+    /// A shortest way through some of them and back to the first.
+    pub shortest: Vec<u32>,
+}
+
+impl Dependencies {
+    /// Of all analysed files; with those whose record is not to be had.
+    pub fn of(result: &mut StoredResult) -> Result<(Dependencies, Lacking), DependencyError> {
+        let rows = result.manifest.rows().filter(Row::is_analysed);
+        let named: Vec<(RelativePath, String)> = rows.map(|row| Ok((row.path()?, row.language().to_owned()))).collect::<Result<_, ManifestError>>()?;
+        let paths: Vec<String> = named.iter().map(|(path, _)| path.to_text()).collect();
+        let mut files: Vec<Importing> =
+            named.into_iter().map(|(path, language)| Importing { path, language, uses: Vec::new(), outside: BTreeSet::new() }).collect();
+        let resolver = Resolver::new(&paths);
+        let wanted = result.files(|_| true)?;
+        let lacking = result.each_as_it_lies(wanted, |number, _, record| {
+            let file = &mut files[number];
+            for target in &record.imports {
+                match resolver.resolve(number as u32, record.language, target) {
+                    found if found.is_empty() => drop(file.outside.insert((*target).into())),
+                    found => file.uses.extend(found),
+                }
+            }
+            file.uses.sort_unstable();
+            file.uses.dedup();
+            Ok(())
+        })?;
+        let mut used_by = vec![0; files.len()];
+        files.iter().flat_map(|file| &file.uses).for_each(|used| used_by[*used as usize] += 1);
+        Ok((Dependencies { files, used_by }, lacking))
     }
-    places
-}
 
-fn endings(words: &[&str]) -> Vec<String> {
-    (1..=words.len().min(WORDS_MAX)).map(|count| words[words.len() - count..].join("/")).collect()
-}
-
-/// The longest ending that names one file.
-fn resolve(places: &HashMap<String, Option<u32>>, target: &str) -> Option<u32> {
-    let target = target.trim_matches(['"', '<', '>', '.']);
-    let bare = target.strip_suffix(".h").or(target.strip_suffix(".hpp")).unwrap_or(target);
-    let words: Vec<&str> = bare.split(['.', '/', ':', '\\']).filter(|word| !word.is_empty()).collect();
-    endings(&words).iter().rev().find_map(|ending| places.get(ending).copied().flatten())
-}
-
-#[cfg(test)]
-mod tests {
-    use bitacora_core::paths::RelativePath;
-
-    use super::*;
-
-    #[test]
-    fn imports_name_the_one_file_that_ends_like_them() {
-        let file = |path: &str| ListedFile {
-            path: RelativePath::new(path.into()).unwrap(),
-            size: 1,
-            language: "python".into(),
-            complexity: 0,
-            cluster: 0,
-            content: None,
-            is_disputed: false,
-        };
-        let places = by_ending(&[file("src/a/b.py"), file("src/c/b.py"), file("include/x.h")]);
-        assert_eq!(resolve(&places, "a.b"), Some(0));
-        assert_eq!(resolve(&places, "src.c.b"), Some(1));
-        assert_eq!(resolve(&places, "b"), None, "two files end like this");
-        assert_eq!(resolve(&places, "\"x.h\""), Some(2));
+    /// Those with the most members first.
+    pub fn circles(&self) -> Vec<Circle> {
+        let edges: Vec<Vec<u32>> = self.files.iter().map(|file| file.uses.clone()).collect();
+        cycles::components(&edges).into_iter().map(|members| Circle { shortest: cycles::shortest(&edges, &members), members }).collect()
     }
+}
+
+/// Why they cannot be told.
+#[derive(Debug, thiserror::Error)]
+pub enum DependencyError {
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    #[error(transparent)]
+    Result(#[from] ResultError),
+    #[error("the records of the result cannot be read")]
+    Read(#[from] io::Error),
 }

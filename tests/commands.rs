@@ -296,6 +296,8 @@ fn a_job_says_what_became_of_it() {
 fn every_kind_of_document_fits_its_schema() {
     let place = Place::new();
     place.fill(2);
+    place.write("round.py", "import square\n");
+    place.write("square.py", "import round\n");
     place.analyse(0);
     let jobs = report(&place.run(&["job", "ls", "-o", "json"]), 0);
     let job = jobs["items"][0]["id"].as_str().unwrap();
@@ -311,6 +313,8 @@ fn every_kind_of_document_fits_its_schema() {
             // Take a master that serves: tests/fleet.rs, tests/nodes.rs and tests/sparks.rs hold them to their schemas.
             "bench" | "discovered" | "events" | "doctor" | "node" | "nodes" | "operators" | "script" => continue,
             "config" => &["config", "show"],
+            "cycles" => &["deps", "--cycles"],
+            "dependencies" => &["deps"],
             "projects" => &["project", "show"],
             "reasons" => &["job", "explain", job],
             "verification" => &["audit", "verify"],

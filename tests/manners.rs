@@ -44,6 +44,30 @@ fn metrics_have_one_order_and_one_limit() {
 }
 
 #[test]
+fn imports_lead_to_files_and_circles_are_named() {
+    let place = Place::new();
+    for (name, text) in [
+        ("app/main.c", "#include <stdio.h>\n#include \"x.h\"\n"),
+        ("app/x.h", "#include \"y.h\"\n"),
+        ("app/y.h", "#include \"x.h\"\n"),
+        ("a.py", "import os\nimport b\n"),
+        ("b.py", "x = 1\n"),
+    ] {
+        place.write(name, text);
+    }
+    place.analyse(0);
+    let listed = lines(&place.run(&["deps", "-o", "plain"]));
+    assert_eq!(listed, ["used_by\tuses\toutside\tfile", "2\t1\t0\tapp/x.h", "1\t1\t0\tapp/y.h", "1\t0\t0\tb.py", "0\t1\t1\ta.py", "0\t1\t1\tapp/main.c"]);
+    let items = report(&place.run(&["deps", "-o", "json", "--limit", "1"]), 0)["items"].clone();
+    assert_eq!(items, serde_json::json!([{ "path": "app/x.h", "language": "c", "uses": [{ "path": "app/y.h" }], "used_by": 2, "outside": [] }]));
+    assert_eq!(lines(&place.run(&["deps", "--cycles", "-o", "plain"]))[1..], ["2\t2\tapp/x.h > app/y.h > app/x.h"]);
+    place.write("app/y.h", "int y;\n");
+    place.analyse(0);
+    let none = place.run(&["deps", "--cycles", "-o", "table"]);
+    assert!(none.status.success() && none.stdout.is_empty() && said(&none).contains("no files import one another"), "{none:?}");
+}
+
+#[test]
 fn a_word_that_names_two_projects_changes_neither() {
     let place = Place::new();
     let here = |arguments: &[&str]| place.bitacora(arguments).current_dir(place.path("")).output().unwrap();

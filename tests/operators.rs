@@ -199,6 +199,8 @@ fn results_are_read_from_elsewhere_as_they_are_there() {
         &["symbols", "added", "--project", "nobody"],
         &["metrics", "-o", "name"],
         &["metrics", &name, "--limit", "2"],
+        &["deps", &name, "--limit", "2"],
+        &["deps", "--cycles", "-o", "ndjson"],
         &["project", "show", &name],
         &["project", "show", "nobody"],
     ] {

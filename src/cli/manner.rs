@@ -49,6 +49,7 @@ mod tests {
         ("analyze", &["output", "timeout", "detach", "dry_run"]),
         ("symbols", &["output"]),
         ("metrics", &["output"]),
+        ("deps", &["output"]),
         ("project ls", &["output"]),
         ("project show", &["output"]),
         ("project add", &["dry_run"]),

@@ -15,6 +15,8 @@ const SCHEMAS: &[(&str, &str)] = &[
     ("bench-link", include_str!("../../assets/schemas/bench-link.json")),
     ("cache", include_str!("../../assets/schemas/cache.json")),
     ("config", include_str!("../../assets/schemas/config.json")),
+    ("cycles", include_str!("../../assets/schemas/cycles.json")),
+    ("dependencies", include_str!("../../assets/schemas/dependencies.json")),
     ("discovered", include_str!("../../assets/schemas/discovered.json")),
     ("doctor", include_str!("../../assets/schemas/doctor.json")),
     ("events", include_str!("../../assets/schemas/events.json")),

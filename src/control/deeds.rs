@@ -56,7 +56,8 @@ impl Request {
     /// A project that is named, by its id: what was looked at is what is read, whatever it is called by then.
     pub fn pinned(mut self, ledger: &Ledger) -> Request {
         if let Request::Report(wish) = &mut self
-            && let Report::Project { project } | Report::Symbols { project, .. } | Report::Metrics { project, .. } = &mut wish.report
+            && let Report::Project { project } | Report::Symbols { project, .. } | Report::Metrics { project, .. } | Report::Deps { project, .. } =
+                &mut wish.report
             && let Some(id) = project.as_deref().and_then(|wanted| ledger.project_called(wanted))
         {
             *project = Some(id.to_string());
@@ -79,7 +80,7 @@ impl Request {
             Request::Run(commission) => commission.command.as_ref().and_then(|command| command.project).map_or(About::Fleet, About::Project),
             Request::Report(wish) => match &wish.report {
                 Report::Job { job } => About::Job(*job),
-                Report::Project { project } | Report::Symbols { project, .. } | Report::Metrics { project, .. } => named(project.as_deref(), ledger),
+                Report::Project { project } | Report::Symbols { project, .. } | Report::Metrics { project, .. } | Report::Deps { project, .. } => named(project.as_deref(), ledger),
             },
             Request::Events { .. }
             | Request::Audit { .. }

@@ -27,6 +27,8 @@ pub enum Report {
     Symbols { query: String, project: Option<String>, limit: u32, source: bool },
     /// `bitacora metrics`.
     Metrics { project: Option<String>, limit: Option<usize> },
+    /// `bitacora deps`.
+    Deps { project: Option<String>, cycles: bool, limit: Option<usize> },
 }
 
 /// A part of a report, in the order in which it was written.
@@ -42,7 +44,12 @@ pub struct ReportPart {
 impl ReportWish {
     /// Records may lie with nodes, and have to be brought first.
     pub fn reads_records(&self) -> bool {
-        matches!(self.report, Report::Job { .. } | Report::Metrics { .. }) && matches!(self.format.as_str(), "json" | "ndjson" | "ctags")
+        let is_whole = matches!(self.format.as_str(), "json" | "ndjson" | "ctags");
+        match self.report {
+            Report::Job { .. } | Report::Metrics { .. } => is_whole,
+            Report::Deps { .. } => true,
+            Report::Project { .. } | Report::Symbols { .. } => false,
+        }
     }
 
     /// For a process of this program. Each value is a part of its own word, or stands after the words that may be flags.
@@ -67,6 +74,12 @@ impl ReportWish {
             }
             Report::Metrics { project, limit } => {
                 words.push("metrics".to_owned());
+                words.extend(limit.map(|limit| format!("--limit={limit}")));
+                project.clone()
+            }
+            Report::Deps { project, cycles, limit } => {
+                words.push("deps".to_owned());
+                words.extend(cycles.then(|| "--cycles".to_owned()));
                 words.extend(limit.map(|limit| format!("--limit={limit}")));
                 project.clone()
             }

@@ -518,7 +518,7 @@ pub fn named(name: &str, place: Scope) -> Option<&'static Row> {
 }
 
 /// Command lines that change nothing, by how they begin.
-const READING: [&str; 32] = [
+const READING: [&str; 33] = [
     "completions",
     "config show",
     "config get",
@@ -527,6 +527,7 @@ const READING: [&str; 32] = [
     "doctor",
     "symbols",
     "metrics",
+    "deps",
     "events",
     "schema",
     "wait",
