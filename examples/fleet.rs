@@ -181,5 +181,5 @@ async fn agent(folder: PathBuf, master: SocketAddr, token: JoinToken) -> Result<
     let agent = AgentThread::start(config, clock::now, move |message| uplink.say(message))?;
     let endpoint = Endpoint::dialling(LOOPBACK.parse()?, &identity, &ListenerKeys::fresh()?, quic::Settings::default())?;
     let dialler = Dialler::new(endpoint, vec![master.to_string()], Choice::Quic);
-    Err(session.run(dialler, Calls::none(), Credentials::new(identity, &folder), &agent, |_| {}).await.into())
+    Err(session.run(dialler, Calls::none(), Credentials::new(identity, &folder), |heard| heard.pass_to(&agent), |_| {}).await.into())
 }

@@ -58,6 +58,8 @@ const BATCH_MAX: usize = 256;
 const PENDING_BYTES_MAX: usize = 256 << 10;
 /// Nodes that are connected and have not said their first message; more are sent away.
 const GREETINGS_MAX: usize = 256;
+/// Searches and examinations at the same time: of one node they and packs ask less at once than it takes.
+const ASKING_MAX: usize = 8;
 /// Packs that are received at the same time, from all nodes: times the above, what they may take of memory.
 const PACKS_AT_ONCE: usize = 8;
 /// For the last words to those who are connected.
@@ -65,12 +67,12 @@ const SHUTDOWN_MAX: Duration = Duration::from_secs(4);
 
 pub use self::{asking::Asked, inbox::Room, refused::Refused};
 use self::{
-    greeting::{Greeted, Guest, SECOND_LIFE, greet, refuse},
+    greeting::{Greeted, Guest, greet},
     inbox::{Inbox, NodeInbox},
     joining::JoinPort,
     refused::Counters,
     renewal::Renewer,
-    rivals::{Rival, Rivals},
+    rivals::{Outcome, Rival, Rivals},
     visits::Visits,
 };
 use crate::control::{Answer, Request};
@@ -318,8 +320,9 @@ impl Links {
 
     /// Has a node look at its own machine; `done` hears what it found, or why it could not be asked.
     pub fn examine(&self, node: NodeId, done: impl FnOnce(Result<Vec<Finding>, String>) + Send + 'static) {
-        let link = self.link_to(node);
+        let (link, turns) = (self.link_to(node), self.shared.asking.clone());
         self.runtime().spawn(async move {
+            let _turn = turns.acquire().await;
             done(match link {
                 Some(link) => asking::examine(&link).await,
                 None => Err("it has no link now".to_owned()),
@@ -331,6 +334,7 @@ impl Links {
     pub fn search(&self, wanted: NamesWanted, packs: Vec<Asked>, done: impl FnOnce(Vec<FoundNames>, Vec<Digest>) + Send + 'static) {
         let shared = self.shared.clone();
         self.runtime().spawn(async move {
+            let _turn = shared.asking.acquire().await;
             let (found, lacking) = asking::search(&shared, &wanted, packs).await;
             done(found, lacking);
         });
@@ -376,6 +380,7 @@ struct Shared {
     published: watch::Receiver<Published>,
     stores: Stores,
     receiving: Arc<Semaphore>,
+    asking: Arc<Semaphore>,
     linked: Arc<borrowing::Linked>,
     refused: Arc<Counters>,
     renewer: Renewer,
@@ -384,7 +389,8 @@ struct Shared {
 
 impl Shared {
     fn new(published: watch::Receiver<Published>, stores: Stores, renewer: Renewer, refused: Arc<Counters>, deliver: Deliver) -> Shared {
-        Shared { published, stores, receiving: Arc::new(Semaphore::new(PACKS_AT_ONCE)), linked: Arc::default(), refused, renewer, deliver }
+        let [receiving, asking] = [PACKS_AT_ONCE, ASKING_MAX].map(|turns| Arc::new(Semaphore::new(turns)));
+        Shared { published, stores, receiving, asking, linked: Arc::default(), refused, renewer, deliver }
     }
 
     fn admits(&self, node: NodeId) -> bool {
@@ -460,7 +466,11 @@ async fn switch(mut listener: Listener, mut commands: mpsc::Receiver<Command>, s
                     None => {}
                 }
             },
-            rival = board.rivals.next() => board.settle(rival),
+            outcome = board.rivals.next() => match outcome {
+                Outcome::Asked(rival) => board.settle(*rival),
+                Outcome::Refused(true) => board.shared.refused.one(|refused| &refused.second_life),
+                Outcome::Refused(false) => {}
+            },
             Some(()) = board.visits.ended() => {}
             Some(ended) = board.sessions.join_next() => {
                 let (node, number) = ended.expect("a session neither panics nor is ended while the links live");
@@ -509,7 +519,7 @@ impl Switchboard {
         }
     }
 
-    /// A node that has dialled. Where one of its name is linked, that one is asked whether it lives.
+    /// A node that is connected. Where one of its name is linked, that one is asked whether it lives.
     fn receive(&mut self, greeted: Greeted) {
         match self.lines.get(&greeted.connection.link.peer().node) {
             Some(line) => self.rivals.receive(greeted, line.link.clone(), line.number),
@@ -521,13 +531,7 @@ impl Switchboard {
         match self.lines.get(&greeted.connection.link.peer().node) {
             // Another link came before it meanwhile.
             Some(line) if line.number != asked => self.receive(greeted),
-            Some(_) if is_refused => {
-                self.shared.refused.one(|refused| &refused.second_life);
-                self.greetings.spawn(async move {
-                    refuse(greeted.connection, SECOND_LIFE).await;
-                    None
-                });
-            }
+            Some(_) if is_refused => self.rivals.refuse(greeted),
             Some(_) | None => self.begin(greeted),
         }
     }

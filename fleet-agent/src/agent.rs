@@ -169,9 +169,9 @@ fn explained(error: LifeError) -> anyhow::Error {
     match error {
         LifeError::Link(error @ LinkError::Renewal(RenewalError::TooLate)) => anyhow::Error::from(error)
             .context("this node was off for too long: remove it at the master (`bitacora node rm`) and join again with --join-file and a new token"),
-        LifeError::Link(error @ LinkError::Refused(_)) => {
-            anyhow::Error::from(error).context("if it was removed, --join-file and a new token (`bitacora node token`) bring it back")
-        }
+        LifeError::Link(error @ LinkError::Refused(_)) => anyhow::Error::from(error).context(
+            "if it was removed, --join-file and a new token (`bitacora node token`) bring it back; if its folder was copied, each machine is to join by itself",
+        ),
         LifeError::Link(error) => error.into(),
         LifeError::Tls(error) => error.into(),
         error => error.into(),

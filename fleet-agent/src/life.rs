@@ -108,7 +108,7 @@ impl Life {
         let surroundings = announcement.as_ref().map(|announcement| announcement.surroundings(KeyId::of(identity.authority())));
         let dialler = Dialler::new(endpoint.clone(), masters, carrier).beside(neighbours.clone()).comparing_clocks(&home).looking_around(surroundings);
         let ended = tokio::select! {
-            error = session.run(dialler, calls, Credentials::new(identity, &home), agent.as_ref(), |news| say_news(tell, news)) => Err(error.into()),
+            error = session.run(dialler, calls, Credentials::new(identity, &home), |heard| heard.pass_to(&agent), |news| say_news(tell, news)) => Err(error.into()),
             () = leave(stop, &agent, &uplink, over) => Ok(()),
         };
         endpoint.close_cleanly().await;

@@ -112,21 +112,19 @@ pub enum News<'n> {
     Unlinked(&'n LinkError),
 }
 
-/// Takes what a link brings: the agent's loop.
-pub trait Recipient {
-    /// A connection to a master exists: the agent is to introduce itself.
-    fn connected(&self);
-    /// The master has said this.
-    fn receive(&self, message: Envelope<ToAgent>);
+/// What a link brings to the agent's loop.
+pub enum Heard {
+    /// There is a new one: the agent is to introduce itself.
+    Linked,
+    Said(Envelope<ToAgent>),
 }
 
-impl Recipient for AgentThread {
-    fn connected(&self) {
-        AgentThread::connected(self);
-    }
-
-    fn receive(&self, message: Envelope<ToAgent>) {
-        self.send(message);
+impl Heard {
+    pub fn pass_to(self, agent: &AgentThread) {
+        match self {
+            Heard::Linked => agent.connected(),
+            Heard::Said(message) => agent.send(message),
+        }
     }
 }
 
@@ -195,13 +193,13 @@ async fn fetch_rest(link: &mut watch::Receiver<Option<Link>>, names: &[Digest], 
 
 impl Session {
     /// Stays linked with the master, whichever of the two dials, its certificate renewed in time, until the master refuses this node
-    /// for good.
+    /// for good. `hear` takes what a link brings to the agent's loop.
     pub async fn run(
         mut self,
         mut dialler: Dialler,
         mut calls: Calls,
         mut credentials: Credentials,
-        agent: &impl Recipient,
+        hear: impl Fn(Heard),
         tell: impl Fn(News<'_>),
     ) -> LinkError {
         let (mut wait, mut told) = (REDIAL_FIRST, false);
@@ -220,7 +218,7 @@ impl Session {
                     dialler.found();
                     tell(News::Linked(reached.connection.link.carrier()));
                     let error = tokio::select! {
-                        error = self.serve(reached, agent, &mut dialler, &mut credentials) => error,
+                        error = self.serve(reached, &hear, &mut dialler, &mut credentials) => error,
                         // It would not call if this link reached it.
                         connection = calls.next() => {
                             called = Some(connection);
@@ -251,7 +249,7 @@ impl Session {
     }
 
     /// Carries messages both ways until the link is lost.
-    async fn serve(&mut self, reached: Reached, agent: &impl Recipient, dialler: &mut Dialler, credentials: &mut Credentials) -> LinkError {
+    async fn serve(&mut self, reached: Reached, hear: &impl Fn(Heard), dialler: &mut Dialler, credentials: &mut Credentials) -> LinkError {
         let Reached { connection: Connection { link, tx, mut rx }, hears_beats_apart } = reached;
         // In a WebSocket there is one order of bytes, and the control stream goes first: a stream of its own would stand behind it.
         let hears_beats_apart = hears_beats_apart && link.carrier() == Carrier::Quic;
@@ -259,7 +257,7 @@ impl Session {
         // What was said before is of a link that is gone; the Hello that follows says it again.
         while self.messages.try_recv().is_ok() {}
         self.link.send_replace(Some(link.clone()));
-        agent.connected();
+        hear(Heard::Linked);
         let mut renewals = JoinSet::new();
         let mut lending = JoinSet::new();
         let lender = Lender::new(node, self.home.clone(), self.packs.clone());
@@ -314,7 +312,7 @@ impl Session {
                 // What did not succeed is tried again in an hour; until it has to, there are days.
                 Happened::Renewed(Err(_)) => Ok(()),
                 Happened::Renewed(Ok(identity)) => dialler.adopt(credentials, identity).map_err(LinkError::from),
-                Happened::Received(received) => received.map_err(LinkError::from).and_then(|received| hear(received, agent)).map(|answer| {
+                Happened::Received(received) => received.map_err(LinkError::from).and_then(|received| take(received, hear)).map(|answer| {
                     answer.map(send);
                 }),
             };
@@ -329,7 +327,7 @@ enum Happened {
     Said(Option<Envelope<FromAgent>>),
     Delivered(Envelope<FromAgent>),
     Received(Result<Option<Received>, CarrierError>),
-    /// The master wants packs.
+    /// The master asks something of this node.
     Asked(Result<Transfer, CarrierError>),
     Lent,
     /// Time to see how old the certificate is.
@@ -396,11 +394,11 @@ fn without_output(message: Envelope<FromAgent>, error: &CodecError) -> Envelope<
 }
 
 /// Passes on what the master says; answers what this agent does not know.
-fn hear(received: Option<Received>, agent: &impl Recipient) -> Result<Option<Envelope<FromAgent>>, LinkError> {
+fn take(received: Option<Received>, hear: impl Fn(Heard)) -> Result<Option<Envelope<FromAgent>>, LinkError> {
     match received {
         Some(Received::Frame(frame)) if frame.kind == Kind::ToAgent => match frame.envelope::<ToAgent>()? {
             Spoken::Known(message) => {
-                agent.receive(message);
+                hear(Heard::Said(message));
                 Ok(None)
             }
             Spoken::Unknown(Envelope { epoch, incarnation, body: command }) => {

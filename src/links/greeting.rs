@@ -71,10 +71,13 @@ pub(super) async fn expect(connection: &mut Connection, kind: Kind) -> Result<Fr
     }
 }
 
-pub(super) async fn refuse(mut connection: Connection, reason: &str) {
-    if connection.tx.send(Kind::Refused, RequestId(1), reason).await.is_ok() {
+/// Answers whether there was somebody to whom it could be said.
+pub(super) async fn refuse(mut connection: Connection, reason: &str) -> bool {
+    let is_said = connection.tx.send(Kind::Refused, RequestId(1), reason).await.is_ok();
+    if is_said {
         // It is the node that ends the link, once it has read the reason.
         let _ = timeout(HELLO_MAX, connection.link.closed()).await;
     }
     connection.link.close(CloseCode::NotPermitted, reason);
+    is_said
 }

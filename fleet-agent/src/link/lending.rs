@@ -1,10 +1,10 @@
 //! What the master asks of this node: of its packs, because another node or a person needs their records, how its machine is, and
 //! whether it is there at all. Nothing else is given.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use bitacora_core::ids::{Digest, NodeId};
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::timeout};
 
 use crate::{
     blobs::{self, Blobs},
@@ -17,10 +17,12 @@ use crate::{
     search::{self, NamesWanted},
 };
 
-/// Requests that are taken at the same time; the master's next ones wait in its own streams.
-pub(super) const REQUESTS_MAX: usize = 64;
+/// Requests that are taken at the same time, more than a master makes: its next ones wait in its own streams.
+pub(super) const REQUESTS_MAX: usize = 24;
 /// Of those, the ones that are worked on, each with one pack in memory.
 const LENDING_MAX: usize = 4;
+/// For a turn. Whoever asked has given up by then.
+const TURN_MAX: Duration = Duration::from_secs(30);
 
 /// What it takes to answer.
 #[derive(Clone)]
@@ -42,7 +44,8 @@ impl Lender {
             // At once, however much is being lent: who does not answer in time is taken for dead.
             Some(Received::Frame(frame)) if frame.kind == Kind::Ping => transfer.tx.send(Kind::Pong, frame.request, "").await?,
             Some(Received::Frame(frame)) => {
-                let _turn = self.turns.acquire().await.expect("nobody closes it");
+                let turn = timeout(TURN_MAX, self.turns.acquire()).await.map_err(|_| TransferError::Ended)?;
+                let _turn = turn.expect("nobody closes it");
                 self.work(&mut transfer, &frame).await?;
             }
             Some(Received::Unsupported(what)) => transfer.tx.send(Kind::Unsupported, what.request, "").await?,
@@ -89,4 +92,38 @@ async fn look_through(transfer: &mut Transfer, frame: &Frame, packs: Blobs) -> R
     let found = searched.await.map_err(|_| TransferError::Ended)?;
     transfer.tx.send(Kind::NamesFound, RequestId(1), &Wanted { names: vec![blobs::digest(&found)] }).await?;
     transfer::send(transfer, &Blob::Here(found)).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::{
+        carrier::{
+            Carrier,
+            tests::{Pair, pair},
+        },
+        transfer::expect,
+    };
+
+    #[tokio::test]
+    async fn a_sign_of_life_waits_for_nothing_that_is_lent() {
+        for carrier in Carrier::ALL {
+            let Pair { master, agent, _endpoints } = pair(carrier).await;
+            let home = tempfile::tempdir().unwrap();
+            let lender = Lender::new(NodeId(2), home.path().to_owned(), Blobs::open(&home.path().join("packs")).unwrap());
+            let _all = lender.turns.acquire_many(LENDING_MAX as u32).await.unwrap();
+            let asks = async |kind| {
+                let mut transfer = master.link.open_transfer().await.unwrap();
+                transfer.tx.send(kind, RequestId(1), &Wanted { names: Vec::new() }).await.unwrap();
+                transfer
+            };
+            let stuck = asks(Kind::BlobWanted).await;
+            let waiting = tokio::spawn(lender.clone().lend(agent.link.accept_transfer().await.unwrap()));
+            let mut ping = asks(Kind::Ping).await;
+            let (answered, lent) = tokio::join!(expect(&mut ping, Kind::Pong), lender.clone().lend(agent.link.accept_transfer().await.unwrap()));
+            assert!(answered.is_ok() && lent.is_ok() && !waiting.is_finished(), "{answered:?} {lent:?}");
+            waiting.abort();
+            drop(stuck);
+        }
+    }
 }

@@ -25,7 +25,7 @@ use bitacora_core::{
 use fleet_agent::{
     callers::Calls,
     command::Commands,
-    link::{self, Choice, Dialler, News, Recipient},
+    link::{self, Choice, Dialler, Heard, News},
     net::{quic, renewal::Credentials, tls::NodeKey},
 };
 use quinn::{
@@ -205,25 +205,6 @@ fn recovered(journal: &[Fact]) -> Ledger {
     ledger
 }
 
-/// The way to an agent's loop.
-struct ToLoop(mpsc::Sender<agent::Event>);
-
-impl ToLoop {
-    fn pass(&self, event: agent::Event) {
-        self.0.try_send(event).unwrap();
-    }
-}
-
-impl Recipient for ToLoop {
-    fn connected(&self) {
-        self.pass(agent::Event::Connected);
-    }
-
-    fn receive(&self, message: Envelope<ToAgent>) {
-        self.pass(agent::Event::Received(message));
-    }
-}
-
 /// One life of an agent's process: its session over as many links as it takes, and a loop around its core.
 async fn agent(identity: Identity, home: &Path, world: Arc<World>) {
     let life = world.lives.fetch_add(1, Ordering::Relaxed);
@@ -233,7 +214,13 @@ async fn agent(identity: Identity, home: &Path, world: Arc<World>) {
     let master = SocketAddr::new(turmoil::lookup("master"), PORT);
     let dialler = Dialler::new(endpoint, vec![master.to_string()], Choice::Quic);
     let (tell, mut events) = mpsc::channel(MESSAGES_MAX);
-    let to_loop = ToLoop(tell.clone());
+    let hear = |heard| {
+        let event = match heard {
+            Heard::Linked => agent::Event::Connected,
+            Heard::Said(message) => agent::Event::Received(message),
+        };
+        tell.try_send(event).unwrap();
+    };
     let links = |news: News<'_>| {
         if matches!(news, News::Linked(_)) {
             world.links.fetch_add(1, Ordering::Relaxed);
@@ -265,7 +252,7 @@ async fn agent(identity: Identity, home: &Path, world: Arc<World>) {
         }
     };
     tokio::select! {
-        error = session.run(dialler, Calls::none(), Credentials::new(identity, home), &to_loop, links) => panic!("it was sent away: {error}"),
+        error = session.run(dialler, Calls::none(), Credentials::new(identity, home), hear, links) => panic!("it was sent away: {error}"),
         () = works => {}
     }
 }
