@@ -26,6 +26,7 @@ mod node;
 mod output;
 mod passphrase;
 mod project;
+mod replay;
 mod schema;
 mod script;
 mod serve;
@@ -102,6 +103,7 @@ enum DataCommand {
     #[command(subcommand)]
     Node(node::NodeCommand),
     Events(events::Events),
+    Replay(replay::Replay),
     Wait(wait::Wait),
     #[command(subcommand)]
     Audit(audit::AuditCommand),
@@ -250,6 +252,7 @@ impl DataCommand {
                 | DataCommand::Spark(_)
                 | DataCommand::Project(_)
                 | DataCommand::Events(_)
+                | DataCommand::Replay(_)
                 | DataCommand::Wait(_)
                 | DataCommand::Audit(_)
                 | DataCommand::Analyze(_)
@@ -274,6 +277,7 @@ impl DataCommand {
             DataCommand::Join(command) => command.run(context),
             DataCommand::Node(command) => command.run(context),
             DataCommand::Events(command) => command.run(context),
+            DataCommand::Replay(command) => command.run(context),
             DataCommand::Wait(command) => command.run(context),
             DataCommand::Audit(command) => command.run(context),
             DataCommand::Authority(command) => command.run(context),

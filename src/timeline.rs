@@ -1,6 +1,8 @@
 //! What has happened, for whoever watches: numbered, in words, the latest of it only. The journal knows better; nothing is
 //! decided by this.
 
+pub mod moment;
+
 use std::collections::VecDeque;
 
 use bitacora_core::{
@@ -47,6 +49,11 @@ impl Timeline {
         if let Some((kind, subject, text)) = in_words(fact, ledger) {
             self.add(fact.at().unwrap_or(now), kind, subject, text);
         }
+    }
+
+    /// All that is remembered, the oldest first.
+    pub fn into_events(self) -> Vec<Happening> {
+        self.latest.into()
     }
 
     /// The number of the latest.

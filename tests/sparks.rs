@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::{
     fleet::{Fleet, Process, until},
-    support::report,
+    support::{Place, report},
 };
 
 const PROGRAMS: [&str; 8] = ["--program", "sh", "--program", "sleep", "--program", "env", "--program", "/no/such/program"];
@@ -333,4 +333,36 @@ fn what_happens_can_be_waited_for_and_watched() {
     for kind in ["master-began", "node-paired", "node-changed", "job-accepted", "spark-failed", "job-failed"] {
         assert!(kinds.contains(&kind), "{kind} in {kinds:?}");
     }
+    replayed(&fleet, &job, events["items"].as_array().unwrap());
+}
+
+/// The fleet at each of these moments, by the master that saw them and, once it is gone, by its journal.
+fn replayed(fleet: &Fleet, job: &str, events: &[Value]) {
+    let number = |kind: &str| events.iter().find(|event| event["kind"] == kind && event["subject"] == job).unwrap()["number"].to_string();
+    let at = |when: &str| {
+        let moment = report(&fleet.place.run(&["replay", "--at", when, "-o", "json"]), 0);
+        let schema = report(&fleet.place.run(&["schema", "moment"]), 0);
+        assert!(jsonschema::validator_for(&schema).unwrap().is_valid(&moment), "{moment}");
+        moment["items"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(at(&number("job-accepted")), ["n1.1", job]);
+    assert_eq!((at(&number("job-failed")), at("2999-01-01T00:00:00Z")), (vec!["n1.1".to_owned()], vec!["n1.1".to_owned()]));
+    let unknown = fleet.place.run(&["replay", "--at", "1999-01-01T00:00:00Z"]);
+    assert!(unknown.status.code() == Some(2) && String::from_utf8_lossy(&unknown.stderr).contains("the first event is 1"), "{unknown:?}");
+    let played = fleet.place.run(&["replay", "--from", &number("job-accepted"), "--speed", "1000000", "-o", "plain"]);
+    let played = String::from_utf8(played.stdout).unwrap();
+    let line = |kind: &str| played.lines().find(|line| line.contains(kind) && line.contains(job)).unwrap().to_owned();
+    assert!(line("job-accepted").ends_with("1 node, 1 open job") && line("job-failed").ends_with("1 node, 0 open jobs"), "{played}");
+    assert!(!played.contains("node-paired"), "{played}");
+}
+
+#[test]
+fn what_has_happened_is_replayed_where_no_master_serves() {
+    let place = Place::new();
+    place.fill(1);
+    place.analyse(0);
+    let played = report(&place.run(&["replay", "-o", "json"]), 0);
+    let kinds: Vec<&str> = played["items"].as_array().unwrap().iter().map(|event| event["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["master-began", "project-added", "job-accepted", "job-completed"]);
+    assert_eq!((&played["items"][2]["jobs"], &played["items"][3]["jobs"]), (&1.into(), &0.into()));
 }

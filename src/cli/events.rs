@@ -37,12 +37,18 @@ pub(super) struct Events {
 }
 
 #[derive(Serialize)]
-struct EventItem {
+pub(super) struct EventItem {
     number: u64,
     at: String,
     kind: String,
     subject: String,
     text: String,
+}
+
+impl EventItem {
+    pub(super) fn subject(&self) -> &str {
+        &self.subject
+    }
 }
 
 impl From<Happening> for EventItem {
@@ -53,29 +59,25 @@ impl From<Happening> for EventItem {
 
 impl Events {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
-        let mut since = self.since;
-        let Some(mut items) = news(context, since)? else {
+        let Some(events) = all(context, self.since)? else {
             context.streams.note("no bitacora serves; start one with `bitacora serve`");
             return Ok(Exit::Unreachable);
         };
+        let mut since = events.last().map_or(self.since, |last| last.number);
+        let mut items: Vec<EventItem> = events.into_iter().map(EventItem::from).collect();
         if !self.follow {
-            while let Some(more) = items.last().map(|last| news(context, last.number)).transpose()?.flatten().filter(|more| !more.is_empty()) {
-                items.extend(more);
-            }
             let columns = [Column::Number("Number"), Column::Text("At"), Column::Text("Kind"), Column::Text("Of"), Column::Text("What")];
             let rows = items.iter().map(|item| vec![item.number.to_string(), item.at.clone(), item.kind.clone(), item.subject.clone(), harmless(&item.text)]);
             return write_items(context, self.output, "events", &items, &columns, rows.collect(), |item| &item.subject);
         }
         loop {
-            since = items.last().map_or(since, |last| last.number);
             self.tell(&items)?;
             if items.is_empty() {
                 std::thread::sleep(LOOK_EVERY);
             }
-            match news(context, since)? {
-                Some(more) => items = more,
-                None => return Ok(Exit::Unreachable),
-            }
+            let Some(more) = news(context, since)? else { return Ok(Exit::Unreachable) };
+            since = more.last().map_or(since, |last| last.number);
+            items = more.into_iter().map(EventItem::from).collect();
         }
     }
 
@@ -95,10 +97,19 @@ impl Events {
     }
 }
 
+/// All that a master remembers after an event; `None` when nobody serves.
+pub(super) fn all(context: &Context, after: u64) -> anyhow::Result<Option<Vec<Happening>>> {
+    let Some(mut events) = news(context, after)? else { return Ok(None) };
+    while let Some(more) = events.last().map(|last| news(context, last.number)).transpose()?.flatten().filter(|more| !more.is_empty()) {
+        events.extend(more);
+    }
+    Ok(Some(events))
+}
+
 /// `None` when nobody serves, or not any more.
-fn news(context: &Context, after: u64) -> anyhow::Result<Option<Vec<EventItem>>> {
+fn news(context: &Context, after: u64) -> anyhow::Result<Option<Vec<Happening>>> {
     match context.ask(&Request::Events { after })? {
-        Some(Answer::Events(happenings)) => Ok(Some(happenings.into_iter().map(EventItem::from).collect())),
+        Some(Answer::Events(happenings)) => Ok(Some(happenings)),
         Some(_) => Ok(Some(Vec::new())),
         None => Ok(None),
     }

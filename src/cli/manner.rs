@@ -95,6 +95,7 @@ mod tests {
         ("node shutdown", &["dry_run", "yes"]),
         ("node rm", &["dry_run", "yes"]),
         ("events", &["output", "follow"]),
+        ("replay", &["output"]),
         ("wait", &["timeout"]),
         ("audit ls", &["output"]),
         ("audit verify", &["output"]),

@@ -43,6 +43,11 @@ impl Journal {
 
     /// Reads the journal as it is now and writes nothing; `None` when there is none yet.
     pub fn read(path: &Path) -> Result<Option<Ledger>, JournalError> {
+        Journal::read_and_tell(path, &mut |_, _| {})
+    }
+
+    /// The same, with every fact told that it still holds.
+    pub fn read_and_tell(path: &Path, hear: Hear<'_>) -> Result<Option<Ledger>, JournalError> {
         if !path.exists() {
             return Ok(None);
         }
@@ -53,7 +58,7 @@ impl Journal {
             // Another process is making it at this moment.
             return Ok(None);
         }
-        Ok(Some(Journal::recover(store, path, &mut |_, _| {})?.1.ledger))
+        Ok(Some(Journal::recover(store, path, hear)?.1.ledger))
     }
 
     fn recover(store: Connection, path: &Path, hear: Hear<'_>) -> Result<(Journal, Recovered), JournalError> {

@@ -518,7 +518,7 @@ pub fn named(name: &str, place: Scope) -> Option<&'static Row> {
 }
 
 /// Command lines that change nothing, by how they begin.
-const READING: [&str; 33] = [
+const READING: [&str; 34] = [
     "completions",
     "config show",
     "config get",
@@ -529,6 +529,7 @@ const READING: [&str; 33] = [
     "metrics",
     "deps",
     "events",
+    "replay",
     "schema",
     "wait",
     "help",

@@ -1,11 +1,9 @@
 //! What has happened, and how the fleet was at the selected moment: the timeline is walked through entry by entry, or played.
 
-use std::collections::BTreeMap;
-
 use super::{Column, Line, Piece, paint};
 use crate::{
     report::text::timestamp,
-    timeline::Happening,
+    timeline::{Happening, moment::Moment},
     tui::{
         state::State,
         theme::{Theme, Tone},
@@ -64,7 +62,7 @@ pub(super) fn detail(state: &State, theme: Theme) -> Vec<Line> {
     if !event.text.is_empty() {
         lines.push(paint::field("what", event.text.as_str()));
     }
-    let moment = Moment::of(state, event.number);
+    let moment = Moment::of(&state.events, event.number);
     lines.extend([Line::new(), paint::plain("the fleet then, by what is remembered", Tone::Title)]);
     let entry = |id: &str, words: &str| {
         let is_new = id == event.subject;
@@ -80,68 +78,4 @@ pub(super) fn detail(state: &State, theme: Theme) -> Vec<Line> {
         lines.push(paint::plain(format!("and {more} more jobs"), Tone::Dim));
     }
     lines
-}
-
-/// The fleet as the events up to one of them tell it.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Moment<'a> {
-    nodes: BTreeMap<&'a str, String>,
-    /// That were not over then.
-    jobs: BTreeMap<&'a str, String>,
-}
-
-impl<'a> Moment<'a> {
-    fn of(state: &'a State, number: u64) -> Moment<'a> {
-        let mut moment = Moment::default();
-        state.events.iter().take_while(|event| event.number <= number).for_each(|event| moment.add(event));
-        moment
-    }
-
-    fn add(&mut self, event: &'a Happening) {
-        let id = event.subject.as_str();
-        match event.kind.as_str() {
-            "node-removed" => drop(self.nodes.remove(id)),
-            "node-changed" => drop(self.nodes.insert(id, event.text.clone())),
-            "node-paired" => drop(self.nodes.insert(id, format!("{}, paired", event.text))),
-            "job-completed" | "job-failed" | "job-cancelled" => drop(self.jobs.remove(id)),
-            "job-paused" => drop(self.jobs.insert(id, "paused".into())),
-            "job-accepted" => drop(self.jobs.insert(id, event.text.clone())),
-            "job-resumed" | "job-retried" => drop(self.jobs.insert(id, "running".into())),
-            kind => {
-                if let Some(what) = kind.strip_prefix("node-").filter(|_| !self.nodes.contains_key(id)) {
-                    self.nodes.insert(id, what.to_owned());
-                }
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use bitacora_core::time::Time;
-
-    use super::*;
-
-    fn event(number: u64, kind: &str, subject: &str, text: &str) -> Happening {
-        Happening { number, at: Time(number), kind: kind.into(), subject: subject.into(), text: text.into() }
-    }
-
-    #[test]
-    fn a_moment_is_what_was_told_until_then() {
-        let mut state = crate::tui::samples::person(80, 24);
-        state.events = [
-            event(1, "node-paired", "n1.1", "anvil"),
-            event(2, "job-accepted", "j1.2", "full-analysis, 3 sparks"),
-            event(3, "node-changed", "n1.1", "anvil is healthy, active"),
-            event(4, "job-completed", "j1.2", "linux"),
-            event(5, "node-changed", "n1.1", "anvil is offline, active, no link"),
-            event(6, "node-removed", "n1.1", ""),
-        ]
-        .into();
-        let at = |number| Moment::of(&state, number);
-        assert_eq!(at(3).nodes["n1.1"], "anvil is healthy, active");
-        assert_eq!(at(3).jobs["j1.2"], "full-analysis, 3 sparks");
-        assert!(at(4).jobs.is_empty() && at(5).nodes["n1.1"].contains("offline"));
-        assert_eq!(at(6), Moment::default());
-    }
 }
