@@ -302,10 +302,13 @@ fn every_kind_of_document_fits_its_schema() {
     let jobs = report(&place.run(&["job", "ls", "-o", "json"]), 0);
     let job = jobs["items"][0]["id"].as_str().unwrap();
     assert_eq!(place.run(&["job", "cancel", job]).status.code(), Some(9), "refused, and so in the audit");
+    let tree = place.tree();
+    let tree = tree.to_str().unwrap();
     let kinds = String::from_utf8(place.run(&["schema"]).stdout).unwrap();
     for kind in kinds.lines() {
         let command: &[&str] = match kind {
             "analysis" => &["metrics"],
+            "bench-analysis" => &["bench", "analysis", "--rounds", "1", tree],
             "bench-link" => &["bench", "link", "--megabytes", "1", "--requests", "100", "--connects", "1"],
             "audit" => &["audit", "ls"],
             "cache" => &["cache", "stats"],

@@ -1,6 +1,8 @@
 //! `bitacora bench …`: what this fleet can do, measured on itself.
 
-use std::{io::Write, time::Instant};
+mod analysis;
+
+use std::{io::Write, path::PathBuf, time::Instant};
 
 use anyhow::Context as _;
 use bitacora_core::fleet::{NodeSelector, Placement, Priority};
@@ -49,6 +51,19 @@ pub(super) enum BenchCommand {
         #[arg(short, long, value_name = "FORMAT")]
         output: Option<Format>,
     },
+    /// The analysis of a tree on this machine, anew and with nothing changed: processes of this program, whose results are not kept
+    Analysis {
+        /// The folder
+        path: PathBuf,
+        /// As many as there are cores if not given
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+        threads: Option<u32>,
+        /// Medians are shown
+        #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+        rounds: u32,
+        #[arg(short, long, value_name = "FORMAT")]
+        output: Option<Format>,
+    },
 }
 
 #[derive(Serialize)]
@@ -69,6 +84,7 @@ impl BenchCommand {
                 let amount = Amount { connects: connects.into(), requests, bulk_bytes: megabytes * 1_000_000 };
                 link(context, amount, output)
             }
+            BenchCommand::Analysis { path, threads, rounds, output } => analysis::measure(context, &path, threads, rounds, output),
         }
     }
 }
@@ -76,7 +92,7 @@ impl BenchCommand {
 fn sparks(context: &Context, count: u32, output: Option<Format>) -> anyhow::Result<Exit> {
     let ask = |request: &Request| control::ask(&context.data.control(), request).context("cannot ask the bitacora that serves");
     let master = context.data.holder();
-    let (before, begun) = (master.and_then(cpu_seconds), Instant::now());
+    let (before, begun) = (master.and_then(|master| cpu_seconds(master, Of::Itself)), Instant::now());
     let (priority, placement, nodes) = (Priority::Normal, Placement::default(), NodeSelector::default());
     let wish = Commission { sparks: count, priority, after: Vec::new(), command: None, placement, nodes };
     let job = match ask(&Request::Run(Box::new(wish)))? {
@@ -96,7 +112,7 @@ fn sparks(context: &Context, count: u32, output: Option<Format>) -> anyhow::Resu
         }
         std::thread::sleep(LOOK_EVERY);
     }
-    let (elapsed, after) = (begun.elapsed().as_secs_f64(), master.and_then(cpu_seconds));
+    let (elapsed, after) = (begun.elapsed().as_secs_f64(), master.and_then(|master| cpu_seconds(master, Of::Itself)));
     let spent = before.zip(after).map(|(before, after)| after - before);
     let each = spent.map(|seconds| seconds * 1e6 / f64::from(count));
     let measured = Measured {
@@ -151,11 +167,23 @@ fn link(context: &Context, amount: Amount, output: Option<Format>) -> anyhow::Re
     write_items(context, output, "bench-link", &items, &columns, rows, |item| item.carrier)
 }
 
-/// User and system time of a process (proc(5), fields 14 and 15), in seconds.
-fn cpu_seconds(process: u32) -> Option<f64> {
+/// Whose time is meant.
+#[derive(Clone, Copy)]
+enum Of {
+    Itself,
+    /// Those that have ended and were waited for.
+    Children,
+}
+
+/// User and system time of a process (proc(5), fields 14 to 17), in seconds.
+fn cpu_seconds(process: u32, of: Of) -> Option<f64> {
+    let first = match of {
+        Of::Itself => 11,
+        Of::Children => 13,
+    };
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     let after_name: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-    let ticks: u64 = after_name.get(11)?.parse::<u64>().ok()? + after_name.get(12)?.parse::<u64>().ok()?;
+    let ticks: u64 = after_name.get(first)?.parse::<u64>().ok()? + after_name.get(first + 1)?.parse::<u64>().ok()?;
     // Linux counts in hundredths of a second towards programs, whatever its own clock does.
     Some(ticks as f64 / 100.0)
 }

@@ -75,6 +75,7 @@ mod tests {
         ("cache warm", &["timeout"]),
         ("bench sparks", &["output"]),
         ("bench link", &["output"]),
+        ("bench analysis", &["output"]),
         // Ends by itself, by a signal or never.
         ("serve", &[]),
         ("join", &[]),

@@ -12,6 +12,7 @@ const SCHEMAS: &[(&str, &str)] = &[
     ("analysis", include_str!("../../assets/schemas/analysis.json")),
     ("audit", include_str!("../../assets/schemas/audit.json")),
     ("bench", include_str!("../../assets/schemas/bench.json")),
+    ("bench-analysis", include_str!("../../assets/schemas/bench-analysis.json")),
     ("bench-link", include_str!("../../assets/schemas/bench-link.json")),
     ("cache", include_str!("../../assets/schemas/cache.json")),
     ("config", include_str!("../../assets/schemas/config.json")),

@@ -518,7 +518,7 @@ pub fn named(name: &str, place: Scope) -> Option<&'static Row> {
 }
 
 /// Command lines that change nothing, by how they begin.
-const READING: [&str; 34] = [
+const READING: [&str; 35] = [
     "completions",
     "config show",
     "config get",
@@ -552,6 +552,7 @@ const READING: [&str; 34] = [
     "audit verify",
     "cache stats",
     "bench link",
+    "bench analysis",
     "man",
 ];
 
