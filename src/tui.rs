@@ -11,6 +11,7 @@ pub mod editor;
 mod errands;
 mod feed;
 pub mod filter;
+pub mod guard;
 pub mod input;
 pub mod keymap;
 pub mod layout;

@@ -128,7 +128,7 @@ fn private_folder() -> anyhow::Result<TempDir> {
 
 /// Where nobody serves the data directory a master is started first, if anything may be changed.
 fn show(context: &Context, look: &Look, config: &Config, place: Place) -> anyhow::Result<Exit> {
-    let read_only = look.read_only || config.options.read_only;
+    let options = Options { read_only: look.read_only || config.options.read_only, ..config.options.clone() };
     let program = env::current_exe().context("cannot find this program on disk")?;
     let (mut arguments, mut control) = (vec!["--data-dir".into(), context.data.root().into()], context.data.control());
     if let Some(Elsewhere::Behind(socket)) = &context.remote {
@@ -137,16 +137,16 @@ fn show(context: &Context, look: &Look, config: &Config, place: Place) -> anyhow
     }
     if look.plain {
         status(context)?;
-        return plain::run(context, &program, &arguments, read_only);
+        return plain::run(context, &program, &arguments, &options);
     }
     if !is_drawn(context, look) {
         return status(context);
     }
-    if context.remote.is_none() && !(look.no_start || read_only) {
+    if context.remote.is_none() && !(look.no_start || options.read_only) {
         attach::have_master(context, &program)?;
     }
     let motion = env::var_os("NO_MOTION").is_none_or(|value| value.is_empty());
-    let options = Options { read_only, motion, commands: commands(), place: place.name, ..config.options.clone() };
+    let options = Options { motion, commands: commands(), place: place.name, ..options };
     let wanted = look.theme.or(config.theme);
     let theme = theme(wanted, config.unicode);
     // The console of Linux answers nothing.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use bitacora_core::{
+    fleet::NodeSelector,
     ids::{JobId, NodeId, ProjectId},
     time::{Span, Time},
 };
@@ -69,6 +70,8 @@ pub struct State {
 pub struct Options {
     /// Nothing that changes anything is done from here.
     pub read_only: bool,
+    /// To these nothing is done from here; none of them if nothing is named.
+    pub read_only_nodes: NodeSelector,
     /// Does anything move by itself?
     pub motion: bool,
     /// The beginnings of command lines, for suggestions.
@@ -104,6 +107,7 @@ impl Default for Options {
     fn default() -> Options {
         Options {
             read_only: false,
+            read_only_nodes: NodeSelector::default(),
             motion: true,
             commands: Vec::new(),
             keymap: Keymap::default(),

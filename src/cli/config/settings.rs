@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use bitacora_core::time::Span;
+use bitacora_core::{fleet::NodeSelector, time::Span};
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
@@ -61,7 +61,7 @@ struct Scalar {
     show: fn(&Config) -> Value,
 }
 
-const SCALARS: [Scalar; 7] = [
+const SCALARS: [Scalar; 8] = [
     Scalar {
         name: "theme",
         allowed: "auto, dark, light, high-contrast or mono",
@@ -97,6 +97,15 @@ const SCALARS: [Scalar; 7] = [
             Some(())
         },
         show: |config| json!(config.options.read_only),
+    },
+    Scalar {
+        name: "read-only-nodes",
+        allowed: "nodes by name, or by label as zone=prod, to which nothing is done from here; empty for none",
+        read: |config, text| {
+            config.options.read_only_nodes = if text.is_empty() { NodeSelector::default() } else { text.parse().ok()? };
+            Some(())
+        },
+        show: |config| json!(config.options.read_only_nodes.to_string()),
     },
     Scalar {
         name: "confirm",

@@ -9,12 +9,13 @@ use std::{
 
 use super::Context;
 use crate::{
+    control::{Answer, NodeState, Request},
     exit::Exit,
-    tui::{actions, words},
+    tui::{guard, state::Options, words},
 };
 
 /// Reads command lines and runs each, until there are no more or the person leaves.
-pub(super) fn run(context: &Context, program: &Path, arguments: &[OsString], read_only: bool) -> anyhow::Result<Exit> {
+pub(super) fn run(context: &Context, program: &Path, arguments: &[OsString], options: &Options) -> anyhow::Result<Exit> {
     context.streams.note("type a command, help, or quit; events tells what has happened");
     let stdin = io::stdin();
     loop {
@@ -32,8 +33,11 @@ pub(super) fn run(context: &Context, program: &Path, arguments: &[OsString], rea
         match words.first().map(String::as_str) {
             None => {}
             Some("quit" | "exit" | "q") => return Ok(Exit::Ok),
-            Some(_) if read_only && !actions::only_reads(&words) => context.streams.note("this dashboard is read-only"),
             Some(_) => {
+                if let Some(refusal) = guard::refusal(options, &words, &nodes(context, options)?) {
+                    context.streams.note(&refusal);
+                    continue;
+                }
                 let status = Command::new(program).args(arguments).args(&words).status()?;
                 context.streams.note(&match status.code() {
                     Some(0) => "done".to_owned(),
@@ -42,6 +46,17 @@ pub(super) fn run(context: &Context, program: &Path, arguments: &[OsString], rea
                 });
             }
         }
+    }
+}
+
+/// Of the fleet as it is now, where some of them are to be left alone.
+fn nodes(context: &Context, options: &Options) -> anyhow::Result<Vec<NodeState>> {
+    if options.read_only_nodes.is_empty() {
+        return Ok(Vec::new());
+    }
+    match context.ask(&Request::Nodes)? {
+        Some(Answer::Nodes(nodes)) => Ok(nodes),
+        Some(_) | None => Ok(Vec::new()),
     }
 }
 

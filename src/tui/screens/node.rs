@@ -7,6 +7,7 @@ use crate::{
     control::{Cause, NodeDetail, NodeState},
     report::text::{bytes, timestamp},
     tui::{
+        guard,
         state::State,
         theme::{Theme, Tone},
         widgets::spark,
@@ -31,6 +32,7 @@ pub(super) fn lines(state: &State, theme: Theme, width: usize) -> Vec<Line> {
     ];
     lines.push(paint::field("sparks", format!("{} of {} slots, {}", node.sparks, node.slots, node.availability)));
     lines.extend(cause(node).map(|cause| paint::field("why", cause)));
+    lines.extend(guard::is_spared(&state.options, node).then(|| paint::field("from here", "read-only")));
     // What is known of another one is not shown under this one's name.
     match state.watched.node.as_ref().filter(|detail| detail.state.id == node.id) {
         Some(detail) => known(&mut lines, detail, theme),

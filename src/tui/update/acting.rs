@@ -11,6 +11,7 @@ use crate::{
         actions::{self, ActionId, Command, Danger, Does, Typed},
         asked::Search,
         editor::Editor,
+        guard,
         log::After,
         state::{Asks, Deed, FLASH_SPAN, Flash, Mode, Palette, Prompt, Question, Screen, State},
         subject::Subject,
@@ -20,7 +21,6 @@ use crate::{
 
 /// A person who wants more uses a script.
 const DEEDS_MAX: usize = 100;
-pub(super) const READ_ONLY: &str = "this dashboard is read-only";
 
 pub(super) fn act(state: &mut State, id: ActionId) -> Option<Action> {
     match &actions::row(id).does {
@@ -184,8 +184,8 @@ fn stop(state: &mut State) -> Option<Action> {
 /// Says why it cannot be done, asks, or does it.
 fn ask_or_begin(state: &mut State, id: ActionId, command: &Command) -> Option<Action> {
     let row = actions::row(id);
-    if state.options.read_only && row.changes() {
-        return say(state, READ_ONLY.into(), true);
+    if row.changes() && state.options.read_only {
+        return say(state, guard::READ_ONLY.into(), true);
     }
     let (fitting, others): (Vec<Subject>, Vec<Subject>) = state.subjects().into_iter().partition(|subject| (command.fits)(subject));
     if fitting.is_empty() {
@@ -253,6 +253,10 @@ fn deeds(command: &Command, subjects: &[Subject], typed: &str) -> Option<Vec<Dee
 
 fn carry_out(state: &mut State, id: ActionId, command: &Command, subjects: &[Subject], typed: &str) -> Option<Action> {
     let Some(deeds) = deeds(command, subjects, typed) else { return say(state, "a quote is not ended".into(), true) };
+    // Nobody is asked about what will not be done.
+    if let Some(refusal) = deeds.iter().find_map(|deed| guard::refusal(&state.options, &deed.words, &state.fleet.nodes)) {
+        return say(state, refusal, true);
+    }
     let (count, name) = (deeds.len(), deeds.first().map(|deed| deed.name.clone()).unwrap_or_default());
     let whom = if count == 1 { name.clone() } else { count.to_string() };
     let number = (count > state.options.unasked_max).then(|| count.to_string());
@@ -296,7 +300,11 @@ pub(super) fn agree(state: &mut State) -> Option<Action> {
     run(state, question.deeds, command.done, None)
 }
 
+/// Unless it is not to be done from here.
 fn run(state: &mut State, deeds: Vec<Deed>, done: &'static str, input: Option<Secret>) -> Option<Action> {
+    if let Some(refusal) = deeds.iter().find_map(|deed| guard::refusal(&state.options, &deed.words, &state.fleet.nodes)) {
+        return say(state, refusal, true);
+    }
     let batch = (deeds.len() > 1).then(|| state.log.next_number());
     let begin = |deed: Deed| {
         let is_followed = actions::follows(&deed.words);

@@ -289,6 +289,23 @@ fn a_read_only_dashboard_changes_nothing() {
 }
 
 #[test]
+fn to_nodes_that_are_read_only_nothing_is_done() {
+    let mut state = person(80, 24);
+    state.options.read_only_nodes = "anvil".parse().unwrap();
+    let refused = |state: &State| state.flash.as_ref().is_some_and(|flash| flash.is_trouble && flash.text.contains("anvil is read-only here"));
+    assert_eq!(state.selected_node().map(|node| node.name.as_str()), Some("anvil"));
+    for line in ["c", ":node rm anvil --yes\n", ":node drain --wait anvil\n", ":config push anvil some.toml\n", "d"] {
+        state.flash = None;
+        assert_eq!(press(&mut state, typed(line)), [], "{line}");
+        assert!(refused(&state) && state.mode == Mode::Browse, "{line}: {:?}", state.flash);
+    }
+    assert_eq!(lines(&press(&mut state, typed(":node show anvil\n"))), ["node show anvil"]);
+    state.options.read_only_nodes = "another".parse().unwrap();
+    press(&mut state, [Key::Esc]);
+    assert_eq!(lines(&press(&mut state, typed("c"))), ["node cordon anvil"], "to others it is");
+}
+
+#[test]
 fn the_end_of_the_timeline_is_followed_until_it_is_left() {
     let mut state = person(80, 24);
     press(&mut state, typed("5"));

@@ -103,7 +103,6 @@ fn run_line(state: &mut State, line: &str) -> Option<Action> {
             let row = actions::named(word, state.screen.scope())?;
             acting::act(state, row.id)
         }
-        _ if state.options.read_only && !actions::only_reads(&command) => acting::say(state, acting::READ_ONLY.into(), true),
         _ => acting::begin(state, command),
     }
 }
