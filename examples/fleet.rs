@@ -161,7 +161,7 @@ async fn agent(folder: PathBuf, master: SocketAddr, token: JoinToken) -> Result<
     let cache = fleet_agent::cache::Cache::open(&folder, fleet_agent::analysis::fingerprint())?;
     // It allows no commands, and has no second program for a file that takes its process with it.
     let (uplink, session) = link::uplink(cache.packs().clone(), Commands::none(), &folder);
-    let settings = NodeSettings { profile: sense::profile(), slots: 1, leave_max: Span(0) };
+    let settings = NodeSettings { profile: sense::profile(), slots: 1, ..NodeSettings::default() };
     let config = Config {
         settings: settings.clone(),
         configuration: Configuration::fixed(settings),

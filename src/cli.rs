@@ -46,6 +46,7 @@ use crate::{
     control::{self, Answer, Request, relay::Line, remote::Device},
     data::DataDirectory,
     exit::Exit,
+    report::text::harmless,
 };
 
 /// Analyses source trees, on this machine or on a fleet. Alone on a terminal it is the fleet's dashboard.
@@ -285,7 +286,7 @@ impl DataCommand {
             DataCommand::Import(command) => command.run(context),
             DataCommand::ReportJob(command) => command.run(context),
             DataCommand::RunAgent => {
-                let tell = |text: &str| Streams::new().note(&format!("the agent of this machine: {text}"));
+                let tell = |text: &str| fleet_agent::logging::tell(&harmless(&format!("the agent of this machine: {text}")));
                 Ok(fleet_agent::resident::child_main(context.data.root(), tell).map(|()| Exit::Ok)?)
             }
         }

@@ -5,6 +5,7 @@
 mod afar;
 mod demo;
 mod joining;
+mod narration;
 mod nodes;
 mod perform;
 mod records;
@@ -28,7 +29,6 @@ use std::{
 use bitacora_core::{
     fleet::{Effect, Event, Fact, Fleet, JobSpec, JobView, Ledger, ListedFile, Notice, Requester, Settings, Submission},
     ids::{Digest, Epoch, Incarnation, JobId, NodeId},
-    time::Span,
     wire::{Envelope, FromAgent, message::AuditHead},
 };
 use fleet_agent::{
@@ -198,7 +198,7 @@ impl Master {
     /// Starts the agent inside this process. `program` is this program, for files that need a process of their own.
     pub fn start_agent(&mut self, slots: u32, program: PathBuf) -> Result<(), MasterError> {
         // Whoever ends it waits for nothing that it runs.
-        let settings = configuration::Settings { profile: sense::profile(), slots, leave_max: Span(0) };
+        let settings = configuration::Settings { profile: sense::profile(), slots, ..configuration::Settings::default() };
         let config = Config {
             settings: settings.clone(),
             configuration: Configuration::fixed(settings),

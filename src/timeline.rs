@@ -68,7 +68,8 @@ impl Timeline {
     }
 }
 
-fn in_words(fact: &Fact, ledger: &Ledger) -> Option<(&'static str, String, String)> {
+/// The kind, what it happened to, and what there is to say; `None` for what every spark leaves.
+pub fn in_words(fact: &Fact, ledger: &Ledger) -> Option<(&'static str, String, String)> {
     let nothing = String::new;
     Some(match fact {
         Fact::EpochBegan { epoch, .. } => ("master-began", format!("epoch {}", epoch.0), nothing()),

@@ -21,6 +21,7 @@ mod interrupted;
 mod kills;
 mod lan;
 mod liars;
+mod logging;
 mod lost;
 mod manners;
 mod middle;

@@ -215,6 +215,8 @@ fn a_pushed_configuration_is_lived_by_at_once_and_after_a_restart() {
     assert_eq!(fleet.place.run(&["config", "push", "nobody", file.to_str().unwrap()]).status.code(), Some(5));
     assert_eq!(fleet.node("one")["changeable"], json!(["label", "cores"]));
     one.kill();
+    // What is given to a link that is believed to be there is lost with it.
+    until(|| fleet.node("one")["linked"] == false);
     let _one = Process(fleet.agent("one").args(own).spawn().unwrap());
     until(|| fleet.node("one")["linked"] == true && lived() == (json!({"zone": "us"}), json!(3)));
     assert_eq!(push("").status.code(), Some(0));

@@ -2,7 +2,6 @@
 
 use std::{
     fs::{self, File},
-    io::Write,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
 };
@@ -23,6 +22,7 @@ use fleet_agent::{
     isolation,
     life::{Life, LifeError, Stop},
     link::LinkError,
+    logging,
     net::{
         join::JoinError,
         renewal::RenewalError,
@@ -33,17 +33,15 @@ use fleet_agent::{
 };
 
 use super::{
-    Arguments, Command,
+    Arguments, Command, LogFormat,
     joining::{Membership, joined_again, membership},
 };
 
 /// Where a node waits to be paired, and is called later on, if nobody else does there. The two before it are the master's.
 const PORT: u16 = 7413;
 
-/// For people; nobody listening is no trouble.
-pub fn tell(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{text}");
-}
+pub use fleet_agent::logging::tell;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// 4 for what has to do with trust, 7 for a master that cannot be reached, 1 for the rest.
 pub fn exit_code(error: &anyhow::Error) -> u8 {
@@ -69,6 +67,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     if let Some(Command::RunParser) = arguments.command {
         return Ok(isolation::serve()?);
     }
+    logging::start(arguments.log, arguments.log_format == LogFormat::Json);
     let data = data_folder(arguments.data_dir.as_deref())?;
     let _lock = lock(&data)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().context("cannot start the network's threads")?;
@@ -77,6 +76,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
 
 async fn serve(arguments: &Arguments, data: &Path) -> anyhow::Result<()> {
     let mut stop = Stop::watch().context("cannot watch for signals")?;
+    tokio::spawn(follow_signals(signal(SignalKind::user_defined1())?, 1));
+    tokio::spawn(follow_signals(signal(SignalKind::user_defined2())?, -1));
     look_for_sources(arguments);
     // Otherwise the token, if there is one, is spent below.
     let unspent = arguments.join_file.as_ref().filter(|_| Identity::load(data).is_ok());
@@ -98,6 +99,13 @@ async fn serve(arguments: &Arguments, data: &Path) -> anyhow::Result<()> {
             tell(&format!("{error:#}"));
             lived.map_err(explained)
         }
+    }
+}
+
+/// Says more, or less, at each of them.
+async fn follow_signals(mut signals: Signal, step: isize) {
+    while signals.recv().await.is_some() {
+        logging::step(step);
     }
 }
 
@@ -145,7 +153,7 @@ pub fn places(arguments: &Arguments) -> Vec<SocketAddr> {
 fn configuration(arguments: &Arguments, data: &Path) -> anyhow::Result<Configuration> {
     let changeable = arguments.changeable.iter().filter(|key| CHANGEABLE.contains(&key.as_str())).cloned().collect();
     let slots = arguments.cores.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32));
-    let own = Settings { profile: profile(arguments)?, slots, leave_max: Span::from_secs(arguments.leave_max.into()) };
+    let own = Settings { profile: profile(arguments)?, slots, log: arguments.log, leave_max: Span::from_secs(arguments.leave_max.into()) };
     Ok(Configuration::kept_in(data, changeable, own))
 }
 

@@ -21,7 +21,7 @@ use bitacora_core::{
 };
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use crate::sight::Sight;
+use crate::{logging::Verbosity, sight::Sight};
 
 const FILE: &str = "configuration.toml";
 const BEFORE_FILE: &str = "configuration.before";
@@ -29,7 +29,7 @@ pub const LEAVE_SECONDS_MAX: u32 = 3600;
 pub const CORES_MAX: u32 = 1024;
 
 /// The keys that can be changed at all. Nothing that widens what a master can do here is one of them.
-pub const CHANGEABLE: [&str; 4] = ["label", "specialise", "leave-max", "cores"];
+pub const CHANGEABLE: [&str; 5] = ["label", "specialise", "leave-max", "cores", "log"];
 
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigurationError {
@@ -54,6 +54,8 @@ pub struct Settings {
     pub slots: u32,
     /// How long it may finish what it runs when it is told to end.
     pub leave_max: Span,
+    /// How much it says of its work.
+    pub log: Verbosity,
 }
 
 impl Settings {
@@ -75,6 +77,7 @@ pub struct Pushed {
     leave_max: Option<u32>,
     #[serde(deserialize_with = "cores")]
     cores: Option<u32>,
+    log: Option<Verbosity>,
 }
 
 /// Checked while it is read, so that what is wrong is told with its line.
@@ -116,7 +119,7 @@ impl Pushed {
 
     /// Those that it says something of.
     pub fn keys(&self) -> Vec<&'static str> {
-        let said = [self.label.is_some(), self.specialise.is_some(), self.leave_max.is_some(), self.cores.is_some()];
+        let said = [self.label.is_some(), self.specialise.is_some(), self.leave_max.is_some(), self.cores.is_some(), self.log.is_some()];
         CHANGEABLE.into_iter().zip(said).filter_map(|(key, said)| said.then_some(key)).collect()
     }
 
@@ -129,6 +132,7 @@ impl Pushed {
             profile: NodeProfile { labels, specialisations, ..own.profile.clone() },
             slots: self.cores.filter(|_| may("cores")).unwrap_or(own.slots),
             leave_max: self.leave_max.filter(|_| may("leave-max")).map_or(own.leave_max, |seconds| Span::from_secs(seconds.into())),
+            log: self.log.filter(|_| may("log")).unwrap_or(own.log),
         }
     }
 }

@@ -25,6 +25,7 @@ use bitacora_core::{
 };
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use tokio::sync::oneshot;
+use tracing::{debug, warn};
 
 use crate::{
     allowance::Allowance,
@@ -33,6 +34,7 @@ use crate::{
     configuration::{CORES_MAX, Configuration, ConfigurationError, Settings},
     confine,
     isolation::ChildCommand,
+    logging,
     neighbours::Neighbourhood,
     sense::Sensing,
     work::{self, Hands, Supply, Worker, with_cause},
@@ -228,8 +230,9 @@ impl<Say: FnMut(Envelope<FromAgent>)> Driver<Say> {
                 Err(RecvTimeoutError::Timeout) => Event::Woken,
                 Ok(Input::Stop) | Err(RecvTimeoutError::Disconnected) => break,
             };
-            if let Event::Ended { held, .. } = &event {
+            if let Event::Ended { held, result } = &event {
                 self.cancels.remove(held);
+                note_end(*held, result);
             }
             self.agent.handle((self.clock)(), event, &mut effects);
         }
@@ -275,6 +278,7 @@ impl<Say: FnMut(Envelope<FromAgent>)> Driver<Say> {
             }
             Effect::End => self.over = true,
             Effect::Start(task) => {
+                debug!(job = %task.spark.job, spark = %task.spark, attempt = task.attempt.0, "begins");
                 let cancel = Arc::new(AtomicBool::new(false));
                 self.cancels.insert(Held { spark: task.spark, attempt: task.attempt }, cancel.clone());
                 self.pool.start_task(task, cancel);
@@ -306,12 +310,20 @@ impl<Say> Driver<Say> {
 
     fn live_by(&mut self, settings: Settings) -> Lived {
         self.leave_max = settings.leave_max;
+        logging::set(settings.log);
         self.pool.grow(settings.slots);
         settings.lived()
     }
 
     fn tell_of_leftovers(&self, error: &ConfigurationError) {
         (self.tell)(&format!("the configuration is taken back at the next start: {}", with_cause(error)));
+    }
+}
+
+fn note_end(Held { spark, attempt }: Held, result: &Result<SparkOutput, AttemptError>) {
+    match result {
+        Ok(_) => debug!(job = %spark.job, %spark, attempt = attempt.0, "is done"),
+        Err(error) => warn!(job = %spark.job, %spark, attempt = attempt.0, error = error.describe(), "came to nothing"),
     }
 }
 

@@ -34,6 +34,7 @@ pub mod isolation;
 pub mod life;
 pub mod link;
 pub mod listing;
+pub mod logging;
 pub mod neighbours;
 pub mod net;
 pub mod pack;

@@ -9,7 +9,7 @@ use std::{ffi::OsString, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use bitacora_core::wire::node::{Specialisation, label};
 use clap::{ArgAction, CommandFactory, Parser, Subcommand, ValueEnum, builder::NonEmptyStringValueParser};
-use fleet_agent::{command, link::Choice, sight::Folder, work::with_cause};
+use fleet_agent::{command, link::Choice, logging::Verbosity, sight::Folder, work::with_cause};
 
 use self::config::ConfigError;
 
@@ -91,16 +91,28 @@ struct Arguments {
     /// How long it may finish what it runs when it is told to end
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=3600))]
     leave_max: u32,
-    /// What a master may change from afar (`bitacora config push`): label, specialise, leave-max, cores; or none. Never which
+    /// What a master may change from afar (`bitacora config push`): label, specialise, leave-max, cores, log; or none. Never which
     /// programs may run here
-    #[arg(long, value_name = "KEY,…", value_delimiter = ',', default_value = "label,specialise,leave-max,cores",
-        value_parser = ["label", "specialise", "leave-max", "cores", "none"])]
+    #[arg(long, value_name = "KEY,…", value_delimiter = ',', default_value = "label,specialise,leave-max,cores,log",
+        value_parser = ["label", "specialise", "leave-max", "cores", "log", "none"])]
     changeable: Vec<String>,
+    /// How much it says of its work on stderr: off, error, warn, info, debug or trace. SIGUSR1 says more while it runs, SIGUSR2 less
+    #[arg(long, value_name = "LEVEL", default_value_t)]
+    log: Verbosity,
+    /// Lines to be read, or one JSON object for each word, with job, spark and attempt
+    #[arg(long, value_name = "FORMAT", default_value = "text", value_enum)]
+    log_format: LogFormat,
     /// A TOML file with these flags, each a key spelled like it; BITACORA_AGENT_… in the environment win over it, flags over both
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(subcommand)]
     command: Option<Command>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
 }
 
 #[derive(Clone, Copy, ValueEnum)]

@@ -23,6 +23,7 @@ use crate::{
     isolation::{ChildCommand, read_message, write_message},
     life::{Life, LifeError, Stop},
     link::Choice,
+    logging::{self, Verbosity},
     net::tls::{Identity, TlsError},
     sense,
     sight::Sight,
@@ -43,6 +44,8 @@ pub struct Orders {
     pub slots: u32,
     /// That commands may run.
     pub programs: BTreeSet<String>,
+    /// As its master speaks: how much, and whether in JSON.
+    pub log: Option<(Verbosity, bool)>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +85,9 @@ pub fn start(command: &ChildCommand, orders: &Orders) -> io::Result<Child> {
 /// The child's side: the agent's whole life.
 pub fn child_main(data: &Path, tell: fn(&str)) -> Result<(), ResidentError> {
     let orders: Orders = read_message(&mut io::stdin()).map_err(ResidentError::Orders)?;
+    if let Some((verbosity, as_json)) = orders.log {
+        logging::start(verbosity, as_json);
+    }
     // Not joined: it ends the process, or ends with it.
     thread::spawn(end_with_master);
     let home = data.join(HOME);
@@ -95,7 +101,12 @@ pub fn child_main(data: &Path, tell: fn(&str)) -> Result<(), ResidentError> {
         programs: orders.programs,
         command_limits: CommandLimits::default(),
         sight: Sight::Everything,
-        configuration: Configuration::fixed(Settings { profile: sense::profile(), slots: orders.slots, leave_max: LEAVE_MAX }),
+        configuration: Configuration::fixed(Settings {
+            profile: sense::profile(),
+            slots: orders.slots,
+            leave_max: LEAVE_MAX,
+            log: orders.log.unwrap_or_default().0,
+        }),
         // They are the master's.
         pack_bytes_max: None,
         // Its master is the same machine.

@@ -15,7 +15,16 @@ use bitacora_core::{
     time::Span,
 };
 use clap::{Args, ValueEnum};
-use fleet_agent::{net::quic::UdpBuffers, work::with_cause};
+use fleet_agent::{
+    logging::{self, Verbosity},
+    net::quic::UdpBuffers,
+    work::with_cause,
+};
+
+use signal_hook::{
+    consts::{SIGUSR1, SIGUSR2},
+    iterator::Signals,
+};
 
 use super::{Context, duration, passphrase::PassphraseSource};
 use crate::{
@@ -23,6 +32,7 @@ use crate::{
     exit::Exit,
     links::LinksError,
     master::{Lodging, Master, MasterError, Served},
+    report::text::harmless,
     trust::{Passphrase, Protection},
 };
 
@@ -58,6 +68,12 @@ pub(super) struct Serve {
     /// Does not listen to nodes that announce themselves on the local network
     #[arg(long)]
     no_discovery: bool,
+    /// How much it says of its work on stderr: off, error, warn, info, debug or trace. SIGUSR1 says more while it runs, SIGUSR2 less
+    #[arg(long, value_name = "LEVEL", default_value_t = Verbosity::Warn)]
+    log: Verbosity,
+    /// Lines to be read, or one JSON object for each word, with job, spark and attempt
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    log_format: LogFormat,
     /// Leaves the terminal that it was started on
     #[arg(long, hide = true)]
     detached: bool,
@@ -80,6 +96,12 @@ impl From<Role> for OwnRole {
     }
 }
 
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
 #[derive(Clone, Copy, ValueEnum)]
 enum ResultsKind {
     /// All of them here
@@ -94,9 +116,10 @@ impl Serve {
             // Whoever leads a session already has left.
             let _ = rustix::process::setsid();
         }
+        logging::start(self.log, self.log_format == LogFormat::Json);
         let passphrase = match (context.data.safe()?.protection()?, self.passphrase.is_given()) {
             (Some(Protection::Key), true) => {
-                context.streams.note("refused: the fleet's authority is sealed without a passphrase; `bitacora authority protect` seals it with one");
+                say("refused: the fleet's authority is sealed without a passphrase; `bitacora authority protect` seals it with one");
                 return Ok(Exit::Refused);
             }
             (Some(Protection::Passphrase), _) => Some(self.passphrase.known()?),
@@ -109,7 +132,7 @@ impl Serve {
         };
         let settings = Settings { results, copies: self.copies, ..Settings::for_serving() };
         let mut master = Master::open(&context.data, settings, |holder| {
-            context.streams.note(&format!("waiting for another bitacora (process {holder}) on {} to end", context.data.root().display()));
+            say(&format!("waiting for another bitacora (process {holder}) on {} to end", context.data.root().display()));
         })?;
         // Only from here on is there anything to end in good order.
         let stop = Arc::new(AtomicBool::new(false));
@@ -117,16 +140,17 @@ impl Serve {
             signal_hook::flag::register_conditional_default(number, Arc::clone(&stop)).context("cannot watch for signals")?;
             signal_hook::flag::register(number, Arc::clone(&stop)).context("cannot watch for signals")?;
         }
-        self.open(context, &mut master, passphrase.as_ref())?;
+        follow_signals()?;
+        self.open(&mut master, passphrase.as_ref())?;
         let hear = |notice: &Notice| {
             if let Notice::AuditCut { node, head } = notice {
                 let number = head.number;
-                context.streams.note(&format!("WARNING: node {node} knows of a record {number} that the audit does not have; see `bitacora audit verify`"));
+                say(&format!("WARNING: node {node} knows of a record {number} that the audit does not have; see `bitacora audit verify`"));
             }
         };
         let rest_max = self.idle_exit.map(|span| Duration::from_micros(span.0));
         if master.serve(rest_max, || stop.load(Ordering::Relaxed), hear)? == Served::AtRest {
-            context.streams.note("ends: there was nothing to stay for");
+            say("ends: there was nothing to stay for");
         }
         Ok(Exit::Ok)
     }
@@ -150,12 +174,12 @@ impl Serve {
         listening
     }
 
-    fn open(&self, context: &Context, master: &mut Master, passphrase: Option<&Passphrase>) -> anyhow::Result<()> {
+    fn open(&self, master: &mut Master, passphrase: Option<&Passphrase>) -> anyhow::Result<()> {
         let address = self.listen(master, passphrase)?;
-        context.streams.note(&format!("listening on {address} for nodes; `bitacora node discover` and `bitacora node token NAME` let more join"));
+        say(&format!("listening on {address} for nodes; `bitacora node discover` and `bitacora node token NAME` let more join"));
         if let Some(shortage) = master.udp_buffers().and_then(UdpBuffers::shortage) {
             let advice = "raise net.core.rmem_max and net.core.wmem_max, or large transfers lose packets";
-            context.streams.note(&format!("{shortage}; {advice}"));
+            say(&format!("{shortage}; {advice}"));
         }
         master.lodge(Lodging {
             program: std::env::current_exe().context("cannot find this program's own file")?,
@@ -168,8 +192,23 @@ impl Serve {
         if !self.no_discovery
             && let Err(error) = master.watch_network()
         {
-            context.streams.note(&format!("nodes are not discovered: {}; they can be paired by their address", with_cause(&error)));
+            say(&format!("nodes are not discovered: {}; they can be paired by their address", with_cause(&error)));
         }
         Ok(())
     }
+}
+
+/// Says more, or less, at each of two signals.
+fn follow_signals() -> anyhow::Result<()> {
+    let mut signals = Signals::new([SIGUSR1, SIGUSR2]).context("cannot watch for signals")?;
+    std::thread::Builder::new()
+        .name("verbosity".into())
+        .spawn(move || signals.forever().for_each(|signal| logging::step(if signal == SIGUSR1 { 1 } else { -1 })))
+        .context("cannot start a thread")?;
+    Ok(())
+}
+
+/// To people, as a line or as an event.
+fn say(text: &str) {
+    logging::tell(&harmless(text));
 }

@@ -115,6 +115,7 @@ impl Master {
     /// For those who watch the fleet: how a node is now.
     pub(super) fn note_node(&mut self, id: NodeId) {
         if let Some(words) = self.view().node_in_words(id) {
+            tracing::info!(kind = "node-changed", node = %id, text = words);
             self.timeline.add(now(), "node-changed", id.to_string(), words);
         }
     }

@@ -10,7 +10,7 @@ use bitacora_core::{
 };
 use fleet_agent::work::with_cause;
 
-use super::{Master, MasterError, now, work};
+use super::{Master, MasterError, narration::narrate, now, work};
 use crate::{
     journal::SNAPSHOT_AFTER,
     manifest::Manifest,
@@ -119,7 +119,10 @@ impl Master {
             facts.iter().any(|fact| matches!(fact, Fact::JobCompleted { .. } | Fact::JobDone { .. } | Fact::JobFailed { .. } | Fact::JobCancelled { .. }));
         let head = self.journal.append(self.fleet.epoch().0, &facts, &records)?;
         self.audited = head.filter(|_| !records.is_empty()).or(self.audited);
-        facts.iter().for_each(|fact| self.timeline.add_fact(now(), fact, self.fleet.ledger()));
+        for fact in &facts {
+            narrate(fact, self.fleet.ledger());
+            self.timeline.add_fact(now(), fact, self.fleet.ledger());
+        }
         if over && self.journal.since_snapshot() > SNAPSHOT_AFTER {
             match self.journal.snapshot(self.fleet.ledger()) {
                 // The facts say the same, and take longer to read: a disk that is too full for it is no reason to stop.

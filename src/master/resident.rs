@@ -17,6 +17,7 @@ use bitacora_core::{
 };
 use fleet_agent::{
     isolation::ChildCommand,
+    logging,
     net::tls::{Authority, TlsError},
     resident::{self, LEAVE_MAX, Orders},
     sense,
@@ -212,7 +213,13 @@ impl Master {
 
 fn orders(lodging: &Lodging, authority: &Authority, node: NodeId, masters: &[SocketAddr]) -> Result<Orders, TlsError> {
     let identity = trust::resident_identity(authority, node, SystemTime::now())?.to_pem();
-    Ok(Orders { identity, masters: masters.iter().map(ToString::to_string).collect(), slots: lodging.slots, programs: lodging.programs.clone() })
+    Ok(Orders {
+        identity,
+        masters: masters.iter().map(ToString::to_string).collect(),
+        slots: lodging.slots,
+        programs: lodging.programs.clone(),
+        log: logging::manner(),
+    })
 }
 
 /// Where a process of this machine reaches who listens there; one that listens on every address of both families is reached by
