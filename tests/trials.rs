@@ -40,6 +40,16 @@ fn what_is_only_tried_changes_nothing_and_says_whether_it_would() {
         assert_eq!(exit(&fleet, &trial.replace("rename tree", "rename other")), then, "{line} again");
     }
     assert_eq!(exit(&fleet, "node cordon nobody --dry-run"), 5);
+    // It drains: nothing could be run on it now.
+    let jobs = fleet.jobs().len();
+    for (line, says) in [("--nodes=other", "on no node"), ("--count=3", "3 sparks of `true 'a b'` on no node")] {
+        let tried = fleet.place.run(&["spark", "run", "--dry-run", line, "--", "true", "a b"]);
+        assert!(tried.status.code() == Some(10) && String::from_utf8_lossy(&tried.stderr).contains(says), "{tried:?}");
+    }
+    assert_eq!(exit(&fleet, "node uncordon anvil"), 0);
+    let tried = run(&fleet, "spark run --dry-run -- true");
+    assert!(String::from_utf8_lossy(&tried.stderr).contains("would run 1 spark of `true` on anvil"), "{tried:?}");
+    assert_eq!((exit(&fleet, "cache warm other --dry-run"), fleet.jobs().len()), (10, jobs));
     assert_eq!((exit(&fleet, "node rm anvil --dry-run"), exit(&fleet, "node rm anvil"), exit(&fleet, "node show anvil")), (10, 9, 0));
 }
 

@@ -138,8 +138,8 @@ struct Signals {
 
 impl Analyze {
     /// Fills the cache with what is not known of a tree, and reports nothing.
-    pub(super) fn warming(path: PathBuf, nodes: Option<NodeSelector>, timeout: Option<u64>) -> Analyze {
-        Analyze { job: Some(JobKind::CacheWarming), nodes, timeout, ..Analyze::of(path) }
+    pub(super) fn warming(path: PathBuf, nodes: Option<NodeSelector>, timeout: Option<u64>, trial: Trial) -> Analyze {
+        Analyze { job: Some(JobKind::CacheWarming), nodes, timeout, trial, ..Analyze::of(path) }
     }
 
     /// As nobody has asked for anything special.

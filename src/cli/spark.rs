@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use bitacora_core::{
-    fleet::{Awaited, CommandSpec, JobStatus, Ledger, Needs, NodeSelector, Spark, SparkState},
+    fleet::{Availability, Awaited, CommandSpec, JobStatus, Ledger, Needs, NodeSelector, Spark, SparkState},
     ids::{JobId, ProjectId, SparkId},
     time::Span,
     wire::command::{CommandLine, OUTPUT_BYTES},
@@ -24,7 +24,7 @@ use super::{
     waits::{LOOK_EVERY, Waits},
 };
 use crate::{
-    control::{Answer, Commission, Request, SparkItem},
+    control::{Answer, Commission, NodeState, Request, SparkItem},
     exit::Exit,
     journal::Journal,
     logs::Logs,
@@ -33,6 +33,7 @@ use crate::{
         table::Column,
         text::{counted, harmless},
     },
+    tui::words,
 };
 
 /// Cores and GPUs that one spark may ask for.
@@ -120,6 +121,8 @@ pub(super) struct Run {
     /// Prints the job's id and does not wait
     #[arg(long)]
     detach: bool,
+    #[command(flatten)]
+    trial: Trial,
     /// The program and its arguments
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
     command: Vec<String>,
@@ -166,12 +169,16 @@ fn needs(text: &str) -> Result<Needs, String> {
 
 impl Run {
     fn run(self, context: &Context) -> anyhow::Result<Exit> {
-        let detach = self.detach;
+        let (detach, dry_run) = (self.detach, self.trial.dry_run);
         let project = match &self.project {
             None => None,
             Some(wanted) => Some(project::meant(context, &project::ledger(context)?, wanted)?.0),
         };
-        let Some(answer) = ask(context, &Request::Run(Box::new(self.commission(project)?)))? else { return Ok(Exit::Unreachable) };
+        let commission = self.commission(project)?;
+        if dry_run {
+            return tell(context, &commission);
+        }
+        let Some(answer) = ask(context, &Request::Run(Box::new(commission)))? else { return Ok(Exit::Unreachable) };
         let Answer::Accepted { job, sparks } = answer else { return Ok(context.streams.conclude(&answer)) };
         if detach {
             let mut out = Sink::open(None)?;
@@ -212,6 +219,22 @@ impl Run {
         let (priority, placement) = (self.priority.into(), self.placement.into());
         Ok(Commission { sparks: self.count, priority, after, command: Some(command), placement, nodes: self.nodes.unwrap_or_default() })
     }
+}
+
+/// What would be run, and on which nodes it could be now.
+fn tell(context: &Context, commission: &Commission) -> anyhow::Result<Exit> {
+    let nodes = match ask(context, &Request::Nodes)? {
+        Some(Answer::Nodes(nodes)) => nodes,
+        Some(answer) => return Ok(context.streams.conclude(&answer)),
+        None => return Ok(Exit::Unreachable),
+    };
+    let is_open = |node: &&NodeState| node.linked && node.slots > 0 && node.availability == Availability::Active.name();
+    let is_meant = |node: &&NodeState| commission.nodes.matches(node.id.parse().unwrap_or_default(), &node.name, &node.labels);
+    let names: Vec<&str> = nodes.iter().filter(is_open).filter(is_meant).map(|node| node.name.as_str()).collect();
+    let whom = if names.is_empty() { "no node that is meant, is linked and takes work now".to_owned() } else { names.join(", ") };
+    let line = commission.command.as_ref().map(|command| std::iter::once(&command.line.program).chain(&command.line.arguments).cloned().collect::<Vec<_>>());
+    let plan = format!("run {} of `{}` on {whom}", counted(commission.sparks.into(), "spark"), words::join(&line.unwrap_or_default()));
+    Ok(manner::tell(context, Some(&plan)))
 }
 
 /// How a job stands, and why.

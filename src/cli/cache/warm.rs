@@ -13,6 +13,7 @@ use clap::Args;
 use super::super::{
     Context,
     analyze::{Analyze, TIMEOUT_SECONDS_MAX},
+    manner::{self, Trial},
 };
 use crate::{
     control::{self, Answer, Request, Warmth},
@@ -36,14 +37,21 @@ pub(in crate::cli) struct Warm {
     /// Gives up what takes longer than so many seconds
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=TIMEOUT_SECONDS_MAX))]
     timeout: Option<u64>,
+    #[command(flatten)]
+    trial: Trial,
 }
 
 impl Warm {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
-        let Warm { path, nodes, timeout } = self;
-        let analysis = Analyze::warming(path, nodes.clone(), timeout);
+        let Warm { path, nodes, timeout, trial } = self;
+        let is_trial = trial.dry_run;
+        let analysis = Analyze::warming(path, nodes.clone(), timeout, trial);
         let root = analysis.root(&read(context)?)?;
         let analysed = analysis.run(context)?;
+        if is_trial {
+            let whom = nodes.map_or_else(|| "the nodes of the fleet".to_owned(), |nodes| format!("the nodes {nodes}"));
+            return Ok(manner::tell(context, Some(&format!("bring what they lack of its records to {whom}"))));
+        }
         if !matches!(analysed, Exit::Ok | Exit::Partial) {
             return Ok(analysed);
         }
