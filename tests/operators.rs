@@ -18,14 +18,19 @@ pub(super) struct Device(pub(super) Place);
 
 impl Device {
     pub(super) fn join(fleet: &Fleet, name: &str, right: &str) -> Device {
+        let device = Device(Place::new());
+        device.join_another(fleet, (name, right), "home");
+        device
+    }
+
+    /// A fleet that this device calls so.
+    fn join_another(&self, fleet: &Fleet, (name, right): (&str, &str), called: &str) {
         let token = fleet.place.run(&["node", "token", name, "--operator", right]);
         assert_eq!(token.status.code(), Some(0), "{}", said(&token));
-        let place = Place::new();
-        let file = place.path("token");
+        let file = self.0.path("token");
         fs::write(&file, &token.stdout).unwrap();
-        let joined = place.run(&["join", &fleet.address, "--join-file", file.to_str().unwrap(), "--as", "home"]);
+        let joined = self.0.run(&["join", &fleet.address, "--join-file", file.to_str().unwrap(), "--as", called]);
         assert_eq!(joined.status.code(), Some(0), "{}", said(&joined));
-        Device(place)
     }
 
     fn run(&self, arguments: &[&str]) -> Output {
@@ -43,6 +48,28 @@ impl Device {
 
 fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn the_nodes_of_several_fleets_are_one_table() {
+    let (home, mut work) = (Fleet::new(), Fleet::new());
+    let _nodes = [home.join("one"), work.join("one"), work.join("two")];
+    let none = Place::new().run(&["node", "ls", "--all-fleets"]);
+    assert!(none.status.code() == Some(5) && said(&none).contains("has joined no fleet"), "{none:?}");
+    let device = Device::join(&home, "laptop", "view");
+    device.join_another(&work, ("laptop", "view"), "work");
+    let listed = |code| {
+        let document = report(&device.0.run(&["node", "ls", "--all-fleets", "-o", "json"]), code);
+        let schema = report(&device.0.run(&["schema", "nodes"]), 0);
+        assert!(jsonschema::validator_for(&schema).unwrap().is_valid(&document), "{document}");
+        let items = document["items"].as_array().unwrap().iter();
+        items.map(|node| format!("{}/{}", node["fleet"].as_str().unwrap(), node["name"].as_str().unwrap())).collect::<Vec<_>>()
+    };
+    assert_eq!(listed(0), ["home/one", "work/one", "work/two"]);
+    assert_eq!(device.0.run(&["--connect", "home", "node", "ls", "--all-fleets"]).status.code(), Some(2));
+    // One that is out of reach takes nothing from the others.
+    work.master.take().unwrap().kill();
+    assert_eq!(listed(3), ["home/one"]);
 }
 
 #[test]

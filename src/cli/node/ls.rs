@@ -1,12 +1,15 @@
 //! `bitacora node ls`.
 
+use std::thread;
+
 use bitacora_core::{time::Span, wire::node::Labels};
 use clap::Args;
+use fleet_agent::work::with_cause;
 use serde::Serialize;
 
-use super::{Context, nodes, operators, write_items};
+use super::{Context, UsageError, nodes, operators, write_items};
 use crate::{
-    control::{Cause, NodeState, OperatorState},
+    control::{self, Answer, Cause, NodeState, OperatorState, Request, relay::Line, remote::Device},
     exit::Exit,
     report::{
         Format,
@@ -15,12 +18,18 @@ use crate::{
     },
 };
 
+/// This device's own fleet, among others.
+const HERE: &str = "(here)";
+
 /// Lists the nodes that belong to the fleet
 #[derive(Args)]
 pub(in crate::cli) struct Ls {
     /// The devices of people instead, and what each may do
     #[arg(long)]
     operators: bool,
+    /// Of every fleet that this device has joined, and of its own, in one table
+    #[arg(long, conflicts_with = "operators")]
+    all_fleets: bool,
     #[arg(short, long, value_name = "FORMAT")]
     output: Option<Format>,
 }
@@ -28,6 +37,9 @@ pub(in crate::cli) struct Ls {
 /// As it stands in JSON, here and in `node show`.
 #[derive(Serialize)]
 pub(super) struct NodeItem {
+    /// Where several fleets are listed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fleet: Option<String>,
     pub(super) id: String,
     pub(super) name: String,
     pub(super) role: String,
@@ -72,6 +84,7 @@ impl From<Cause> for CauseItem {
 impl From<NodeState> for NodeItem {
     fn from(node: NodeState) -> NodeItem {
         NodeItem {
+            fleet: None,
             id: node.id,
             name: node.name,
             role: node.role,
@@ -100,13 +113,64 @@ impl Ls {
         if self.operators {
             return list_operators(context, self.output);
         }
+        if self.all_fleets {
+            return self.list_all_fleets(context);
+        }
         let Some(nodes) = nodes(context)? else { return Ok(Exit::Unreachable) };
-        let items: Vec<NodeItem> = nodes.into_iter().map(NodeItem::from).collect();
+        self.write(context, &nodes.into_iter().map(NodeItem::from).collect::<Vec<_>>())
+    }
+
+    /// All are asked at the same time: one that is out of reach keeps nobody waiting twice.
+    fn list_all_fleets(&self, context: &Context) -> anyhow::Result<Exit> {
+        if context.remote.is_some() {
+            return Err(UsageError("--connect names one fleet, --all-fleets means all of them".to_owned()).into());
+        }
+        let devices = Device::all(&context.data.fleets())?;
+        let own = control::ask(&context.data.control(), &Request::Nodes)?.map(|answer| (HERE.to_owned(), Ok(answer)));
+        if devices.is_empty() && own.is_none() {
+            context.streams.note("this device has joined no fleet (`bitacora join`), and no bitacora serves here");
+            return Ok(Exit::NoMatch);
+        }
+        let ask = |device: Device| {
+            let name = device.name.clone();
+            thread::spawn(move || (name, Line::to(device).ask(&Request::Nodes)))
+        };
+        let asked: Vec<_> = devices.into_iter().map(ask).collect();
+        let answers = own.into_iter().chain(asked.into_iter().map(|asked| asked.join().expect("asking does not panic")));
+        let (mut items, mut silent) = (Vec::new(), 0);
+        let mut heard = 0;
+        for (fleet, answer) in answers {
+            match answer {
+                Ok(Answer::Nodes(nodes)) => {
+                    heard += 1;
+                    items.extend(nodes.into_iter().map(|node| NodeItem { fleet: Some(fleet.clone()), ..NodeItem::from(node) }));
+                }
+                Ok(answer) => {
+                    silent += 1;
+                    context.streams.note(&format!("{fleet}:"));
+                    context.streams.conclude(&answer);
+                }
+                Err(error) => {
+                    silent += 1;
+                    context.streams.note(&format!("{fleet}: {}", with_cause(&error)));
+                }
+            }
+        }
+        let written = self.write(context, &items)?;
+        Ok(match (heard, silent) {
+            (_, 0) => written,
+            (0, _) => Exit::Unreachable,
+            _ => Exit::Partial,
+        })
+    }
+
+    fn write(&self, context: &Context, items: &[NodeItem]) -> anyhow::Result<Exit> {
         let format = Format::or_for(self.output, context.streams.stdout_is_terminal);
         let more = !matches!(format, Format::Table);
         // Who reads columns with a program is told their units.
         let [cpu, memory] = if format == Format::Plain { ["CPU permille", "Memory bytes"] } else { ["CPU", "Memory"] };
-        let mut columns = vec![
+        let mut columns: Vec<Column> = if self.all_fleets { vec![Column::Text("Fleet")] } else { Vec::new() };
+        columns.extend([
             Column::Text("Name"),
             Column::Text("Health"),
             Column::Text("Availability"),
@@ -115,7 +179,7 @@ impl Ls {
             Column::Number("Sparks"),
             Column::Number("Slots"),
             Column::Text("Labels"),
-        ];
+        ]);
         if more {
             columns.extend([Column::Text("Id"), Column::Number("Cores"), Column::Text("Paired"), Column::Text("Role")]);
             columns.extend([
@@ -125,7 +189,8 @@ impl Ls {
             ]);
         }
         let row = |item: &NodeItem| {
-            let mut row = vec![item.name.clone(), item.health.clone(), if format == Format::Plain { item.availability.clone() } else { item.available() }];
+            let mut row: Vec<String> = item.fleet.iter().cloned().collect();
+            row.extend([item.name.clone(), item.health.clone(), if format == Format::Plain { item.availability.clone() } else { item.available() }]);
             row.extend([item.cpu(format), item.memory(format), item.sparks.to_string(), item.slots.to_string(), labels(&item.labels)]);
             if more {
                 row.extend([item.id.clone(), item.cores.to_string(), item.paired_at.clone(), item.role.clone()]);
@@ -134,7 +199,7 @@ impl Ls {
             row
         };
         let rows = items.iter().map(row).collect();
-        write_items(context, Some(format), "nodes", &items, &columns, rows, |item| &item.name)
+        write_items(context, Some(format), "nodes", items, &columns, rows, |item| &item.name)
     }
 }
 
