@@ -228,7 +228,9 @@ pub fn main() -> Exit {
         Some(Command::WithData(command)) => run((Some(command), &arguments.look), streams, &given),
         None => run((None, &arguments.look), streams, &given),
     };
-    result.unwrap_or_else(|error| streams.fail(&error))
+    let exit = result.unwrap_or_else(|error| streams.fail(&error));
+    fleet_agent::logging::flush();
+    exit
 }
 
 fn run((command, look): (Option<DataCommand>, &dashboard::Look), streams: Streams, given: &Given) -> anyhow::Result<Exit> {

@@ -31,7 +31,9 @@ pub fn cluster(data: &DataDirectory, project: &Project, files: &mut [ListedFile]
     let Ok(wanted) = result.files(|path| index.contains_key(path)) else { return };
     let read = result.each(wanted, |path, record| {
         let from = index[path.as_bytes()];
-        links.extend(record.imports.iter().flat_map(|target| resolver.resolve(from, record.language, target)).map(|to| (from, to)));
+        // Of several files, a package's, one brings all of them near.
+        let meant = record.imports.iter().filter_map(|target| resolver.resolve(from, record.language, target)?.first().copied());
+        links.extend(meant.map(|to| (from, to)));
         Ok(())
     });
     if read.is_ok_and(|lost| lost.is_empty()) {
@@ -74,17 +76,18 @@ impl Dependencies {
         let mut files: Vec<Importing> =
             named.into_iter().map(|(path, language)| Importing { path, language, uses: Vec::new(), outside: BTreeSet::new() }).collect();
         let resolver = Resolver::new(&paths);
+        let mut named_by = vec![None; paths.len()];
         let wanted = result.files(|_| true)?;
         let lacking = result.each_as_it_lies(wanted, |number, _, record| {
             let file = &mut files[number];
             for target in &record.imports {
                 match resolver.resolve(number as u32, record.language, target) {
-                    found if found.is_empty() => drop(file.outside.insert((*target).into())),
-                    found => file.uses.extend(found),
+                    None => drop(file.outside.insert((*target).into())),
+                    // Once, however often a file names it: a hostile one names a package again and again.
+                    Some(found) => file.uses.extend(found.into_iter().filter(|to| named_by[*to as usize].replace(number) != Some(number))),
                 }
             }
             file.uses.sort_unstable();
-            file.uses.dedup();
             Ok(())
         })?;
         let mut used_by = vec![0; files.len()];
@@ -94,7 +97,7 @@ impl Dependencies {
 
     /// Those with the most members first.
     pub fn circles(&self) -> Vec<Circle> {
-        let edges: Vec<Vec<u32>> = self.files.iter().map(|file| file.uses.clone()).collect();
+        let edges: Vec<&[u32]> = self.files.iter().map(|file| file.uses.as_slice()).collect();
         cycles::components(&edges).into_iter().map(|members| Circle { shortest: cycles::shortest(&edges, &members), members }).collect()
     }
 }

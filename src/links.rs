@@ -72,7 +72,7 @@ use self::{
     joining::JoinPort,
     refused::Counters,
     renewal::Renewer,
-    rivals::{Outcome, Rival, Rivals},
+    rivals::{Outcome, Refusal, Rival, Rivals},
     visits::Visits,
 };
 use crate::control::{Answer, Request};
@@ -468,8 +468,11 @@ async fn switch(mut listener: Listener, mut commands: mpsc::Receiver<Command>, s
             },
             outcome = board.rivals.next() => match outcome {
                 Outcome::Asked(rival) => board.settle(*rival),
-                Outcome::Refused(true) => board.shared.refused.one(|refused| &refused.second_life),
-                Outcome::Refused(false) => {}
+                Outcome::Refused(Refusal { node, from, was_heard: true }) => {
+                    tracing::warn!(%node, %from, "another process with this node's identity was sent away");
+                    board.shared.refused.one(|refused| &refused.second_life);
+                }
+                Outcome::Refused(_) => {}
             },
             Some(()) = board.visits.ended() => {}
             Some(ended) = board.sessions.join_next() => {

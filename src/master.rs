@@ -158,7 +158,7 @@ impl Master {
     pub fn open(data: &DataDirectory, settings: Settings, waiting: impl FnOnce(&str)) -> Result<Master, MasterError> {
         let lock = data.lock(waiting)?;
         let mut timeline = Timeline::default();
-        let mut remember = |fact: &Fact, ledger: &Ledger| timeline.add_fact(ledger.latest, fact, ledger);
+        let mut remember = |fact: &Fact, ledger: &Ledger| timeline.remember(fact, ledger);
         let (journal, recovered) = Journal::open_and_tell(&data.journal(), &mut remember)?;
         fleet_agent::clock::resume(recovered.ledger.latest);
         let mut recovery = Vec::new();

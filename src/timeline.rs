@@ -44,6 +44,24 @@ impl Timeline {
         self.latest.push_back(Happening { number: self.told, at, kind: kind.to_owned(), subject, text });
     }
 
+    /// What there was before the first fact that is told: a journal forgets facts that a snapshot holds.
+    pub fn begin(&mut self, ledger: &Ledger) {
+        for (id, node) in &ledger.nodes {
+            self.add(ledger.latest, "node-known", id.to_string(), format!("{}, {}", node.name, node.availability.name()));
+        }
+        for (id, job) in ledger.jobs.iter().filter(|(_, job)| !job.status.is_over()) {
+            self.add(ledger.latest, "job-known", id.to_string(), format!("{}, {}", job.spec.job_type.name(), job.status.name()));
+        }
+    }
+
+    /// A fact that a journal tells of at the start, with what there was before the first of them.
+    pub fn remember(&mut self, fact: &Fact, ledger: &Ledger) {
+        if self.told == 0 {
+            self.begin(ledger);
+        }
+        self.add_fact(ledger.latest, fact, ledger);
+    }
+
     /// A fact, unless it is one of the many that every spark leaves. The ledger has it already.
     pub fn add_fact(&mut self, now: Time, fact: &Fact, ledger: &Ledger) {
         if let Some((kind, subject, text)) = in_words(fact, ledger) {

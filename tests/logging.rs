@@ -45,7 +45,7 @@ fn an_agent_says_what_it_does_and_more_of_it_while_it_runs() {
     let [begun, done] = &of_sparks()[..] else { panic!("{:?}", of_sparks()) };
     assert_eq!((&begun["message"], &done["message"], &begun["level"]), (&"begins".into(), &"is done".into(), &"DEBUG".into()));
     assert!(begun["attempt"] == 1 && begun["spark"].as_str().unwrap().starts_with(begun["job"].as_str().unwrap()), "{begun}");
-    // Two steps less: what went well is not said.
+    // One step less: what went well is not said.
     let changes = || events(&log).iter().filter_map(|event| event["verbosity"].as_str().map(str::to_owned)).collect::<Vec<_>>();
     signal(agent.0.id(), "USR2");
     until(|| changes() == ["debug", "info"]);

@@ -336,7 +336,7 @@ fn what_happens_can_be_waited_for_and_watched() {
     replayed(&fleet, &job, events["items"].as_array().unwrap());
 }
 
-/// The fleet at each of these moments, by the master that saw them and, once it is gone, by its journal.
+/// The fleet at each of these moments, as the master remembers them.
 fn replayed(fleet: &Fleet, job: &str, events: &[Value]) {
     let number = |kind: &str| events.iter().find(|event| event["kind"] == kind && event["subject"] == job).unwrap()["number"].to_string();
     let at = |when: &str| {

@@ -22,7 +22,7 @@ use fleet_agent::{
     isolation,
     life::{Life, LifeError, Stop},
     link::LinkError,
-    logging,
+    logging::{self, tell},
     net::{
         join::JoinError,
         renewal::RenewalError,
@@ -39,9 +39,6 @@ use super::{
 
 /// Where a node waits to be paired, and is called later on, if nobody else does there. The two before it are the master's.
 const PORT: u16 = 7413;
-
-pub use fleet_agent::logging::tell;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// 4 for what has to do with trust, 7 for a master that cannot be reached, 1 for the rest.
 pub fn exit_code(error: &anyhow::Error) -> u8 {
@@ -67,6 +64,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     if let Some(Command::RunParser) = arguments.command {
         return Ok(isolation::serve()?);
     }
+    logging::follow_signals().context("cannot watch for signals")?;
     logging::start(arguments.log, arguments.log_format == LogFormat::Json);
     let data = data_folder(arguments.data_dir.as_deref())?;
     let _lock = lock(&data)?;
@@ -76,8 +74,6 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
 
 async fn serve(arguments: &Arguments, data: &Path) -> anyhow::Result<()> {
     let mut stop = Stop::watch().context("cannot watch for signals")?;
-    tokio::spawn(follow_signals(signal(SignalKind::user_defined1())?, 1));
-    tokio::spawn(follow_signals(signal(SignalKind::user_defined2())?, -1));
     look_for_sources(arguments);
     // Otherwise the token, if there is one, is spent below.
     let unspent = arguments.join_file.as_ref().filter(|_| Identity::load(data).is_ok());
@@ -99,13 +95,6 @@ async fn serve(arguments: &Arguments, data: &Path) -> anyhow::Result<()> {
             tell(&format!("{error:#}"));
             lived.map_err(explained)
         }
-    }
-}
-
-/// Says more, or less, at each of them.
-async fn follow_signals(mut signals: Signal, step: isize) {
-    while signals.recv().await.is_some() {
-        logging::step(step);
     }
 }
 

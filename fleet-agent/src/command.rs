@@ -47,6 +47,7 @@ use crate::{
     blobs, children,
     confine::CommandLimits,
     isolation::{ChildCommand, read_message, write_message},
+    logging,
     root::Root,
     sight::Sight,
 };
@@ -306,6 +307,7 @@ impl Run {
 
 /// The supervisor's whole life.
 pub fn supervise() -> io::Result<()> {
+    logging::ignore_signals()?;
     let order: Order = read_message(&mut io::stdin())?;
     children::adopt()?;
     let answer = match begin(&order) {

@@ -34,7 +34,7 @@ use crate::{
     configuration::{CORES_MAX, Configuration, ConfigurationError, Settings},
     confine,
     isolation::ChildCommand,
-    logging,
+    logging::{self, Verbosity},
     neighbours::Neighbourhood,
     sense::Sensing,
     work::{self, Hands, Supply, Worker, with_cause},
@@ -178,6 +178,7 @@ struct Driver<Say> {
     commands: Commands,
     configuration: Configuration,
     leave_max: Span,
+    log: Verbosity,
     neighbours: Option<Neighbourhood>,
     tell: fn(&str),
     /// What the effects themselves led to.
@@ -192,6 +193,8 @@ impl<Say: FnMut(Envelope<FromAgent>)> Driver<Say> {
             .with_programs(config.commands.programs())
             .described(config.settings.profile.clone())
             .knowing(config.audit_head.as_deref().and_then(read_audit_head));
+        // One that was pushed in an earlier life wins over the owner's.
+        logging::set(config.settings.log);
         let pool = Pool::start(&config, cache, &inbox);
         Driver {
             agent,
@@ -204,6 +207,7 @@ impl<Say: FnMut(Envelope<FromAgent>)> Driver<Say> {
             commands: config.commands,
             configuration: config.configuration,
             leave_max: config.settings.leave_max,
+            log: config.settings.log,
             neighbours: config.neighbours,
             tell: config.tell,
             followed: VecDeque::new(),
@@ -310,7 +314,11 @@ impl<Say> Driver<Say> {
 
     fn live_by(&mut self, settings: Settings) -> Lived {
         self.leave_max = settings.leave_max;
-        logging::set(settings.log);
+        // Otherwise what a signal chose stays.
+        if settings.log != self.log {
+            self.log = settings.log;
+            logging::set(settings.log);
+        }
         self.pool.grow(settings.slots);
         settings.lived()
     }
@@ -323,6 +331,7 @@ impl<Say> Driver<Say> {
 fn note_end(Held { spark, attempt }: Held, result: &Result<SparkOutput, AttemptError>) {
     match result {
         Ok(_) => debug!(job = %spark.job, %spark, attempt = attempt.0, "is done"),
+        Err(AttemptError::Cancelled) => debug!(job = %spark.job, %spark, attempt = attempt.0, "was called off"),
         Err(error) => warn!(job = %spark.job, %spark, attempt = attempt.0, error = error.describe(), "came to nothing"),
     }
 }

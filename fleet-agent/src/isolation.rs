@@ -245,6 +245,7 @@ fn describe(status: ExitStatus) -> String {
 
 /// The child's whole life: one file after another, until its parent is gone.
 pub fn serve() -> io::Result<()> {
+    crate::logging::ignore_signals()?;
     // Where the kernel cannot confine it, it is still a process of its own.
     confine::to_nothing();
     confine::end_with_parent();

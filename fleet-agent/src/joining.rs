@@ -11,6 +11,7 @@ use std::{
 use anyhow::{Context, bail};
 use fleet_agent::{
     life, link,
+    logging::tell,
     net::{
         discovery::{Announcement, DiscoveryError, KeyId, State, clean_name},
         join::{self, Holder, JoinToken},
@@ -21,10 +22,7 @@ use fleet_agent::{
     work::with_cause,
 };
 
-use super::{
-    Arguments,
-    agent::{places, tell},
-};
+use super::{Arguments, agent::places};
 
 /// A join token is one line of about a hundred characters.
 const TOKEN_BYTES_MAX: u64 = 4096;

@@ -1,22 +1,34 @@
 //! What a process says of its work to whoever operates it, on stderr: lines to be read, or one JSON object each.
 //!
-//! Events have the job, the spark and the attempt as fields of their own. How much is said can be changed while the process runs:
-//! SIGUSR1 says more, SIGUSR2 less, and a master may push it to its nodes.
+//! What is about a job, a spark or an attempt has them as fields of their own. How much is said can be changed while the process
+//! runs: SIGUSR1 says more, SIGUSR2 less, and a master may push it to its nodes.
+//!
+//! Nobody who works waits for whoever reads: events go through a queue with an end, to a thread that writes. What finds no room is
+//! counted and said.
 
 use std::{
-    fmt, io,
+    fmt,
+    io::{self, Write},
     str::FromStr,
     sync::{
-        OnceLock,
-        atomic::{AtomicBool, AtomicU8, Ordering},
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
     },
+    thread,
+    time::Duration,
 };
 
+use crossbeam_channel::{Receiver, Sender, bounded};
+
 use serde::{Deserialize, Serialize};
+use signal_hook::{
+    consts::{SIGUSR1, SIGUSR2},
+    iterator::Signals,
+};
 use tracing_subscriber::{
     Registry,
     filter::{LevelFilter, Targets},
-    fmt::layer,
+    fmt::{MakeWriter, layer},
     layer::{Layer, SubscriberExt},
     reload,
     util::SubscriberInitExt,
@@ -28,6 +40,10 @@ const OWN: [&str; 2] = ["bitacora", "fleet_agent"];
 static HANDLE: OnceLock<reload::Handle<Targets, Registry>> = OnceLock::new();
 static IS_JSON: AtomicBool = AtomicBool::new(false);
 static NOW: AtomicU8 = AtomicU8::new(Verbosity::Info as u8);
+/// Lines that wait to be written.
+const QUEUE_MAX: usize = 1024;
+/// For them at the end of the process.
+const FLUSH_MAX: Duration = Duration::from_secs(1);
 /// What people are told, however little is said of the work.
 const TOLD: &str = "fleet_agent::told";
 
@@ -102,14 +118,107 @@ pub fn manner() -> Option<(Verbosity, bool)> {
 /// From now on this is said. To be called once; a process that does not call it says nothing.
 pub fn start(verbosity: Verbosity, as_json: bool) {
     let (filter, handle) = reload::Layer::new(verbosity.targets());
+    let queue = Queue::start();
     let begun = match as_json {
-        true => tracing_subscriber::registry().with(layer().json().flatten_event(true).with_writer(io::stderr).with_filter(filter)).try_init(),
-        false => tracing_subscriber::registry().with(layer().with_ansi(false).with_writer(io::stderr).with_filter(filter)).try_init(),
+        true => tracing_subscriber::registry().with(layer().json().flatten_event(true).with_writer(queue).with_filter(filter)).try_init(),
+        false => tracing_subscriber::registry().with(layer().with_ansi(false).with_writer(queue).with_filter(filter)).try_init(),
     };
     if begun.is_ok() && HANDLE.set(handle).is_ok() {
         IS_JSON.store(as_json, Ordering::Relaxed);
         NOW.store(verbosity as u8, Ordering::Relaxed);
     }
+}
+
+/// Says more at SIGUSR1 and less at SIGUSR2, from now on. To be called before anything takes long: both would end the process.
+pub fn follow_signals() -> io::Result<()> {
+    let mut signals = Signals::new([SIGUSR1, SIGUSR2])?;
+    let follow = move || signals.forever().for_each(|signal| step(if signal == SIGUSR1 { 1 } else { -1 }));
+    thread::Builder::new().name("verbosity".into()).spawn(follow).map(drop)
+}
+
+/// Takes note of neither, and is not ended by them: of a child, when all processes of a service are told.
+pub fn ignore_signals() -> io::Result<()> {
+    for signal in [SIGUSR1, SIGUSR2] {
+        signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;
+    }
+    Ok(())
+}
+
+/// Waits until what was said is written, within a limit: the process is about to end.
+pub fn flush() {
+    if let Some(queue) = QUEUE.get() {
+        let (written, wait) = bounded(1);
+        if queue.lines.send_timeout(Line::Mark(written), FLUSH_MAX).is_ok() {
+            let _ = wait.recv_timeout(FLUSH_MAX);
+        }
+    }
+}
+
+/// The way to the thread that writes.
+#[derive(Clone)]
+struct Queue {
+    lines: Sender<Line>,
+}
+
+enum Line {
+    Text(Vec<u8>),
+    /// What came before it is written.
+    Mark(Sender<()>),
+}
+
+static QUEUE: OnceLock<Queue> = OnceLock::new();
+/// Lines that found no room.
+static DROPPED: AtomicU64 = AtomicU64::new(0);
+
+impl Queue {
+    fn start() -> Queue {
+        let (lines, queued) = bounded(QUEUE_MAX);
+        let queue = QUEUE.get_or_init(|| Queue { lines }).clone();
+        // Without the thread everything is dropped, and counted; there is nobody to tell.
+        let _ = thread::Builder::new().name("log".into()).spawn(move || write_lines(&queued));
+        queue
+    }
+}
+
+fn write_lines(queued: &Receiver<Line>) {
+    for line in queued {
+        match line {
+            // Nobody listening is no trouble.
+            Line::Text(text) => drop(io::stderr().lock().write_all(&text)),
+            Line::Mark(written) => drop(written.try_send(())),
+        }
+        let dropped = DROPPED.swap(0, Ordering::Relaxed);
+        if dropped > 0 {
+            tracing::warn!(dropped, "more was said than could be written");
+        }
+    }
+}
+
+impl<'w> MakeWriter<'w> for Queue {
+    type Writer = Queue;
+
+    fn make_writer(&'w self) -> Queue {
+        self.clone()
+    }
+}
+
+impl Write for Queue {
+    /// An event is written as a whole.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        if self.lines.try_send(Line::Text(line.to_vec())).is_err() {
+            DROPPED.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Does this process say everything as events?
+pub fn is_json() -> bool {
+    IS_JSON.load(Ordering::Relaxed)
 }
 
 /// Says so much from now on.
@@ -123,16 +232,15 @@ pub fn set(verbosity: Verbosity) {
 }
 
 /// One step more, or less.
-pub fn step(step: isize) {
+fn step(step: isize) {
     set(Verbosity::ALL[usize::from(NOW.load(Ordering::Relaxed))].stepped(step));
 }
 
 /// A word to people that is said however little else is: as a line, or as an event where everything is one.
 pub fn tell(text: &str) {
-    if IS_JSON.load(Ordering::Relaxed) {
+    if is_json() {
         tracing::info!(target: TOLD, "{text}");
     } else {
-        use io::Write as _;
         // Nobody listening is no trouble.
         let _ = writeln!(io::stderr(), "{text}");
     }

@@ -9,7 +9,13 @@ use std::{ffi::OsString, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use bitacora_core::wire::node::{Specialisation, label};
 use clap::{ArgAction, CommandFactory, Parser, Subcommand, ValueEnum, builder::NonEmptyStringValueParser};
-use fleet_agent::{command, link::Choice, logging::Verbosity, sight::Folder, work::with_cause};
+use fleet_agent::{
+    command,
+    link::Choice,
+    logging::{self, Verbosity},
+    sight::Folder,
+    work::with_cause,
+};
 
 use self::config::ConfigError;
 
@@ -173,7 +179,7 @@ fn main() -> ExitCode {
     let arguments = match arguments() {
         Ok(arguments) => arguments,
         Err(error) => {
-            agent::tell(&format!("error: {}", with_cause(&error)));
+            logging::tell(&format!("error: {}", with_cause(&error)));
             return ExitCode::from(USAGE);
         }
     };
@@ -183,13 +189,15 @@ fn main() -> ExitCode {
     if let Some(Command::Man) = arguments.command {
         return report::manual(Arguments::command());
     }
-    match agent::run(arguments) {
+    let exit = match agent::run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            agent::tell(&format!("error: {error:#}"));
+            logging::tell(&format!("error: {error:#}"));
             ExitCode::from(agent::exit_code(&error))
         }
-    }
+    };
+    logging::flush();
+    exit
 }
 
 /// As the command line, the environment and the configuration say together.

@@ -85,6 +85,7 @@ pub fn start(command: &ChildCommand, orders: &Orders) -> io::Result<Child> {
 /// The child's side: the agent's whole life.
 pub fn child_main(data: &Path, tell: fn(&str)) -> Result<(), ResidentError> {
     let orders: Orders = read_message(&mut io::stdin()).map_err(ResidentError::Orders)?;
+    logging::follow_signals().map_err(ResidentError::Signals)?;
     if let Some((verbosity, as_json)) = orders.log {
         logging::start(verbosity, as_json);
     }

@@ -79,7 +79,7 @@ enum Started {
 fn start(context: &Context, program: &Path, root: &Path, arguments: &[&str]) -> anyhow::Result<Started> {
     let log = Log::open(root)?;
     let mut command = Command::new(program);
-    command.arg("--data-dir").arg(root).arg("serve").args(arguments).args(["--idle-exit", IDLE_EXIT, "--detached"]);
+    command.arg("--data-dir").arg(root).arg("serve").args(arguments).args(["--idle-exit", IDLE_EXIT, "--detached", "--log", "error"]);
     // So that it keeps no folder from being removed.
     command.current_dir("/").stdin(Stdio::null()).stdout(log.file.try_clone()?).stderr(log.file.try_clone()?);
     let mut child = command.spawn().context("cannot start a master")?;

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{
     Context, elsewhere,
-    output::{Sink, note_lost, problems},
+    output::{Sink, note_lacking, problems},
 };
 use crate::{
     control::report::Report,
@@ -19,7 +19,7 @@ use crate::{
         Format,
         json::{Envelope, PathText, Problem},
         table::{self, Column},
-        text::{counted, grouped, harmless, timestamp},
+        text::{grouped, harmless, timestamp},
     },
     result::{Lacking, StoredResult, find_project},
 };
@@ -77,14 +77,7 @@ impl Deps {
             false => self.write_files(context, &mut out, &dependencies, &lacking)?,
         }
         out.close()?;
-        note_lost(context, &project.name, &result, &lacking.lost);
-        if !lacking.away.is_empty() {
-            context.streams.note(&format!(
-                "{} of {} not read: nodes that have their records cannot be asked",
-                counted(lacking.away.len() as u64, "file"),
-                project.name
-            ));
-        }
+        note_lacking(context, &project.name, &result, &lacking);
         Ok(if lacking.is_empty() { Exit::Ok } else { Exit::Partial })
     }
 

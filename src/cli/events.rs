@@ -49,6 +49,10 @@ impl EventItem {
     pub(super) fn subject(&self) -> &str {
         &self.subject
     }
+
+    pub(super) fn row(&self) -> Vec<String> {
+        vec![self.number.to_string(), self.at.clone(), self.kind.clone(), self.subject.clone(), harmless(&self.text)]
+    }
 }
 
 impl From<Happening> for EventItem {
@@ -59,23 +63,31 @@ impl From<Happening> for EventItem {
 
 impl Events {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
-        let Some(events) = all(context, self.since)? else {
-            context.streams.note("no bitacora serves; start one with `bitacora serve`");
-            return Ok(Exit::Unreachable);
+        let events = match all(context, self.since)? {
+            Told::Events(events) => events,
+            Told::Refused(exit) => return Ok(exit),
+            Told::Nobody => {
+                context.streams.note("no bitacora serves; start one with `bitacora serve`");
+                return Ok(Exit::Unreachable);
+            }
         };
         let mut since = events.last().map_or(self.since, |last| last.number);
         let mut items: Vec<EventItem> = events.into_iter().map(EventItem::from).collect();
         if !self.follow {
             let columns = [Column::Number("Number"), Column::Text("At"), Column::Text("Kind"), Column::Text("Of"), Column::Text("What")];
-            let rows = items.iter().map(|item| vec![item.number.to_string(), item.at.clone(), item.kind.clone(), item.subject.clone(), harmless(&item.text)]);
-            return write_items(context, self.output, "events", &items, &columns, rows.collect(), |item| &item.subject);
+            let rows = items.iter().map(EventItem::row).collect();
+            return write_items(context, self.output, "events", &items, &columns, rows, |item| &item.subject);
         }
         loop {
             self.tell(&items)?;
             if items.is_empty() {
                 std::thread::sleep(LOOK_EVERY);
             }
-            let Some(more) = news(context, since)? else { return Ok(Exit::Unreachable) };
+            let more = match news(context, since)? {
+                Told::Events(more) => more,
+                Told::Refused(exit) => return Ok(exit),
+                Told::Nobody => return Ok(Exit::Unreachable),
+            };
             since = more.last().map_or(since, |last| last.number);
             items = more.into_iter().map(EventItem::from).collect();
         }
@@ -97,20 +109,33 @@ impl Events {
     }
 }
 
-/// All that a master remembers after an event; `None` when nobody serves.
-pub(super) fn all(context: &Context, after: u64) -> anyhow::Result<Option<Vec<Happening>>> {
-    let Some(mut events) = news(context, after)? else { return Ok(None) };
-    while let Some(more) = events.last().map(|last| news(context, last.number)).transpose()?.flatten().filter(|more| !more.is_empty()) {
-        events.extend(more);
-    }
-    Ok(Some(events))
+/// What became of asking for events.
+pub(super) enum Told {
+    Events(Vec<Happening>),
+    /// The person was told why.
+    Refused(Exit),
+    Nobody,
 }
 
-/// `None` when nobody serves, or not any more.
-fn news(context: &Context, after: u64) -> anyhow::Result<Option<Vec<Happening>>> {
-    match context.ask(&Request::Events { after })? {
-        Some(Answer::Events(happenings)) => Ok(Some(happenings)),
-        Some(_) => Ok(Some(Vec::new())),
-        None => Ok(None),
+/// All that a master remembers after an event.
+pub(super) fn all(context: &Context, after: u64) -> anyhow::Result<Told> {
+    let mut events: Vec<Happening> = Vec::new();
+    loop {
+        match news(context, events.last().map_or(after, |last| last.number))? {
+            Told::Events(more) if more.is_empty() => return Ok(Told::Events(events)),
+            Told::Events(more) => events.extend(more),
+            other => return Ok(other),
+        }
+    }
+}
+
+fn news(context: &Context, after: u64) -> anyhow::Result<Told> {
+    loop {
+        match context.ask(&Request::Events { after })? {
+            Some(Answer::Events(happenings)) => return Ok(Told::Events(happenings)),
+            Some(Answer::Busy) => std::thread::sleep(LOOK_EVERY),
+            Some(answer) => return Ok(Told::Refused(context.streams.conclude(&answer))),
+            None => return Ok(Told::Nobody),
+        }
     }
 }

@@ -10,6 +10,7 @@ use std::{
 
 use bitacora_core::{paths::RelativePath, wire::task::RecordRef};
 use clap::ValueEnum;
+use fleet_agent::logging;
 use serde::Serialize;
 use sink::STDOUT_CLOSED;
 pub(super) use sink::Sink;
@@ -61,6 +62,9 @@ impl Streams {
 
     /// A word to the person, not part of the data.
     pub(super) fn note(self, text: &str) {
+        if logging::is_json() {
+            return logging::tell(&harmless(text));
+        }
         // A closed stderr is nobody listening.
         let _ = writeln!(anstream::stderr(), "{}", harmless(text));
     }

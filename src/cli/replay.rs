@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{
     Context,
-    events::{EventItem, all},
+    events::{EventItem, Told, all},
     output::{Sink, UsageError, write_items},
 };
 use crate::{
@@ -27,7 +27,8 @@ const GAP_MAX: Duration = Duration::from_secs(2);
 
 /// Plays what has happened in the fleet once more, each event with how the fleet was then; or shows how it was at one moment.
 ///
-/// The events are those that the master remembers, or, where none serves, those that the journal still tells of.
+/// The events are those that the master remembers, or, where none serves, those that the journal still tells of; they are numbered
+/// anew in each master's life, and begin with the nodes and open jobs that were there before the first.
 #[derive(Args)]
 pub(super) struct Replay {
     /// The fleet at the event of this number, or at this time (RFC 3339): its nodes, and the jobs that were not over
@@ -88,15 +89,24 @@ struct PlayedItem {
     jobs: usize,
 }
 
+impl PlayedItem {
+    fn row(&self) -> Vec<String> {
+        let mut row = self.event.row();
+        row.extend([self.nodes.to_string(), self.jobs.to_string()]);
+        row
+    }
+}
+
 impl Replay {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
         let events = match all(context, 0)? {
-            Some(events) => events,
-            None if context.remote.is_some() => {
+            Told::Events(events) => events,
+            Told::Refused(exit) => return Ok(exit),
+            Told::Nobody if context.remote.is_some() => {
                 context.streams.note("the master elsewhere does not answer");
                 return Ok(Exit::Unreachable);
             }
-            None => remembered(context)?,
+            Told::Nobody => remembered(context)?,
         };
         match self.at {
             Some(when) => self.show(context, &events, when),
@@ -118,7 +128,7 @@ impl Replay {
         write_items(context, self.output, "moment", &items, &columns, rows.collect(), |item| &item.id)
     }
 
-    /// A line each: whoever plays something wants to see it come.
+    /// A line each where it is played: whoever plays something wants to see it come.
     fn play(&self, context: &Context, events: &[Happening]) -> anyhow::Result<Exit> {
         let mut out = Sink::open(None)?;
         let (mut moment, mut before) = (Moment::default(), None::<Time>);
@@ -129,7 +139,8 @@ impl Replay {
             if self.from.is_some_and(|from| !begins(from, event)) {
                 continue;
             }
-            if let (Some(speed), Some(before)) = (self.speed, before) {
+            // What is written as a whole is not waited for.
+            if let (Some(speed), Some(before), true) = (self.speed, before, format != Format::Json) {
                 out.flush()?;
                 std::thread::sleep((Duration::from_micros((event.at - before).0) / speed).min(GAP_MAX));
             }
@@ -142,18 +153,32 @@ impl Replay {
                     writeln!(out)?;
                 }
                 Format::Name => out.name(event.subject.as_bytes())?,
+                Format::Table | Format::Wide | Format::Plain if self.speed.is_none() => played.push(item),
                 Format::Table | Format::Wide | Format::Plain => {
                     let then = format!("{}, {}", counted(item.nodes as u64, "node"), counted(item.jobs as u64, "open job"));
-                    let words = [timestamp(event.at), event.kind.clone(), harmless(&event.subject), harmless(&event.text), then];
+                    let words = [event.number.to_string(), timestamp(event.at), event.kind.clone(), harmless(&event.subject), harmless(&event.text), then];
                     writeln!(out, "{}", words.join("\t"))?;
                 }
             }
         }
         out.close()?;
-        match format {
-            Format::Json => write_items(context, self.output, "replay", &played, &[], Vec::new(), |item| item.event.subject()),
-            _ => Ok(Exit::Ok),
+        if events.is_empty() {
+            context.streams.note("nothing is known to have happened");
         }
+        if played.is_empty() && format != Format::Json {
+            return Ok(Exit::Ok);
+        }
+        let columns = [
+            Column::Number("Number"),
+            Column::Text("At"),
+            Column::Text("Kind"),
+            Column::Text("Of"),
+            Column::Text("What"),
+            Column::Number("Nodes"),
+            Column::Number("Jobs"),
+        ];
+        let rows = played.iter().map(PlayedItem::row).collect();
+        write_items(context, Some(format), "replay", &played, &columns, rows, |item| item.event.subject())
     }
 }
 
@@ -168,6 +193,6 @@ fn begins(from: When, event: &Happening) -> bool {
 /// What the journal still tells of.
 fn remembered(context: &Context) -> anyhow::Result<Vec<Happening>> {
     let mut timeline = Timeline::default();
-    Journal::read_and_tell(&context.data.journal(), &mut |fact, ledger| timeline.add_fact(ledger.latest, fact, ledger))?;
+    Journal::read_and_tell(&context.data.journal(), &mut |fact, ledger| timeline.remember(fact, ledger))?;
     Ok(timeline.into_events())
 }

@@ -21,18 +21,12 @@ use fleet_agent::{
     work::with_cause,
 };
 
-use signal_hook::{
-    consts::{SIGUSR1, SIGUSR2},
-    iterator::Signals,
-};
-
 use super::{Context, duration, passphrase::PassphraseSource};
 use crate::{
     control::MASTER_PORT,
     exit::Exit,
     links::LinksError,
     master::{Lodging, Master, MasterError, Served},
-    report::text::harmless,
     trust::{Passphrase, Protection},
 };
 
@@ -116,10 +110,11 @@ impl Serve {
             // Whoever leads a session already has left.
             let _ = rustix::process::setsid();
         }
+        logging::follow_signals().context("cannot watch for signals")?;
         logging::start(self.log, self.log_format == LogFormat::Json);
         let passphrase = match (context.data.safe()?.protection()?, self.passphrase.is_given()) {
             (Some(Protection::Key), true) => {
-                say("refused: the fleet's authority is sealed without a passphrase; `bitacora authority protect` seals it with one");
+                context.streams.note("refused: the fleet's authority is sealed without a passphrase; `bitacora authority protect` seals it with one");
                 return Ok(Exit::Refused);
             }
             (Some(Protection::Passphrase), _) => Some(self.passphrase.known()?),
@@ -132,7 +127,7 @@ impl Serve {
         };
         let settings = Settings { results, copies: self.copies, ..Settings::for_serving() };
         let mut master = Master::open(&context.data, settings, |holder| {
-            say(&format!("waiting for another bitacora (process {holder}) on {} to end", context.data.root().display()));
+            context.streams.note(&format!("waiting for another bitacora (process {holder}) on {} to end", context.data.root().display()));
         })?;
         // Only from here on is there anything to end in good order.
         let stop = Arc::new(AtomicBool::new(false));
@@ -140,17 +135,16 @@ impl Serve {
             signal_hook::flag::register_conditional_default(number, Arc::clone(&stop)).context("cannot watch for signals")?;
             signal_hook::flag::register(number, Arc::clone(&stop)).context("cannot watch for signals")?;
         }
-        follow_signals()?;
-        self.open(&mut master, passphrase.as_ref())?;
+        self.open(context, &mut master, passphrase.as_ref())?;
         let hear = |notice: &Notice| {
             if let Notice::AuditCut { node, head } = notice {
                 let number = head.number;
-                say(&format!("WARNING: node {node} knows of a record {number} that the audit does not have; see `bitacora audit verify`"));
+                context.streams.note(&format!("WARNING: node {node} knows of a record {number} that the audit does not have; see `bitacora audit verify`"));
             }
         };
         let rest_max = self.idle_exit.map(|span| Duration::from_micros(span.0));
         if master.serve(rest_max, || stop.load(Ordering::Relaxed), hear)? == Served::AtRest {
-            say("ends: there was nothing to stay for");
+            context.streams.note("ends: there was nothing to stay for");
         }
         Ok(Exit::Ok)
     }
@@ -174,12 +168,12 @@ impl Serve {
         listening
     }
 
-    fn open(&self, master: &mut Master, passphrase: Option<&Passphrase>) -> anyhow::Result<()> {
+    fn open(&self, context: &Context, master: &mut Master, passphrase: Option<&Passphrase>) -> anyhow::Result<()> {
         let address = self.listen(master, passphrase)?;
-        say(&format!("listening on {address} for nodes; `bitacora node discover` and `bitacora node token NAME` let more join"));
+        context.streams.note(&format!("listening on {address} for nodes; `bitacora node discover` and `bitacora node token NAME` let more join"));
         if let Some(shortage) = master.udp_buffers().and_then(UdpBuffers::shortage) {
             let advice = "raise net.core.rmem_max and net.core.wmem_max, or large transfers lose packets";
-            say(&format!("{shortage}; {advice}"));
+            context.streams.note(&format!("{shortage}; {advice}"));
         }
         master.lodge(Lodging {
             program: std::env::current_exe().context("cannot find this program's own file")?,
@@ -192,23 +186,8 @@ impl Serve {
         if !self.no_discovery
             && let Err(error) = master.watch_network()
         {
-            say(&format!("nodes are not discovered: {}; they can be paired by their address", with_cause(&error)));
+            context.streams.note(&format!("nodes are not discovered: {}; they can be paired by their address", with_cause(&error)));
         }
         Ok(())
     }
-}
-
-/// Says more, or less, at each of two signals.
-fn follow_signals() -> anyhow::Result<()> {
-    let mut signals = Signals::new([SIGUSR1, SIGUSR2]).context("cannot watch for signals")?;
-    std::thread::Builder::new()
-        .name("verbosity".into())
-        .spawn(move || signals.forever().for_each(|signal| logging::step(if signal == SIGUSR1 { 1 } else { -1 })))
-        .context("cannot start a thread")?;
-    Ok(())
-}
-
-/// To people, as a line or as an event.
-fn say(text: &str) {
-    logging::tell(&harmless(text));
 }

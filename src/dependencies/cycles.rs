@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque, hash_map::Entry};
 
 /// Each with at least two members, sorted; those with the most first. R. Tarjan, Depth-first search and linear graph algorithms,
 /// SIAM J. Comput. 1 (1972), without recursion: trees are deeper than stacks.
-pub(super) fn components(edges: &[Vec<u32>]) -> Vec<Vec<u32>> {
+pub(super) fn components<Edges: AsRef<[u32]>>(edges: &[Edges]) -> Vec<Vec<u32>> {
     const UNSEEN: u32 = u32::MAX;
     let count = edges.len();
     let (mut index, mut low, mut on_stack) = (vec![UNSEEN; count], vec![0; count], vec![false; count]);
@@ -22,7 +22,7 @@ pub(super) fn components(edges: &[Vec<u32>]) -> Vec<Vec<u32>> {
                 next += 1;
                 stack.push(*file);
             }
-            if let Some(&to) = edges[at].get(*walked) {
+            if let Some(&to) = edges[at].as_ref().get(*walked) {
                 *walked += 1;
                 match index[to as usize] {
                     UNSEEN => walk.push((to, 0)),
@@ -51,12 +51,12 @@ pub(super) fn components(edges: &[Vec<u32>]) -> Vec<Vec<u32>> {
 }
 
 /// A shortest way from the first member of a component back to it, through its members alone.
-pub(super) fn shortest(edges: &[Vec<u32>], members: &[u32]) -> Vec<u32> {
+pub(super) fn shortest<Edges: AsRef<[u32]>>(edges: &[Edges], members: &[u32]) -> Vec<u32> {
     let start = members[0];
     let mut from = HashMap::new();
     let mut queue = VecDeque::from([start]);
     while let Some(file) = queue.pop_front() {
-        for &to in edges[file as usize].iter().filter(|to| members.binary_search(to).is_ok()) {
+        for &to in edges[file as usize].as_ref().iter().filter(|to| members.binary_search(to).is_ok()) {
             if to == start {
                 let mut way = vec![file];
                 while let Some(before) = from.get(way.last().expect("it begins with one")) {

@@ -9,14 +9,18 @@ use std::collections::{HashMap, HashSet};
 
 /// What one import may stand for at most: a Go package is all of its files.
 const FILES_MAX: usize = 4096;
+const HOSTS_OF_REPOSITORIES: [&str; 3] = ["github.com", "gitlab.com", "bitbucket.org"];
 
 /// The files of a tree, to be found by what an import says.
 pub(super) struct Resolver<'p> {
     /// By number, with `/`.
     paths: &'p [String],
     by_path: HashMap<&'p str, u32>,
-    /// By the last part of their paths.
+    /// By the last part of their paths, and by the last two: some names are in every folder.
     by_name: HashMap<&'p str, Vec<u32>>,
+    by_two: HashMap<&'p str, Vec<u32>>,
+    /// Libraries of Rust, by the folder that holds their `src`.
+    crates: HashMap<&'p str, Vec<u32>>,
     /// Go files that are no tests, by their folder.
     packages: HashMap<&'p str, Vec<u32>>,
     /// Packages' folders by the last part of their paths.
@@ -28,11 +32,16 @@ pub(super) struct Resolver<'p> {
 impl<'p> Resolver<'p> {
     pub(super) fn new(paths: &'p [String]) -> Resolver<'p> {
         let (mut by_path, mut by_name) = (HashMap::new(), HashMap::<_, Vec<u32>>::new());
+        let (mut by_two, mut crates) = (HashMap::<_, Vec<u32>>::new(), HashMap::<_, Vec<u32>>::new());
         let (mut packages, mut python_packages) = (HashMap::<_, Vec<u32>>::new(), HashSet::new());
         for (number, path) in (0..).zip(paths) {
             let (folder, name) = split(path);
             by_path.insert(path.as_str(), number);
             by_name.entry(name).or_default().push(number);
+            by_two.entry(last_two(path)).or_default().push(number);
+            if let Some(folder) = path.strip_suffix("/src/lib.rs") {
+                crates.entry(split(folder).1).or_default().push(number);
+            }
             if name.ends_with(".go") && !name.ends_with("_test.go") {
                 packages.entry(folder).or_default().push(number);
             }
@@ -42,11 +51,12 @@ impl<'p> Resolver<'p> {
         }
         let mut packages_by_name = HashMap::<_, Vec<&str>>::new();
         packages.keys().for_each(|folder| packages_by_name.entry(split(folder).1).or_default().push(folder));
-        Resolver { paths, by_path, by_name, packages, packages_by_name, python_packages }
+        Resolver { paths, by_path, by_name, by_two, crates, packages, packages_by_name, python_packages }
     }
 
-    /// The files that an import of this file means; none where it means something outside of the tree, or cannot be told.
-    pub(super) fn resolve(&self, from: u32, language: &str, target: &str) -> Vec<u32> {
+    /// The files that an import of this file means, itself aside; `None` where it means something outside of the tree, or cannot be
+    /// told.
+    pub(super) fn resolve(&self, from: u32, language: &str, target: &str) -> Option<Vec<u32>> {
         let mut found = match language {
             "c" | "cpp" => self.included(from, target).into_iter().collect(),
             "python" => self.python(from, target).into_iter().collect(),
@@ -62,9 +72,10 @@ impl<'p> Resolver<'p> {
             "bash" => self.sourced(from, target).into_iter().collect(),
             _ => Vec::new(),
         };
+        let is_outside = found.is_empty();
         found.retain(|file| *file != from);
         found.truncate(FILES_MAX);
-        found
+        (!is_outside).then_some(found)
     }
 
     fn folder(&self, file: u32) -> &'p str {
@@ -82,8 +93,8 @@ impl<'p> Resolver<'p> {
 
     /// Files whose path ends like this, parts of it as they are.
     fn ending<'e>(&'e self, ending: &'e str) -> impl Iterator<Item = u32> + 'e {
-        let named = self.by_name.get(split(ending).1).map_or(&[][..], Vec::as_slice);
-        named.iter().copied().filter(move |file| ends(&self.paths[*file as usize], ending))
+        let named = if ending.contains('/') { self.by_two.get(last_two(ending)) } else { self.by_name.get(ending) };
+        named.map_or(&[][..], Vec::as_slice).iter().copied().filter(move |file| ends(&self.paths[*file as usize], ending))
     }
 
     /// Of files that would do: the one with which it shares the most folders, then the one in the fewest; none where that is not one.
@@ -103,7 +114,8 @@ impl<'p> Resolver<'p> {
         best.filter(|(_, _, is_tied)| !is_tied).map(|(_, file, _)| file)
     }
 
-    /// `"x.h"` lies beside the file, or where any other does; `<x.h>` where any does.
+    /// `"x.h"` lies beside the file, or where any other does; `<x/y.h>` where any does, and `<x.h>`, which is the system's as likely, in
+    /// a folder above or one called `include`.
     fn included(&self, from: u32, target: &str) -> Option<u32> {
         let bracketed = target.strip_prefix('<').and_then(|rest| rest.strip_suffix('>'));
         let target = bracketed.unwrap_or(target.trim_matches('"'));
@@ -112,7 +124,13 @@ impl<'p> Resolver<'p> {
             return None;
         }
         let beside = if bracketed.is_none() { joined(self.folder(from), target).and_then(|path| self.at(&path)) } else { None };
-        beside.or_else(|| self.nearest(from, self.ending(target)))
+        let home = self.folder(from);
+        let may_be_the_systems = bracketed.is_some() && !target.contains('/');
+        let is_likely = |file: &u32| {
+            let folder = self.folder(*file);
+            !may_be_the_systems || is_above(folder, home) || split(folder).1 == "include"
+        };
+        beside.or_else(|| self.nearest(from, self.ending(target).filter(is_likely)))
     }
 
     /// PEP 328 for leading dots. An absolute name begins in a folder that is no package itself: above the file, or, for a name of
@@ -152,16 +170,23 @@ impl<'p> Resolver<'p> {
         exact.or_else(|| self.first(with(&path))).or_else(|| self.first(with(&under(&path, "index"))))
     }
 
-    /// The package whose folder the import path ends with: the whole of it before a part.
+    /// The package whose folder the import path ends with: the whole of it before a part. A path that begins with no host is the
+    /// standard library's, or of a module whose name is its first word.
     fn go(&self, target: &str) -> Vec<u32> {
         let words: Vec<&str> = parts(target).collect();
-        for begin in 0..words.len() {
+        let Some(host) = words.first() else { return Vec::new() };
+        if !host.contains('.') {
+            return self.packages.get(words[1..].join("/").as_str()).filter(|_| words.len() > 1).cloned().unwrap_or_default();
+        }
+        // On these a module has at least three words, and the last of them is no folder.
+        let module_words = if HOSTS_OF_REPOSITORIES.contains(host) { 3 } else { 2 };
+        for begin in 1..words.len() {
             let ending = words[begin..].join("/");
-            if let Some(files) = self.packages.get(ending.as_str()) {
+            let is_long = words.len() - begin > 1;
+            if let Some(files) = self.packages.get(ending.as_str()).filter(|_| is_long || begin >= module_words) {
                 return files.clone();
             }
-            // One word alone is the standard library's as likely.
-            let named = if words.len() - begin > 1 { self.packages_by_name.get(words[words.len() - 1]) } else { None };
+            let named = if is_long { self.packages_by_name.get(words[words.len() - 1]) } else { None };
             let found: Vec<&&str> = named.into_iter().flatten().filter(|folder| ends(folder, &ending)).collect();
             if let [folder] = found[..] {
                 return self.packages[*folder].clone();
@@ -220,7 +245,14 @@ impl<'p> Resolver<'p> {
     /// Beside the script, whatever variable holds its folder; or from the top.
     fn sourced(&self, from: u32, target: &str) -> Option<u32> {
         let literal = match target.rsplit_once(['$', '`']) {
-            Some((_, behind)) => behind.split_once('/')?.1,
+            Some((_, behind)) => {
+                let end = match behind.chars().next()? {
+                    '{' => behind.find('}')?,
+                    '(' => behind.rfind(')')?,
+                    _ => 0,
+                };
+                behind[end..].split_once('/')?.1
+            }
             None => target,
         };
         joined(self.folder(from), literal).and_then(|path| self.at(&path)).or_else(|| self.at(literal))
@@ -230,6 +262,12 @@ impl<'p> Resolver<'p> {
 /// The folder of a path, and the last part.
 fn split(path: &str) -> (&str, &str) {
     path.rsplit_once('/').unwrap_or(("", path))
+}
+
+fn last_two(path: &str) -> &str {
+    let (folder, name) = split(path);
+    let above = folder.rfind('/').map_or(0, |slash| slash + 1);
+    if folder.is_empty() { name } else { &path[above..] }
 }
 
 fn parts(path: &str) -> impl Iterator<Item = &str> {
@@ -317,7 +355,8 @@ mod tests {
         let paths: Vec<String> = tree.iter().map(ToString::to_string).collect();
         let resolver = Resolver::new(&paths);
         let from = resolver.at(from).expect("the importing file is in the tree");
-        let mut found: Vec<String> = resolver.resolve(from, language, target).into_iter().map(|file| paths[file as usize].clone()).collect();
+        let mut found: Vec<String> =
+            resolver.resolve(from, language, target).unwrap_or_default().into_iter().map(|file| paths[file as usize].clone()).collect();
         found.sort();
         found
     }
@@ -333,7 +372,18 @@ mod tests {
 
     #[test]
     fn includes_lie_beside_the_file_or_at_the_nearest_place() {
-        let tree = ["drivers/a.c", "drivers/a.h", "include/linux/b.h", "tools/include/linux/b.h", "tools/c.c", "x/asm/d.h", "y/asm/d.h", "x/e.c"];
+        let tree = [
+            "drivers/a.c",
+            "drivers/a.h",
+            "include/linux/b.h",
+            "tools/include/linux/b.h",
+            "tools/c.c",
+            "x/asm/d.h",
+            "y/asm/d.h",
+            "x/e.c",
+            "tools/nolibc/string.h",
+            "tools/nolibc/x.c",
+        ];
         check(
             &tree,
             &[
@@ -344,6 +394,8 @@ mod tests {
                 ("x/e.c", "c", "<asm/d.h>", &["x/asm/d.h"]),
                 ("tools/c.c", "c", "<asm/d.h>", &[]),
                 ("drivers/a.c", "c", "<stdio.h>", &[]),
+                ("drivers/a.c", "c", "<string.h>", &[]),
+                ("tools/nolibc/x.c", "c", "<string.h>", &["tools/nolibc/string.h"]),
                 ("drivers/a.c", "c", "\"../../a.h\"", &[]),
                 ("drivers/a.c", "cpp", "std::vector", &[]),
             ],
@@ -395,7 +447,12 @@ mod tests {
             &[
                 ("main.go", "go", "example.com/m/pkg/z", &["pkg/z/a.go", "pkg/z/b.go"]),
                 ("main.go", "go", "example.com/deep/tool", &["cmd/deep/tool/t.go"]),
+                ("main.go", "go", "m/pkg/z", &["pkg/z/a.go", "pkg/z/b.go"]),
                 ("main.go", "go", "example.com/none", &[]),
+                ("main.go", "go", "fmt", &[]),
+                ("main.go", "go", "deep/tool", &[]),
+                ("main.go", "go", "github.com/other/fmt", &[]),
+                ("main.go", "go", "github.com/us/it/fmt", &["fmt/x.go"]),
             ],
         );
     }
@@ -430,9 +487,19 @@ mod tests {
                 ("m/main.lua", "lua", "z", &["m/z/init.lua"]),
                 ("s/run.sh", "bash", "$(dirname $0)/lib.sh", &["s/lib.sh"]),
                 ("s/run.sh", "bash", "${HERE}/lib.sh", &["s/lib.sh"]),
+                ("s/run.sh", "bash", "$HERE/lib.sh", &["s/lib.sh"]),
+                ("s/run.sh", "bash", "${BASH_SOURCE%/*}/lib.sh", &["s/lib.sh"]),
+                ("s/run.sh", "bash", "${HERE", &[]),
                 ("s/run.sh", "bash", "/etc/profile", &[]),
             ],
         );
+    }
+
+    #[test]
+    fn what_a_file_imports_of_itself_is_not_outside() {
+        let paths = ["a/__init__.py".to_owned(), "b.py".to_owned()];
+        let resolver = Resolver::new(&paths);
+        assert_eq!((resolver.resolve(0, "python", "."), resolver.resolve(1, "python", "os")), (Some(Vec::new()), None));
     }
 
     #[test]

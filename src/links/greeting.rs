@@ -71,13 +71,11 @@ pub(super) async fn expect(connection: &mut Connection, kind: Kind) -> Result<Fr
     }
 }
 
-/// Answers whether there was somebody to whom it could be said.
+/// Answers whether there was somebody who heard it.
 pub(super) async fn refuse(mut connection: Connection, reason: &str) -> bool {
     let is_said = connection.tx.send(Kind::Refused, RequestId(1), reason).await.is_ok();
-    if is_said {
-        // It is the node that ends the link, once it has read the reason.
-        let _ = timeout(HELLO_MAX, connection.link.closed()).await;
-    }
+    // It is the node that ends the link, once it has read the reason.
+    let is_heard = is_said && timeout(HELLO_MAX, connection.link.closed()).await.is_ok();
     connection.link.close(CloseCode::NotPermitted, reason);
-    is_said
+    is_heard
 }

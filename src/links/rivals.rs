@@ -6,6 +6,7 @@
 
 use std::{
     collections::HashMap,
+    net::SocketAddr,
     time::{Duration, Instant},
 };
 
@@ -42,7 +43,7 @@ pub(super) struct Rival {
 #[derive(Default)]
 pub(super) struct Rivals {
     asking: JoinSet<Rival>,
-    refusing: JoinSet<(NodeId, bool)>,
+    refusing: JoinSet<Refusal>,
     nodes: HashMap<NodeId, Contest>,
 }
 
@@ -62,8 +63,15 @@ impl Contest {
 /// What became of one.
 pub(super) enum Outcome {
     Asked(Box<Rival>),
-    /// Was the refusal heard? An end that was left meanwhile was nobody's copy.
-    Refused(bool),
+    Refused(Refusal),
+}
+
+/// Who was sent away.
+pub(super) struct Refusal {
+    pub(super) node: NodeId,
+    pub(super) from: SocketAddr,
+    /// An end that was left meanwhile was nobody's copy.
+    pub(super) was_heard: bool,
 }
 
 impl Rivals {
@@ -79,11 +87,10 @@ impl Rivals {
 
     /// Sends one away, with the reason.
     pub(super) fn refuse(&mut self, Greeted { connection, .. }: Greeted) {
-        let node = connection.link.peer().node;
+        let (node, from) = (connection.link.peer().node, connection.link.remote_address());
         let contest = self.nodes.entry(node).or_default();
         contest.rivals += 1;
-        contest.refused_at = Some(Instant::now());
-        self.refusing.spawn(async move { (node, refuse(connection, SECOND_LIFE).await) });
+        self.refusing.spawn(async move { Refusal { node, from, was_heard: refuse(connection, SECOND_LIFE).await } });
     }
 
     /// The next one of whom something is known. Pending while there is none. Cancel-safe.
@@ -94,13 +101,16 @@ impl Rivals {
                 (rival.greeted.connection.link.peer().node, Outcome::Asked(Box::new(rival)))
             }
             Some(refused) = self.refusing.join_next() => {
-                let (node, was_heard) = refused.expect("a refusal neither panics nor is ended while the links live");
-                (node, Outcome::Refused(was_heard))
+                let refusal = refused.expect("a refusal neither panics nor is ended while the links live");
+                (refusal.node, Outcome::Refused(refusal))
             }
             else => std::future::pending().await,
         };
         if let Some(contest) = self.nodes.get_mut(&node) {
             contest.rivals -= 1;
+            if matches!(outcome, Outcome::Refused(Refusal { was_heard: true, .. })) {
+                contest.refused_at = Some(Instant::now());
+            }
         }
         self.nodes.retain(|_, contest| contest.rivals > 0 || contest.is_wary());
         outcome

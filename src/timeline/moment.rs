@@ -27,9 +27,11 @@ impl<'e> Moment<'e> {
             "node-removed" => drop(self.nodes.remove(id)),
             "node-changed" => drop(self.nodes.insert(id, event.text.clone())),
             "node-paired" => drop(self.nodes.insert(id, format!("{}, paired", event.text))),
+            "node-known" => drop(self.nodes.insert(id, event.text.clone())),
+            "node-availability" => drop(self.nodes.entry(id).or_insert_with(|| event.text.clone())),
             "job-completed" | "job-failed" | "job-cancelled" => drop(self.jobs.remove(id)),
             "job-paused" => drop(self.jobs.insert(id, "paused".into())),
-            "job-accepted" => drop(self.jobs.insert(id, event.text.clone())),
+            "job-accepted" | "job-known" => drop(self.jobs.insert(id, event.text.clone())),
             "job-resumed" | "job-retried" => drop(self.jobs.insert(id, "running".into())),
             kind => {
                 if let Some(what) = kind.strip_prefix("node-").filter(|_| !self.nodes.contains_key(id)) {

@@ -238,9 +238,10 @@ pub(super) fn import_targets(import: &Import, node: Node<'_>, text: &[u8], out: 
         Target::Field(field) => out.extend(node.child_by_field_name(field).map(read)),
         Target::Verbatim(field) => out.extend(node.child_by_field_name(field).map(|node| cut(&text[node.byte_range()], IMPORT_BYTES_MAX).into_owned())),
         Target::Children(kinds) => {
-            // `import a as b` imports `a`.
             let named = node.children(&mut cursor).filter(|child| kinds.contains(&child.kind()));
-            out.extend(named.map(|child| read(child.child_by_field_name("name").unwrap_or(child))));
+            // `import a as b` imports `a`. A name in parts has a field of this name, too: its last part.
+            let renamed = |child: &Node<'_>| child.kind() == "aliased_import";
+            out.extend(named.map(|child| read(child.child_by_field_name("name").filter(|_| renamed(&child)).unwrap_or(child))));
         }
         Target::First(kinds) => out.extend(node.children(&mut cursor).find(|child| kinds.contains(&child.kind())).map(read)),
         Target::Fixed(name) => out.push(name.to_owned()),
@@ -249,7 +250,12 @@ pub(super) fn import_targets(import: &Import, node: Node<'_>, text: &[u8], out: 
             let function = node.child_by_field_name(function_field);
             let named = function.is_some_and(|function| functions.iter().any(|name| name.as_bytes() == &text[function.byte_range()]));
             let arguments = node.child_by_field_name(arguments_field).filter(|_| named);
-            let argument = arguments.and_then(|arguments| if is_text(arguments) { Some(arguments) } else { arguments.named_child(0) });
+            // `autoload :Name, "file"`.
+            let place = usize::from(function.is_some_and(|function| &text[function.byte_range()] == b"autoload"));
+            let argument = arguments.and_then(|arguments| match is_text(arguments) {
+                true => Some(arguments),
+                false => arguments.named_children(&mut cursor).filter(|child| !child.is_extra()).nth(place),
+            });
             out.extend(argument.filter(|argument| is_text(*argument)).map(read));
         }
     }

@@ -76,7 +76,10 @@ fn a_byte_order_mark_is_no_character_of_the_first_line() {
 fn imports_name_what_is_imported() {
     assert_eq!(imports("python", "import numpy as np, os.path\nfrom a.b import c as d\n"), ["numpy", "os.path", "a.b"]);
     assert_eq!(imports("bash", "source ./lib.sh\n. lib2.sh\n. \"$HOME/x.sh\"\nsourcery no\n"), ["./lib.sh", "lib2.sh", "$HOME/x.sh"]);
-    assert_eq!(imports("javascript", "const a = require('b');\nimport c from \"d\";\n"), ["b", "d"]);
+    assert_eq!(imports("javascript", "const a = require('b');\nimport c from \"d\";\nimport(/* lazily */ './e');\n"), ["b", "d", "./e"]);
+    assert_eq!(imports("java", "import a.b.C;\nimport static a.b.D.e;\nclass F {}\n"), ["a.b.C", "a.b.D.e"]);
+    assert_eq!(imports("c-sharp", "using System.Text;\nusing A = B.C;\n")[0], "System.Text");
+    assert_eq!(imports("ruby", "require 'a'\nautoload :B, 'c/b'\nautoload :D\n"), ["a", "c/b"]);
 }
 
 /// Work that grows with the square of the size would make these take minutes; a linear walk takes no time worth naming.

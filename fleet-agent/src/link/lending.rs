@@ -21,8 +21,8 @@ use crate::{
 pub(super) const REQUESTS_MAX: usize = 24;
 /// Of those, the ones that are worked on, each with one pack in memory.
 const LENDING_MAX: usize = 4;
-/// For a turn. Whoever asked has given up by then.
-const TURN_MAX: Duration = Duration::from_secs(30);
+/// For a turn: a request that its master has given up must not keep others from being read.
+const TURN_MAX: Duration = Duration::from_secs(8);
 
 /// What it takes to answer.
 #[derive(Clone)]

@@ -32,11 +32,11 @@ struct MeasuredAnalysis {
     bytes: u64,
     threads: u32,
     rounds: u32,
-    /// Medians, of the whole process.
+    /// Of the run whose wall time is the median, the whole process.
     cold_seconds: f64,
-    cold_cpu_seconds: f64,
+    cold_cpu_seconds: Option<f64>,
     warm_seconds: f64,
-    warm_cpu_seconds: f64,
+    warm_cpu_seconds: Option<f64>,
     cold_lines_per_second: u64,
 }
 
@@ -44,7 +44,8 @@ struct MeasuredAnalysis {
 #[derive(Clone, Copy)]
 struct Took {
     wall: f64,
-    cpu: f64,
+    /// Not told where there is no proc(5).
+    cpu: Option<f64>,
 }
 
 pub(super) fn measure(context: &Context, tree: &Path, threads: Option<u32>, rounds: u32, output: Option<Format>) -> anyhow::Result<Exit> {
@@ -84,7 +85,8 @@ pub(super) fn measure(context: &Context, tree: &Path, threads: Option<u32>, roun
         return tell(&measured);
     }
     let MeasuredAnalysis { cold_lines_per_second, files, .. } = measured;
-    let seconds = [cold.wall, cold.cpu, warm.wall, warm.cpu].map(|seconds| format!("{seconds:.3}"));
+    let seconds =
+        [Some(cold.wall), cold.cpu, Some(warm.wall), warm.cpu].map(|seconds| seconds.map_or_else(|| "-".to_owned(), |seconds| format!("{seconds:.3}")));
     let row = [files.to_string(), lines.to_string()].into_iter().chain(seconds).chain([cold_lines_per_second.to_string()]).collect();
     let columns = ["Files", "Lines", "Cold seconds", "Cold CPU seconds", "Warm seconds", "Warm CPU seconds", "Cold lines per second"].map(Column::Number);
     write_items(context, Some(format), "bench-analysis", &[measured], &columns, vec![row], |_| "analysis")
@@ -96,8 +98,9 @@ fn tell(measured: &MeasuredAnalysis) -> anyhow::Result<Exit> {
     let (files, threads) = (counted(*files, "file"), counted(u64::from(*threads), "thread"));
     writeln!(out, "{files}, {} lines, {:.1} MB, {threads}", grouped(*lines), *bytes as f64 / 1e6)?;
     let (wall, cpu) = (measured.cold_seconds, measured.cold_cpu_seconds);
-    writeln!(out, "anew             {wall:.2} s, {cpu:.2} s of CPU: {} lines a second", grouped(measured.cold_lines_per_second))?;
-    writeln!(out, "nothing changed  {:.2} s, {:.2} s of CPU", measured.warm_seconds, measured.warm_cpu_seconds)?;
+    let of_cpu = |cpu: Option<f64>| cpu.map_or_else(String::new, |cpu| format!(", {cpu:.2} s of CPU"));
+    writeln!(out, "anew             {wall:.2} s{}: {} lines a second", of_cpu(cpu), grouped(measured.cold_lines_per_second))?;
+    writeln!(out, "nothing changed  {:.2} s{}", measured.warm_seconds, of_cpu(measured.warm_cpu_seconds))?;
     out.close()?;
     Ok(Exit::Ok)
 }
@@ -114,7 +117,7 @@ fn run(data: &Path, arguments: &[&str]) -> anyhow::Result<(Took, Vec<u8>)> {
     if !matches!(output.status.code(), Some(0 | 3)) {
         bail!("`bitacora {}` failed: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim());
     }
-    let cpu = before.zip(after).map_or(f64::NAN, |(before, after)| after - before);
+    let cpu = before.zip(after).map(|(before, after)| after - before);
     Ok((Took { wall, cpu }, output.stdout))
 }
 

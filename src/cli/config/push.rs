@@ -20,7 +20,7 @@ use crate::{
 /// How often the master is asked what came of it.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// Has a node live by a TOML file with any of the keys label, specialise, leave-max and cores
+/// Has a node live by a TOML file with any of the keys label, specialise, leave-max, cores and log
 ///
 /// The file takes the place of the one pushed before, and its keys that of the node's own. The node's owner says which keys can
 /// be changed (`fleet-agent --changeable`). A change is taken back unless the node is heard living by it within 15 seconds.

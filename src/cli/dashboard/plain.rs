@@ -9,9 +9,9 @@ use std::{
 
 use super::Context;
 use crate::{
-    control::{Answer, NodeState, Request},
+    control::{Answer, Request},
     exit::Exit,
-    tui::{guard, state::Options, words},
+    tui::{actions, guard, state::Options, words},
 };
 
 /// Reads command lines and runs each, until there are no more or the person leaves.
@@ -34,7 +34,7 @@ pub(super) fn run(context: &Context, program: &Path, arguments: &[OsString], opt
             None => {}
             Some("quit" | "exit" | "q") => return Ok(Exit::Ok),
             Some(_) => {
-                if let Some(refusal) = guard::refusal(options, &words, &nodes(context, options)?) {
+                if let Some(refusal) = refusal(context, options, &words)? {
                     context.streams.note(&refusal);
                     continue;
                 }
@@ -49,14 +49,16 @@ pub(super) fn run(context: &Context, program: &Path, arguments: &[OsString], opt
     }
 }
 
-/// Of the fleet as it is now, where some of them are to be left alone.
-fn nodes(context: &Context, options: &Options) -> anyhow::Result<Vec<NodeState>> {
-    if options.read_only_nodes.is_empty() {
-        return Ok(Vec::new());
+/// Why a line is not run from here, by the fleet as it is now.
+fn refusal(context: &Context, options: &Options, words: &[String]) -> anyhow::Result<Option<String>> {
+    if options.read_only_nodes.is_empty() || options.read_only || actions::only_reads(words) {
+        return Ok(guard::refusal(options, words, []));
     }
     match context.ask(&Request::Nodes)? {
-        Some(Answer::Nodes(nodes)) => Ok(nodes),
-        Some(_) | None => Ok(Vec::new()),
+        Some(Answer::Nodes(nodes)) => Ok(guard::refusal(options, words, &nodes)),
+        // Where nobody serves there is no node to be left alone.
+        None => Ok(None),
+        Some(_) => Ok(Some("the nodes that are to be left alone are not known now".to_owned())),
     }
 }
 

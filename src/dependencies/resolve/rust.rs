@@ -4,6 +4,8 @@ use super::{Resolver, expanded, is_above, module_files, parent, split, under};
 
 /// Files whose module has its children in their own folder.
 const ROOTS: &[&str] = &["lib.rs", "main.rs"];
+/// The standard library's, whatever folders are called.
+const STANDARD: &[&str] = &["std", "core", "alloc", "proc_macro", "test"];
 /// Parts of a use path that may name modules.
 const PARTS_MAX: usize = 16;
 
@@ -19,7 +21,12 @@ impl<'p> Resolver<'p> {
     fn used(&self, from: u32, path: &str) -> Option<u32> {
         let words: Vec<&str> = path.trim_start_matches("::").split("::").map(|word| word.trim().trim_start_matches("r#")).take(PARTS_MAX).collect();
         let (first, rest) = words.split_first()?;
+        // All of the parent's: a module of tests in the same file says so of that file, and nothing tells the two apart.
+        if words == ["super", "*"] {
+            return Some(from);
+        }
         match *first {
+            name if STANDARD.contains(&name) => None,
             "crate" => self.named(self.crate_folder(from)?, rest),
             "self" => self.named(&self.children_folder(from), rest),
             "super" => {
@@ -60,8 +67,10 @@ impl<'p> Resolver<'p> {
 
     /// The `src` of a crate of this name, as its folder is called.
     fn sibling_crate(&self, from: u32, name: &str) -> Option<&'p str> {
-        let endings = [format!("{name}/src/lib.rs"), format!("{}/src/lib.rs", name.replace('_', "-"))];
-        let root = self.nearest(from, endings.iter().flat_map(|ending| self.ending(ending)))?;
+        let names = [name.to_owned(), name.replace('_', "-")];
+        let called = |name: &String| self.crates.get(name.as_str()).into_iter().flatten().copied();
+        let found: std::collections::BTreeSet<u32> = names.iter().flat_map(called).collect();
+        let root = self.nearest(from, found.into_iter())?;
         Some(self.folder(root))
     }
 
@@ -87,8 +96,16 @@ mod tests {
 
     #[test]
     fn a_use_means_the_innermost_module_that_is_a_file() {
-        let tree =
-            ["a/src/lib.rs", "a/src/fleet.rs", "a/src/fleet/jobs.rs", "a/src/old/mod.rs", "a/src/old/new.rs", "my-core/src/lib.rs", "my-core/src/ids.rs"];
+        let tree = [
+            "a/src/lib.rs",
+            "a/src/fleet.rs",
+            "a/src/fleet/jobs.rs",
+            "a/src/old/mod.rs",
+            "a/src/old/new.rs",
+            "my-core/src/lib.rs",
+            "my-core/src/ids.rs",
+            "core/src/lib.rs",
+        ];
         let paths: Vec<String> = tree.iter().map(ToString::to_string).collect();
         let resolver = Resolver::new(&paths);
         let means = |from: &str, target: &str| -> Vec<&str> {
@@ -103,5 +120,7 @@ mod tests {
         assert_eq!(means("a/src/lib.rs", "fleet::Fleet"), ["a/src/fleet.rs"]);
         assert_eq!(means("a/src/fleet.rs", "my_core::ids::Id"), ["my-core/src/ids.rs"]);
         assert_eq!(means("a/src/fleet.rs", "std::collections::HashMap"), Vec::<&str>::new());
+        assert_eq!(means("a/src/fleet.rs", "core::fmt"), Vec::<&str>::new(), "whatever a folder is called");
+        assert_eq!(means("a/src/fleet.rs", "super::*"), ["a/src/fleet.rs"], "as likely of a module in it");
     }
 }

@@ -294,12 +294,29 @@ fn to_nodes_that_are_read_only_nothing_is_done() {
     state.options.read_only_nodes = "anvil".parse().unwrap();
     let refused = |state: &State| state.flash.as_ref().is_some_and(|flash| flash.is_trouble && flash.text.contains("anvil is read-only here"));
     assert_eq!(state.selected_node().map(|node| node.name.as_str()), Some("anvil"));
-    for line in ["c", ":node rm anvil --yes\n", ":node drain --wait anvil\n", ":config push anvil some.toml\n", "d"] {
+    for line in [
+        "c",
+        ":node rm anvil --yes\n",
+        ":node drain --wait anvil\n",
+        ":config push anvil some.toml\n",
+        ":spark run --nodes anvil -- true\n",
+        ":analyze src --nodes=anvil\n",
+        ":project assign linux anvil\n",
+        "d",
+    ] {
         state.flash = None;
         assert_eq!(press(&mut state, typed(line)), [], "{line}");
         assert!(refused(&state) && state.mode == Mode::Browse, "{line}: {:?}", state.flash);
     }
-    assert_eq!(lines(&press(&mut state, typed(":node show anvil\n"))), ["node show anvil"]);
+    for line in [":node shutdown --all --yes --reason x\n", ":--color never node rm anvil --yes\n", ":script some.script\n"] {
+        state.flash = None;
+        assert_eq!(press(&mut state, typed(line)), [], "{line}");
+        assert!(state.flash.as_ref().is_some_and(|flash| flash.text.contains("cannot be told")), "{line}: {:?}", state.flash);
+    }
+    for line in ["node show anvil", "node label another zone=anvil", "spark run -- echo --nodes anvil"] {
+        assert_eq!(lines(&press(&mut state, typed(&format!(":{line}\n")))), [line]);
+        press(&mut state, [Key::Esc]);
+    }
     state.options.read_only_nodes = "another".parse().unwrap();
     press(&mut state, [Key::Esc]);
     assert_eq!(lines(&press(&mut state, typed("c"))), ["node cordon anvil"], "to others it is");
