@@ -222,3 +222,51 @@ fn a_device_is_answered_by_the_loop_until_it_is_removed() {
 async fn blocking_event(master: &Master) -> LinkEvent {
     tokio::task::block_in_place(|| master.events.recv().unwrap())
 }
+
+/// A node is linked, and answers what it is asked with this; nothing, if it is silent. Does it stay when another one comes in its name?
+fn stays(carrier: Carrier, answer: Option<Kind>) -> bool {
+    // Beyond what a silent one is given.
+    const PATIENCE: Duration = Duration::from_secs(6);
+    let master = Master::new();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let (_one, Connection { link, mut tx, rx: _rx }) = master.node(carrier).await;
+        tx.send(Kind::FromAgent, RequestId(0), &says(1, String::new())).await.unwrap();
+        assert_eq!(number(&master.events.recv().unwrap()), 1);
+        tokio::spawn(async move {
+            let mut unanswered = Vec::new();
+            while let Ok(mut asked) = link.accept_transfer().await {
+                let Ok(Some(Received::Frame(frame))) = asked.rx.receive().await else { continue };
+                assert_eq!(frame.kind, Kind::Ping);
+                match answer {
+                    Some(kind) => asked.tx.send(kind, frame.request, "").await.unwrap(),
+                    None => unanswered.push(asked),
+                }
+            }
+        });
+        let (_other, mut other) = master.node(carrier).await;
+        other.tx.send(Kind::FromAgent, RequestId(0), &says(2, String::new())).await.unwrap();
+        match tokio::time::timeout(PATIENCE, other.rx.receive()).await {
+            Ok(Ok(Some(Received::Frame(frame)))) => {
+                assert_eq!((frame.kind, master.events.try_recv().is_err()), (Kind::Refused, true));
+                true
+            }
+            Ok(end) => panic!("{end:?}"),
+            Err(_) => {
+                assert_eq!(number(&master.events.recv().unwrap()), 2);
+                false
+            }
+        }
+    })
+}
+
+#[test]
+fn of_two_links_of_one_node_the_one_that_answers_stays() {
+    std::thread::scope(|scope| {
+        for carrier in Carrier::ALL {
+            for (answer, expected) in [(Some(Kind::Pong), true), (Some(Kind::Unsupported), true), (None, false)] {
+                scope.spawn(move || assert_eq!(stays(carrier, answer), expected, "{carrier:?} {answer:?}"));
+            }
+        }
+    });
+}
