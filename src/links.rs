@@ -1,7 +1,8 @@
 //! The links to the nodes of the fleet: lets in who belongs to it, carries messages both ways, serves contents and takes packs.
 //!
 //! Runs on threads of its own. One task owns all links; the master's loop sends it commands and hears of it by events.
-//! Nothing is decided here: who belongs to the fleet, and which contents may be asked for, the loop publishes.
+//! Nothing about the fleet is decided here: who belongs to it, and which contents may be asked for, the loop publishes. Of two links
+//! of one node the one that answers stays (`rivals`).
 
 mod asking;
 mod borrowing;
