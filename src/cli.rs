@@ -241,7 +241,7 @@ fn run((command, look): (Option<DataCommand>, &dashboard::Look), streams: Stream
     let Some(context) = Context::open(streams, given)? else { return Ok(Exit::NoMatch) };
     match command {
         Some(command) => command.run(&context),
-        None => dashboard::run(context, look, &config::load(streams, given)?),
+        None => dashboard::run(context, look, &config::load(streams, given)?, given),
     }
 }
 

@@ -76,10 +76,12 @@ pub struct Setting {
 }
 
 /// How it ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ended {
     /// The person left.
     Quit,
+    /// For the dashboard of another fleet; `None` for this machine's own.
+    Attach(Option<String>),
     /// By a signal of this number.
     Signalled(i32),
     /// The terminal is gone.
@@ -291,6 +293,7 @@ impl Dashboard {
         match update::update(&mut self.state, cmd) {
             None => {}
             Some(Action::Quit) => return Ok(Some(Ended::Quit)),
+            Some(Action::Attach(fleet)) => return Ok(Some(Ended::Attach(fleet))),
             Some(Action::Suspend) => {
                 self.screen.suspend().map_err(TuiError::Terminal)?;
                 return self.enter_again();

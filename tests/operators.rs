@@ -9,6 +9,7 @@ use std::{
 use serde_json::Value;
 
 use super::{
+    dashboard::Terminal,
     fleet::{Fleet, outcome, until},
     support::{Place, Timeless, report},
 };
@@ -70,6 +71,32 @@ fn the_nodes_of_several_fleets_are_one_table() {
     // One that is out of reach takes nothing from the others.
     work.master.take().unwrap().kill();
     assert_eq!(listed(3), ["home/one"]);
+    let document = report(&device.0.run(&["node", "ls", "--all-fleets", "-o", "json"]), 3);
+    assert_eq!(document["errors"][0]["fleet"], "work");
+}
+
+#[test]
+fn from_one_dashboard_a_person_goes_to_that_of_another_fleet() {
+    let (home, work) = (Fleet::new(), Fleet::new());
+    let _nodes = [home.join("anvil"), work.join("bellows")];
+    let device = Device::join(&home, "laptop", "operate");
+    device.join_another(&work, ("laptop", "operate"), "work");
+    let Some(mut terminal) = Terminal::open_with(&device.0, (100, 30), &[], &["--connect", "home"]) else { return };
+    terminal.see("anvil");
+    terminal.press("8");
+    terminal.see("bellows");
+    let process = terminal.process();
+    terminal.press("/bellows\ra");
+    terminal.see("work ● live");
+    terminal.see("bellows");
+    assert_eq!(terminal.process(), process, "where a shell waits for it");
+    // What is done there is done there.
+    terminal.press("c");
+    terminal.see("bellows cordoned");
+    let listed = report(&work.place.run(&["node", "ls", "-o", "json"]), 0);
+    assert_eq!(listed["items"][0]["availability"], "cordoned");
+    terminal.press("q");
+    assert_eq!(terminal.end().0, Some(0));
 }
 
 #[test]

@@ -2,7 +2,15 @@
 
 mod plain;
 
-use std::{env, fs::Permissions, io::IsTerminal, os::unix::fs::PermissionsExt, path::PathBuf};
+use std::{
+    env,
+    ffi::OsString,
+    fs::Permissions,
+    io::IsTerminal,
+    os::unix::{fs::PermissionsExt, process::CommandExt},
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::Context as _;
 use bitacora_core::{sim::demo::NODES_MAX, time::Time};
@@ -15,7 +23,7 @@ use super::{
     output::{Sink, Streams},
 };
 use crate::{
-    control::{Answer, JobState, NodeState, ProjectState, Request, Snapshot, relay::Relay},
+    control::{Answer, JobState, NodeState, ProjectState, Request, Snapshot, relay::Relay, remote::Device},
     data::DataDirectory,
     exit::Exit,
     master::DemoMaster,
@@ -76,7 +84,43 @@ impl Look {
 }
 
 /// Of this data directory's master, or of one elsewhere.
-pub(super) fn run(mut context: Context, look: &Look, config: &Config) -> anyhow::Result<Exit> {
+pub(super) fn run(context: Context, look: &Look, config: &Config, given: &Given) -> anyhow::Result<Exit> {
+    let root = context.data.root().to_owned();
+    match open(context, look, config)? {
+        Next::Exit(exit) => Ok(exit),
+        Next::Attach(fleet) => Err(attach_to(fleet, &root, look, given)),
+    }
+}
+
+/// What comes after a dashboard.
+enum Next {
+    Exit(Exit),
+    /// The dashboard of another fleet; `None` for that of the data directory.
+    Attach(Option<String>),
+}
+
+/// Becomes the dashboard of another fleet: a new start, so that nothing of this one listens to the keys any more. Returns where that cannot be done.
+fn attach_to(fleet: Option<String>, root: &Path, look: &Look, given: &Given) -> anyhow::Error {
+    let program = match env::current_exe().context("cannot find this program on disk") {
+        Ok(program) => program,
+        Err(error) => return error,
+    };
+    let color = match anstream::ColorChoice::global() {
+        anstream::ColorChoice::Auto => "auto",
+        anstream::ColorChoice::Never => "never",
+        anstream::ColorChoice::Always | anstream::ColorChoice::AlwaysAnsi => "always",
+    };
+    let mut arguments: Vec<OsString> = vec!["--data-dir".into(), root.into(), "--color".into(), color.into()];
+    arguments.extend(fleet.into_iter().flat_map(|fleet| ["--connect".into(), fleet.into()]));
+    arguments.extend(given.config.iter().flat_map(|config| ["--config".into(), config.into()]));
+    let theme = look.theme.and_then(|theme| theme.to_possible_value());
+    arguments.extend(theme.into_iter().flat_map(|theme| ["--theme".into(), theme.get_name().into()]));
+    let flags = [("--read-only", look.read_only), ("--no-start", look.no_start)];
+    arguments.extend(flags.into_iter().filter(|(_, is_given)| *is_given).map(|(flag, _)| flag.into()));
+    anyhow::Error::new(Command::new(program).args(arguments).exec()).context("cannot start the dashboard of the other fleet")
+}
+
+fn open(mut context: Context, look: &Look, config: &Config) -> anyhow::Result<Next> {
     let line = match context.remote.take() {
         Some(Elsewhere::Line(line)) => line,
         other => {
@@ -88,7 +132,8 @@ pub(super) fn run(mut context: Context, look: &Look, config: &Config) -> anyhow:
     if !is_drawn(&context, look) {
         line.connect()?;
     }
-    let place = Place { name: Some(line.device().name.clone()), memory: Some(line.device().folder().join(MEMORY_FILE)) };
+    let name = Some(line.device().name.clone());
+    let place = Place { name: name.clone(), attached: name, memory: Some(line.device().folder().join(MEMORY_FILE)) };
     let folder = private_folder()?;
     let socket = folder.path().join("control");
     let _relay = Relay::start(&socket, line).context("cannot listen for the commands of this dashboard")?;
@@ -100,6 +145,8 @@ pub(super) fn run(mut context: Context, look: &Look, config: &Config) -> anyhow:
 #[derive(Default)]
 struct Place {
     name: Option<String>,
+    /// That this device has joined.
+    attached: Option<String>,
     /// Where it is kept what was shown of it last.
     memory: Option<PathBuf>,
 }
@@ -117,7 +164,11 @@ pub(super) fn demo(streams: Streams, look: &Look, given: &Given) -> anyhow::Resu
     let data = DataDirectory::open(Some(folder.path()))?;
     let socket = data.control();
     let _master = DemoMaster::start(&socket, look.seed, look.demo.unwrap_or(1)).context("cannot start the demo")?;
-    show(&Context { data, streams, remote: Some(Elsewhere::Behind(socket)) }, look, &config, Place { name: Some("demo".to_owned()), memory: None })
+    let context = Context { data, streams, remote: Some(Elsewhere::Behind(socket)) };
+    match show(&context, look, &config, Place { name: Some("demo".to_owned()), ..Place::default() })? {
+        Next::Exit(exit) => Ok(exit),
+        Next::Attach(_) => unreachable!("a demo has joined no fleet"),
+    }
 }
 
 /// Whoever reaches a socket in it may command: nobody but this user.
@@ -127,7 +178,7 @@ fn private_folder() -> anyhow::Result<TempDir> {
 }
 
 /// Where nobody serves the data directory a master is started first, if anything may be changed.
-fn show(context: &Context, look: &Look, config: &Config, place: Place) -> anyhow::Result<Exit> {
+fn show(context: &Context, look: &Look, config: &Config, place: Place) -> anyhow::Result<Next> {
     let options = Options { read_only: look.read_only || config.options.read_only, ..config.options.clone() };
     let program = env::current_exe().context("cannot find this program on disk")?;
     let (mut arguments, mut control) = (vec!["--data-dir".into(), context.data.root().into()], context.data.control());
@@ -137,24 +188,26 @@ fn show(context: &Context, look: &Look, config: &Config, place: Place) -> anyhow
     }
     if look.plain {
         status(context)?;
-        return plain::run(context, &program, &arguments, &options);
+        return plain::run(context, &program, &arguments, &options).map(Next::Exit);
     }
     if !is_drawn(context, look) {
-        return status(context);
+        return status(context).map(Next::Exit);
     }
     if context.remote.is_none() && !(look.no_start || options.read_only) {
         attach::have_master(context, &program)?;
     }
     let motion = env::var_os("NO_MOTION").is_none_or(|value| value.is_empty());
-    let options = Options { motion, commands: commands(), place: place.name, ..options };
+    let fleets = Device::all(&context.data.fleets())?.into_iter().map(|device| device.name).collect();
+    let options = Options { motion, commands: commands(), place: place.name, attached: place.attached, fleets, ..options };
     let wanted = look.theme.or(config.theme);
     let theme = theme(wanted, config.unicode);
     // The console of Linux answers nothing.
     let asks_background = wanted.is_none() && theme.palette != Palette::Mono && env::var_os("TERM").is_some_and(|term| term != "linux");
     Ok(match tui::run(Setting { control, program, arguments, theme, asks_background, options, memory: place.memory })? {
-        Ended::Quit => Exit::Ok,
-        Ended::Signalled(signal) => Exit::of_signal(signal),
-        Ended::Alone => Exit::Terminated,
+        Ended::Quit => Next::Exit(Exit::Ok),
+        Ended::Attach(fleet) => Next::Attach(fleet),
+        Ended::Signalled(signal) => Next::Exit(Exit::of_signal(signal)),
+        Ended::Alone => Next::Exit(Exit::Terminated),
     })
 }
 

@@ -186,11 +186,7 @@ pub(super) fn list_items<Item: Serialize>(
 ) -> anyhow::Result<Exit> {
     let mut out = Sink::open(None)?;
     match Format::or_for(output, streams.stdout_is_terminal) {
-        Format::Json => {
-            let (schema, generated_at) = (format!("bitacora/{kind}/1"), timestamp(master::now()));
-            serde_json::to_writer(&mut out, &Envelope { schema: &schema, kind, items, errors: &[], generated_at: &generated_at })?;
-            writeln!(out)?;
-        }
+        Format::Json => write_document::<_, Problem>(&mut out, kind, items, &[])?,
         Format::Ndjson => {
             for item in items {
                 serde_json::to_writer(&mut out, item)?;
@@ -202,6 +198,13 @@ pub(super) fn list_items<Item: Serialize>(
     }
     out.close()?;
     Ok(Exit::Ok)
+}
+
+/// Items in their envelope, and what should have been among them.
+pub(super) fn write_document<Item: Serialize, Error: Serialize>(out: &mut Sink, kind: &str, items: &[Item], errors: &[Error]) -> anyhow::Result<()> {
+    let (schema, generated_at) = (format!("bitacora/{kind}/1"), timestamp(master::now()));
+    serde_json::to_writer(&mut *out, &Envelope { schema: &schema, kind, items, errors, generated_at: &generated_at })?;
+    Ok(writeln!(out)?)
 }
 
 /// The analysis document of a result: what is listed of it, and how much of each file.

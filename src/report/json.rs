@@ -18,11 +18,11 @@ pub const ANALYSIS_SCHEMA: &str = "bitacora/analysis/1";
 
 /// What every JSON document of this program is wrapped in.
 #[derive(Serialize)]
-pub struct Envelope<'a, Item> {
+pub struct Envelope<'a, Item, Error = Problem> {
     pub schema: &'a str,
     pub kind: &'a str,
     pub items: &'a [Item],
-    pub errors: &'a [Problem],
+    pub errors: &'a [Error],
     pub generated_at: &'a str,
 }
 

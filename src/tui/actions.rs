@@ -67,6 +67,8 @@ pub enum ActionId {
     Follow,
     Pair,
     Play,
+    Fleets,
+    Attach,
     Refresh,
     Verify,
     Stop,
@@ -99,13 +101,25 @@ pub enum Scope {
     Events,
     Audit,
     Log,
+    Fleets,
     /// Something is read in full: help, a command's output.
     Reading,
 }
 
 impl Scope {
-    pub const PLACES: [Scope; 10] =
-        [Scope::Fleet, Scope::Jobs, Scope::Sparks, Scope::Projects, Scope::Symbols, Scope::Nearby, Scope::Events, Scope::Audit, Scope::Log, Scope::Reading];
+    pub const PLACES: [Scope; 11] = [
+        Scope::Fleet,
+        Scope::Jobs,
+        Scope::Sparks,
+        Scope::Projects,
+        Scope::Symbols,
+        Scope::Nearby,
+        Scope::Events,
+        Scope::Audit,
+        Scope::Log,
+        Scope::Fleets,
+        Scope::Reading,
+    ];
 
     /// Does an action of this scope apply where a person is?
     pub fn reaches(self, place: Scope) -> bool {
@@ -479,6 +493,7 @@ pub const ACTIONS: &[Row] = &[
     ),
     scoped(Id::Refresh, "refresh", Scope::Audit, &[Key::Char('r')], "refresh", "reads the audit again"),
     scoped(Id::Stop, "stop", Scope::Log, &[Key::Char('x')], "stop", "ends the selected command, if it still runs"),
+    scoped(Id::Attach, "attach", Scope::Fleets, &[Key::Char('a')], "attach", "goes to the dashboard of the selected node's fleet"),
     here(Id::Open, "open", &[Key::Enter, Key::Right, Key::Char('l')], "open", "shows what is selected in full"),
     here(Id::Filter, "filter", &[Key::Char('/')], "filter", "keeps the lines that match an expression; ! in front keeps the others"),
     here(Id::Line, "command", &[Key::Char(':'), Key::Char('e')], "command", "runs a command line, in the same words as in a shell"),
@@ -496,6 +511,7 @@ pub const ACTIONS: &[Row] = &[
     here(Id::Events, "events", &[Key::Char('5')], "events", "what has happened, and how the fleet was then"),
     here(Id::Audit, "audit", &[Key::Char('6')], "audit", "what was done that concerns the fleet's safety, and by whom"),
     here(Id::Log, "log", &[Key::Char('7')], "log", "the commands that were run from here, and what they said"),
+    here(Id::Fleets, "fleets", &[Key::Char('8')], "fleets", "the nodes of every fleet that this device has joined, and of its own"),
     here(Id::NextScreen, "next", &[Key::Tab], "next", "the next screen"),
     here(Id::EarlierScreen, "earlier", &[Key::BackTab, Key::Char('`'), Key::Char('B')], "earlier", "the screen before"),
     here(Id::Up, "up", &[Key::Up, Key::Char('k')], "up", "one up"),

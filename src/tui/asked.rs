@@ -1,11 +1,17 @@
 //! What the dashboard reads by running a command of this program: results, symbols, the audit. A query is a command line, and its answer that
 //! command's JSON: nothing is shown here that a script could not have.
 
+mod afar;
+
 use std::collections::BTreeMap;
 
-use bitacora_core::ids::{JobId, ProjectId};
+use bitacora_core::{
+    ids::{JobId, ProjectId},
+    time::{Span, Time},
+};
 use serde::{Deserialize, de::DeserializeOwned};
 
+pub use self::afar::{Afar, HERE};
 use super::clean;
 
 /// Results of projects that are kept; the ones looked at before are asked for again.
@@ -14,6 +20,8 @@ const RESULTS_KEPT_MAX: usize = 32;
 const SYMBOLS_MAX: &str = "100";
 /// Records of the audit that are listed, the newest.
 const RECORDS_MAX: &str = "2000";
+/// Between an answer of all fleets and the next question, while somebody looks at them.
+const FLEETS_EVERY: Span = Span::from_secs(10);
 
 /// Something to be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +36,8 @@ pub enum Query {
         text: String,
     },
     Audit,
+    /// The nodes of all fleets.
+    Fleets,
 }
 
 impl Query {
@@ -39,6 +49,7 @@ impl Query {
                 words(&["symbols", "--project", &project.to_string(), "--source", "--limit", SYMBOLS_MAX, "-o", "json", "--", text])
             }
             Query::Audit => words(&["audit", "ls", "--last", RECORDS_MAX, "-o", "json"]),
+            Query::Fleets => words(&["node", "ls", "--all-fleets", "-o", "json"]),
         }
     }
 
@@ -48,6 +59,7 @@ impl Query {
             Query::Result { .. } => Reply::Result(items::<ProjectItem>(json)?.into_iter().find_map(|project| project.summary).map(Box::new)),
             Query::Symbols { .. } => Reply::Symbols(items(json)?),
             Query::Audit => Reply::Audit(items(json)?),
+            Query::Fleets => Reply::Fleets(afar::read(json)?),
         })
     }
 }
@@ -59,6 +71,7 @@ pub enum Reply {
     Result(Option<Box<Summary>>),
     Symbols(Vec<Definition>),
     Audit(Vec<Record>),
+    Fleets(Vec<Afar>),
     /// In words.
     Failed(String),
 }
@@ -171,8 +184,23 @@ pub struct Asked {
     pub audit_trouble: Option<String>,
     /// The audit may have grown.
     pub audit_is_due: bool,
+    pub fleets: Vec<Afar>,
+    /// When they answered last, or were found not to.
+    pub fleets_at: Option<Time>,
+    /// Why they cannot be asked.
+    pub fleets_trouble: Option<String>,
     /// One at a time.
     waiting: Option<Query>,
+    /// A fleet that is out of reach is waited for, and nothing else waits for it.
+    fleets_wait: bool,
+}
+
+/// What is looked at, of what is read by a command.
+pub struct Wanted {
+    /// The last result of a project.
+    pub result: Option<(ProjectId, JobId)>,
+    pub audit: bool,
+    pub fleets: bool,
 }
 
 impl Asked {
@@ -184,28 +212,39 @@ impl Asked {
         self.waiting.is_some()
     }
 
-    /// What is to be read now, if `project` with its last result is looked at.
-    pub fn next(&mut self, project: Option<(ProjectId, JobId)>, audit: bool) -> Option<Query> {
+    /// When the other fleets are to be asked, if somebody looks at them; `None` while they are being asked.
+    pub fn fleets_due(&self) -> Option<Time> {
+        (!self.fleets_wait).then(|| self.fleets_at.map_or(Time::default(), |at| at + FLEETS_EVERY))
+    }
+
+    /// What is to be read now, for what is looked at.
+    pub fn next(&mut self, wanted: Wanted, now: Time) -> Option<Query> {
+        if wanted.fleets && self.fleets_due().is_some_and(|due| due <= now) {
+            self.fleets_wait = true;
+            return Some(Query::Fleets);
+        }
         if self.waiting.is_some() {
             return None;
         }
         let search = self.search.as_ref().filter(|search| search.found.is_none());
         let search = search.map(|search| Query::Symbols { project: search.project, text: search.text.clone() });
-        let audit = || (audit && self.audit_is_due).then_some(Query::Audit);
+        let audit = || (wanted.audit && self.audit_is_due).then_some(Query::Audit);
         let unknown = |(project, job): &(ProjectId, JobId)| self.results.get(project).is_none_or(|(known, _)| known != job);
-        let result = || project.filter(unknown).map(|(project, job)| Query::Result { project, job });
+        let result = || wanted.result.filter(unknown).map(|(project, job)| Query::Result { project, job });
         self.waiting = search.or_else(audit).or_else(result);
         self.waiting.clone()
     }
 
-    pub fn take(&mut self, query: &Query, reply: Reply) {
-        self.waiting = None;
+    pub fn take(&mut self, query: &Query, reply: Reply, now: Time) {
+        if *query != Query::Fleets {
+            self.waiting = None;
+        }
         match (query, reply) {
             (Query::Result { project, job }, reply) => {
                 let result = match reply {
                     Reply::Result(summary) => Ok(summary),
                     Reply::Failed(why) => Err(why),
-                    Reply::Symbols(_) | Reply::Audit(_) => return,
+                    Reply::Symbols(_) | Reply::Audit(_) | Reply::Fleets(_) => return,
                 };
                 while self.results.len() >= RESULTS_KEPT_MAX {
                     self.results.pop_first();
@@ -218,7 +257,7 @@ impl Asked {
                 search.found = match reply {
                     Reply::Symbols(found) => Some(Ok(found)),
                     Reply::Failed(why) => Some(Err(why)),
-                    Reply::Result(_) | Reply::Audit(_) => None,
+                    Reply::Result(_) | Reply::Audit(_) | Reply::Fleets(_) => None,
                 };
             }
             (Query::Audit, reply) => {
@@ -226,7 +265,15 @@ impl Asked {
                 match reply {
                     Reply::Audit(records) => (self.audit, self.audit_trouble) = (records, None),
                     Reply::Failed(why) => self.audit_trouble = Some(why),
-                    Reply::Result(_) | Reply::Symbols(_) => {}
+                    Reply::Result(_) | Reply::Symbols(_) | Reply::Fleets(_) => {}
+                }
+            }
+            (Query::Fleets, reply) => {
+                (self.fleets_wait, self.fleets_at) = (false, Some(now));
+                match reply {
+                    Reply::Fleets(fleets) => (self.fleets, self.fleets_trouble) = (fleets, None),
+                    Reply::Failed(why) => (self.fleets, self.fleets_trouble) = (Vec::new(), Some(why)),
+                    Reply::Result(_) | Reply::Symbols(_) | Reply::Audit(_) => {}
                 }
             }
         }
@@ -253,6 +300,7 @@ impl Reply {
             }
             Reply::Symbols(found) => found.iter_mut().for_each(Definition::clean),
             Reply::Audit(records) => records.iter_mut().for_each(Record::clean),
+            Reply::Fleets(fleets) => fleets.iter_mut().for_each(Afar::clean),
             Reply::Failed(why) => clean::mend(why),
         }
         self
@@ -282,28 +330,45 @@ mod tests {
 
     use super::*;
 
+    fn looking(result: Option<(ProjectId, JobId)>) -> Wanted {
+        Wanted { result, audit: false, fleets: false }
+    }
+
     #[test]
     fn one_thing_is_read_at_a_time_and_nothing_twice() {
         let (project, job) = (ProjectId { epoch: Epoch(1), counter: 4 }, JobId { epoch: Epoch(1), counter: 7 });
         let mut asked = Asked::default();
-        let query = asked.next(Some((project, job)), false).unwrap();
+        let query = asked.next(looking(Some((project, job))), Time::default()).unwrap();
         assert_eq!(query.words(), ["project", "show", "p1.4", "-o", "json"]);
-        assert_eq!(asked.next(Some((project, job)), false), None, "it is being read");
-        asked.take(&query, Reply::Result(Some(Box::default())));
-        assert_eq!(asked.next(Some((project, job)), false), None, "it is known");
+        assert_eq!(asked.next(looking(Some((project, job))), Time::default()), None, "it is being read");
+        asked.take(&query, Reply::Result(Some(Box::default())), Time::default());
+        assert_eq!(asked.next(looking(Some((project, job))), Time::default()), None, "it is known");
         let later = JobId { counter: 8, ..job };
-        assert!(asked.next(Some((project, later)), false).is_some(), "there is a newer one");
+        assert!(asked.next(looking(Some((project, later))), Time::default()).is_some(), "there is a newer one");
     }
 
     #[test]
     fn an_answer_to_another_search_is_none_to_this() {
         let project = ProjectId { epoch: Epoch(1), counter: 4 };
         let mut asked = Asked { search: Some(Search { project, text: "a".into(), found: None }), ..Asked::default() };
-        let query = asked.next(None, false).unwrap();
+        let query = asked.next(looking(None), Time::default()).unwrap();
         asked.search = Some(Search { project, text: "b".into(), found: None });
-        asked.take(&query, Reply::Symbols(vec![Definition::default()]));
+        asked.take(&query, Reply::Symbols(vec![Definition::default()]), Time::default());
         assert_eq!(asked.found(), []);
-        assert!(matches!(asked.next(None, false), Some(Query::Symbols { text, .. }) if text == "b"));
+        assert!(matches!(asked.next(looking(None), Time::default()), Some(Query::Symbols { text, .. }) if text == "b"));
+    }
+
+    #[test]
+    fn who_waits_for_a_fleet_that_is_out_of_reach_is_answered_what_else_is_asked() {
+        let (project, job) = (ProjectId { epoch: Epoch(1), counter: 4 }, JobId { epoch: Epoch(1), counter: 7 });
+        let (mut asked, now) = (Asked::default(), Time::default() + Span::from_secs(60));
+        let next = |asked: &mut Asked, now| asked.next(Wanted { result: Some((project, job)), audit: false, fleets: true }, now);
+        assert_eq!(next(&mut asked, now), Some(Query::Fleets));
+        assert!(matches!(next(&mut asked, now), Some(Query::Result { .. })), "beside it");
+        assert_eq!(next(&mut asked, now + FLEETS_EVERY), None, "both are being read");
+        asked.take(&Query::Fleets, Reply::Fleets(vec![Afar::default()]), now);
+        assert_eq!((next(&mut asked, now), asked.fleets.len()), (None, 1));
+        assert_eq!(next(&mut asked, now + FLEETS_EVERY), Some(Query::Fleets), "while somebody looks");
     }
 
     #[test]

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use bitacora_core::wire;
+
 use super::{
     filter::{Fields, Filter},
     state::{Screen, State},
 };
-use crate::{control::NodeState, report::text::timestamp};
+use crate::report::text::timestamp;
 
 /// A person's place in a list. The entry is remembered and not its number: what is selected stays when others come and go.
 #[derive(Clone, Debug)]
@@ -49,6 +51,7 @@ impl State {
             Screen::Events => self.events.len(),
             Screen::Audit => self.asked.audit.len(),
             Screen::Log => self.log.entries().len(),
+            Screen::Fleets => self.asked.fleets.len(),
             Screen::Sparks => self.sparks().len(),
             Screen::Symbols => self.asked.found().len(),
         }
@@ -79,6 +82,7 @@ impl State {
             Screen::Events => self.events[place].number.to_string(),
             Screen::Audit => self.asked.audit[place].number.to_string(),
             Screen::Log => self.log.entries()[place].number.to_string(),
+            Screen::Fleets => self.asked.fleets[place].key(),
             Screen::Sparks => self.sparks()[place].id.to_string(),
             Screen::Symbols => place.to_string(),
         }
@@ -113,6 +117,12 @@ impl State {
                 named.into_iter().for_each(|(name, value)| fields.add(name, value));
             }
             Screen::Log => fields.add("command", &self.log.entries()[place].line),
+            Screen::Fleets => {
+                let afar = &self.asked.fleets[place];
+                let named = [("fleet", &afar.fleet), ("name", &afar.name), ("node", &afar.id), ("health", &afar.health), ("state", &afar.availability)];
+                named.into_iter().for_each(|(name, value)| fields.add(name, value));
+                fields.add_shown("labels", Labels(&afar.labels));
+            }
             Screen::Sparks => {
                 let spark = &self.sparks()[place];
                 fields.add_shown("spark", spark.id);
@@ -132,7 +142,7 @@ impl State {
         let node = &self.fleet.nodes[place];
         let named = [("name", &node.name), ("node", &node.id), ("health", &node.health), ("state", &node.availability)];
         named.into_iter().for_each(|(name, value)| fields.add(name, value));
-        fields.add_shown("labels", Labels(node));
+        fields.add_shown("labels", Labels(&node.labels));
     }
 
     fn job_fields(&self, place: usize, fields: &mut Fields) {
@@ -146,12 +156,12 @@ impl State {
 }
 
 /// `key=value`, as a person filters by them.
-struct Labels<'a>(&'a NodeState);
+struct Labels<'a>(&'a wire::node::Labels);
 
 impl std::fmt::Display for Labels<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut between = "";
-        for (key, value) in &self.0.labels {
+        for (key, value) in self.0 {
             [between, key, "=", value].into_iter().try_for_each(|part| f.write_str(part))?;
             between = " ";
         }

@@ -9,7 +9,7 @@ use bitacora_core::{
 use ratatui::layout::Size;
 
 use super::{
-    asked::{Definition, Language, Query, Record, Reply, Source, Summary, Worst},
+    asked::{Afar, Definition, Language, Query, Record, Reply, Source, Summary, Worst},
     state::State,
     update::{Cmd, Heard, update},
 };
@@ -217,10 +217,21 @@ pub fn answer(state: &mut State) {
         let reply = match &query {
             Query::Result { .. } => Reply::Result(Some(Box::new(summary()))),
             Query::Symbols { .. } => Reply::Symbols(vec![definition("schedule", 6321, true), definition("schedule_timeout", 70, false)]),
+            Query::Fleets => Reply::Fleets(vec![afar("home", "anvil", "healthy"), afar("work", "bellows", "degraded"), silent("attic")]),
             Query::Audit => Reply::Audit(vec![record(1, "authority-made", "done"), record(2, "node-joined", "done"), record(3, "job-cancelled", "refused")]),
         };
         assert_eq!(update(state, Cmd::Answered { query, reply }), None);
     }
+}
+
+fn afar(fleet: &str, name: &str, health: &str) -> Afar {
+    let texts = |text: &str| text.to_owned();
+    let shown = Afar { fleet: texts(fleet), name: texts(name), id: texts("n1.1"), health: texts(health), availability: texts("active"), ..Afar::default() };
+    Afar { linked: true, cpu_permille: 420, sparks: 3, slots: 4, projects: vec![texts("linux")], round_trip: Some(Span::from_millis(12)), ..shown }
+}
+
+fn silent(fleet: &str) -> Afar {
+    Afar { fleet: fleet.to_owned(), health: "unreachable".into(), reason: "no answer from 192.0.2.7:4711 in 5 s".into(), ..Afar::default() }
 }
 
 fn summary() -> Summary {

@@ -5,6 +5,7 @@ mod bar;
 mod dialog;
 mod events;
 mod fleet;
+mod fleets;
 mod foot;
 mod guide;
 mod help;
@@ -156,6 +157,7 @@ fn columns(screen: Screen) -> &'static [Column] {
         Screen::Events => &events::COLUMNS,
         Screen::Audit => &audit::COLUMNS,
         Screen::Log => &log::COLUMNS,
+        Screen::Fleets => &fleets::COLUMNS,
         Screen::Sparks => &sparks::COLUMNS,
         Screen::Symbols => &symbols::COLUMNS,
     }
@@ -170,6 +172,7 @@ fn cells(state: &State, place: usize, theme: Theme) -> Vec<Piece> {
         Screen::Events => events::cells(state, place),
         Screen::Audit => audit::cells(state, place),
         Screen::Log => log::cells(state, place),
+        Screen::Fleets => fleets::cells(state, place, theme),
         Screen::Sparks => sparks::cells(state, place, theme),
         Screen::Symbols => symbols::cells(state, place),
     }
@@ -184,6 +187,7 @@ fn card(state: &State, place: usize, theme: Theme) -> [Line; 2] {
         Screen::Events => events::card(state, place),
         Screen::Audit => audit::card(state, place),
         Screen::Log => log::card(state, place),
+        Screen::Fleets => fleets::card(state, place, theme),
         Screen::Sparks => sparks::card(state, place, theme),
         Screen::Symbols => symbols::card(state, place),
     }
@@ -199,6 +203,7 @@ fn details(state: &State, theme: Theme, width: usize) -> Vec<Line> {
         Screen::Events => events::detail(state, theme),
         Screen::Audit => audit::detail(state),
         Screen::Log => log::detail(state, width),
+        Screen::Fleets => fleets::detail(state, theme),
         Screen::Sparks => sparks::detail(state, theme),
         Screen::Symbols => symbols::detail(state),
     };

@@ -11,10 +11,10 @@ use ratatui::layout::Size;
 
 use super::{
     actions::{ActionId, Scope},
-    asked::{Asked, Definition, Query, Record},
+    asked::{Afar, Asked, Definition, Query, Record, Wanted},
     editor::Editor,
     keymap::Keymap,
-    layout::{self, Areas, Tier, Wanted},
+    layout::{self, Areas, Tier},
     list::List,
     log::Log,
     subject::Subject,
@@ -85,8 +85,12 @@ pub struct Options {
     pub unasked_max: usize,
     /// Between two frames that nobody asked for.
     pub refresh: Span,
-    /// Which fleet it is, where it is not that of this machine.
+    /// What the fleet is called, where it is not that of this machine.
     pub place: Option<String>,
+    /// The fleet elsewhere that it is about.
+    pub attached: Option<String>,
+    /// That this device has joined, by name.
+    pub fleets: Vec<String>,
 }
 
 /// What a person is asked about before it is done. What cannot be taken back is never done unasked.
@@ -116,6 +120,8 @@ impl Default for Options {
             unasked_max: UNASKED_MAX,
             refresh: REFRESH_LEAST,
             place: None,
+            attached: None,
+            fleets: Vec::new(),
         }
     }
 }
@@ -156,6 +162,8 @@ pub enum Screen {
     Events,
     Audit,
     Log,
+    /// The nodes of all fleets that this device has joined.
+    Fleets,
     /// Of one job.
     Sparks,
     /// That were found in a project.
@@ -163,10 +171,20 @@ pub enum Screen {
 }
 
 impl Screen {
-    pub const ALL: [Screen; 9] =
-        [Screen::Fleet, Screen::Jobs, Screen::Projects, Screen::Nearby, Screen::Events, Screen::Audit, Screen::Log, Screen::Sparks, Screen::Symbols];
+    pub const ALL: [Screen; 10] = [
+        Screen::Fleet,
+        Screen::Jobs,
+        Screen::Projects,
+        Screen::Nearby,
+        Screen::Events,
+        Screen::Audit,
+        Screen::Log,
+        Screen::Fleets,
+        Screen::Sparks,
+        Screen::Symbols,
+    ];
     /// Those that stand side by side; the others are inside one of them.
-    pub const TABS: [Screen; 7] = [Screen::Fleet, Screen::Jobs, Screen::Projects, Screen::Nearby, Screen::Events, Screen::Audit, Screen::Log];
+    pub const TABS: [Screen; 8] = [Screen::Fleet, Screen::Jobs, Screen::Projects, Screen::Nearby, Screen::Events, Screen::Audit, Screen::Log, Screen::Fleets];
 
     pub const fn name(self) -> &'static str {
         match self {
@@ -177,6 +195,7 @@ impl Screen {
             Screen::Events => "events",
             Screen::Audit => "audit",
             Screen::Log => "log",
+            Screen::Fleets => "fleets",
             Screen::Sparks => "sparks",
             Screen::Symbols => "symbols",
         }
@@ -191,6 +210,7 @@ impl Screen {
             Screen::Events => Scope::Events,
             Screen::Audit => Scope::Audit,
             Screen::Log => Scope::Log,
+            Screen::Fleets => Scope::Fleets,
             Screen::Sparks => Scope::Sparks,
             Screen::Symbols => Scope::Symbols,
         }
@@ -378,6 +398,16 @@ impl State {
         self.asked.audit.iter().find(|record| record.number == wanted)
     }
 
+    pub fn selected_afar(&self) -> Option<&Afar> {
+        let wanted = self.chosen(Screen::Fleets)?;
+        self.asked.fleets.iter().find(|afar| afar.key() == wanted)
+    }
+
+    /// Is it a node of the fleet that this dashboard is about?
+    pub fn is_shown(&self, afar: &Afar) -> bool {
+        self.options.attached.as_deref() == afar.is_elsewhere().then_some(afar.fleet.as_str())
+    }
+
     pub fn selected_definition(&self) -> Option<&Definition> {
         let place: usize = self.chosen(Screen::Symbols)?.parse().ok()?;
         self.asked.found().get(place)
@@ -400,7 +430,13 @@ impl State {
         let is_seen = self.opened || !self.areas().detail.is_empty();
         let project = if self.screen == Screen::Projects && is_seen { self.selected_project() } else { None };
         let result = project.and_then(|project| Some((project.id, project.results.last()?.job)));
-        self.asked.next(result, self.screen == Screen::Audit)
+        let wanted = Wanted { result, audit: self.screen == Screen::Audit, fleets: self.screen == Screen::Fleets };
+        self.asked.next(wanted, self.now)
+    }
+
+    /// The screens that stand side by side: there are no other fleets where none was joined.
+    pub fn tabs(&self) -> impl Iterator<Item = Screen> {
+        Screen::TABS.into_iter().filter(|tab| *tab != Screen::Fleets || !self.options.fleets.is_empty())
     }
 
     pub fn areas(&self) -> Areas {
@@ -408,7 +444,7 @@ impl State {
         let opened = self.opened && detail || self.scope() == Scope::Reading;
         // Where there is no room for a bar, what is shown may still not be true now, and what is opened has to be left again.
         let foot = self.flash.is_some() || matches!(self.mode, Mode::Line(_) | Mode::Filter(_)) || self.feed != Feed::Live || opened;
-        layout::areas(self.size, self.tier, Wanted { opened, detail, foot })
+        layout::areas(self.size, self.tier, layout::Wanted { opened, detail, foot })
     }
 
     /// Does something that is shown change with time alone?
@@ -420,7 +456,8 @@ impl State {
     /// When something that is shown is over, or moves on.
     pub fn next_deadline(&self) -> Option<Time> {
         let tick = self.ticks().then_some(self.pace.ticked + TICK);
-        [self.flash.as_ref().map(|flash| flash.until), tick, self.pace.plays_at].into_iter().flatten().min()
+        let fleets = if self.screen == Screen::Fleets { self.asked.fleets_due() } else { None };
+        [self.flash.as_ref().map(|flash| flash.until), tick, self.pace.plays_at, fleets].into_iter().flatten().min()
     }
 }
 

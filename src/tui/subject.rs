@@ -24,6 +24,8 @@ pub enum Subject {
     Event(String),
     Record(String),
     Logged(u32),
+    /// A fleet, by one of its nodes.
+    Fleet(String),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,6 +89,7 @@ impl Subject {
             Subject::Seen(seen) => seen.name.clone(),
             Subject::Place(text) | Subject::Event(text) | Subject::Record(text) => text.clone(),
             Subject::Logged(number) => number.to_string(),
+            Subject::Fleet(name) => name.clone(),
         }
     }
 
@@ -99,7 +102,7 @@ impl Subject {
             Subject::Project(project) => project.name.clone(),
             Subject::Spark(spark) => format!("{} {}", spark.id, if spark.is_over { "is over" } else { "says nothing" }),
             Subject::Seen(seen) => format!("{} belongs to a fleet already", seen.name),
-            Subject::Place(text) | Subject::Event(text) | Subject::Record(text) => text.clone(),
+            Subject::Place(text) | Subject::Event(text) | Subject::Record(text) | Subject::Fleet(text) => text.clone(),
             Subject::Logged(_) => "it was run already".into(),
         }
     }
@@ -132,6 +135,7 @@ impl State {
             Screen::Events => self.events.get(place).map(|event| Subject::Event(event.subject.clone())),
             Screen::Audit => self.asked.audit.get(place).map(|record| Subject::Record(record.subject.clone())),
             Screen::Log => self.log.entries().get(place).map(|entry| Subject::Logged(entry.number)),
+            Screen::Fleets => self.asked.fleets.get(place).map(|afar| Subject::Fleet(afar.fleet.clone())),
             Screen::Sparks => self.sparks().get(place).map(|spark| {
                 let is_over = ["completed", "failed", "cancelled", "quarantined"].contains(&spark.status.as_str());
                 Subject::Spark(SparkSubject { id: spark.id, is_over, is_command: spark.files == 0 })

@@ -132,7 +132,7 @@ impl Theme {
             "healthy" | "running" | "completed" | "live" | "paired" => (signs.healthy, Tone::Good),
             "degraded" | "retrying" => (signs.degraded, Tone::Warning),
             "unhealthy" => (signs.unhealthy, Tone::Bad),
-            "offline" | "failed" | "quarantined" | "no master" => (signs.offline, Tone::Bad),
+            "offline" | "unreachable" | "failed" | "quarantined" | "no master" => (signs.offline, Tone::Bad),
             "draining" | "cordoned" | "paused" => (signs.closed, Tone::Warning),
             "stale" => (signs.stale, Tone::Warning),
             _ => (signs.waiting, Tone::Dim),

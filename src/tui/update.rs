@@ -84,6 +84,8 @@ pub enum Action {
     },
     /// To the clipboard of the terminal.
     Copy(String),
+    /// To the dashboard of another fleet, by its name; `None` for this machine's own.
+    Attach(Option<String>),
 }
 
 /// A command line to be run.

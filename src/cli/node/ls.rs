@@ -9,6 +9,10 @@ use serde::Serialize;
 
 use super::{Context, UsageError, nodes, operators, write_items};
 use crate::{
+    cli::{
+        Elsewhere,
+        output::{Sink, write_document},
+    },
     control::{self, Answer, Cause, NodeState, OperatorState, Request, relay::Line, remote::Device},
     exit::Exit,
     report::{
@@ -16,10 +20,8 @@ use crate::{
         table::Column,
         text::{bytes, timestamp},
     },
+    tui::asked::HERE,
 };
-
-/// This device's own fleet, among others.
-const HERE: &str = "(here)";
 
 /// Lists the nodes that belong to the fleet
 #[derive(Args)]
@@ -60,6 +62,13 @@ pub(super) struct NodeItem {
     pub(super) version: String,
     address: Option<String>,
     round_trip_seconds: Option<f64>,
+}
+
+/// A fleet whose nodes should have been among the others.
+#[derive(Serialize)]
+struct Silent {
+    fleet: String,
+    reason: String,
 }
 
 /// Why a node is given nothing.
@@ -122,7 +131,7 @@ impl Ls {
 
     /// All are asked at the same time: one that is out of reach keeps nobody waiting twice.
     fn list_all_fleets(&self, context: &Context) -> anyhow::Result<Exit> {
-        if context.remote.is_some() {
+        if let Some(Elsewhere::Line(_)) = context.remote {
             return Err(UsageError("--connect names one fleet, --all-fleets means all of them".to_owned()).into());
         }
         let devices = Device::all(&context.data.fleets())?;
@@ -137,28 +146,28 @@ impl Ls {
         };
         let asked: Vec<_> = devices.into_iter().map(ask).collect();
         let answers = own.into_iter().chain(asked.into_iter().map(|asked| asked.join().expect("asking does not panic")));
-        let (mut items, mut silent) = (Vec::new(), 0);
-        let mut heard = 0;
+        let (mut items, mut silent, mut heard) = (Vec::new(), Vec::new(), 0);
         for (fleet, answer) in answers {
             match answer {
                 Ok(Answer::Nodes(nodes)) => {
                     heard += 1;
                     items.extend(nodes.into_iter().map(|node| NodeItem { fleet: Some(fleet.clone()), ..NodeItem::from(node) }));
                 }
-                Ok(answer) => {
-                    silent += 1;
-                    context.streams.note(&format!("{fleet}:"));
-                    context.streams.conclude(&answer);
-                }
-                Err(error) => {
-                    silent += 1;
-                    context.streams.note(&format!("{fleet}: {}", with_cause(&error)));
-                }
+                Ok(Answer::Refused(reason) | Answer::Unknown(reason)) => silent.push(Silent { fleet, reason }),
+                Ok(_) => silent.push(Silent { fleet, reason: "it is busy, or of another version".to_owned() }),
+                Err(error) => silent.push(Silent { fleet, reason: with_cause(&error) }),
             }
         }
-        let written = self.write(context, &items)?;
-        Ok(match (heard, silent) {
-            (_, 0) => written,
+        silent.iter().for_each(|silent| context.streams.note(&format!("{}: {}", silent.fleet, silent.reason)));
+        if let Format::Json = Format::or_for(self.output, context.streams.stdout_is_terminal) {
+            let mut out = Sink::open(None)?;
+            write_document(&mut out, "nodes", &items, &silent)?;
+            out.close()?;
+        } else {
+            self.write(context, &items)?;
+        }
+        Ok(match (heard, silent.len()) {
+            (_, 0) => Exit::Ok,
             (0, _) => Exit::Unreachable,
             _ => Exit::Partial,
         })

@@ -82,7 +82,7 @@ fn tabs(state: &State, theme: Theme, room: u16) -> Vec<(Screen, Line)> {
         let name = if named || is_here { format!(" {}", screen.name()) } else { String::new() };
         (screen, vec![(format!(" {number}{name} "), if is_here { Tone::Selected } else { Tone::Text })])
     };
-    let numbered = || (1..).zip(Screen::TABS);
+    let numbered = || (1..).zip(state.tabs());
     let all: Vec<(Screen, Line)> = numbered().map(|at| tab(true, at)).collect();
     let needed: u16 = all.iter().map(|(_, line)| cells(line)).sum();
     if needed + cells(&rest(state, theme)) <= room { all } else { numbered().map(|at| tab(false, at)).collect() }
@@ -145,5 +145,6 @@ const fn action_of(screen: Screen) -> ActionId {
         Screen::Events => ActionId::Events,
         Screen::Audit => ActionId::Audit,
         Screen::Log => ActionId::Log,
+        Screen::Fleets => ActionId::Fleets,
     }
 }

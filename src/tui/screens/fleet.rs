@@ -1,5 +1,7 @@
 //! The nodes, with their health and load.
 
+use bitacora_core::{time::Span, wire::node::Labels};
+
 use super::{Column, Line, Piece};
 use crate::{
     control::NodeState,
@@ -50,12 +52,12 @@ pub(super) fn history(state: &State, node: &NodeState, cells: usize, theme: Them
 }
 
 /// There and back, where that is known.
-fn latency(node: &NodeState) -> String {
-    node.round_trip.map_or_else(String::new, |span| if span.0 == 0 { "<1 ms".into() } else { format!("{} ms", span.0 / 1000) })
+pub(super) fn latency(round_trip: Option<Span>) -> String {
+    round_trip.map_or_else(String::new, |span| if span.0 == 0 { "<1 ms".into() } else { format!("{} ms", span.0 / 1000) })
 }
 
-pub(super) fn labels(node: &NodeState) -> String {
-    node.labels.iter().map(|(key, value)| if value.is_empty() { key.clone() } else { format!("{key}={value}") }).collect::<Vec<_>>().join(",")
+pub(super) fn labels(labels: &Labels) -> String {
+    labels.iter().map(|(key, value)| if value.is_empty() { key.clone() } else { format!("{key}={value}") }).collect::<Vec<_>>().join(",")
 }
 
 pub(super) fn cells(state: &State, place: usize, theme: Theme) -> Vec<Piece> {
@@ -67,11 +69,11 @@ pub(super) fn cells(state: &State, place: usize, theme: Theme) -> Vec<Piece> {
         (load(node), Tone::Text),
         (format!("{}/{}", node.sparks, node.slots), Tone::Text),
         (history(state, node, 12, theme), Tone::Accent),
-        (latency(node), Tone::Text),
+        (latency(node.round_trip), Tone::Text),
         (node.projects.join(","), Tone::Text),
         (if node.memory_bytes == 0 { "-".into() } else { bytes(used) }, Tone::Text),
         (node.availability.clone(), Tone::Dim),
-        (labels(node), Tone::Dim),
+        (labels(&node.labels), Tone::Dim),
         (node.version.clone(), Tone::Dim),
         (node.address.clone().unwrap_or_default(), Tone::Dim),
     ]
@@ -87,7 +89,7 @@ pub(super) fn card(state: &State, place: usize, theme: Theme) -> [Line; 2] {
     let dot = theme.signs.dot;
     // Of a node that is given work that goes without saying.
     let availability = if node.availability == "active" { String::new() } else { node.availability.clone() };
-    let told = [node.projects.join(","), format!("{}/{} sparks", node.sparks, node.slots), latency(node), availability, labels(node)];
+    let told = [node.projects.join(","), format!("{}/{} sparks", node.sparks, node.slots), latency(node.round_trip), availability, labels(&node.labels)];
     let second = told.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(&format!(" {dot} "));
     [first, super::paint::plain(second, Tone::Dim)]
 }

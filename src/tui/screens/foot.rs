@@ -90,7 +90,7 @@ fn is_useful(state: &State, row: &Row) -> bool {
         ActionId::Undo => state.flash.as_ref().is_some_and(|flash| !flash.undo.is_empty()),
         ActionId::Filter => !state.opened && is_browsing && !state.shown.is_empty(),
         ActionId::Stop => state.screen == Screen::Log && state.log.entries().get(state.list().at).is_some_and(|entry| entry.outcome.is_none()),
-        ActionId::Sparks | ActionId::Play => !state.shown.is_empty(),
+        ActionId::Sparks | ActionId::Play | ActionId::Attach => !state.shown.is_empty(),
         ActionId::Search => state.selected_project().is_some_and(|project| !project.results.is_empty()),
         // Of no node that could be selected, and seldom wanted.
         ActionId::Hybrid => false,

@@ -14,6 +14,7 @@ pub(super) fn lines(state: &State, theme: Theme, width: usize) -> Vec<Line> {
         (_, Screen::Log) => &[("Nothing was run from here yet.", Tone::Text), (": runs a command.", Tone::Dim)],
         (_, Screen::Symbols) => return found(state, width),
         (_, Screen::Audit) => return audit(state, width),
+        (_, Screen::Fleets) => return fleets(state, width),
         (_, _) if !state.list().filter.is_empty() => &[("Nothing matches the filter.", Tone::Text), ("esc ends it.", Tone::Dim)],
         (Feed::Waiting, _) => &[("Asking the master of this data directory.", Tone::Text)],
         (Feed::NoMaster, _) => &[
@@ -112,6 +113,25 @@ fn audit(state: &State, width: usize) -> Vec<Line> {
             None if state.asked.is_waiting() || state.asked.audit_is_due => vec![("The audit is being read.".into(), Tone::Text)],
             None if state.asked.audit.is_empty() => vec![("Nothing is in the audit yet.".into(), Tone::Text)],
             None => vec![("Nothing matches the filter.".into(), Tone::Text), ("esc ends it.".into(), Tone::Dim)],
+        },
+        width,
+    )
+}
+
+fn fleets(state: &State, width: usize) -> Vec<Line> {
+    said(
+        match &state.asked.fleets_trouble {
+            Some(why) => vec![("The fleets cannot be asked.".into(), Tone::Title), (why.clone(), Tone::Bad)],
+            None if state.options.fleets.is_empty() => vec![
+                ("This device has joined no other fleet.".into(), Tone::Title),
+                ("Its master lets it join, with a file that is made there:".into(), Tone::Text),
+                ("  bitacora node token NAME --operator".into(), Tone::Accent),
+                ("and here:".into(), Tone::Text),
+                ("  bitacora join HOST:PORT --join-file FILE".into(), Tone::Accent),
+            ],
+            None if !state.list().filter.is_empty() => vec![("Nothing matches the filter.".into(), Tone::Text), ("esc ends it.".into(), Tone::Dim)],
+            None if state.asked.fleets_at.is_none() => vec![("All fleets are being asked.".into(), Tone::Text)],
+            None => vec![("No fleet has a node yet.".into(), Tone::Title)],
         },
         width,
     )

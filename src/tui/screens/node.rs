@@ -107,7 +107,7 @@ fn known(lines: &mut Vec<Line>, detail: &NodeDetail, theme: Theme) {
     let nowhere = detail.stalled_since.map(|since| format!("; gets nowhere since {}", timestamp(since))).unwrap_or_default();
     let since = detail.health_since.map(|since| paint::field("health", format!("{} since {}{nowhere}", detail.state.health, timestamp(since))));
     lines.extend(since);
-    lines.push(paint::field("labels", fleet::labels(&detail.state)));
+    lines.push(paint::field("labels", fleet::labels(&detail.state.labels)));
     lines.push(paint::field("for", if profile.specialisations.is_empty() { "everything".into() } else { profile.specialisations.join(", ") }));
     let only = [("projects", &profile.accepts.projects), ("devices", &profile.accepts.devices)];
     lines.extend(only.iter().filter(|(_, names)| !names.is_empty()).map(|(what, names)| paint::field("only", format!("{what} {}", names.join(", ")))));

@@ -8,6 +8,7 @@ use ratatui::{
 
 use super::*;
 use crate::tui::{
+    actions::ActionId,
     keymap::{self, Key},
     samples::{self, NOW, answer, hear, person},
     theme::{Palette, UNICODE},
@@ -98,6 +99,21 @@ fn the_rest_on_a_phone_and_on_a_terminal() {
             press(&mut state, keys);
             insta::assert_snapshot!(format!("{name}-{width}x{height}"), text(&drawn(&state, DARK)));
         }
+    }
+}
+
+#[test]
+fn the_nodes_of_several_fleets_stand_side_by_side() {
+    for (width, height) in [(45, 10), (45, 20), (80, 24), (120, 40), (160, 48)] {
+        let mut state = person(width, height);
+        press(&mut state, "8");
+        (state.options.fleets, state.options.attached) = (vec!["home".into(), "work".into(), "attic".into()], Some("home".into()));
+        press(&mut state, "j");
+        insta::assert_snapshot!(format!("fleets-{width}x{height}"), text(&drawn(&state, DARK)));
+        assert_eq!(update(&mut state, Cmd::Do(ActionId::Attach)), Some(Action::Attach(Some("work".into()))));
+        // One of the fleet that is shown is among its nodes.
+        press(&mut state, "ka");
+        assert_eq!((state.screen, state.selected_node().map(|node| node.id.as_str())), (Screen::Fleet, Some("n1.1")));
     }
 }
 
@@ -331,11 +347,11 @@ fn a_person_chooses_the_columns_and_the_keys_that_are_hinted_at() {
     assert!(shown.contains("HEALTH") && shown.contains(" c cordon"), "{shown}");
     // The name, and then the health.
     state.options.columns[Screen::Fleet as usize] = vec![1, 0];
-    state.options.keymap.bind(crate::tui::actions::ActionId::Cordon, vec![Key::Char('C')]);
+    state.options.keymap.bind(ActionId::Cordon, vec![Key::Char('C')]);
     let shown = text(&drawn(&state, DARK));
     let titles = shown.lines().find(|line| line.contains("NAME")).unwrap();
     assert!(titles.trim_start().starts_with("NAME") && titles.contains("HEALTH") && !titles.contains("LOAD"), "{shown}");
     assert!(shown.contains(" C cordon") && !shown.contains(" c cordon"), "{shown}");
-    state.options.keymap.bind(crate::tui::actions::ActionId::Cordon, Vec::new());
+    state.options.keymap.bind(ActionId::Cordon, Vec::new());
     assert!(!text(&drawn(&state, DARK)).contains("cordon"));
 }

@@ -56,8 +56,10 @@ fn act_here(state: &mut State, id: ActionId) -> Option<Action> {
         ActionId::Events => show(state, Screen::Events),
         ActionId::Audit => show(state, Screen::Audit),
         ActionId::Log => show(state, Screen::Log),
+        ActionId::Fleets => show(state, Screen::Fleets),
+        ActionId::Attach => attach(state),
         ActionId::NextScreen => turn(state, 1),
-        ActionId::EarlierScreen => turn(state, Screen::TABS.len() - 1),
+        ActionId::EarlierScreen => turn(state, state.tabs().count() - 1),
         ActionId::Up => travel(state, Step::Up),
         ActionId::Down => travel(state, Step::Down),
         ActionId::PageUp => travel(state, Step::PageUp),
@@ -154,6 +156,18 @@ fn play(state: &mut State) -> Option<Action> {
         }
         state.list_mut().follows = false;
     }
+    None
+}
+
+/// The fleet that is shown already has its nodes on the first screen.
+fn attach(state: &mut State) -> Option<Action> {
+    let Some(afar) = state.selected_afar().cloned() else { return say(state, "no fleet is selected".into(), true) };
+    if !state.is_shown(&afar) {
+        return Some(Action::Attach(afar.is_elsewhere().then_some(afar.fleet)));
+    }
+    show(state, Screen::Fleet);
+    let list = state.list_mut();
+    (list.filter, list.selected) = (Default::default(), Some(afar.id));
     None
 }
 

@@ -82,7 +82,7 @@ fn lose(state: &mut State, why: &str) {
 }
 
 pub(super) fn on_answer(state: &mut State, query: &Query, reply: Reply) -> Option<Action> {
-    state.asked.take(query, reply);
+    state.asked.take(query, reply, state.now);
     None
 }
 

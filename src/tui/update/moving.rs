@@ -109,6 +109,7 @@ fn rows(state: &State) -> usize {
 
 /// The next tab, or the one before.
 pub(super) fn turn(state: &mut State, by: usize) -> Option<Action> {
-    let at = Screen::TABS.iter().position(|tab| *tab == state.screen.tab()).unwrap_or_default();
-    super::show(state, Screen::TABS[(at + by) % Screen::TABS.len()])
+    let tabs: Vec<Screen> = state.tabs().collect();
+    let at = tabs.iter().position(|tab| *tab == state.screen.tab()).unwrap_or_default();
+    super::show(state, tabs[(at + by) % tabs.len()])
 }
