@@ -182,3 +182,17 @@ fn the_examples_do_what_they_say() {
     let told = example(&fleet.place, "checkup.bitacora", &[]);
     assert!(told.iter().all(|line| line["exit"] == 0) && told.len() > 5, "{told:?}");
 }
+
+#[test]
+fn the_name_of_an_action_does_what_its_key_does() {
+    let fleet = Fleet::new();
+    let _anvil = fleet.join("anvil");
+    let output = run(&fleet.place, "cordon anvil\nlabel anvil zone=eu\nnode ls -o json\nrm anvil\n", &[]);
+    let told = told(&fleet.place, &output);
+    assert_eq!(exits(&told), [(1, 0), (2, 0), (3, 0), (4, 9)], "what cannot be taken back is not agreed to by its name: {told:?}");
+    let node = &told[2]["output"]["items"][0];
+    assert_eq!((&node["availability"], &node["labels"]["zone"]), (&"cordoned".into(), &"eu".into()));
+    let wrong = run(&fleet.place, "raise j1.1\nquit\n", &[]);
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(messages(&wrong).contains("`job priority {job} {higher}`") && messages(&wrong).contains("quit is something to be done in a dashboard"), "{wrong:?}");
+}

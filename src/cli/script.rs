@@ -39,6 +39,7 @@ const MISTAKES_MAX: usize = 20;
 
 /// Runs command lines from a file, in the same words as here, without the program's name
 ///
+/// The name of an action of the dashboard with what it is about, as `drain anvil`, is the command that its key runs.
 /// `#` begins a comment, quotes keep words together, ${NAME} stands for a variable of --set or of the environment. A line
 /// `on-error continue` or `on-error stop` holds for those after it. Everything is checked before the first command runs.
 /// For each command a line of JSON tells what became of it; `bitacora schema script` describes it. What a variable stood

@@ -6,7 +6,7 @@ mod lines;
 
 use bitacora_core::fleet::JobStatus;
 
-pub use self::lines::words;
+pub use self::lines::{SpelledError, spelled, words};
 use super::{keymap::Key, subject::Subject};
 
 /// One of the actions.

@@ -213,7 +213,7 @@ mod tests {
     /// The keys page of the docs, made of the table.
     fn page() -> String {
         let mut page = String::from(
-            "# Keys\n\nMade of the table of actions in `src/tui/actions.rs`; a test holds this page to it. A name works after `:` as well, and `P` finds an action \
+            "# Keys\n\nMade of the table of actions in `src/tui/actions.rs`; a test holds this page to it. A name works after `:` as well, and there and in a script with what it is about behind it, as `cordon anvil`; `P` finds an action \
              by a few letters of it.\n",
         );
         for scope in std::iter::once(Scope::Anywhere).chain(Scope::PLACES) {

@@ -1,6 +1,9 @@
 //! How a command line that is being typed may go on.
 
-use super::{actions::ACTIONS, state::State};
+use super::{
+    actions::{ACTIONS, Scope},
+    state::State,
+};
 
 /// What is missing of the likeliest line; `None` where nothing is known to go on so.
 pub fn rest(state: &State, typed: &str) -> Option<String> {
@@ -16,7 +19,14 @@ pub fn rest(state: &State, typed: &str) -> Option<String> {
 
 /// A name of what the command is about.
 fn name(state: &State, before: &str, last: &str) -> Option<String> {
-    let about = before.split(' ').next().unwrap_or_default();
+    let first = before.split(' ').next().unwrap_or_default();
+    let about =
+        ACTIONS.iter().find(|row| row.name == first && !state.options.commands.iter().any(|command| command == first)).map_or(first, |row| match row.scope {
+            Scope::Fleet => "node",
+            Scope::Jobs => "job",
+            Scope::Projects => "project",
+            _ => first,
+        });
     let rest = |name: &str| name.strip_prefix(last).filter(|rest| !rest.is_empty()).map(str::to_owned);
     match about {
         "node" => state.fleet.nodes.iter().find_map(|node| rest(&node.name)),
@@ -40,6 +50,7 @@ mod tests {
             ("node c", Some("ordon")),
             ("cor", Some("don")),
             ("node cordon be", Some("llows")),
+            ("drain be", Some("llows")),
             ("x", None),
             ("", None),
             ("node ", Some("ls")),

@@ -2,9 +2,12 @@
 
 use std::ffi::OsString;
 
-use clap::ValueEnum;
+use clap::{CommandFactory, ValueEnum};
 
-use crate::tui::words::{self, Value, WordsError};
+use crate::tui::{
+    actions::{self, SpelledError},
+    words::{self, Value, WordsError},
+};
 
 /// What sets [`OnError`] from a line on.
 const DIRECTIVE: &str = "on-error";
@@ -45,6 +48,8 @@ pub(super) enum LineError {
     Look,
     #[error("this command needs the disk of the master itself, and --connect asks one elsewhere")]
     Afar,
+    #[error(transparent)]
+    Spelled(#[from] SpelledError),
     /// In the words of the one grammar that there is.
     #[error("{0}")]
     Grammar(String),
@@ -72,7 +77,9 @@ pub(super) fn read(
                 on_error = directed;
                 None
             }),
-            Some(_) => arguments(&words).map(|arguments| Some(Step { line, text: text.trim().to_owned(), words, arguments, on_error })),
+            Some(_) => spelled(words)
+                .and_then(|words| Ok((arguments(&words)?, words)))
+                .map(|(arguments, words)| Some(Step { line, text: text.trim().to_owned(), words, arguments, on_error })),
         });
         match read {
             Ok(step) => steps.extend(step),
@@ -80,6 +87,15 @@ pub(super) fn read(
         }
     }
     if mistakes.is_empty() { Ok(steps) } else { Err(mistakes) }
+}
+
+/// The name of an action with what it is about is the command line that its key runs; a command of the same name is that command.
+fn spelled(words: Vec<String>) -> Result<Vec<String>, LineError> {
+    let is_command = super::Arguments::command().get_subcommands().any(|command| words.first().is_some_and(|word| word == command.get_name()));
+    match actions::spelled(&words) {
+        Some(spelled) if !is_command => Ok(spelled?),
+        _ => Ok(words),
+    }
 }
 
 fn directive(words: &[String]) -> Result<OnError, LineError> {
@@ -102,6 +118,7 @@ mod tests {
 
     #[test]
     fn a_line_is_a_command() {
+        assert_eq!(of("drain anvil\nanalyze src").unwrap(), [(1, "node|drain|anvil|--detach".into(), OnError::Stop), (2, "analyze|src".into(), OnError::Stop)]);
         let script = "# first\n\nnode show ${NODE} # its name\n  on-error continue\njob ls\non-error stop\nnode ls";
         assert_eq!(
             of(script).unwrap(),
@@ -111,6 +128,7 @@ mod tests {
 
     #[test]
     fn everything_that_is_wrong_is_found_at_once() {
+        assert_eq!(of("quit\nraise j1.1\nnode ls"), Err(vec![1, 2]));
         assert_eq!(of("node ls\nwrong\nnode show ${NONE}\nnode 'ls\non-error\non-error perhaps\non-error stop stop\njob ls"), Err(vec![2, 3, 4, 5, 6, 7]));
     }
 

@@ -1,7 +1,8 @@
-//! The command line of an action, for what is selected and what was typed; and the one that takes it back.
+//! The command line of an action, for what is selected and what was typed, or for what is named beside it; and the one that takes it back.
 
 use bitacora_core::fleet::Priority;
 
+use super::{ACTIONS, Does};
 use crate::tui::{subject::Subject, words};
 
 /// The words of a command line for what is selected, and what was typed; `None` where there is no such part, or a quote is not ended.
@@ -18,6 +19,45 @@ pub fn words(line: &str, subject: &Subject, typed: &str) -> Option<Vec<String>> 
         }
     }
     Some(all)
+}
+
+/// Why the name of an action and what follows are no command line.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SpelledError {
+    #[error("{0} is something to be done in a dashboard, and no command")]
+    Here(&'static str),
+    #[error("{name} is about what is selected; as a command it is `{line}`")]
+    Selected { name: &'static str, line: &'static str },
+    #[error("{name} is followed by what it is about: `{line}`")]
+    Short { name: &'static str, line: &'static str },
+}
+
+/// `drain anvil`: the name of an action, and behind it what its command line has places for, and more. `None` where the first word is no action's name,
+/// or that of the command itself.
+///
+/// What is asked about in a dashboard because it cannot be taken back is not agreed to by naming it: there `--yes` is for the person to write.
+pub fn spelled(all: &[String]) -> Option<Result<Vec<String>, SpelledError>> {
+    let (name, named) = all.split_first()?;
+    let row = ACTIONS.iter().find(|row| row.name == name)?;
+    let Does::Command(command) = &row.does else { return Some(Err(SpelledError::Here(row.name))) };
+    let (name, line) = (row.name, command.line);
+    if line.split(' ').next() == Some(name) {
+        return None;
+    }
+    let (mut words, mut named) = (Vec::new(), named.iter().cloned());
+    for word in line.split(' ').filter(|word| *word != "--yes") {
+        match word {
+            "{typed}" => words.extend(named.by_ref()),
+            "{higher}" | "{lower}" => return Some(Err(SpelledError::Selected { name, line })),
+            place if place.starts_with('{') => match named.next() {
+                Some(word) => words.push(word),
+                None => return Some(Err(SpelledError::Short { name, line })),
+            },
+            word => words.push(word.to_owned()),
+        }
+    }
+    words.extend(named);
+    Some(Ok(words))
 }
 
 fn part(word: &str, subject: &Subject) -> Option<String> {
@@ -65,4 +105,41 @@ const PRIORITIES: [Priority; 5] = [Priority::Critical, Priority::High, Priority:
 
 fn place_of(priority: Priority) -> usize {
     PRIORITIES.iter().position(|other| *other == priority).expect("every priority is in the list")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(line: &str) -> Option<Result<String, SpelledError>> {
+        spelled(&words::split(line).unwrap()).map(|spelled| spelled.map(|words| words::join(&words)))
+    }
+
+    #[test]
+    fn a_name_and_what_it_is_about_are_a_command_line() {
+        for (line, expected) in [
+            ("cordon anvil", "node cordon anvil"),
+            ("drain anvil", "node drain anvil --detach"),
+            ("label 'an anvil' zone=eu rack-", "node label 'an anvil' zone=eu rack-"),
+            ("run anvil make -j2", "spark run --detach --nodes anvil -- make -j2"),
+            ("rm anvil", "node rm anvil"),
+            ("rm anvil --yes", "node rm anvil --yes"),
+            ("assign linux", "project assign linux"),
+            ("hybrid", "node role hybrid"),
+            ("retry j1.9 --wait", "job retry j1.9 --wait"),
+            ("verify", "audit verify"),
+        ] {
+            assert_eq!(of(line), Some(Ok(expected.to_owned())), "{line}");
+        }
+        assert_eq!(of("node ls"), None);
+        assert_eq!(of("analyze src"), None);
+        assert_eq!(of(""), None);
+    }
+
+    #[test]
+    fn what_is_no_command_line_says_why() {
+        assert_eq!(of("help"), Some(Err(SpelledError::Here("help"))));
+        assert_eq!(of("raise j1.9"), Some(Err(SpelledError::Selected { name: "raise", line: "job priority {job} {higher}" })));
+        assert_eq!(of("cordon"), Some(Err(SpelledError::Short { name: "cordon", line: "node cordon {node}" })));
+    }
 }

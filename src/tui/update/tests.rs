@@ -67,6 +67,8 @@ fn keys_run_the_commands_that_a_shell_would() {
         ("3a", vec!["analyze -- /src/linux"]),
         (":job ls -o json\n", vec!["job ls -o json"]),
         (":cordon\n", vec!["node cordon anvil"]),
+        (":cordon bellows\n", vec!["node cordon bellows"]),
+        (":raise j1.9\n", vec![]),
         (":a 'b\n", vec![]),
         ("Lzone=us 'rack=a b'\n", vec!["node label anvil zone=us 'rack=a b'"]),
         ("L'\n", vec![]),

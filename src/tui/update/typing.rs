@@ -91,7 +91,7 @@ fn recalled(state: &State, editor: Editor, earlier: bool) -> Editor {
     }
 }
 
-/// One word that is an action is that action; everything else is a command line.
+/// One word that is an action is that action, of what is selected; with what it is about behind it, it is a command line as all others.
 fn run_line(state: &mut State, line: &str) -> Option<Action> {
     let Some(command) = words::split(line) else {
         state.mode = Mode::Line(Editor::holding(line));
@@ -103,6 +103,14 @@ fn run_line(state: &mut State, line: &str) -> Option<Action> {
             let row = actions::named(word, state.screen.scope())?;
             acting::act(state, row.id)
         }
-        _ => acting::begin(state, command),
+        [first, ..] if state.options.commands.contains(first) => acting::begin(state, command),
+        all => match actions::spelled(all) {
+            None => acting::begin(state, command),
+            Some(Ok(words)) => acting::begin(state, words),
+            Some(Err(error)) => {
+                state.mode = Mode::Line(Editor::holding(line));
+                acting::say(state, error.to_string(), true)
+            }
+        },
     }
 }
