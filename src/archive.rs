@@ -142,12 +142,44 @@ pub fn import(
 ) -> Result<Contents, ArchiveError> {
     let _lock = data.lock(waiting)?;
     let (mut journal, present) = Journal::open(&data.journal())?;
-    if !present.ledger.projects.is_empty() {
-        return Err(ArchiveError::Occupied { projects: present.ledger.projects.len() });
-    }
+    check_room(&present.ledger)?;
     let safe = data.safe()?;
     let stores = (Blobs::open(&data.manifests())?, Blobs::open(&data.packs())?);
-    let mut unpacking = Unpacking { safe: &safe, passphrase: Some(passphrase), stores, contents: Contents::default(), restored: None, ledger: None };
+    let Unpacked { contents, restored, mut ledger } = unpack(from, &safe, passphrase, Some(stores))?;
+    // Whoever served this directory before must stay recognisable as earlier.
+    ledger.epoch = ledger.epoch.max(present.ledger.epoch);
+    if let Some(Restored { authority, chain }) = restored {
+        safe.keep(&authority, None)?;
+        ledger.epoch.0 = ledger.epoch.0.saturating_add(EPOCHS_SKIPPED);
+        journal.adopt_audit(&chain)?;
+        let action = Action::FleetRestored { records: chain.len() as u64 };
+        let record = AuditRecord { at: ledger.latest.max(fleet_agent::clock::now()), by, action, outcome: Outcome::Done };
+        journal.append(ledger.epoch.0, &[], &[record])?;
+    }
+    journal.snapshot(&ledger)?;
+    Ok(contents)
+}
+
+/// The same without leaving anything: would it be imported, and what would come?
+pub fn examine(data: &DataDirectory, from: impl Read, passphrase: impl FnOnce() -> Option<Passphrase>) -> Result<Contents, ArchiveError> {
+    check_room(&Journal::read(&data.journal())?.unwrap_or_default())?;
+    Ok(unpack(from, &data.safe()?, passphrase, None)?.contents)
+}
+
+fn check_room(present: &Ledger) -> Result<(), ArchiveError> {
+    if present.projects.is_empty() { Ok(()) } else { Err(ArchiveError::Occupied { projects: present.projects.len() }) }
+}
+
+/// Everything of an archive that is whole.
+struct Unpacked {
+    contents: Contents,
+    restored: Option<Restored>,
+    ledger: Ledger,
+}
+
+/// Reads all of it; results and packs are kept in the stores, if there are any.
+fn unpack(from: impl Read, safe: &Safe, passphrase: impl FnOnce() -> Option<Passphrase>, stores: Option<(Blobs, Blobs)>) -> Result<Unpacked, ArchiveError> {
+    let mut unpacking = Unpacking { safe, passphrase: Some(passphrase), stores, contents: Contents::default(), restored: None, ledger: None };
     let mut format_seen = false;
     let mut archive = Archive::new(from);
     for entry in archive.entries().map_err(unreadable(format_seen))? {
@@ -174,21 +206,9 @@ pub fn import(
         return Err(ArchiveError::Foreign("it is empty".into()));
     }
     let Unpacking { mut contents, restored, ledger, .. } = unpacking;
-    let mut ledger = ledger.ok_or_else(|| ArchiveError::Damaged("it was cut short".into()))?;
-    contents.projects = ledger.projects.len();
-    // Whoever served this directory before must stay recognisable as earlier.
-    ledger.epoch = ledger.epoch.max(present.ledger.epoch);
-    if let Some(Restored { authority, chain }) = restored {
-        safe.keep(&authority, None)?;
-        ledger.epoch.0 = ledger.epoch.0.saturating_add(EPOCHS_SKIPPED);
-        journal.adopt_audit(&chain)?;
-        let action = Action::FleetRestored { records: chain.len() as u64 };
-        let record = AuditRecord { at: ledger.latest.max(fleet_agent::clock::now()), by, action, outcome: Outcome::Done };
-        journal.append(ledger.epoch.0, &[], &[record])?;
-        contents.with_authority = true;
-    }
-    journal.snapshot(&ledger)?;
-    Ok(contents)
+    let ledger = ledger.ok_or_else(|| ArchiveError::Damaged("it was cut short".into()))?;
+    (contents.projects, contents.with_authority) = (ledger.projects.len(), restored.is_some());
+    Ok(Unpacked { contents, restored, ledger })
 }
 
 /// What is no archive is not what cannot be read: tar names either an error of reading.
@@ -214,8 +234,8 @@ struct Restored {
 struct Unpacking<'a, P> {
     safe: &'a Safe,
     passphrase: Option<P>,
-    /// Results and packs.
-    stores: (Blobs, Blobs),
+    /// For results and packs, where they are kept.
+    stores: Option<(Blobs, Blobs)>,
     contents: Contents,
     restored: Option<Restored>,
     ledger: Option<Ledger>,
@@ -231,12 +251,12 @@ impl<P: FnOnce() -> Option<Passphrase>> Unpacking<'_, P> {
             }
             None if name == "ledger" => self.ledger = Some(read_ledger(bytes)?),
             Some(("results", hex)) => {
-                keep(&self.stores.0, name, hex, bytes)?;
+                keep(self.stores.as_ref().map(|stores| &stores.0), name, hex, bytes)?;
                 self.contents.results += 1;
                 self.contents.bytes += bytes.len() as u64;
             }
             Some(("packs", hex)) => {
-                keep(&self.stores.1, name, hex, bytes)?;
+                keep(self.stores.as_ref().map(|stores| &stores.1), name, hex, bytes)?;
                 self.contents.packs += 1;
                 self.contents.bytes += bytes.len() as u64;
             }
@@ -269,11 +289,13 @@ fn read_ledger(bytes: &[u8]) -> Result<Ledger, ArchiveError> {
     rmp_serde::from_slice(body).map_err(|error| ArchiveError::Damaged(format!("its ledger cannot be read: {error}")))
 }
 
-fn keep(blobs: &Blobs, entry: &str, hex: &str, bytes: &[u8]) -> Result<(), ArchiveError> {
+fn keep(blobs: Option<&Blobs>, entry: &str, hex: &str, bytes: &[u8]) -> Result<(), ArchiveError> {
     let name = Digest::from_hex(hex).ok_or_else(|| ArchiveError::Foreign(format!("it holds an entry {entry:?}")))?;
     if blobs::digest(bytes) != name {
         return Err(ArchiveError::Damaged(format!("{entry} is not what its name says")));
     }
-    blobs.write(bytes)?;
+    if let Some(blobs) = blobs {
+        blobs.write(bytes)?;
+    }
     Ok(())
 }

@@ -50,6 +50,8 @@ fn a_protected_authority_opens_for_its_passphrase_alone() {
     let with = |file: &Path| file.to_str().unwrap().to_owned();
     assert_eq!(fleet.place.run(&["authority", "protect", "--passphrase-file", &with(&passphrase(&fleet.place, "short", "short"))]).status.code(), Some(2));
     assert_eq!(fleet.place.run(&["authority", "protect"]).status.code(), Some(4), "there is no terminal to ask at");
+    assert_eq!(fleet.place.run(&["authority", "protect", "--dry-run"]).status.code(), Some(10), "for which no passphrase is asked");
+    assert_eq!(fleet.place.run(&["authority", "unprotect", "--dry-run"]).status.code(), Some(9));
     assert_eq!(fleet.place.run(&["authority", "protect", "--passphrase-file", &with(&right)]).status.code(), Some(0));
     assert_eq!(fleet.place.run(&["authority", "protect", "--passphrase-file", &with(&wrong)]).status.code(), Some(9));
     assert_eq!(fleet.master.take().unwrap().terminate(), Some(0));
@@ -109,6 +111,8 @@ fn a_fleet_goes_on_from_another_device() {
     let output = next.place.run(&["import", archive, "--passphrase-file", &wrong]);
     assert!(output.status.code() == Some(4) && said(&output).contains("the passphrase does not open it"), "{}", said(&output));
     assert_eq!(next.place.run(&["import", archive]).status.code(), Some(4), "there is no terminal to ask at");
+    let planned = next.place.run(&["import", "--dry-run", archive, "--passphrase-file", &right]);
+    assert!(planned.status.code() == Some(10) && said(&planned).contains("and the fleet's authority"), "{}", said(&planned));
     assert!(!next.place.data().join("trust").exists(), "nothing came of it");
     let mut importing = next.place.bitacora(&["import", archive, "--passphrase-file", "-"]).stdin(Stdio::piped()).spawn().unwrap();
     importing.stdin.take().unwrap().write_all(b"correct horse\n").unwrap();

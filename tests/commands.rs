@@ -348,8 +348,13 @@ fn an_export_is_whole_on_another_device_and_damage_is_refused() {
         assert_eq!(there.run(&["import", there.path("bad.tar").to_str().unwrap()]).status.code(), Some(1));
         assert_eq!(there.run(&["project", "show"]).status.code(), Some(5), "nothing came of it");
     }
+    let planned = there.run(&["import", "--dry-run", file.to_str().unwrap()]);
+    assert!(planned.status.code() == Some(10) && String::from_utf8_lossy(&planned.stderr).contains("would import 1 project, "), "{planned:?}");
+    assert_eq!(there.run(&["project", "show"]).status.code(), Some(5), "it was told and not done");
     assert_eq!(there.run(&["import", file.to_str().unwrap()]).status.code(), Some(0));
-    assert_eq!(there.run(&["import", file.to_str().unwrap()]).status.code(), Some(9), "it is not empty any more");
+    for arguments in [&["import"][..], &["import", "--dry-run"]] {
+        assert_eq!(there.run(&[arguments, &[file.to_str().unwrap()]].concat()).status.code(), Some(9), "it is not empty any more");
+    }
     let found = report(&there.run(&["symbols", "Class1", "-o", "json"]), 0);
     assert_eq!(found["items"][0]["fit"], "exact");
     let metrics = report(&there.run(&["metrics", "-o", "json"]), 0);

@@ -508,6 +508,7 @@ fn a_node_is_paired_by_the_code_that_it_shows() {
     fleet.place.fill(3);
     let mut waiting = Waiting::start(&fleet, "ada");
     let (address, code) = (waiting.address(), waiting.code());
+    assert_eq!((pair(&fleet, &[&address, "--dry-run"], ""), pair(&fleet, &["nobody", "--dry-run"], "")), (Some(10), Some(9)));
     let wrong = if code.starts_with('0') { "1111-1111" } else { "0000-0000" };
     assert_eq!(pair(&fleet, &[&address], wrong), Some(4));
     waiting.line("a wrong pairing code");

@@ -68,6 +68,15 @@ fn the_nodes_of_several_fleets_are_one_table() {
     };
     assert_eq!(listed(0), ["home/one", "work/one", "work/two"]);
     assert_eq!(device.0.run(&["--connect", "home", "node", "ls", "--all-fleets"]).status.code(), Some(2));
+    // What would be done by a token is told, and the token is good afterwards.
+    let third = Fleet::new();
+    let token = third.place.run(&["node", "token", "laptop", "--operator", "view"]);
+    let file = device.0.path("token");
+    fs::write(&file, &token.stdout).unwrap();
+    let join = |more: &[&str]| device.0.run(&[&["join", &third.address, "--join-file", file.to_str().unwrap(), "--as", "third"], more].concat());
+    let planned = join(&["--dry-run"]);
+    assert!(planned.status.code() == Some(10) && said(&planned).contains("called third here"), "{planned:?}");
+    assert_eq!((listed(0).len(), join(&[]).status.code(), join(&["--dry-run"]).status.code()), (3, Some(0), Some(9)));
     // One that is out of reach takes nothing from the others.
     work.master.take().unwrap().kill();
     assert_eq!(listed(3), ["home/one"]);

@@ -194,5 +194,8 @@ fn the_name_of_an_action_does_what_its_key_does() {
     assert_eq!((&node["availability"], &node["labels"]["zone"]), (&"cordoned".into(), &"eu".into()));
     let wrong = run(&fleet.place, "raise j1.1\nquit\n", &[]);
     assert_eq!(wrong.status.code(), Some(2));
-    assert!(messages(&wrong).contains("`job priority {job} {higher}`") && messages(&wrong).contains("quit is something to be done in a dashboard"), "{wrong:?}");
+    assert!(
+        messages(&wrong).contains("`job priority {job} {higher}`") && messages(&wrong).contains("quit is something to be done in a dashboard"),
+        "{wrong:?}"
+    );
 }

@@ -2,7 +2,10 @@
 
 use std::process::Output;
 
-use super::fleet::{Fleet, until};
+use super::{
+    fleet::{Fleet, until},
+    support::Place,
+};
 
 fn run(fleet: &Fleet, line: &str) -> Output {
     fleet.place.run(&line.split(' ').collect::<Vec<_>>())
@@ -40,6 +43,15 @@ fn what_is_only_tried_changes_nothing_and_says_whether_it_would() {
         assert_eq!(exit(&fleet, &trial.replace("rename tree", "rename other")), then, "{line} again");
     }
     assert_eq!(exit(&fleet, "node cordon nobody --dry-run"), 5);
+    let token = run(&fleet, "node token next --dry-run");
+    assert!(token.status.code() == Some(10) && token.stdout.is_empty(), "{token:?}");
+    // Where nobody serves, nobody is started for it.
+    let place = Place::new();
+    for line in [&["node", "token", "next", "--dry-run"], &["node", "pair", "next", "--dry-run"]] {
+        let tried = place.run(line);
+        assert!(tried.status.code() == Some(10) && String::from_utf8_lossy(&tried.stderr).contains("would start a master"), "{tried:?}");
+    }
+    assert_eq!(place.run(&["node", "ls"]).status.code(), Some(7));
     // It drains: nothing could be run on it now.
     let jobs = fleet.jobs().len();
     for (line, says) in [("--nodes=other", "on no node"), ("--count=3", "3 sparks of `true 'a b'` on no node")] {

@@ -40,6 +40,16 @@ pub(super) fn have_master_here(context: &Context) -> anyhow::Result<()> {
     }
 }
 
+/// A plan of such a command, and the master that it would start.
+pub(super) fn with_master(context: &Context, plan: String) -> String {
+    if has_master(context) { plan } else { format!("start a master, and {plan}") }
+}
+
+/// Is there somebody to ask?
+pub(super) fn has_master(context: &Context) -> bool {
+    context.remote.is_some() || is_served(context)
+}
+
 /// Returns once there is somebody to ask.
 pub(super) fn have_master(context: &Context, program: &Path) -> anyhow::Result<()> {
     if is_served(context) {

@@ -10,7 +10,12 @@ use anyhow::Context as _;
 use clap::Args;
 use fleet_agent::work::with_cause;
 
-use super::{Context, output::UsageError, passphrase::PassphraseSource};
+use super::{
+    Context,
+    manner::{self, Trial},
+    output::UsageError,
+    passphrase::PassphraseSource,
+};
 use crate::{
     archive::{self, ArchiveError},
     control,
@@ -26,6 +31,8 @@ pub(super) struct Import {
     file: PathBuf,
     #[command(flatten)]
     passphrase: PassphraseSource,
+    #[command(flatten)]
+    trial: Trial,
 }
 
 impl Import {
@@ -43,7 +50,10 @@ impl Import {
         let waiting = |holder: &str| context.streams.note(&format!("waiting for bitacora (process {holder}) to end"));
         let mut asked = Ok(());
         let passphrase = || self.passphrase.known().map_err(|error| asked = Err(error)).ok();
-        let imported = archive::import(&context.data, from, control::this_user(), passphrase, waiting);
+        let imported = match self.trial.dry_run {
+            true => archive::examine(&context.data, from, passphrase),
+            false => archive::import(&context.data, from, control::this_user(), passphrase, waiting),
+        };
         asked?;
         let contents = match imported {
             Err(error @ (ArchiveError::Occupied { .. } | ArchiveError::Trust(TrustError::Occupied(_)))) => {
@@ -53,6 +63,10 @@ impl Import {
             imported => imported.with_context(|| format!("cannot import {}", self.file.display()))?,
         };
         let (projects, blobs) = (counted(contents.projects as u64, "project"), counted(contents.results + contents.packs, "blob"));
+        if self.trial.dry_run {
+            let authority = if contents.with_authority { ", and the fleet's authority" } else { "" };
+            return Ok(manner::tell(context, Some(&format!("import {projects}, {blobs}, {}{authority}", bytes(contents.bytes)))));
+        }
         context.streams.note(&format!("imported {projects}, {blobs}, {}", bytes(contents.bytes)));
         if contents.with_authority {
             context.streams.note("the fleet goes on here: serve where its nodes look for their master, and never again from where this came from");

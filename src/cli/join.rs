@@ -9,7 +9,10 @@ use std::{
 use anyhow::Context as _;
 use clap::Args;
 
-use super::Context;
+use super::{
+    Context,
+    manner::{self, Trial},
+};
 use crate::{control::remote::Device, exit::Exit};
 
 /// A join token is one line of about a hundred characters.
@@ -28,6 +31,8 @@ pub(super) struct Join {
     /// What the fleet is called here, instead of its master's host
     #[arg(long = "as", value_name = "FLEET")]
     name: Option<String>,
+    #[command(flatten)]
+    trial: Trial,
 }
 
 impl Join {
@@ -38,11 +43,16 @@ impl Join {
             _ => File::open(&self.join_file).and_then(|file| file.take(TOKEN_BYTES_MAX).read_to_string(&mut token)),
         };
         read.with_context(|| format!("cannot read {}", self.join_file.display()))?;
-        let joined = Device::join(&context.data.fleets(), self.name.as_deref(), &self.master, &token);
+        let (device, token) = Device::planned(&context.data.fleets(), self.name.as_deref(), &self.master, &token)?;
+        if self.trial.dry_run {
+            let plan = format!("spend the token at {} and join its fleet, called {} here", self.master, device.name);
+            return Ok(manner::tell(context, Some(&plan)));
+        }
+        let joined = device.join(&token);
         if matches!(&joined, Err(error) if error.is_about_reach()) {
             context.streams.note("a master listens for that only while a token is open, on the port after the one for nodes");
         }
-        let (device, peer) = joined?;
+        let peer = joined?;
         context.streams.note(&format!("joined as {} ({}): `bitacora --connect {} node ls`", peer.node, peer.roles, device.name));
         Ok(Exit::Ok)
     }

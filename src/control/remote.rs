@@ -92,8 +92,8 @@ pub struct Device {
 }
 
 impl Device {
-    /// Spends a token; `master` is HOST or HOST:PORT, and its host is the fleet's name if none is given.
-    pub fn join(fleets: &Path, name: Option<&str>, master: &str, token: &str) -> Result<(Device, Peer), RemoteError> {
+    /// What a token would make this machine, and nobody was asked yet; `master` is HOST or HOST:PORT, and its host is the fleet's name if none is given.
+    pub fn planned(fleets: &Path, name: Option<&str>, master: &str, token: &str) -> Result<(Device, JoinToken), RemoteError> {
         let token: JoinToken = token.parse()?;
         if token.holder() != Holder::Person {
             return Err(RemoteError::ForNode);
@@ -106,11 +106,16 @@ impl Device {
         if device.folder.join(MASTER_FILE).exists() {
             return Err(RemoteError::Taken { name: device.name });
         }
-        let identity = runtime()?.block_on(device.spend(&token))?;
-        identity.save(&device.folder)?;
-        let place = device.folder.join(MASTER_FILE);
-        fs::write(&place, &device.master).map_err(|source| RemoteError::Io { operation: "write", path: place, source })?;
-        Ok((device, identity.peer()))
+        Ok((device, token))
+    }
+
+    /// Spends the token.
+    pub fn join(&self, token: &JoinToken) -> Result<Peer, RemoteError> {
+        let identity = runtime()?.block_on(self.spend(token))?;
+        identity.save(&self.folder)?;
+        let place = self.folder.join(MASTER_FILE);
+        fs::write(&place, &self.master).map_err(|source| RemoteError::Io { operation: "write", path: place, source })?;
+        Ok(identity.peer())
     }
 
     /// At the first address where somebody listens; whoever has seen the token is the last to be asked.
@@ -284,9 +289,9 @@ mod tests {
     fn a_node_s_token_is_not_spent_on_a_person() {
         let folder = tempfile::tempdir().unwrap();
         let token = JoinToken::issue(fleet_agent::net::tls::Fingerprint([1; 32])).unwrap().to_string();
-        assert!(matches!(Device::join(folder.path(), None, "localhost", &token), Err(RemoteError::ForNode)));
-        assert!(matches!(Device::join(folder.path(), None, "localhost", "hello"), Err(RemoteError::Token(_))));
+        assert!(matches!(Device::planned(folder.path(), None, "localhost", &token), Err(RemoteError::ForNode)));
+        assert!(matches!(Device::planned(folder.path(), None, "localhost", "hello"), Err(RemoteError::Token(_))));
         let token = token.replace("bita1-", "bito1-");
-        assert!(matches!(Device::join(folder.path(), Some("../x"), "localhost", &token), Err(RemoteError::Name(_))));
+        assert!(matches!(Device::planned(folder.path(), Some("../x"), "localhost", &token), Err(RemoteError::Name(_))));
     }
 }

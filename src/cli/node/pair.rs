@@ -11,7 +11,10 @@ use fleet_agent::net::pairing::PairingCode;
 
 use super::{Context, ask, check_name, discover::hear};
 use crate::{
-    cli::attach,
+    cli::{
+        attach,
+        manner::{self, Trial},
+    },
     control::{Answer, NodeSeen, Request},
     exit::Exit,
 };
@@ -29,6 +32,8 @@ pub(in crate::cli) struct Pair {
     /// What the fleet calls it, instead of what it calls itself
     #[arg(long)]
     name: Option<String>,
+    #[command(flatten)]
+    trial: Trial,
 }
 
 /// What a person may mean by a name.
@@ -43,12 +48,19 @@ enum Meant<'a> {
 impl Pair {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
         self.name.as_deref().map_or(Ok(()), check_name)?;
+        if self.trial.dry_run && !attach::has_master(context) {
+            return Ok(manner::tell(context, Some(&format!("start a master, listen for {}, and take it into the fleet once its code is typed", self.node))));
+        }
         // Before the code is typed, which is good for a few tries only.
         attach::have_master_here(context)?;
         let addresses = match self.addresses(context)? {
             Ok(addresses) => addresses,
             Err(exit) => return Ok(exit),
         };
+        if self.trial.dry_run {
+            let plan = format!("take {} at {} into the fleet, once its code is typed", self.node, addresses.join(" or "));
+            return Ok(manner::tell(context, Some(&plan)));
+        }
         let Some(code) = read_code(context, &self.node)? else {
             context.streams.note("that is no pairing code: the node shows eight letters and digits, in its log and in its file pairing-code");
             return Ok(Exit::Authentication);

@@ -7,7 +7,11 @@ use clap::{Args, ValueEnum};
 
 use super::{Context, ask, check_name, duration};
 use crate::{
-    cli::{attach, output::Sink},
+    cli::{
+        attach,
+        manner::{self, Trial},
+        output::Sink,
+    },
     control::{Answer, Request},
     exit::Exit,
 };
@@ -28,6 +32,8 @@ pub(in crate::cli) struct Token {
     /// For a person's device instead of a node, which may then view, operate or admin
     #[arg(long, value_name = "RIGHT", value_enum)]
     operator: Option<RightKind>,
+    #[command(flatten)]
+    trial: Trial,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -54,6 +60,11 @@ impl Token {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
         let name = self.name;
         check_name(&name)?;
+        if self.trial.dry_run {
+            let whom = if self.operator.is_some() { "device" } else { "node" };
+            let plan = format!("print a token with which one {whom} can join as {name}, for {}", duration::words(self.ttl));
+            return Ok(manner::tell(context, Some(&attach::with_master(context, plan))));
+        }
         attach::have_master_here(context)?;
         match ask(context, &Request::Token { name, span: self.ttl, operator: self.operator.map(Right::from) })? {
             None => Ok(Exit::Unreachable),
