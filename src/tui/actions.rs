@@ -67,6 +67,8 @@ pub enum ActionId {
     Follow,
     Pair,
     Play,
+    Later,
+    Before,
     Fleets,
     Attach,
     Refresh,
@@ -484,6 +486,8 @@ pub const ACTIONS: &[Row] = &[
         },
     ),
     scoped(Id::Play, "play", Scope::Events, &[Key::Char('p')], "play", "plays what has happened, from here on; again, it stops"),
+    scoped(Id::Later, "later", Scope::Events, &[Key::Char('n')], "later", "one event later, also while one is looked at in full"),
+    scoped(Id::Before, "before", Scope::Events, &[Key::Char('N')], "before", "one event before, also while one is looked at in full"),
     command(
         Id::Verify,
         ("verify", Scope::Audit),

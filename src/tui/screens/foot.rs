@@ -91,6 +91,8 @@ fn is_useful(state: &State, row: &Row) -> bool {
         ActionId::Filter => !state.opened && is_browsing && !state.shown.is_empty(),
         ActionId::Stop => state.screen == Screen::Log && state.log.entries().get(state.list().at).is_some_and(|entry| entry.outcome.is_none()),
         ActionId::Sparks | ActionId::Play | ActionId::Attach => !state.shown.is_empty(),
+        // In the list whatever moves does the same.
+        ActionId::Later | ActionId::Before => state.opened,
         ActionId::Search => state.selected_project().is_some_and(|project| !project.results.is_empty()),
         // Of no node that could be selected, and seldom wanted.
         ActionId::Hybrid => false,

@@ -47,6 +47,8 @@ fn act_here(state: &mut State, id: ActionId) -> Option<Action> {
         ActionId::MarkAll => mark_all(state),
         ActionId::Copy => copy(state),
         ActionId::Play => play(state),
+        ActionId::Later => scrub(state, Step::Down),
+        ActionId::Before => scrub(state, Step::Up),
         ActionId::Refresh => show(state, Screen::Audit),
         ActionId::Sparks => sparks(state),
         ActionId::Fleet => show(state, Screen::Fleet),
@@ -155,7 +157,18 @@ fn play(state: &mut State) -> Option<Action> {
             super::moving::step(state, Step::First);
         }
         state.list_mut().follows = false;
+        // Where a moment is not seen beside the list it is seen instead of it.
+        if state.areas().detail.is_empty() {
+            (state.opened, state.scroll) = (true, 0);
+        }
     }
+    None
+}
+
+/// From moment to moment, in the list or in what is opened.
+fn scrub(state: &mut State, step: Step) -> Option<Action> {
+    state.pace.plays_at = None;
+    super::moving::step(state, step);
     None
 }
 

@@ -354,6 +354,22 @@ fn a_timeline_plays_to_its_end() {
     assert!(state.pace.plays_at.is_some(), "from the beginning");
     press(&mut state, typed("j"));
     assert_eq!(state.pace.plays_at, None, "whoever moves stops it");
+    assert!(!state.opened, "the moment is seen beside the list");
+}
+
+#[test]
+fn on_a_phone_the_moments_are_played_and_walked_through_instead_of_the_list() {
+    let mut state = person(45, 20);
+    press(&mut state, typed("5gp"));
+    assert!(state.opened);
+    state.now = state.pace.plays_at.unwrap();
+    update(&mut state, Cmd::Woken);
+    let at = |state: &State| (state.selected_event().map(|event| event.number).unwrap(), state.opened, state.pace.plays_at);
+    assert!(matches!(at(&state), (2, true, Some(_))));
+    press(&mut state, typed("nn"));
+    assert_eq!(at(&state), (4, true, None), "whoever moves stops it");
+    press(&mut state, typed("N"));
+    assert_eq!(at(&state), (3, true, None));
 }
 
 #[test]
