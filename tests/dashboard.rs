@@ -39,6 +39,8 @@ pub(super) struct Terminal {
     line: OwnedFd,
     program: Process,
     screen: Arc<Mutex<vt100::Parser>>,
+    /// Everything that it was sent, as it was sent.
+    sent: Arc<Mutex<Vec<u8>>>,
     hung_up: Arc<AtomicBool>,
     reader: Option<thread::JoinHandle<()>>,
 }
@@ -84,7 +86,8 @@ impl Terminal {
         let screen = Arc::new(Mutex::new(vt100::Parser::new(shown_rows, shown_columns, 0)));
         let person = File::from(person);
         let hung_up = Arc::new(AtomicBool::new(false));
-        let (mut output, shown, hung) = (person.try_clone().unwrap(), Arc::clone(&screen), Arc::clone(&hung_up));
+        let sent = Arc::new(Mutex::new(Vec::new()));
+        let (mut output, shown, heard, hung) = (person.try_clone().unwrap(), Arc::clone(&screen), Arc::clone(&sent), Arc::clone(&hung_up));
         let reader = thread::spawn(move || {
             let mut bytes = [0; 4096];
             while !hung.load(Ordering::Relaxed) {
@@ -92,11 +95,12 @@ impl Terminal {
                 let ready = poll(&mut [PollFd::new(&output, PollFlags::IN)], Some(&patience)).unwrap();
                 if ready > 0 {
                     let Ok(count @ 1..) = output.read(&mut bytes) else { return };
+                    heard.lock().unwrap().extend_from_slice(&bytes[..count]);
                     shown.lock().unwrap().process(&bytes[..count]);
                 }
             }
         });
-        Some(Terminal { person: Some(person), line, program, screen, hung_up, reader: Some(reader) })
+        Some(Terminal { person: Some(person), line, program, screen, sent, hung_up, reader: Some(reader) })
     }
 
     pub(super) fn press(&mut self, keys: &str) {
@@ -110,6 +114,11 @@ impl Terminal {
     /// Waits until the screen says something.
     pub(super) fn see(&self, wanted: &str) {
         until_or(|| self.text().contains(wanted), || format!("{wanted:?} does not come; there is\n{}", self.text()));
+    }
+
+    /// Has it been sent this, whatever it shows of it?
+    pub(super) fn was_sent(&self, wanted: &[u8]) -> bool {
+        self.sent.lock().unwrap().windows(wanted.len()).any(|window| window == wanted)
     }
 
     fn resize(&self, columns: u16, rows: u16) {

@@ -36,6 +36,7 @@ mod scripts;
 mod soak;
 mod sparks;
 mod support;
+mod terminals;
 mod tidy;
 mod trials;
 mod trust;

@@ -11,7 +11,7 @@ use crate::{
 };
 
 pub(super) const COLUMNS: [Column; 4] =
-    [Column::new("AT", 20, 2), Column::new("KIND", 17, 0), Column::new("OF", 10, 1).up_to(16), Column::new("WHAT", 20, 3).up_to(80)];
+    [Column::new("AT", 14, 2), Column::new("KIND", 17, 0), Column::new("OF", 10, 1).up_to(16), Column::new("WHAT", 20, 3).up_to(80)];
 
 /// In a column beside other things.
 const RECENT_MAX: usize = 50;
@@ -30,7 +30,9 @@ fn tone(event: &Happening) -> Tone {
 
 pub(super) fn cells(state: &State, place: usize) -> Vec<Piece> {
     let event = &state.events[place];
-    vec![(timestamp(event.at), Tone::Dim), (event.kind.clone(), tone(event)), (event.subject.clone(), Tone::Text), (event.text.clone(), Tone::Dim)]
+    // Without the year, so that what happened has room; in full it has that too.
+    let at = timestamp(event.at).get(5..19).unwrap_or_default().replace('T', " ");
+    vec![(at, Tone::Dim), (event.kind.clone(), tone(event)), (event.subject.clone(), Tone::Text), (event.text.clone(), Tone::Dim)]
 }
 
 pub(super) fn card(state: &State, place: usize) -> [Line; 2] {
