@@ -75,6 +75,8 @@ mod tests {
             let script = registration(*shell);
             assert!(script.contains(VARIABLE) && script.contains(PROGRAM), "{shell}: {script}");
         }
-        insta::assert_snapshot!("bash", registration(Shell::Bash));
+        for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
+            insta::assert_snapshot!(shell.to_string(), registration(shell));
+        }
     }
 }

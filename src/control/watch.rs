@@ -344,9 +344,10 @@ fn is_noise(known: &NodeState, node: &NodeState) -> bool {
     load && memory && way && steady == *known
 }
 
+/// What it runs comes and goes as fast as its load does, and whoever watches is told of both once a second.
 fn node_differs_in_figures(known: &NodeState, node: &NodeState) -> bool {
     let NodeState { cpu_permille, memory_available_bytes, sparks, round_trip, .. } = *known;
-    NodeState { cpu_permille, memory_available_bytes, sparks, round_trip, ..node.clone() } == *known
+    NodeState { cpu_permille, memory_available_bytes, sparks, round_trip, projects: known.projects.clone(), ..node.clone() } == *known
 }
 
 fn job_differs_in_figures(known: &JobState, job: &JobState) -> bool {
@@ -426,6 +427,14 @@ mod tests {
         look(&mut board, &[(1, 500), (2, 0)]);
         assert_eq!(board.since(Epoch(1), known).changes.len(), 1);
         assert_eq!(board.turn(), turn, "another figure can wait");
+        let (id, busy) = node(1, 500);
+        let busy = NodeState { sparks: 3, projects: vec!["linux".into()], ..busy };
+        board.begin();
+        board.see_node(id, busy);
+        let (id, idle) = node(2, 0);
+        board.see_node(id, idle);
+        board.end();
+        assert_eq!(board.turn(), turn, "and so can what runs now");
         look(&mut board, &[(1, 500)]);
         assert!(board.turn() > turn, "a node that is gone cannot");
         assert!(board.since(Epoch(2), known).from_nothing, "another master counts anew");
