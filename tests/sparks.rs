@@ -365,4 +365,12 @@ fn what_has_happened_is_replayed_where_no_master_serves() {
     let kinds: Vec<&str> = played["items"].as_array().unwrap().iter().map(|event| event["kind"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["master-began", "project-added", "job-accepted", "job-completed"]);
     assert_eq!((&played["items"][2]["jobs"], &played["items"][3]["jobs"]), (&1.into(), &0.into()));
+    // What matches nothing is not told as if it was there, here and where nothing is.
+    let nowhere = Place::new();
+    for (place, nothing) in
+        [(&place, &["replay", "--at", "99999"][..]), (&place, &["replay", "--from", "99999"]), (&nowhere, &["replay"]), (&nowhere, &["audit", "verify"])]
+    {
+        let output = place.run(nothing);
+        assert!(output.status.code() == Some(5) && output.stdout.is_empty() && !output.stderr.is_empty(), "{nothing:?}: {output:?}");
+    }
 }

@@ -105,3 +105,16 @@ fn an_analysis_goes_on_without_whoever_asked_for_it() {
     let alone = fleet.place.run(&["analyze", tree.to_str().unwrap(), "--detach"]);
     assert_eq!(alone.status.code(), Some(2), "nobody would go on with it");
 }
+
+#[test]
+fn an_analysis_that_comes_to_nothing_on_a_fleet_is_told_from_one_that_fails_here() {
+    let fleet = Fleet::new();
+    fleet.place.fill(1);
+    // There is no node: it waits.
+    let waiting = fleet.begin();
+    until(|| !fleet.jobs().is_empty());
+    let job = fleet.jobs()[0]["id"].as_str().unwrap().to_owned();
+    assert_eq!(exit(&fleet, &format!("job cancel {job}")), 0);
+    let output = waiting.wait_with_output().unwrap();
+    assert!(output.status.code() == Some(8) && String::from_utf8_lossy(&output.stderr).contains("is cancelled"), "{output:?}");
+}

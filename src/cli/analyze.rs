@@ -186,10 +186,7 @@ impl Analyze {
                     context.streams.note("the master that had the job is gone; the same command goes on from here");
                     return Ok(Exit::Unreachable);
                 }
-                HandedOver::NothingSelected(reason) => {
-                    context.streams.note(&reason);
-                    return Ok(Exit::NoMatch);
-                }
+                HandedOver::NotBegun(answer) => return Ok(context.streams.conclude(&answer)),
                 HandedOver::NotTaken if told => std::thread::sleep(LOOK_EVERY),
                 HandedOver::NotTaken => {
                     context.streams.note(&format!("waiting for another bitacora on {} to end", context.data.root().display()));
@@ -245,7 +242,7 @@ impl Analyze {
         // A report may be read slowly, `| less`: nobody has to wait for its end.
         drop(master);
         let known = Arc::into_inner(scan).filter(|scan| scan.unchanged).and_then(Scan::into_base);
-        self.conclude(context, sink, Ended { ledger, job, base, known, selection, spent })
+        self.conclude(context, sink, Ended { ledger, job, base, known, selection, spent, otherwise: Exit::Failure })
     }
 
     /// Does it make sense where nobody serves?
@@ -272,8 +269,7 @@ impl Analyze {
             // A link that breaks is a master that just ended with its own command.
             Err(_) | Ok(None | Some(Answer::Busy)) => return Ok(HandedOver::NotTaken),
             Ok(Some(Answer::Submitted(submitted))) => submitted,
-            Ok(Some(Answer::Unknown(reason))) => return Ok(HandedOver::NothingSelected(reason)),
-            Ok(Some(Answer::Refused(reason))) => bail!("the master refused: {reason}"),
+            Ok(Some(answer @ (Answer::Unknown(_) | Answer::Refused(_)))) => return Ok(HandedOver::NotBegun(answer)),
             Ok(Some(_)) => bail!("the master answered something else"),
         };
         if self.detach {
@@ -286,7 +282,7 @@ impl Analyze {
         let bytes = submitted.bytes.saturating_sub(finished(&before, submitted.job));
         let spent = Spent { bytes, unchanged: submitted.unchanged, elapsed: begun.elapsed() };
         let base = base.map(|base| base.manifest);
-        Ok(HandedOver::Over(Box::new(Ended { ledger, job: submitted.job, base, known: None, selection, spent })))
+        Ok(HandedOver::Over(Box::new(Ended { ledger, job: submitted.job, base, known: None, selection, spent, otherwise: Exit::RemoteFailed })))
     }
 
     fn limits(&self) -> FileLimits {
@@ -360,12 +356,12 @@ impl Analyze {
 
     /// Says how the job ended, and reports its result.
     fn conclude(&self, context: &Context, mut sink: Sink, ended: Ended) -> anyhow::Result<Exit> {
-        let Ended { ledger, job, base, known, selection, spent } = ended;
+        let Ended { ledger, job, base, known, selection, spent, otherwise } = ended;
         let Some(over) = ledger.jobs.get(&job) else { bail!("job {job} was forgotten before its report could be written") };
         if over.status != JobStatus::Completed {
             let reason = if over.reason.is_empty() { String::new() } else { format!(": {}", over.reason) };
             context.streams.note(&format!("job {job} is {}{reason}; `bitacora job explain {job}` says more", over.status.name()));
-            return Ok(if over.failure == JobFailure::TimedOut { Exit::TimedOut } else { Exit::Failure });
+            return Ok(if over.failure == JobFailure::TimedOut { Exit::TimedOut } else { otherwise });
         }
         let project =
             over.spec.project.and_then(|project| ledger.projects.get(&project)).context("the project was removed before its report could be written")?;
@@ -474,8 +470,8 @@ enum HandedOver {
     Over(Box<Ended>),
     /// It goes on without this process.
     Detached(JobId),
-    /// With the reason.
-    NothingSelected(String),
+    /// Nothing was selected, or it is refused.
+    NotBegun(Answer),
     /// It ends with its own command, or does not listen yet.
     NotTaken,
     /// It ended while the job was under way.
@@ -492,6 +488,8 @@ struct Ended {
     known: Option<Manifest>,
     selection: Option<Selection>,
     spent: Spent,
+    /// What this process ends with if the job came to nothing: work that failed elsewhere is told apart from work that failed here.
+    otherwise: Exit,
 }
 
 /// What a report is about.

@@ -124,6 +124,11 @@ fn item(link: &Link, record: AuditRecord) -> RecordItem {
 }
 
 fn verify(context: &Context, output: Option<Format>) -> anyhow::Result<Exit> {
+    // Of a folder that was mistyped nothing is sound.
+    if context.remote.is_none() && !context.data.journal().exists() {
+        context.streams.note(&format!("there is no audit in {}: no fleet has its state there", context.data.root().display()));
+        return Ok(Exit::NoMatch);
+    }
     let item = examined(context, &chain(context)?)?;
     if let Some(format) = output {
         let columns = [Column::Text("Sound"), Column::Number("Records"), Column::Text("Head")];

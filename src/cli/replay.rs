@@ -119,6 +119,12 @@ impl Replay {
             let first = events.first().map(|event| format!(": the first event is {}, at {}", event.number, timestamp(event.at)));
             return Err(UsageError(format!("nothing is known of that time{}", first.unwrap_or_default())).into());
         };
+        if let When::Event(number) = when
+            && number > last.number
+        {
+            context.streams.note(&format!("there is no event {number}: the last one is {}, at {}", last.number, timestamp(last.at)));
+            return Ok(Exit::NoMatch);
+        }
         let moment = Moment::of(events, last.number);
         let item = |kind| move |(id, state): (&&'_ str, &'_ String)| StateItem { kind, id: (*id).to_owned(), state: state.clone() };
         let items: Vec<StateItem> = moment.nodes.iter().map(item("node")).chain(moment.jobs.iter().map(item("job"))).collect();
@@ -131,7 +137,7 @@ impl Replay {
     /// A line each where it is played: whoever plays something wants to see it come.
     fn play(&self, context: &Context, events: &[Happening]) -> anyhow::Result<Exit> {
         let mut out = Sink::open(None)?;
-        let (mut moment, mut before) = (Moment::default(), None::<Time>);
+        let (mut moment, mut before, mut is_any) = (Moment::default(), None::<Time>, false);
         let format = Format::or_for(self.output, context.streams.stdout_is_terminal);
         let mut played = Vec::new();
         for event in events {
@@ -144,7 +150,7 @@ impl Replay {
                 out.flush()?;
                 std::thread::sleep((Duration::from_micros((event.at - before).0) / speed).min(GAP_MAX));
             }
-            before = Some(event.at);
+            (before, is_any) = (Some(event.at), true);
             let item = PlayedItem { event: EventItem::from(event.clone()), nodes: moment.nodes.len(), jobs: moment.jobs.len() };
             match format {
                 Format::Json => played.push(item),
@@ -162,11 +168,12 @@ impl Replay {
             }
         }
         out.close()?;
-        if events.is_empty() {
-            context.streams.note("nothing is known to have happened");
+        let exit = if is_any { Exit::Ok } else { Exit::NoMatch };
+        if !is_any {
+            context.streams.note(if events.is_empty() { "nothing is known to have happened" } else { "nothing is known to have happened since then" });
         }
         if played.is_empty() && format != Format::Json {
-            return Ok(Exit::Ok);
+            return Ok(exit);
         }
         let columns = [
             Column::Number("Number"),
@@ -178,7 +185,8 @@ impl Replay {
             Column::Number("Jobs"),
         ];
         let rows = played.iter().map(PlayedItem::row).collect();
-        write_items(context, Some(format), "replay", &played, &columns, rows, |item| item.event.subject())
+        write_items(context, Some(format), "replay", &played, &columns, rows, |item| item.event.subject())?;
+        Ok(exit)
     }
 }
 

@@ -276,7 +276,7 @@ pub const ACTIONS: &[Row] = &[
             typed: Typed::Words("program and its arguments"),
             line: "spark run --detach --nodes {id} -- {typed}",
             danger: Reversible { undo: None },
-            done: "has it; 2 shows how far",
+            done: "was asked; 2 shows what comes of it",
             fits: is_node,
         },
     ),

@@ -83,6 +83,6 @@ impl ReportJob {
         let spent = Spent { bytes: job.view(self.job).bytes, unchanged, elapsed };
         let selection = analyze.selection(&analyze.path)?;
         let job = self.job;
-        analyze.conclude(context, Sink::open(None)?, Ended { ledger, job, base, known: None, selection, spent })
+        analyze.conclude(context, Sink::open(None)?, Ended { ledger, job, base, known: None, selection, spent, otherwise: Exit::RemoteFailed })
     }
 }
