@@ -1,8 +1,10 @@
 //! Results as people and programs read them. Nothing is computed here that is not in the result.
 
 pub mod ctags;
+pub mod html;
 pub mod json;
 pub mod markdown;
+mod sections;
 pub mod table;
 pub mod text;
 
@@ -37,6 +39,7 @@ impl Format {
 pub enum AnalysisFormat {
     Common(Format),
     Markdown,
+    Html,
     Ctags,
 }
 
@@ -58,6 +61,7 @@ impl ValueEnum for AnalysisFormat {
                 Common(Format::Name),
                 Common(Format::Plain),
                 AnalysisFormat::Markdown,
+                AnalysisFormat::Html,
                 AnalysisFormat::Ctags,
             ]
         }
@@ -67,6 +71,7 @@ impl ValueEnum for AnalysisFormat {
         match self {
             AnalysisFormat::Common(format) => format.to_possible_value(),
             AnalysisFormat::Markdown => Some(PossibleValue::new("markdown").help("The summary with Markdown's tables, as for a pull request")),
+            AnalysisFormat::Html => Some(PossibleValue::new("html").help("The summary as a page for a browser, in one file")),
             AnalysisFormat::Ctags => Some(PossibleValue::new("ctags").help("Every definition, as an editor's tags file")),
         }
     }
@@ -81,6 +86,6 @@ mod tests {
         let names = |format: Option<PossibleValue>| format.unwrap().get_name().to_owned();
         let common: Vec<String> = Format::value_variants().iter().map(|format| names(format.to_possible_value())).collect();
         let all: Vec<String> = AnalysisFormat::value_variants().iter().map(|format| names(format.to_possible_value())).collect();
-        assert_eq!((&all[..common.len()], &all[common.len()..]), (&common[..], &["markdown".to_owned(), "ctags".to_owned()][..]));
+        assert_eq!((&all[..common.len()], &all[common.len()..]), (&common[..], &["markdown", "html", "ctags"].map(str::to_owned)[..]));
     }
 }

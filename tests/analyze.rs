@@ -1,10 +1,14 @@
 //! `analyze` on trees that are as they should be.
 
-use std::fs;
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use serde_json::{Value, json};
 
-use super::support::{Place, item, report, timeless};
+use super::support::{Place, item, report, skip, timeless};
 
 #[test]
 fn a_report_holds_what_is_in_the_tree() {
@@ -69,6 +73,38 @@ fn editors_and_pages_are_served_too() {
     assert!(tags.contains(&format!("\noddly\t{tree}/odd|name.c\t1;\"\tkind:function\tline:1\tlanguage:c\tend:1\n")), "{tags}");
     let page = written("markdown");
     assert!(page.contains("\n## Languages\n\n| Language | Files |") && page.contains("odd\\|name.c:1 |"), "{page}");
+}
+
+/// What a browser makes of a page: its elements and their text, after everything in it had time to run.
+fn read_by_a_browser(page: &Path) -> Option<String> {
+    // As root, and in a container, its own sandbox cannot be made; it reads one file of ours.
+    let mut browser = Command::new("chromium-headless-shell");
+    browser.args(["--no-sandbox", "--disable-gpu", "--virtual-time-budget=2000", "--dump-dom"]).arg(format!("file://{}", page.display()));
+    let Ok(output) = browser.stderr(Stdio::null()).output() else {
+        skip("chromium-headless-shell");
+        return None;
+    };
+    assert!(output.status.success(), "{output:?}");
+    Some(String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn a_page_is_read_by_a_browser_and_names_in_it_do_nothing() {
+    let place = Place::new();
+    place.fill(3);
+    let hostile = "<img src=x onerror=\"document.title='taken'\">";
+    place.write(&format!("{hostile}.c"), "int oddly(int a) { return a ? 1 : 2; }\n");
+    place.write("<script>document.title='taken too'<.c", "int evenly(int a) { return a ? 1 : 2; }\n");
+    let page = place.path("page.html");
+    let output = place.run(&["analyze", place.tree().to_str().unwrap(), "-o", "html", "--out", page.to_str().unwrap()]);
+    assert!(output.status.success() && output.stdout.is_empty(), "{output:?}");
+    let Some(shown) = read_by_a_browser(&page) else { return };
+    assert!(shown.contains("<title>tree</title>") && shown.contains("<h1>tree</h1>"), "{shown}");
+    for heading in ["Code by language", "Languages", "Worst functions"] {
+        assert!(shown.contains(&format!("<h2>{heading}</h2>")), "{heading}: {shown}");
+    }
+    assert!(shown.contains("<td>&lt;img src=x onerror=") && !shown.contains("<img") && !shown.contains("<script"), "{shown}");
+    assert!(shown.contains("<meter value=") && shown.ends_with("</body></html>\n"), "{shown}");
 }
 
 #[test]
@@ -138,12 +174,7 @@ fn two_commands_at_once_both_succeed() {
     other.fill(10);
     let start = |tree: &Place| {
         let tree = tree.tree();
-        place
-            .bitacora(&["analyze", tree.to_str().unwrap(), "-o", "json"])
-            .stdout(std::process::Stdio::piped())
-            .stderr(std::process::Stdio::piped())
-            .spawn()
-            .unwrap()
+        place.bitacora(&["analyze", tree.to_str().unwrap(), "-o", "json"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     };
     let (one, two) = (start(&place), start(&other));
     for child in [one, two] {

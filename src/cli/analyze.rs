@@ -49,7 +49,7 @@ use crate::{
     manifest::{Manifest, Overview},
     master::{self, Master, Watched},
     preparation::{self, PreparationError, Prepared},
-    report::{AnalysisFormat, Format, ctags::Tags, markdown, table, text},
+    report::{AnalysisFormat, Format, ctags::Tags, html, markdown, table, text},
     result::{StoredResult, find_project, read_manifest},
     scan::Scan,
     selection::Selection,
@@ -422,6 +422,10 @@ impl Analyze {
             AnalysisFormat::Common(format) => format,
             AnalysisFormat::Markdown => {
                 markdown::summary(sink, told.project, overview)?;
+                return Ok(true);
+            }
+            AnalysisFormat::Html => {
+                html::summary(sink, told.project, overview)?;
                 return Ok(true);
             }
             AnalysisFormat::Ctags => {

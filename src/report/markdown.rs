@@ -2,7 +2,10 @@
 
 use std::io::{self, Write};
 
-use super::text::{bytes, grouped, harmless};
+use super::{
+    sections::{Column, sections, sentence},
+    text::{grouped, harmless},
+};
 use crate::manifest::Overview;
 
 /// Rows of each list.
@@ -10,67 +13,24 @@ const LISTED: usize = 20;
 
 /// Languages, totals, worst functions, and what was not analysed.
 pub fn summary(out: &mut impl Write, project: &str, overview: &Overview) -> io::Result<()> {
-    let totals = &overview.totals;
     writeln!(out, "# {}\n", text(project))?;
-    writeln!(
-        out,
-        "{} files, {}, {} lines of code, {} functions, {} symbols.\n",
-        grouped(totals.files),
-        bytes(totals.bytes),
-        grouped(totals.code),
-        grouped(totals.functions),
-        grouped(totals.symbols)
-    )?;
-    table(
-        out,
-        "Languages",
-        &[":Language", "Files", "Code", "Comment", "Blank", "Functions", "Cyclomatic"],
-        overview.languages.iter().map(|(name, of)| {
-            let numbers = [of.files, of.code, of.comment, of.blank, of.functions, of.cyclomatic].map(grouped);
-            std::iter::once(text(name)).chain(numbers).collect()
-        }),
-    )?;
-    table(
-        out,
-        "Worst functions",
-        &["Cognitive", "Cyclomatic", "Lines", ":Function", ":Where"],
-        overview.worst.iter().take(LISTED).map(|worst| {
-            let function = &worst.function;
-            let mut row: Vec<String> = [function.cognitive, function.cyclomatic, function.code].map(|number| grouped(number.into())).into();
-            row.extend([text(&function.name), text(&format!("{}:{}", worst.path.to_text(), function.line))]);
-            row
-        }),
-    )?;
-    table(
-        out,
-        "Not analysed",
-        &[":File", ":Why"],
-        overview.failed.iter().take(LISTED).map(|(path, reason)| vec![text(&path.to_text()), text(&reason.describe())]),
-    )?;
-    more(out, overview.failed.len())?;
-    table(out, "Left out", &[":File", ":Why"], overview.skipped.iter().take(LISTED).map(|(path, reason)| vec![text(&path.to_text()), text(reason.name())]))?;
-    more(out, overview.skipped.len())
+    writeln!(out, "{}\n", sentence(overview))?;
+    for section in sections(overview, LISTED) {
+        writeln!(out, "## {}\n", section.heading)?;
+        let side = |column: &Column| if matches!(column, Column::Text(_)) { ":--".to_owned() } else { "--:".to_owned() };
+        row(out, section.columns.iter().map(|column| column.title().to_owned()))?;
+        row(out, section.columns.iter().map(side))?;
+        section.rows.iter().try_for_each(|cells| row(out, cells.iter().map(|cell| text(cell))))?;
+        writeln!(out)?;
+        if section.more > 0 {
+            writeln!(out, "… and {} more.\n", grouped(section.more as u64))?;
+        }
+    }
+    Ok(())
 }
 
-/// Under a heading; nothing without rows. A title that begins with a colon stands on the left, as the text below it.
-fn table(out: &mut impl Write, heading: &str, titles: &[&str], rows: impl Iterator<Item = Vec<String>>) -> io::Result<()> {
-    let mut rows = rows.peekable();
-    if rows.peek().is_none() {
-        return Ok(());
-    }
-    writeln!(out, "## {heading}\n")?;
-    let line = |cells: Vec<String>| format!("| {} |", cells.join(" | "));
-    writeln!(out, "{}", line(titles.iter().map(|title| title.trim_start_matches(':').to_owned()).collect()))?;
-    writeln!(out, "{}", line(titles.iter().map(|title| if title.starts_with(':') { ":--".to_owned() } else { "--:".to_owned() }).collect()))?;
-    rows.try_for_each(|row| writeln!(out, "{}", line(row)))?;
-    writeln!(out)
-}
-
-fn more(out: &mut impl Write, of: usize) -> io::Result<()> {
-    match of.saturating_sub(LISTED) {
-        0 => Ok(()),
-        rest => writeln!(out, "… and {} more.\n", grouped(rest as u64)),
-    }
+fn row(out: &mut impl Write, cells: impl Iterator<Item = String>) -> io::Result<()> {
+    writeln!(out, "| {} |", cells.collect::<Vec<_>>().join(" | "))
 }
 
 /// As it is, whatever it holds: no markup, no HTML, no end of a cell.
