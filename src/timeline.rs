@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use bitacora_core::{
     fleet::{Fact, Ledger},
     time::Time,
+    wire::node::Labels,
 };
 use serde::{Deserialize, Serialize};
 
@@ -99,7 +100,7 @@ pub fn in_words(fact: &Fact, ledger: &Ledger) -> Option<(&'static str, String, S
         Fact::NodeAddressed { node, addresses, claimed } => {
             ("node-addressed", node.to_string(), addresses.first().or(claimed.first()).map(ToString::to_string).unwrap_or_default())
         }
-        Fact::NodeLabelled { node, .. } => ("node-labelled", node.to_string(), nothing()),
+        Fact::NodeLabelled { node, labels } => ("node-labelled", node.to_string(), given(labels)),
         Fact::NodeDraining { node, .. } => ("node-draining", node.to_string(), nothing()),
         Fact::NodeDrained { node, .. } => ("node-drained", node.to_string(), nothing()),
         Fact::NodeStopped { node, reason, .. } => ("node-stopped", node.to_string(), reason.clone()),
@@ -109,9 +110,13 @@ pub fn in_words(fact: &Fact, ledger: &Ledger) -> Option<(&'static str, String, S
         Fact::ProjectRenamed { project, name } => ("project-renamed", project.to_string(), name.clone()),
         Fact::ProjectAssigned { project, nodes } => ("project-assigned", project.to_string(), nodes.to_string()),
         Fact::ProjectRemoved { project } => ("project-removed", project.to_string(), nothing()),
-        Fact::JobAccepted { job, spec, sparks, .. } => ("job-accepted", job.to_string(), format!("{}, {} sparks", spec.job_type.name(), sparks.len())),
-        Fact::WarmingAccepted { job, spec, packs, .. } => ("job-accepted", job.to_string(), format!("{}, {} sparks", spec.job_type.name(), packs.len())),
-        Fact::PacksLost { node, packs } => ("packs-lost", node.to_string(), format!("{} packs", packs.len())),
+        Fact::JobAccepted { job, spec, sparks, .. } => {
+            ("job-accepted", job.to_string(), format!("{}, {}", spec.job_type.name(), counted(sparks.len(), "spark")))
+        }
+        Fact::WarmingAccepted { job, spec, packs, .. } => {
+            ("job-accepted", job.to_string(), format!("{}, {}", spec.job_type.name(), counted(packs.len(), "spark")))
+        }
+        Fact::PacksLost { node, packs } => ("packs-lost", node.to_string(), counted(packs.len(), "pack")),
         Fact::AttemptFailed { spark, error, .. } => ("attempt-failed", spark.to_string(), error.describe()),
         Fact::CopyDropped { spark, error, .. } => ("copy-dropped", spark.to_string(), error.describe()),
         Fact::SparkDisputed { spark, node, first, path, .. } => {
@@ -133,6 +138,19 @@ pub fn in_words(fact: &Fact, ledger: &Ledger) -> Option<(&'static str, String, S
         Fact::JobFailed { job, reason, .. } => ("job-failed", job.to_string(), reason.clone()),
         Fact::SparkStarted { .. } | Fact::SparkFinished { .. } | Fact::PacksHeld { .. } => return None,
     })
+}
+
+fn counted(count: usize, one: &str) -> String {
+    if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
+}
+
+/// All that people have given the node.
+fn given(labels: &Labels) -> String {
+    if labels.is_empty() {
+        "no label is given any more".to_owned()
+    } else {
+        labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
+    }
 }
 
 fn project_of(fact: &Fact, ledger: &Ledger) -> String {

@@ -77,6 +77,11 @@ impl Safe {
         Safe { folder, keys }
     }
 
+    /// Is there any, sealed or in the clear?
+    pub fn is_there(&self) -> Result<bool, TrustError> {
+        Ok(self.sealed()?.is_some() || read(&self.folder, PLAIN_FILE)?.is_some())
+    }
+
     /// What it takes to open it; `None` where nothing is sealed yet.
     pub fn protection(&self) -> Result<Option<Protection>, TrustError> {
         Ok(self.sealed()?.map(|sealed| if sealed.key.is_some() { Protection::Key } else { Protection::Passphrase }))

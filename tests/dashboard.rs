@@ -79,7 +79,11 @@ impl Terminal {
         let stream = || Stdio::from(line.try_clone().unwrap());
         let mut command = Command::new("setsid");
         command.arg("--ctty").args(program);
-        command.env("TERM", "xterm-256color").env("LC_ALL", "C.UTF-8").env_remove("NO_COLOR").envs(environment.iter().copied());
+        // Nothing of the terminal that the tests run on.
+        for name in ["NO_COLOR", "CLICOLOR_FORCE", "COLORTERM", "COLORFGBG", "TERM_PROGRAM", "NO_MOTION"] {
+            command.env_remove(name);
+        }
+        command.env("TERM", "xterm-256color").env("LC_ALL", "C.UTF-8").envs(environment.iter().copied());
         let program = Process(command.stdin(stream()).stdout(stream()).stderr(stream()).spawn().unwrap());
         // One that does not tell its size is taken for one of the usual size.
         let (shown_rows, shown_columns) = if rows == 0 { (24, 80) } else { (rows, columns) };
@@ -160,11 +164,16 @@ impl Terminal {
         tables.iter().flat_map(|table| table.lines()).all(|line| !line.split_whitespace().nth(9).is_some_and(|inode| own.iter().any(|known| known == inode)))
     }
 
+    /// That a program leaves to a shell.
+    pub(super) fn shows_the_first_screen(&self) -> bool {
+        let parser = self.screen.lock().unwrap();
+        !parser.screen().alternate_screen() && !parser.screen().hide_cursor()
+    }
+
     /// Is it as it was before the program: lines, echo, the first screen, a cursor?
     fn is_as_before(&self) -> bool {
         let cooked = tcgetattr(self.line.as_fd()).unwrap().local_modes.contains(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG);
-        let parser = self.screen.lock().unwrap();
-        cooked && !parser.screen().alternate_screen() && !parser.screen().hide_cursor() && !parser.screen().bracketed_paste()
+        cooked && self.shows_the_first_screen() && !self.screen.lock().unwrap().screen().bracketed_paste()
     }
 
     /// Waits for the end; the terminal must be as it was.

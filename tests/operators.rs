@@ -68,20 +68,23 @@ fn the_nodes_of_several_fleets_are_one_table() {
     };
     assert_eq!(listed(0), ["home/one", "work/one", "work/two"]);
     assert_eq!(device.0.run(&["--connect", "home", "node", "ls", "--all-fleets"]).status.code(), Some(2));
-    // What would be done by a token is told, and the token is good afterwards.
-    let third = Fleet::new();
-    let token = third.place.run(&["node", "token", "laptop", "--operator", "view"]);
-    let file = device.0.path("token");
-    fs::write(&file, &token.stdout).unwrap();
-    let join = |more: &[&str]| device.0.run(&[&["join", &third.address, "--join-file", file.to_str().unwrap(), "--as", "third"], more].concat());
-    let planned = join(&["--dry-run"]);
-    assert!(planned.status.code() == Some(10) && said(&planned).contains("called third here"), "{planned:?}");
-    assert_eq!((listed(0).len(), join(&[]).status.code(), join(&["--dry-run"]).status.code()), (3, Some(0), Some(9)));
     // One that is out of reach takes nothing from the others.
     work.master.take().unwrap().kill();
     assert_eq!(listed(3), ["home/one"]);
     let document = report(&device.0.run(&["node", "ls", "--all-fleets", "-o", "json"]), 3);
     assert_eq!(document["errors"][0]["fleet"], "work");
+}
+
+#[test]
+fn what_a_token_would_do_is_told_and_it_is_good_afterwards() {
+    let (fleet, device) = (Fleet::new(), Place::new());
+    let token = fleet.place.run(&["node", "token", "laptop", "--operator", "view"]);
+    let file = device.path("token");
+    fs::write(&file, &token.stdout).unwrap();
+    let join = |more: &[&str]| device.run(&[&["join", &fleet.address, "--join-file", file.to_str().unwrap(), "--as", "home"], more].concat());
+    let planned = join(&["--dry-run"]);
+    assert!(planned.status.code() == Some(10) && said(&planned).contains("called home here"), "{planned:?}");
+    assert_eq!((join(&[]).status.code(), join(&["--dry-run"]).status.code()), (Some(0), Some(9)));
 }
 
 #[test]
@@ -94,11 +97,11 @@ fn from_one_dashboard_a_person_goes_to_that_of_another_fleet() {
     terminal.see("anvil");
     terminal.press("8");
     terminal.see("bellows");
-    let process = terminal.process();
     terminal.press("/bellows\ra");
     terminal.see("work ● live");
     terminal.see("bellows");
-    assert_eq!(terminal.process(), process, "where a shell waits for it");
+    let arguments = fs::read_to_string(format!("/proc/{}/cmdline", terminal.process())).unwrap();
+    assert!(arguments.contains("\0--connect=work\0"), "in the process that a shell waits for: {arguments:?}");
     // What is done there is done there.
     terminal.press("c");
     terminal.see("bellows cordoned");

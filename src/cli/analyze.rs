@@ -157,7 +157,7 @@ impl Analyze {
             timeout: None,
             detach: false,
             no_cache: false,
-            trial: Trial { dry_run: false },
+            trial: Trial::default(),
             output: None,
             out: None,
         }

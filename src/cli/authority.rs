@@ -39,7 +39,16 @@ impl AuthorityCommand {
             return Ok(Exit::Refused);
         }
         if trial.dry_run {
-            let Some(_) = safe.protection()? else { return Ok(no_authority(context)) };
+            if !safe.is_there()? {
+                return Ok(no_authority(context));
+            }
+            if source.is_given() {
+                if protect {
+                    source.chosen()?
+                } else {
+                    source.known()?
+                };
+            }
             let plan = if protect { "seal the authority with a passphrase" } else { "seal the authority with a key in a file" };
             return Ok(manner::tell(context, Some(plan)));
         }

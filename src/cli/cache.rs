@@ -6,7 +6,7 @@ use clap::Subcommand;
 use fleet_agent::{analysis, blobs::Blobs, cache::Cache};
 use serde::Serialize;
 
-use super::{Context, output::write_items};
+use super::{Context, manner::Trial, output::write_items};
 use crate::{
     control::{self, Answer, Request},
     exit::Exit,
@@ -28,11 +28,7 @@ pub(super) enum CacheCommand {
         output: Option<Format>,
     },
     /// Removes what no project's last result needs
-    Gc {
-        /// Says what would be removed
-        #[arg(long)]
-        dry_run: bool,
-    },
+    Gc(Trial),
     Warm(warm::Warm),
 }
 
@@ -55,7 +51,7 @@ impl CacheCommand {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
         match self {
             CacheCommand::Stats { output } => stats(context, output),
-            CacheCommand::Gc { dry_run } => collect(context, dry_run),
+            CacheCommand::Gc(trial) => collect(context, trial.dry_run),
             CacheCommand::Warm(command) => command.run(context),
         }
     }

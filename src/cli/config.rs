@@ -22,6 +22,7 @@ pub(super) use self::settings::Config;
 use self::settings::{is_list, names, unknown};
 use super::{
     Context, Given,
+    manner::Trial,
     output::{Sink, Streams, UsageError, list_items},
 };
 use crate::{
@@ -56,17 +57,15 @@ pub(super) enum ConfigCommand {
         key: String,
         /// One value; of keys and columns as many as there are, and none for no key at all
         values: Vec<String>,
-        /// Says what would be done
-        #[arg(long)]
-        dry_run: bool,
+        #[command(flatten)]
+        trial: Trial,
     },
     /// Takes one out of the file: it is then as if it had never been set
     Unset {
         /// As `bitacora config show` lists it
         key: String,
-        /// Says what would be done
-        #[arg(long)]
-        dry_run: bool,
+        #[command(flatten)]
+        trial: Trial,
     },
     /// Checks the file, or another one
     Check {
@@ -90,8 +89,8 @@ impl ConfigCommand {
         match self {
             ConfigCommand::Show { origin, output } => show(&load(streams, given)?, streams, origin, output),
             ConfigCommand::Get { key } => get(&load(streams, given)?, &key),
-            ConfigCommand::Set { key, values, dry_run } => set(streams, &path(given)?, &key, Some(values), dry_run),
-            ConfigCommand::Unset { key, dry_run } => set(streams, &path(given)?, &key, None, dry_run),
+            ConfigCommand::Set { key, values, trial } => set(streams, &path(given)?, &key, Some(values), trial.dry_run),
+            ConfigCommand::Unset { key, trial } => set(streams, &path(given)?, &key, None, trial.dry_run),
             ConfigCommand::Check { file } => {
                 let path = file.map_or_else(|| path(given), Ok)?;
                 read(streams, &path)?;

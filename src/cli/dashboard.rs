@@ -111,12 +111,14 @@ fn attach_to(fleet: Option<String>, root: &Path, look: &Look, given: &Given) -> 
         anstream::ColorChoice::Always | anstream::ColorChoice::AlwaysAnsi => "always",
     };
     let mut arguments: Vec<OsString> = vec!["--data-dir".into(), root.into(), "--color".into(), color.into()];
-    arguments.extend(fleet.into_iter().flat_map(|fleet| ["--connect".into(), fleet.into()]));
+    arguments.extend(fleet.map(|fleet| format!("--connect={fleet}").into()));
     arguments.extend(given.config.iter().flat_map(|config| ["--config".into(), config.into()]));
     let theme = look.theme.and_then(|theme| theme.to_possible_value());
     arguments.extend(theme.into_iter().flat_map(|theme| ["--theme".into(), theme.get_name().into()]));
     let flags = [("--read-only", look.read_only), ("--no-start", look.no_start)];
     arguments.extend(flags.into_iter().filter(|(_, is_given)| *is_given).map(|(flag, _)| flag.into()));
+    // What was logged and not written yet would be lost with this program.
+    fleet_agent::logging::flush();
     anyhow::Error::new(Command::new(program).args(arguments).exec()).context("cannot start the dashboard of the other fleet")
 }
 
@@ -144,8 +146,9 @@ fn open(mut context: Context, look: &Look, config: &Config) -> anyhow::Result<Ne
 /// Another master than this data directory's.
 #[derive(Default)]
 struct Place {
+    /// What it is called on the screen.
     name: Option<String>,
-    /// That this device has joined.
+    /// The fleet that this device has joined, if it is one; a demo is none.
     attached: Option<String>,
     /// Where it is kept what was shown of it last.
     memory: Option<PathBuf>,
@@ -167,7 +170,7 @@ pub(super) fn demo(streams: Streams, look: &Look, given: &Given) -> anyhow::Resu
     let context = Context { data, streams, remote: Some(Elsewhere::Behind(socket)) };
     match show(&context, look, &config, Place { name: Some("demo".to_owned()), ..Place::default() })? {
         Next::Exit(exit) => Ok(exit),
-        Next::Attach(_) => unreachable!("a demo has joined no fleet"),
+        Next::Attach(_) => anyhow::bail!("a demo belongs to no fleet that could be left or gone to"),
     }
 }
 
@@ -212,9 +215,11 @@ fn show(context: &Context, look: &Look, config: &Config, place: Place) -> anyhow
 }
 
 /// The beginnings of all command lines.
-fn commands() -> Vec<String> {
-    let mut lines = Vec::new();
-    for command in Arguments::command().get_subcommands().filter(|command| !command.is_hide_set()) {
+pub(super) fn commands() -> Vec<String> {
+    let (mut lines, mut program) = (Vec::new(), Arguments::command());
+    // Only then is `help` one of them.
+    program.build();
+    for command in program.get_subcommands().filter(|command| !command.is_hide_set()) {
         lines.push(command.get_name().to_owned());
         lines.extend(command.get_subcommands().map(|inner| format!("{} {}", command.get_name(), inner.get_name())));
     }

@@ -6,11 +6,14 @@ use super::Context;
 use crate::exit::Exit;
 
 // Not a doc comment: clap would take it for what the command does.
-#[derive(Args)]
+#[derive(Args, Default)]
 pub(super) struct Trial {
     /// Says what would be done
     #[arg(long)]
     pub(super) dry_run: bool,
+    /// Does it without a question: of what cannot be taken back there is one
+    #[arg(long)]
+    pub(super) yes: bool,
 }
 
 // Not a doc comment either.
@@ -55,7 +58,7 @@ mod tests {
         ("project add", &["dry_run"]),
         ("project rename", &["dry_run"]),
         ("project assign", &["dry_run"]),
-        ("project rm", &["dry_run", "yes"]),
+        ("project rm", &["dry_run"]),
         ("job ls", &["output"]),
         ("job show", &["output"]),
         ("job explain", &["output"]),
@@ -92,8 +95,8 @@ mod tests {
         ("node label", &["dry_run"]),
         ("node role", &["dry_run"]),
         ("node right", &["dry_run"]),
-        ("node shutdown", &["dry_run", "yes"]),
-        ("node rm", &["dry_run", "yes"]),
+        ("node shutdown", &["dry_run"]),
+        ("node rm", &["dry_run"]),
         ("events", &["output", "follow"]),
         ("replay", &["output"]),
         ("wait", &["timeout"]),
@@ -138,6 +141,10 @@ mod tests {
         for (command, mut flags) in found.clone() {
             let Some((_, wanted)) = TABLE.iter().find(|(name, _)| *name == command) else { panic!("{command} is not in the table") };
             let mut wanted = wanted.to_vec();
+            // Whoever writes --yes behind whatever changes something is not told that there is no question.
+            if flags.contains(&"dry_run".to_owned()) && command != "script" {
+                wanted.push("yes");
+            }
             wanted.sort_unstable();
             flags.sort_unstable();
             assert_eq!(flags, wanted, "{command}");

@@ -81,12 +81,8 @@ pub(super) enum ProjectCommand {
     Rm {
         /// Its name, id or folder
         project: String,
-        /// Does it without asking
-        #[arg(long)]
-        yes: bool,
-        /// Says what would be done
-        #[arg(long)]
-        dry_run: bool,
+        #[command(flatten)]
+        trial: Trial,
     },
 }
 
@@ -123,7 +119,7 @@ impl ProjectCommand {
             ProjectCommand::Add { path, name, trial } => add(context, &path, name, &trial),
             ProjectCommand::Rename { project, name, trial } => rename(context, &project, name, &trial),
             ProjectCommand::Assign { project, nodes, trial } => assign(context, &project, &nodes, &trial),
-            ProjectCommand::Rm { project, yes, dry_run } => remove(context, &project, yes, dry_run),
+            ProjectCommand::Rm { project, trial } => remove(context, &project, &trial),
         }
     }
 }
@@ -312,16 +308,16 @@ fn assign(context: &Context, wanted: &str, nodes: &[String], trial: &Trial) -> a
     carry_out(context, id, &ProjectWish::Assign(nodes))
 }
 
-fn remove(context: &Context, wanted: &str, yes: bool, dry_run: bool) -> anyhow::Result<Exit> {
+fn remove(context: &Context, wanted: &str, trial: &Trial) -> anyhow::Result<Exit> {
     let ledger = ledger(context)?;
     let (id, project) = meant(context, &ledger, wanted)?;
     let (results, root) = (counted(project.history.len() as u64, "result"), String::from_utf8_lossy(&project.root));
     let plan = format!("project {} ({id}) and its {results}; the folder {root} stays", project.name);
-    if dry_run {
+    if trial.dry_run {
         context.streams.note(&format!("would forget {plan}"));
         return Ok(Exit::WouldChange);
     }
-    if !yes {
+    if !trial.yes {
         context.streams.note(&format!("this forgets {plan}; say --yes to do it"));
         return Ok(Exit::Refused);
     }

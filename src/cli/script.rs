@@ -23,7 +23,7 @@ use self::{
     plan::{LineError, OnError, Step},
 };
 use super::{
-    AloneCommand, Arguments, Command, DataCommand, Given,
+    AloneCommand, Arguments, Command, DataCommand, Given, dashboard,
     output::{Sink, Streams, UsageError},
 };
 use crate::{
@@ -39,7 +39,7 @@ const MISTAKES_MAX: usize = 20;
 
 /// Runs command lines from a file, in the same words as here, without the program's name
 ///
-/// The name of an action of the dashboard with what it is about, as `drain anvil`, is the command that its key runs.
+/// The name of an action of the dashboard with what it is about, as `drain anvil`, is the command that its key runs; nobody is asked.
 /// `#` begins a comment, quotes keep words together, ${NAME} stands for a variable of --set or of the environment. A line
 /// `on-error continue` or `on-error stop` holds for those after it. Everything is checked before the first command runs.
 /// For each command a line of JSON tells what became of it; `bitacora schema script` describes it. What a variable stood
@@ -97,7 +97,7 @@ impl Script {
         let script = self.read()?;
         let set: BTreeMap<&str, &str> = self.set.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let value = |name: &str| set.get(name).map(|value| (*value).to_owned()).or_else(|| env::var(name).ok());
-        match plan::read(&script, self.on_error, &value, |words| arguments(words, given)) {
+        match plan::read(&script, self.on_error, &value, &dashboard::commands(), |words| arguments(words, given)) {
             Err(mistakes) => {
                 for mistake in mistakes.iter().take(MISTAKES_MAX) {
                     streams.note(&format!("{}:{}: {}", self.name(), mistake.line, mistake.error));

@@ -50,6 +50,11 @@ impl History {
         self.permille.push_back(permille);
     }
 
+    /// Seconds since the newest one.
+    pub fn age(&self, second: u64) -> u64 {
+        second.saturating_sub(self.second)
+    }
+
     /// The newest `count` as of a second, the newest last.
     pub fn newest(&self, count: usize, second: u64) -> impl Iterator<Item = u16> + '_ {
         let since = usize::try_from(second.saturating_sub(self.second)).unwrap_or(usize::MAX).min(count);

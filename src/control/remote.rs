@@ -146,8 +146,9 @@ impl Device {
         let mut devices = Vec::new();
         for entry in entries {
             let folder = entry.map_err(error)?.path();
-            // What a join that was interrupted has left is none.
-            if let (Some(name), Ok(master)) = (folder.file_name().and_then(|name| name.to_str()), fs::read_to_string(folder.join(MASTER_FILE))) {
+            // What a join that was interrupted has left is none, nor is what no join has made.
+            let name = folder.file_name().and_then(|name| name.to_str()).filter(|name| is_name(name));
+            if let (Some(name), Ok(master)) = (name, fs::read_to_string(folder.join(MASTER_FILE))) {
                 devices.push(Device { name: name.to_owned(), master: master.trim().to_owned(), folder: folder.clone() });
             }
         }

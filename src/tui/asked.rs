@@ -167,6 +167,8 @@ pub struct Record {
 pub struct Search {
     pub project: ProjectId,
     pub text: String,
+    /// Its number in the log: it is a command line as all others.
+    pub number: u32,
     /// `None` while it runs.
     pub found: Option<Result<Vec<Definition>, String>>,
 }
@@ -185,8 +187,10 @@ pub struct Asked {
     /// The audit may have grown.
     pub audit_is_due: bool,
     pub fleets: Vec<Afar>,
-    /// When they answered last, or were found not to.
+    /// When that was.
     pub fleets_at: Option<Time>,
+    /// When they were asked last, whatever came of it.
+    fleets_asked: Option<Time>,
     /// Why they cannot be asked.
     pub fleets_trouble: Option<String>,
     /// One at a time.
@@ -196,7 +200,7 @@ pub struct Asked {
 }
 
 /// What is looked at, of what is read by a command.
-pub struct Wanted {
+pub struct Looking {
     /// The last result of a project.
     pub result: Option<(ProjectId, JobId)>,
     pub audit: bool,
@@ -214,12 +218,12 @@ impl Asked {
 
     /// When the other fleets are to be asked, if somebody looks at them; `None` while they are being asked.
     pub fn fleets_due(&self) -> Option<Time> {
-        (!self.fleets_wait).then(|| self.fleets_at.map_or(Time::default(), |at| at + FLEETS_EVERY))
+        (!self.fleets_wait).then(|| self.fleets_asked.map_or(Time::default(), |at| at + FLEETS_EVERY))
     }
 
     /// What is to be read now, for what is looked at.
-    pub fn next(&mut self, wanted: Wanted, now: Time) -> Option<Query> {
-        if wanted.fleets && self.fleets_due().is_some_and(|due| due <= now) {
+    pub fn next(&mut self, looking: Looking, now: Time) -> Option<Query> {
+        if looking.fleets && self.fleets_due().is_some_and(|due| due <= now) {
             self.fleets_wait = true;
             return Some(Query::Fleets);
         }
@@ -228,9 +232,9 @@ impl Asked {
         }
         let search = self.search.as_ref().filter(|search| search.found.is_none());
         let search = search.map(|search| Query::Symbols { project: search.project, text: search.text.clone() });
-        let audit = || (wanted.audit && self.audit_is_due).then_some(Query::Audit);
+        let audit = || (looking.audit && self.audit_is_due).then_some(Query::Audit);
         let unknown = |(project, job): &(ProjectId, JobId)| self.results.get(project).is_none_or(|(known, _)| known != job);
-        let result = || wanted.result.filter(unknown).map(|(project, job)| Query::Result { project, job });
+        let result = || looking.result.filter(unknown).map(|(project, job)| Query::Result { project, job });
         self.waiting = search.or_else(audit).or_else(result);
         self.waiting.clone()
     }
@@ -269,10 +273,11 @@ impl Asked {
                 }
             }
             (Query::Fleets, reply) => {
-                (self.fleets_wait, self.fleets_at) = (false, Some(now));
+                (self.fleets_wait, self.fleets_asked) = (false, Some(now));
                 match reply {
-                    Reply::Fleets(fleets) => (self.fleets, self.fleets_trouble) = (fleets, None),
-                    Reply::Failed(why) => (self.fleets, self.fleets_trouble) = (Vec::new(), Some(why)),
+                    Reply::Fleets(fleets) => (self.fleets, self.fleets_at, self.fleets_trouble) = (fleets, Some(now), None),
+                    // What was heard before is shown with its age.
+                    Reply::Failed(why) => self.fleets_trouble = Some(why),
                     Reply::Result(_) | Reply::Symbols(_) | Reply::Audit(_) => {}
                 }
             }
@@ -330,8 +335,8 @@ mod tests {
 
     use super::*;
 
-    fn looking(result: Option<(ProjectId, JobId)>) -> Wanted {
-        Wanted { result, audit: false, fleets: false }
+    fn looking(result: Option<(ProjectId, JobId)>) -> Looking {
+        Looking { result, audit: false, fleets: false }
     }
 
     #[test]
@@ -350,9 +355,9 @@ mod tests {
     #[test]
     fn an_answer_to_another_search_is_none_to_this() {
         let project = ProjectId { epoch: Epoch(1), counter: 4 };
-        let mut asked = Asked { search: Some(Search { project, text: "a".into(), found: None }), ..Asked::default() };
+        let mut asked = Asked { search: Some(Search { project, text: "a".into(), number: 1, found: None }), ..Asked::default() };
         let query = asked.next(looking(None), Time::default()).unwrap();
-        asked.search = Some(Search { project, text: "b".into(), found: None });
+        asked.search = Some(Search { project, text: "b".into(), number: 2, found: None });
         asked.take(&query, Reply::Symbols(vec![Definition::default()]), Time::default());
         assert_eq!(asked.found(), []);
         assert!(matches!(asked.next(looking(None), Time::default()), Some(Query::Symbols { text, .. }) if text == "b"));
@@ -362,7 +367,7 @@ mod tests {
     fn who_waits_for_a_fleet_that_is_out_of_reach_is_answered_what_else_is_asked() {
         let (project, job) = (ProjectId { epoch: Epoch(1), counter: 4 }, JobId { epoch: Epoch(1), counter: 7 });
         let (mut asked, now) = (Asked::default(), Time::default() + Span::from_secs(60));
-        let next = |asked: &mut Asked, now| asked.next(Wanted { result: Some((project, job)), audit: false, fleets: true }, now);
+        let next = |asked: &mut Asked, now| asked.next(Looking { result: Some((project, job)), audit: false, fleets: true }, now);
         assert_eq!(next(&mut asked, now), Some(Query::Fleets));
         assert!(matches!(next(&mut asked, now), Some(Query::Result { .. })), "beside it");
         assert_eq!(next(&mut asked, now + FLEETS_EVERY), None, "both are being read");

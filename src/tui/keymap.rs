@@ -213,8 +213,9 @@ mod tests {
     /// The keys page of the docs, made of the table.
     fn page() -> String {
         let mut page = String::from(
-            "# Keys\n\nMade of the table of actions in `src/tui/actions.rs`; a test holds this page to it. A name works after `:` as well, and there and in a script with what it is about behind it, as `cordon anvil`; `P` finds an action \
-             by a few letters of it.\n",
+            "# Keys\n\nMade of the table of actions in `src/tui/actions.rs`; a test holds this page to it. A name works after `:` as well, of what is selected or with \
+             what it is about behind it, as `cordon anvil`. One that has a command works so in a script too, where nobody is asked. `P` finds an action by a few \
+             letters of it.\n",
         );
         for scope in std::iter::once(Scope::Anywhere).chain(Scope::PLACES) {
             let rows: Vec<&Row> = ACTIONS.iter().filter(|row| row.scope == scope).collect();

@@ -203,6 +203,7 @@ pub fn news(fleet: Snapshot) -> News {
 /// A person who has heard of that fleet.
 pub fn person(width: u16, height: u16) -> State {
     let mut state = State::new(Size::new(width, height), NOW);
+    state.options.commands = ["analyze", "events", "help", "job", "job ls", "node", "node ls", "spark"].map(str::to_owned).into();
     hear(&mut state, fleet());
     state
 }

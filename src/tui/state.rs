@@ -11,10 +11,10 @@ use ratatui::layout::Size;
 
 use super::{
     actions::{ActionId, Scope},
-    asked::{Afar, Asked, Definition, Query, Record, Wanted},
+    asked::{Afar, Asked, Definition, Looking, Query, Record},
     editor::Editor,
     keymap::Keymap,
-    layout::{self, Areas, Tier},
+    layout::{self, Areas, Tier, Wanted},
     list::List,
     log::Log,
     subject::Subject,
@@ -87,9 +87,9 @@ pub struct Options {
     pub refresh: Span,
     /// What the fleet is called, where it is not that of this machine.
     pub place: Option<String>,
-    /// The fleet elsewhere that it is about.
+    /// The fleet elsewhere that it is about; of this machine's own, and of a demo, there is none.
     pub attached: Option<String>,
-    /// That this device has joined, by name.
+    /// The fleets that this device has joined, by name.
     pub fleets: Vec<String>,
 }
 
@@ -403,8 +403,8 @@ impl State {
         self.asked.fleets.iter().find(|afar| afar.key() == wanted)
     }
 
-    /// Is it a node of the fleet that this dashboard is about?
-    pub fn is_shown(&self, afar: &Afar) -> bool {
+    /// Is this dashboard about the fleet of the node?
+    pub fn is_attached_to(&self, afar: &Afar) -> bool {
         self.options.attached.as_deref() == afar.is_elsewhere().then_some(afar.fleet.as_str())
     }
 
@@ -430,13 +430,13 @@ impl State {
         let is_seen = self.opened || !self.areas().detail.is_empty();
         let project = if self.screen == Screen::Projects && is_seen { self.selected_project() } else { None };
         let result = project.and_then(|project| Some((project.id, project.results.last()?.job)));
-        let wanted = Wanted { result, audit: self.screen == Screen::Audit, fleets: self.screen == Screen::Fleets };
-        self.asked.next(wanted, self.now)
+        let looking = Looking { result, audit: self.screen == Screen::Audit, fleets: self.screen == Screen::Fleets };
+        self.asked.next(looking, self.now)
     }
 
-    /// The screens that stand side by side: there are no other fleets where none was joined.
+    /// The screens that stand side by side. Where no other fleet was joined theirs is none, unless somebody looks at it.
     pub fn tabs(&self) -> impl Iterator<Item = Screen> {
-        Screen::TABS.into_iter().filter(|tab| *tab != Screen::Fleets || !self.options.fleets.is_empty())
+        Screen::TABS.into_iter().filter(|tab| *tab != Screen::Fleets || self.screen == Screen::Fleets || !self.options.fleets.is_empty())
     }
 
     pub fn areas(&self) -> Areas {
@@ -444,7 +444,7 @@ impl State {
         let opened = self.opened && detail || self.scope() == Scope::Reading;
         // Where there is no room for a bar, what is shown may still not be true now, and what is opened has to be left again.
         let foot = self.flash.is_some() || matches!(self.mode, Mode::Line(_) | Mode::Filter(_)) || self.feed != Feed::Live || opened;
-        layout::areas(self.size, self.tier, layout::Wanted { opened, detail, foot })
+        layout::areas(self.size, self.tier, Wanted { opened, detail, foot })
     }
 
     /// Does something that is shown change with time alone?

@@ -8,8 +8,11 @@ use bitacora_core::{
     time::Span,
 };
 
-use super::state::{Screen, State};
-use crate::control::{Cause, JobState, NodeState, ProjectState};
+use super::{
+    actions::Scope,
+    state::{Screen, State},
+};
+use crate::control::{Cause, JobState, NodeSeen, NodeState, ProjectState};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Subject {
@@ -24,8 +27,8 @@ pub enum Subject {
     Event(String),
     Record(String),
     Logged(u32),
-    /// A fleet, by one of its nodes.
-    Fleet(String),
+    /// A node of some fleet, or a fleet.
+    Afar(String),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,7 +92,7 @@ impl Subject {
             Subject::Seen(seen) => seen.name.clone(),
             Subject::Place(text) | Subject::Event(text) | Subject::Record(text) => text.clone(),
             Subject::Logged(number) => number.to_string(),
-            Subject::Fleet(name) => name.clone(),
+            Subject::Afar(name) => name.clone(),
         }
     }
 
@@ -102,7 +105,7 @@ impl Subject {
             Subject::Project(project) => project.name.clone(),
             Subject::Spark(spark) => format!("{} {}", spark.id, if spark.is_over { "is over" } else { "says nothing" }),
             Subject::Seen(seen) => format!("{} belongs to a fleet already", seen.name),
-            Subject::Place(text) | Subject::Event(text) | Subject::Record(text) | Subject::Fleet(text) => text.clone(),
+            Subject::Place(text) | Subject::Event(text) | Subject::Record(text) | Subject::Afar(text) => text.clone(),
             Subject::Logged(_) => "it was run already".into(),
         }
     }
@@ -128,14 +131,11 @@ impl State {
             Screen::Fleet => self.fleet.nodes.get(place).map(|node| Subject::Node(self.node_subject(node))),
             Screen::Jobs => self.fleet.jobs.get(place).map(job_subject),
             Screen::Projects => self.fleet.projects.get(place).map(project_subject),
-            Screen::Nearby => self.nearby().get(place).map(|seen| {
-                let (name, key, paired) = (seen.name.clone(), seen.key.clone(), seen.paired);
-                Subject::Seen(SeenSubject { name, key, paired })
-            }),
+            Screen::Nearby => self.nearby().get(place).map(seen_subject),
             Screen::Events => self.events.get(place).map(|event| Subject::Event(event.subject.clone())),
             Screen::Audit => self.asked.audit.get(place).map(|record| Subject::Record(record.subject.clone())),
             Screen::Log => self.log.entries().get(place).map(|entry| Subject::Logged(entry.number)),
-            Screen::Fleets => self.asked.fleets.get(place).map(|afar| Subject::Fleet(afar.fleet.clone())),
+            Screen::Fleets => self.asked.fleets.get(place).map(|afar| Subject::Afar(if afar.answered() { afar.name.clone() } else { afar.fleet.clone() })),
             Screen::Sparks => self.sparks().get(place).map(|spark| {
                 let is_over = ["completed", "failed", "cancelled", "quarantined"].contains(&spark.status.as_str());
                 Subject::Spark(SparkSubject { id: spark.id, is_over, is_command: spark.files == 0 })
@@ -143,6 +143,22 @@ impl State {
             Screen::Symbols => self.asked.found().get(place).map(|found| Subject::Place(format!("{}:{}", found.path, found.line))),
         }
         .unwrap_or(Subject::Nothing)
+    }
+
+    /// What a person calls so, of what an action of this scope can be about.
+    pub fn subject_named(&self, scope: Scope, wanted: &str) -> Option<Subject> {
+        let fleet = &self.fleet;
+        match scope {
+            Scope::Fleet => {
+                let mut found = fleet.nodes.iter().filter(|node| node.name == wanted || node.id == wanted);
+                // Of two that are called so the command says it.
+                found.next().filter(|_| found.next().is_none()).map(|node| Subject::Node(self.node_subject(node)))
+            }
+            Scope::Jobs => fleet.jobs.iter().find(|job| job.id.to_string() == wanted).map(job_subject),
+            Scope::Projects => fleet.projects.iter().find(|project| project.name == wanted || project.id.to_string() == wanted).map(project_subject),
+            Scope::Nearby => self.nearby().iter().find(|seen| seen.key == wanted).map(seen_subject),
+            Scope::Anywhere | Scope::Sparks | Scope::Symbols | Scope::Events | Scope::Audit | Scope::Log | Scope::Fleets | Scope::Reading => None,
+        }
     }
 
     fn node_subject(&self, node: &NodeState) -> NodeSubject {
@@ -163,6 +179,10 @@ impl State {
             given_labels: node.given_labels.clone(),
         }
     }
+}
+
+fn seen_subject(seen: &NodeSeen) -> Subject {
+    Subject::Seen(SeenSubject { name: seen.name.clone(), key: seen.key.clone(), paired: seen.paired })
 }
 
 fn job_subject(job: &JobState) -> Subject {

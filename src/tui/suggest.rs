@@ -17,16 +17,22 @@ pub fn rest(state: &State, typed: &str) -> Option<String> {
     line.or_else(|| if before.is_empty() || last.is_empty() { None } else { name(state, before, last) })
 }
 
+/// The first word of the commands that are about the same as an action.
+fn noun(scope: Scope) -> Option<&'static str> {
+    match scope {
+        Scope::Fleet => Some("node"),
+        Scope::Jobs => Some("job"),
+        Scope::Projects => Some("project"),
+        _ => None,
+    }
+}
+
 /// A name of what the command is about.
 fn name(state: &State, before: &str, last: &str) -> Option<String> {
     let first = before.split(' ').next().unwrap_or_default();
-    let about =
-        ACTIONS.iter().find(|row| row.name == first && !state.options.commands.iter().any(|command| command == first)).map_or(first, |row| match row.scope {
-            Scope::Fleet => "node",
-            Scope::Jobs => "job",
-            Scope::Projects => "project",
-            _ => first,
-        });
+    let is_command = state.options.commands.iter().any(|command| command == first);
+    let action = ACTIONS.iter().find(|row| !is_command && row.name == first);
+    let about = action.and_then(|row| noun(row.scope)).unwrap_or(first);
     let rest = |name: &str| name.strip_prefix(last).filter(|rest| !rest.is_empty()).map(str::to_owned);
     match about {
         "node" => state.fleet.nodes.iter().find_map(|node| rest(&node.name)),

@@ -132,8 +132,8 @@ pub fn update(state: &mut State, cmd: Cmd) -> Option<Action> {
 }
 
 const fn is_movement(cmd: &Cmd) -> bool {
-    use ActionId::{Down, First, Last, PageDown, PageUp, Up};
-    matches!(cmd, Cmd::Do(Up | Down | PageUp | PageDown | First | Last))
+    use ActionId::{Before, Down, First, Last, Later, PageDown, PageUp, Up};
+    matches!(cmd, Cmd::Do(Before | Later | Up | Down | PageUp | PageDown | First | Last))
 }
 
 fn resize(state: &mut State, size: Size) -> Option<Action> {
@@ -162,6 +162,7 @@ fn play_on(state: &mut State) {
     let is_last = state.list().at + 1 >= state.shown.len();
     state.pace.plays_at = (!is_last && state.screen == Screen::Events).then_some(state.now + PLAY_EVERY);
     if state.pace.plays_at.is_some() {
+        state.scroll = 0;
         moving::step(state, moving::Step::Down);
     }
     state.dirty = true;

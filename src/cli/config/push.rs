@@ -10,6 +10,7 @@ use fleet_agent::configuration::Pushed;
 use crate::{
     cli::{
         Context,
+        manner::Trial,
         node::{ask, find, nodes},
         output::UsageError,
     },
@@ -30,9 +31,8 @@ pub(in crate::cli) struct Push {
     node: String,
     /// A TOML file
     file: PathBuf,
-    /// Checks the file and says which keys it would change
-    #[arg(long)]
-    dry_run: bool,
+    #[command(flatten)]
+    trial: Trial,
 }
 
 impl Push {
@@ -41,7 +41,7 @@ impl Push {
         let pushed = Pushed::parse(&text).map_err(|error| UsageError(format!("{}: {error}", self.file.display())))?;
         let Some(nodes) = nodes(context)? else { return Ok(Exit::Unreachable) };
         let Some(node) = find(context, &nodes, &self.node) else { return Ok(Exit::NoMatch) };
-        if self.dry_run {
+        if self.trial.dry_run {
             context.streams.note(&format!("would have {} live by: {}", self.node, pushed.keys().join(", ")));
             return Ok(Exit::WouldChange);
         }

@@ -34,6 +34,13 @@ pub(super) fn run(context: &Context, program: &Path, arguments: &[OsString], opt
             None => {}
             Some("quit" | "exit" | "q") => return Ok(Exit::Ok),
             Some(_) => {
+                let words = match actions::spelled(&words, &options.commands).transpose() {
+                    Ok(spelled) => spelled.unwrap_or(words),
+                    Err(error) => {
+                        context.streams.note(&error.to_string());
+                        continue;
+                    }
+                };
                 if let Some(refusal) = refusal(context, options, &words)? {
                     context.streams.note(&refusal);
                     continue;

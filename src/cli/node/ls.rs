@@ -4,7 +4,6 @@ use std::thread;
 
 use bitacora_core::{time::Span, wire::node::Labels};
 use clap::Args;
-use fleet_agent::work::with_cause;
 use serde::Serialize;
 
 use super::{Context, UsageError, nodes, operators, write_items};
@@ -135,14 +134,14 @@ impl Ls {
             return Err(UsageError("--connect names one fleet, --all-fleets means all of them".to_owned()).into());
         }
         let devices = Device::all(&context.data.fleets())?;
-        let own = control::ask(&context.data.control(), &Request::Nodes)?.map(|answer| (HERE.to_owned(), Ok(answer)));
+        let own = control::ask(&context.data.control(), &Request::Nodes).map_err(anyhow::Error::from).transpose().map(|answer| (HERE.to_owned(), answer));
         if devices.is_empty() && own.is_none() {
             context.streams.note("this device has joined no fleet (`bitacora join`), and no bitacora serves here");
             return Ok(Exit::NoMatch);
         }
         let ask = |device: Device| {
             let name = device.name.clone();
-            thread::spawn(move || (name, Line::to(device).ask(&Request::Nodes)))
+            thread::spawn(move || (name, Line::to(device).ask(&Request::Nodes).map_err(anyhow::Error::from)))
         };
         let asked: Vec<_> = devices.into_iter().map(ask).collect();
         let answers = own.into_iter().chain(asked.into_iter().map(|asked| asked.join().expect("asking does not panic")));
@@ -155,7 +154,7 @@ impl Ls {
                 }
                 Ok(Answer::Refused(reason) | Answer::Unknown(reason)) => silent.push(Silent { fleet, reason }),
                 Ok(_) => silent.push(Silent { fleet, reason: "it is busy, or of another version".to_owned() }),
-                Err(error) => silent.push(Silent { fleet, reason: with_cause(&error) }),
+                Err(error) => silent.push(Silent { fleet, reason: format!("{error:#}") }),
             }
         }
         silent.iter().for_each(|silent| context.streams.note(&format!("{}: {}", silent.fleet, silent.reason)));
@@ -177,7 +176,7 @@ impl Ls {
         let format = Format::or_for(self.output, context.streams.stdout_is_terminal);
         let more = !matches!(format, Format::Table);
         // Who reads columns with a program is told their units.
-        let [cpu, memory] = if format == Format::Plain { ["CPU permille", "Memory bytes"] } else { ["CPU", "Memory"] };
+        let [cpu, memory] = if format == Format::Plain { ["CPU permille", "Memory used bytes"] } else { ["CPU", "Memory"] };
         let mut columns: Vec<Column> = if self.all_fleets { vec![Column::Text("Fleet")] } else { Vec::new() };
         columns.extend([
             Column::Text("Name"),

@@ -58,7 +58,8 @@ impl Pair {
             Err(exit) => return Ok(exit),
         };
         if self.trial.dry_run {
-            let plan = format!("take {} at {} into the fleet, once its code is typed", self.node, addresses.join(" or "));
+            let called = self.name.as_ref().map_or_else(String::new, |name| format!(" as {name}"));
+            let plan = format!("take {} at {} into the fleet{called}, once its code is typed", self.node, addresses.join(" or "));
             return Ok(manner::tell(context, Some(&plan)));
         }
         let Some(code) = read_code(context, &self.node)? else {

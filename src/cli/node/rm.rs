@@ -14,9 +14,6 @@ use crate::{
 pub(in crate::cli) struct Rm {
     /// Its name or id
     node: String,
-    /// Does it without asking
-    #[arg(long)]
-    yes: bool,
     #[command(flatten)]
     trial: Trial,
 }
@@ -26,8 +23,8 @@ impl Rm {
         let Some(operators) = operators(context)? else { return Ok(Exit::Unreachable) };
         let operator = find_operator(&operators, &self.node);
         match operator {
-            Some(operator) if self.yes && !self.trial.dry_run => return command_operator(context, operator, OperatorWish::Remove),
-            None if self.yes || self.trial.dry_run => return command(context, &self.node, NodeWish::Remove, &self.trial),
+            Some(operator) if self.trial.yes && !self.trial.dry_run => return command_operator(context, operator, OperatorWish::Remove),
+            None if self.trial.yes || self.trial.dry_run => return command(context, &self.node, NodeWish::Remove, &self.trial),
             _ => {}
         }
         let Some(nodes) = nodes(context)? else { return Ok(Exit::Unreachable) };

@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::{Context, UsageError, ask, find, nodes};
 use crate::{
+    cli::manner::Trial,
     control::{NodeWish, Request, blast_radius},
     exit::Exit,
 };
@@ -27,12 +28,8 @@ pub(in crate::cli) struct Shutdown {
     /// Why; shown on the node and in lists
     #[arg(long, value_name = "TEXT", default_value = "an emergency")]
     reason: String,
-    /// Does it without asking for the name to be typed
-    #[arg(long)]
-    yes: bool,
-    /// Says what would be done
-    #[arg(long)]
-    dry_run: bool,
+    #[command(flatten)]
+    trial: Trial,
 }
 
 impl Shutdown {
@@ -49,11 +46,11 @@ impl Shutdown {
         }
         let held = known.iter().filter(|node| targets.iter().any(|(_, id)| node.id == id.to_string())).map(|node| (node.sparks, node.projects.as_slice()));
         let plan = format!("all work on {}: {}", names.join(", "), blast_radius(held));
-        if self.dry_run {
+        if self.trial.dry_run {
             context.streams.note(&format!("would stop {plan}"));
             return Ok(Exit::WouldChange);
         }
-        if !self.yes && !self.is_typed(context, &plan, &names) {
+        if !self.trial.yes && !self.is_typed(context, &plan, &names) {
             return Ok(Exit::Refused);
         }
         let mut worst = Exit::Ok;

@@ -61,7 +61,7 @@ impl Token {
         let name = self.name;
         check_name(&name)?;
         if self.trial.dry_run {
-            let whom = if self.operator.is_some() { "device" } else { "node" };
+            let whom = self.operator.map_or_else(|| "node".to_owned(), |right| format!("device, which may {},", Right::from(right).name()));
             let plan = format!("print a token with which one {whom} can join as {name}, for {}", duration::words(self.ttl));
             return Ok(manner::tell(context, Some(&attach::with_master(context, plan))));
         }

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use clap::{CommandFactory, ValueEnum};
+use clap::ValueEnum;
 
 use crate::tui::{
     actions::{self, SpelledError},
@@ -67,6 +67,7 @@ pub(super) fn read(
     script: &str,
     mut on_error: OnError,
     value: Value,
+    commands: &[String],
     arguments: impl Fn(&[String]) -> Result<Vec<OsString>, LineError>,
 ) -> Result<Vec<Step>, Vec<Mistake>> {
     let (mut steps, mut mistakes) = (Vec::new(), Vec::new());
@@ -77,7 +78,7 @@ pub(super) fn read(
                 on_error = directed;
                 None
             }),
-            Some(_) => spelled(words)
+            Some(_) => spelled(words, commands)
                 .and_then(|words| Ok((arguments(&words)?, words)))
                 .map(|(arguments, words)| Some(Step { line, text: text.trim().to_owned(), words, arguments, on_error })),
         });
@@ -90,12 +91,8 @@ pub(super) fn read(
 }
 
 /// The name of an action with what it is about is the command line that its key runs; a command of the same name is that command.
-fn spelled(words: Vec<String>) -> Result<Vec<String>, LineError> {
-    let is_command = super::Arguments::command().get_subcommands().any(|command| words.first().is_some_and(|word| word == command.get_name()));
-    match actions::spelled(&words) {
-        Some(spelled) if !is_command => Ok(spelled?),
-        _ => Ok(words),
-    }
+fn spelled(words: Vec<String>, commands: &[String]) -> Result<Vec<String>, LineError> {
+    Ok(actions::spelled(&words, commands).transpose()?.unwrap_or(words))
 }
 
 fn directive(words: &[String]) -> Result<OnError, LineError> {
@@ -109,10 +106,15 @@ fn directive(words: &[String]) -> Result<OnError, LineError> {
 mod tests {
     use super::*;
 
+    fn commands() -> Vec<String> {
+        ["node", "analyze", "job", "wrong"].map(str::to_owned).into()
+    }
+
     fn of(script: &str) -> Result<Vec<(usize, String, OnError)>, Vec<usize>> {
         let value = |name: &str| (name == "NODE").then(|| "an anvil".to_owned());
         let arguments = |words: &[String]| if words[0] == "wrong" { Err(LineError::NoCommand) } else { Ok(words.iter().map(OsString::from).collect()) };
-        let steps = read(script, OnError::Stop, &value, arguments).map_err(|mistakes| mistakes.iter().map(|mistake| mistake.line).collect::<Vec<_>>())?;
+        let steps =
+            read(script, OnError::Stop, &value, &commands(), arguments).map_err(|mistakes| mistakes.iter().map(|mistake| mistake.line).collect::<Vec<_>>())?;
         Ok(steps.into_iter().map(|step| (step.line, step.words.join("|"), step.on_error)).collect())
     }
 
@@ -134,7 +136,8 @@ mod tests {
 
     #[test]
     fn what_a_variable_stands_for_is_not_kept_in_the_text() {
-        let steps = read("node show ${KEY}", OnError::Stop, &|_| Some("secret".into()), |words| Ok(words.iter().map(OsString::from).collect())).unwrap();
+        let steps =
+            read("node show ${KEY}", OnError::Stop, &|_| Some("secret".into()), &commands(), |words| Ok(words.iter().map(OsString::from).collect())).unwrap();
         assert_eq!((steps[0].text.as_str(), steps[0].words[2].as_str()), ("node show ${KEY}", "secret"));
     }
 }

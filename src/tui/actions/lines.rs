@@ -2,7 +2,7 @@
 
 use bitacora_core::fleet::Priority;
 
-use super::{ACTIONS, Does};
+use super::{ACTIONS, Does, Typed};
 use crate::tui::{subject::Subject, words};
 
 /// The words of a command line for what is selected, and what was typed; `None` where there is no such part, or a quote is not ended.
@@ -30,19 +30,21 @@ pub enum SpelledError {
     Selected { name: &'static str, line: &'static str },
     #[error("{name} is followed by what it is about: `{line}`")]
     Short { name: &'static str, line: &'static str },
+    #[error("{name} asks for something that stands in no line; type `{line}` on a terminal")]
+    Asks { name: &'static str, line: &'static str },
 }
 
 /// `drain anvil`: the name of an action, and behind it what its command line has places for, and more. `None` where the first word is no action's name,
-/// or that of the command itself.
+/// or that of a command too: `commands` are the beginnings of all command lines.
 ///
 /// What is asked about in a dashboard because it cannot be taken back is not agreed to by naming it: there `--yes` is for the person to write.
-pub fn spelled(all: &[String]) -> Option<Result<Vec<String>, SpelledError>> {
-    let (name, named) = all.split_first()?;
+pub fn spelled(all: &[String], commands: &[String]) -> Option<Result<Vec<String>, SpelledError>> {
+    let (name, named) = all.split_first().filter(|(name, _)| !commands.contains(name))?;
     let row = ACTIONS.iter().find(|row| row.name == name)?;
     let Does::Command(command) = &row.does else { return Some(Err(SpelledError::Here(row.name))) };
     let (name, line) = (row.name, command.line);
-    if line.split(' ').next() == Some(name) {
-        return None;
+    if let Typed::Secret(_) = command.typed {
+        return Some(Err(SpelledError::Asks { name, line }));
     }
     let (mut words, mut named) = (Vec::new(), named.iter().cloned());
     for word in line.split(' ').filter(|word| *word != "--yes") {
@@ -112,7 +114,8 @@ mod tests {
     use super::*;
 
     fn of(line: &str) -> Option<Result<String, SpelledError>> {
-        spelled(&words::split(line).unwrap()).map(|spelled| spelled.map(|words| words::join(&words)))
+        let commands = ["help", "node", "node ls", "analyze"].map(str::to_owned);
+        spelled(&words::split(line).unwrap(), &commands).map(|spelled| spelled.map(|words| words::join(&words)))
     }
 
     #[test]
@@ -132,13 +135,14 @@ mod tests {
             assert_eq!(of(line), Some(Ok(expected.to_owned())), "{line}");
         }
         assert_eq!(of("node ls"), None);
-        assert_eq!(of("analyze src"), None);
+        assert_eq!((of("analyze src"), of("help node")), (None, None));
         assert_eq!(of(""), None);
     }
 
     #[test]
     fn what_is_no_command_line_says_why() {
-        assert_eq!(of("help"), Some(Err(SpelledError::Here("help"))));
+        assert_eq!(of("quit"), Some(Err(SpelledError::Here("quit"))));
+        assert_eq!(of("pair k4b1d2"), Some(Err(SpelledError::Asks { name: "pair", line: "node pair {key}" })));
         assert_eq!(of("raise j1.9"), Some(Err(SpelledError::Selected { name: "raise", line: "job priority {job} {higher}" })));
         assert_eq!(of("cordon"), Some(Err(SpelledError::Short { name: "cordon", line: "node cordon {node}" })));
     }

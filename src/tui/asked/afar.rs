@@ -64,7 +64,7 @@ impl Afar {
     }
 
     pub fn answered(&self) -> bool {
-        self.health != UNREACHABLE
+        !self.id.is_empty()
     }
 
     pub(super) fn clean(&mut self) {
@@ -74,7 +74,9 @@ impl Afar {
             text
         };
         self.labels = labels.map(|(key, value)| (mended(key), mended(value))).collect();
-        [&mut self.id, &mut self.name, &mut self.health, &mut self.availability, &mut self.version, &mut self.reason].into_iter().for_each(clean::mend);
+        [&mut self.fleet, &mut self.id, &mut self.name, &mut self.health, &mut self.availability, &mut self.version, &mut self.reason]
+            .into_iter()
+            .for_each(clean::mend);
         self.projects.iter_mut().for_each(clean::mend);
     }
 }

@@ -6,6 +6,7 @@ use ratatui::{
 };
 
 use super::{counted, paint, short};
+use crate::report::text::grouped;
 use crate::tui::{
     actions::ActionId,
     layout::Tier,
@@ -92,6 +93,10 @@ fn tabs(state: &State, theme: Theme, room: u16) -> Vec<(Screen, Line)> {
 fn inside(state: &State, theme: Theme) -> Option<(String, Tone)> {
     let step = theme.signs.step;
     match state.screen {
+        // The older ones are where they were, and listed by a command.
+        Screen::Jobs if state.fleet.jobs_all > state.fleet.jobs.len() as u64 => {
+            Some((format!(" the latest {} of {}", state.fleet.jobs.len(), grouped(state.fleet.jobs_all)), Tone::Dim))
+        }
         Screen::Sparks => Some((format!(" {step} sparks of {}", state.selected_job().map(|job| job.id.to_string()).unwrap_or_default()), Tone::Text)),
         Screen::Symbols => Some((format!(" {step} {}", state.asked.search.as_ref().map(|search| search.text.clone()).unwrap_or_default()), Tone::Text)),
         _ => None,

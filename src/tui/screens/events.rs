@@ -28,19 +28,19 @@ fn tone(event: &Happening) -> Tone {
     }
 }
 
+/// Without the year, so that what happened has room; in full it has that too.
+fn at(event: &Happening) -> String {
+    timestamp(event.at).get(5..19).unwrap_or_default().replace('T', " ")
+}
+
 pub(super) fn cells(state: &State, place: usize) -> Vec<Piece> {
     let event = &state.events[place];
-    // Without the year, so that what happened has room; in full it has that too.
-    let at = timestamp(event.at).get(5..19).unwrap_or_default().replace('T', " ");
-    vec![(at, Tone::Dim), (event.kind.clone(), tone(event)), (event.subject.clone(), Tone::Text), (event.text.clone(), Tone::Dim)]
+    vec![(at(event), Tone::Dim), (event.kind.clone(), tone(event)), (event.subject.clone(), Tone::Text), (event.text.clone(), Tone::Dim)]
 }
 
 pub(super) fn card(state: &State, place: usize) -> [Line; 2] {
     let event = &state.events[place];
-    [
-        vec![(format!("{} ", event.kind), tone(event)), (event.subject.clone(), Tone::Text)],
-        paint::plain(format!("{}  {}", timestamp(event.at), event.text), Tone::Dim),
-    ]
+    [vec![(format!("{} ", event.kind), tone(event)), (event.subject.clone(), Tone::Text)], paint::plain(format!("{}  {}", at(event), event.text), Tone::Dim)]
 }
 
 /// The newest first, for the third column.

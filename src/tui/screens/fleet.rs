@@ -43,12 +43,21 @@ pub(super) fn status(state: &State, node: &NodeState, theme: Theme) -> Piece {
     (format!("{sign} {word}"), tone)
 }
 
+/// Nothing is heard of it, though there may still be a link: what it said last is not what it is.
+pub(super) fn is_silent(node: &NodeState) -> bool {
+    !node.linked || ["unhealthy", "offline"].contains(&node.health.as_str())
+}
+
 pub(super) fn load(node: &NodeState) -> String {
-    if node.memory_bytes == 0 || !node.linked { "-".into() } else { format!("{}%", (node.cpu_permille + 5) / 10) }
+    if node.memory_bytes == 0 || is_silent(node) { "-".into() } else { format!("{}%", node.cpu_permille.saturating_add(5) / 10) }
 }
 
 pub(super) fn history(state: &State, node: &NodeState, cells: usize, theme: Theme) -> String {
-    state.history.get(&node.id).map_or_else(|| " ".repeat(cells), |history| spark::line(history.newest(cells, state.now.0 / 1_000_000), cells, theme.signs))
+    let (second, Some(history)) = (state.now.0 / 1_000_000, state.history.get(&node.id)) else { return " ".repeat(cells) };
+    // Of a node that is heard a value holds until there is another one.
+    let silence = if is_silent(node) { history.age(second) } else { 0 };
+    let blank = usize::try_from(silence).unwrap_or(usize::MAX).min(cells);
+    spark::line(history.newest(cells - blank, second - silence), cells - blank, theme.signs) + &" ".repeat(blank)
 }
 
 /// There and back, where that is known.
@@ -71,7 +80,7 @@ pub(super) fn cells(state: &State, place: usize, theme: Theme) -> Vec<Piece> {
         (history(state, node, 12, theme), Tone::Accent),
         (latency(node.round_trip), Tone::Text),
         (node.projects.join(","), Tone::Text),
-        (if node.memory_bytes == 0 { "-".into() } else { bytes(used) }, Tone::Text),
+        (if node.memory_bytes == 0 || is_silent(node) { "-".into() } else { bytes(used) }, Tone::Text),
         (node.availability.clone(), Tone::Dim),
         (labels(&node.labels), Tone::Dim),
         (node.version.clone(), Tone::Dim),

@@ -1,6 +1,7 @@
 //! The nodes of all fleets that this device has joined, and of its own. To see more of one, or to do something to it, a person goes to its fleet.
 
-use super::{Column, Line, Piece, fleet, paint, short};
+use super::{Column, Line, Piece, fleet, paint};
+use crate::report::text::timestamp;
 use crate::tui::{
     actions::{self, ActionId},
     asked::Afar,
@@ -30,7 +31,7 @@ fn status(afar: &Afar, theme: Theme) -> Piece {
 }
 
 fn load(afar: &Afar) -> String {
-    if afar.linked { format!("{}%", (afar.cpu_permille + 5) / 10) } else { "-".into() }
+    if afar.linked { format!("{}%", afar.cpu_permille.saturating_add(5) / 10) } else { "-".into() }
 }
 
 pub(super) fn cells(state: &State, place: usize, theme: Theme) -> Vec<Piece> {
@@ -38,7 +39,7 @@ pub(super) fn cells(state: &State, place: usize, theme: Theme) -> Vec<Piece> {
     let of_node = |text: String| if afar.answered() { text } else { String::new() };
     vec![
         status(afar, theme),
-        (afar.fleet.clone(), if state.is_shown(afar) { Tone::Accent } else { Tone::Text }),
+        (afar.fleet.clone(), if state.is_attached_to(afar) { Tone::Accent } else { Tone::Text }),
         (afar.name.clone(), Tone::Title),
         (of_node(load(afar)), Tone::Text),
         (of_node(format!("{}/{}", afar.sparks, afar.slots)), Tone::Text),
@@ -81,9 +82,10 @@ pub(super) fn detail(state: &State, theme: Theme) -> Vec<Line> {
     } else {
         lines.push(paint::field("because", afar.reason.as_str()));
     }
-    lines.extend(state.asked.fleets_at.map(|at| paint::field("asked", format!("{} ago", short(state.now - at)))));
+    lines.extend(state.asked.fleets_at.map(|at| paint::field("heard", timestamp(at))));
+    lines.extend(state.asked.fleets_trouble.as_ref().map(|why| vec![(format!("Since then: {why}"), Tone::Warning)]));
     if let Some(key) = state.options.keymap.first(actions::row(ActionId::Attach)) {
-        let way = if state.is_shown(afar) { "shows it in its fleet, which is this one" } else { "goes to the dashboard of its fleet" };
+        let way = if state.is_attached_to(afar) { "shows it in its fleet, which is this one" } else { "goes to the dashboard of its fleet" };
         lines.push(paint::plain(format!("{} {way}.", key.name()), Tone::Dim));
     }
     lines

@@ -23,6 +23,8 @@ const HINTS_MAX: usize = 10;
 
 pub(super) fn draw(state: &State, theme: Theme, buffer: &mut Buffer, area: Rect) {
     let line = match (&state.mode, &state.flash) {
+        // Why a line is not run is read before it is mended.
+        (Mode::Line(_), Some(flash)) if flash.is_trouble => paint::plain(format!(" {}", flash.text), Tone::Bad),
         (Mode::Line(editor), _) => {
             let mut line = typed(":", editor, area);
             // The first letter of what may follow stands under the cursor.

@@ -16,6 +16,7 @@ pub(super) fn lines(state: &State, theme: Theme, width: usize) -> Vec<Line> {
         (_, Screen::Audit) => return audit(state, width),
         (_, Screen::Fleets) => return fleets(state, width),
         (_, _) if !state.list().filter.is_empty() => &[("Nothing matches the filter.", Tone::Text), ("esc ends it.", Tone::Dim)],
+        (Feed::Waiting, _) if state.options.place.is_some() => &[("Waiting for the first answer of its master.", Tone::Text)],
         (Feed::Waiting, _) => &[("Asking the master of this data directory.", Tone::Text)],
         (Feed::NoMaster, _) => &[
             ("No bitacora serves this data directory.", Tone::Title),
@@ -30,7 +31,8 @@ pub(super) fn lines(state: &State, theme: Theme, width: usize) -> Vec<Line> {
             (": runs a command, ? says what keys do, q leaves.", Tone::Dim),
         ],
         (Feed::Live | Feed::Lost { .. }, Screen::Nearby) => return nearby(state, width),
-        (Feed::Live | Feed::Lost { .. }, Screen::Events) => &[("Nothing has happened since this master began.", Tone::Text)],
+        (Feed::Lost { .. }, Screen::Events) => &[("What has happened is not known: the master is out of reach.", Tone::Text)],
+        (Feed::Live, Screen::Events) => &[("Nothing has happened since this master began.", Tone::Text)],
         (Feed::Live | Feed::Lost { .. }, Screen::Sparks) if state.job_detail().is_none() => &[("The sparks are being asked for.", Tone::Text)],
         (Feed::Live | Feed::Lost { .. }, Screen::Sparks) => {
             &[("The job has no sparks.", Tone::Title), ("All of it was known, or it is to be listed again.", Tone::Text)]
@@ -121,15 +123,15 @@ fn audit(state: &State, width: usize) -> Vec<Line> {
 fn fleets(state: &State, width: usize) -> Vec<Line> {
     said(
         match &state.asked.fleets_trouble {
-            Some(why) => vec![("The fleets cannot be asked.".into(), Tone::Title), (why.clone(), Tone::Bad)],
-            None if state.options.fleets.is_empty() => vec![
+            _ if !state.list().filter.is_empty() => vec![("Nothing matches the filter.".into(), Tone::Text), ("esc ends it.".into(), Tone::Dim)],
+            _ if state.options.fleets.is_empty() => vec![
                 ("This device has joined no other fleet.".into(), Tone::Title),
-                ("Its master lets it join, with a file that is made there:".into(), Tone::Text),
-                ("  bitacora node token NAME --operator".into(), Tone::Accent),
-                ("and here:".into(), Tone::Text),
-                ("  bitacora join HOST:PORT --join-file FILE".into(), Tone::Accent),
+                ("There, make a token for it:".into(), Tone::Text),
+                ("  bitacora node token NAME --operator operate > token".into(), Tone::Accent),
+                ("Here, join with it:".into(), Tone::Text),
+                ("  bitacora join HOST:PORT --join-file token".into(), Tone::Accent),
             ],
-            None if !state.list().filter.is_empty() => vec![("Nothing matches the filter.".into(), Tone::Text), ("esc ends it.".into(), Tone::Dim)],
+            Some(why) => vec![("The fleets cannot be asked.".into(), Tone::Title), (why.clone(), Tone::Bad)],
             None if state.asked.fleets_at.is_none() => vec![("All fleets are being asked.".into(), Tone::Text)],
             None => vec![("No fleet has a node yet.".into(), Tone::Title)],
         },

@@ -33,6 +33,9 @@ pub(super) fn lines(state: &State, theme: Theme, width: usize) -> Vec<Line> {
     lines.push(paint::field("sparks", format!("{} of {} slots, {}", node.sparks, node.slots, node.availability)));
     lines.extend(cause(node).map(|cause| paint::field("why", cause)));
     lines.extend(guard::is_spared(&state.options, node).then(|| paint::field("from here", "read-only")));
+    if fleet::is_silent(node) {
+        lines.push(paint::plain("Nothing is heard of it: these figures are the last that it told.", Tone::Warning));
+    }
     // What is known of another one is not shown under this one's name.
     match state.watched.node.as_ref().filter(|detail| detail.state.id == node.id) {
         Some(detail) => known(&mut lines, detail, theme),
@@ -53,7 +56,10 @@ fn projects(state: &State, node: &NodeState) -> Vec<Line> {
         (false, true) => Some(format!("{}, assigned", project.name)),
         (false, false) => None,
     });
-    known.take(PROJECTS_MAX).map(|project| paint::field("project", project)).collect()
+    let known: Vec<String> = known.collect();
+    let more = known.len().saturating_sub(PROJECTS_MAX);
+    let listed = known.into_iter().take(PROJECTS_MAX).map(|project| paint::field("project", project));
+    listed.chain((more > 0).then(|| paint::field("", format!("and {more} more")))).collect()
 }
 
 /// What became of it last, the latest first.

@@ -91,6 +91,9 @@ fn the_rest_on_a_phone_and_on_a_terminal() {
         ("palette", "Pdra"),
         ("line", ":node l"),
         ("filter", "/!heal"),
+        ("refused", ":play now\n"),
+        ("log", "3ssched\n7"),
+        ("said", "3ssched\n7\n"),
     ];
     for (width, height) in [(45, 20), (80, 24)] {
         for (name, keys) in all {
@@ -171,8 +174,10 @@ fn what_is_selected_is_seen_at_every_size() {
 
 #[test]
 fn every_size_is_drawn() {
-    let screens = ["", "\n", "2", "2s\n", "3\n", "3ss\n\n", "4p", "5\n", "6", "8\n", "?", "d", "Sx", ":abc", "/a", "Pa"];
-    // Each size with one of them, so that neighbouring sizes have others; all of them with all sizes takes minutes.
+    let screens = ["", "\n", "2", "2s\n", "3\n", "3ss\n\n", "4p", "5\n", "6", "7", "8\n", "?", "d", "Sx", ":abc", "/a", "Pa"];
+    // Each size with one of them: all of them with all sizes takes minutes. Their number has nothing in common with that of the heights, so that each is
+    // drawn at every height.
+    assert_eq!(screens.len(), 17);
     let mut turn = screens.iter().cycle();
     for (width, height) in (1..=240).flat_map(|width| (1..=70).map(move |height| (width, height))) {
         let mut state = person(width, height);
@@ -325,7 +330,21 @@ fn every_theme_says_the_same_in_its_own_way_at_every_size() {
     const THEMES: [(&str, Palette); 4] =
         [("dark", Palette::Dark), ("light", Palette::Light), ("high contrast", Palette::HighContrast), ("mono", Palette::Mono)];
     for (width, height) in [(45, 10), (45, 20), (60, 20), (80, 24), (120, 40), (200, 60)] {
-        for (name, keys) in [("fleet", ""), ("node", "\n"), ("jobs", "2"), ("drain", "d"), ("cordoned", "c")] {
+        for (name, keys) in [
+            ("fleet", ""),
+            ("node", "\n"),
+            ("jobs", "2"),
+            ("projects", "3"),
+            ("nearby", "4"),
+            ("events", "5"),
+            ("audit", "6"),
+            ("log", "3ssched\n7"),
+            ("fleets", "8"),
+            ("sparks", "2s"),
+            ("symbols", "3ssched\n"),
+            ("drain", "d"),
+            ("cordoned", "c"),
+        ] {
             let mut state = person(width, height);
             press(&mut state, keys);
             let plain = text(&drawn(&state, PLAIN));

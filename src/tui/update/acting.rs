@@ -9,7 +9,7 @@ use crate::{
     control::blast_radius,
     tui::{
         actions::{self, ActionId, Command, Danger, Does, Typed},
-        asked::Search,
+        asked::{Query, Search},
         editor::Editor,
         guard,
         log::After,
@@ -167,7 +167,7 @@ fn play(state: &mut State) -> Option<Action> {
 
 /// From moment to moment, in the list or in what is opened.
 fn scrub(state: &mut State, step: Step) -> Option<Action> {
-    state.pace.plays_at = None;
+    (state.pace.plays_at, state.scroll) = (None, 0);
     super::moving::step(state, step);
     None
 }
@@ -175,7 +175,7 @@ fn scrub(state: &mut State, step: Step) -> Option<Action> {
 /// The fleet that is shown already has its nodes on the first screen.
 fn attach(state: &mut State) -> Option<Action> {
     let Some(afar) = state.selected_afar().cloned() else { return say(state, "no fleet is selected".into(), true) };
-    if !state.is_shown(&afar) {
+    if !state.is_attached_to(&afar) {
         return Some(Action::Attach(afar.is_elsewhere().then_some(afar.fleet)));
     }
     show(state, Screen::Fleet);
@@ -210,11 +210,17 @@ fn stop(state: &mut State) -> Option<Action> {
 
 /// Says why it cannot be done, asks, or does it.
 fn ask_or_begin(state: &mut State, id: ActionId, command: &Command) -> Option<Action> {
+    let subjects = state.subjects();
+    ask_about(state, id, command, subjects, "")
+}
+
+/// The same, of what was named; `typed` are the words that belong to it, if they are known already.
+pub(super) fn ask_about(state: &mut State, id: ActionId, command: &Command, subjects: Vec<Subject>, typed: &str) -> Option<Action> {
     let row = actions::row(id);
     if row.changes() && state.options.read_only {
         return say(state, guard::READ_ONLY.into(), true);
     }
-    let (fitting, others): (Vec<Subject>, Vec<Subject>) = state.subjects().into_iter().partition(|subject| (command.fits)(subject));
+    let (fitting, others): (Vec<Subject>, Vec<Subject>) = subjects.into_iter().partition(|subject| (command.fits)(subject));
     if fitting.is_empty() {
         let why = others.first().unwrap_or(&Subject::Nothing).misfit();
         return say(state, format!("{}: {why}", row.name), true);
@@ -223,8 +229,8 @@ fn ask_or_begin(state: &mut State, id: ActionId, command: &Command) -> Option<Ac
         return say(state, format!("{} are more than the {DEEDS_MAX} that are done at once from here", fitting.len()), true);
     }
     match command.typed {
-        Typed::Nothing => carry_out(state, id, command, &fitting, ""),
-        Typed::Words(title) => prompt(state, id, title, fitting),
+        Typed::Words(title) if typed.is_empty() => prompt(state, id, title, fitting),
+        Typed::Nothing | Typed::Words(_) => carry_out(state, id, command, &fitting, typed),
         Typed::Secret(_) if fitting.len() > 1 => say(state, format!("{}: one at a time", row.name), true),
         Typed::Secret(title) => prompt(state, id, title, fitting),
     }
@@ -258,7 +264,9 @@ fn search(state: &mut State, text: &str) -> Option<Action> {
     if text.is_empty() {
         return None;
     }
-    state.asked.search = Some(Search { project, text: text.to_owned(), found: None });
+    let words = Query::Symbols { project, text: text.to_owned() }.words();
+    let number = state.log.begin(state.now, &words, After::default());
+    state.asked.search = Some(Search { project, text: text.to_owned(), number, found: None });
     state.lists[Screen::Symbols as usize] = Default::default();
     show(state, Screen::Symbols)
 }

@@ -5,10 +5,11 @@ use bitacora_core::time::Span;
 use super::{Action, Heard, acting, moving};
 use crate::{
     control::watch::{Change, Gone, News},
+    report::text::counted,
     tui::{
-        asked::{Query, Reply},
+        asked::{Afar, Query, Reply},
         log::Outcome,
-        state::{Feed, Mode, State},
+        state::{Feed, Mode, Screen, State},
     },
 };
 
@@ -82,7 +83,24 @@ fn lose(state: &mut State, why: &str) {
 }
 
 pub(super) fn on_answer(state: &mut State, query: &Query, reply: Reply) -> Option<Action> {
+    if let (Query::Symbols { project, text }, Some(search)) = (query, &state.asked.search)
+        && (search.project, &search.text) == (*project, text)
+    {
+        let (code, text) = match &reply {
+            Reply::Symbols(found) => (0, counted(found.len() as u64, "symbol")),
+            Reply::Failed(why) => (1, why.clone()),
+            Reply::Result(_) | Reply::Audit(_) | Reply::Fleets(_) => (1, String::new()),
+        };
+        state.log.end(search.number, Outcome { code: Some(code), text });
+    }
+    let fleet = state.selected_afar().map(|afar| afar.fleet.clone());
     state.asked.take(query, reply, state.now);
+    // Of a fleet that has fallen silent its one line is selected, and not a node of another fleet.
+    if let (Query::Fleets, Some(fleet), None) = (query, fleet, state.selected_afar()) {
+        let left = state.asked.fleets.iter().find(|afar| afar.fleet == fleet).map(Afar::key);
+        let list = &mut state.lists[Screen::Fleets as usize];
+        list.selected = left.or_else(|| list.selected.take());
+    }
     None
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Action, acting};
 use crate::tui::{
-    actions,
+    actions::{self, ACTIONS, Does, SpelledError},
     editor::Editor,
     filter::Filter,
     keymap::Key,
@@ -24,6 +24,9 @@ pub(super) fn paste(state: &mut State, text: &str) -> Option<Action> {
 }
 
 pub(super) fn edit(state: &mut State, key: Key) -> Option<Action> {
+    if matches!(state.mode, Mode::Line(_)) {
+        state.flash.take_if(|flash| flash.is_trouble);
+    }
     match (std::mem::take(&mut state.mode), key) {
         (Mode::Filter(_), Key::Esc) => state.list_mut().filter = Filter::default(),
         (_, Key::Esc) | (Mode::Filter(_), Key::Enter) => {}
@@ -91,6 +94,21 @@ fn recalled(state: &State, editor: Editor, earlier: bool) -> Editor {
     }
 }
 
+/// An action with what it is about behind it is done to that as by its key, where it is among what is known here.
+fn named(state: &mut State, all: &[String], spelled: Result<Vec<String>, SpelledError>, line: &str) -> Option<Action> {
+    let row = ACTIONS.iter().find(|row| all.first().is_some_and(|name| row.name == name))?;
+    let subject = all.get(1).and_then(|wanted| state.subject_named(row.scope, wanted));
+    match (&row.does, subject, spelled) {
+        (Does::Command(command), Some(subject), _) => acting::ask_about(state, row.id, command, vec![subject], &words::join(&all[2..])),
+        (_, _, Ok(words)) => acting::begin(state, words),
+        (_, _, Err(error)) => {
+            state.mode = Mode::Line(Editor::holding(line));
+            let elsewhere = format!("{}: not on this screen, or not with words", row.name);
+            acting::say(state, if error == SpelledError::Here(row.name) { elsewhere } else { error.to_string() }, true)
+        }
+    }
+}
+
 /// One word that is an action is that action, of what is selected; with what it is about behind it, it is a command line as all others.
 fn run_line(state: &mut State, line: &str) -> Option<Action> {
     let Some(command) = words::split(line) else {
@@ -103,14 +121,9 @@ fn run_line(state: &mut State, line: &str) -> Option<Action> {
             let row = actions::named(word, state.screen.scope())?;
             acting::act(state, row.id)
         }
-        [first, ..] if state.options.commands.contains(first) => acting::begin(state, command),
-        all => match actions::spelled(all) {
+        all => match actions::spelled(all, &state.options.commands) {
             None => acting::begin(state, command),
-            Some(Ok(words)) => acting::begin(state, words),
-            Some(Err(error)) => {
-                state.mode = Mode::Line(Editor::holding(line));
-                acting::say(state, error.to_string(), true)
-            }
+            Some(spelled) => named(state, all, spelled, line),
         },
     }
 }
