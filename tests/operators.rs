@@ -88,6 +88,19 @@ fn what_a_token_would_do_is_told_and_it_is_good_afterwards() {
 }
 
 #[test]
+fn a_token_is_spent_at_the_master_that_made_it_alone() {
+    let (home, other, device) = (Fleet::new(), Fleet::new(), Place::new());
+    let token = |fleet: &Fleet| fleet.place.run(&["node", "token", "laptop", "--operator", "view"]).stdout;
+    let file = device.path("token");
+    fs::write(&file, token(&home)).unwrap();
+    // So that it listens for whoever joins.
+    token(&other);
+    let joined = device.run(&["join", &other.address, "--join-file", file.to_str().unwrap()]);
+    assert!(joined.status.code() == Some(4) && said(&joined).contains("not the master that made this token"), "{joined:?}");
+    assert_eq!(device.run(&["join", &home.address, "--join-file", file.to_str().unwrap()]).status.code(), Some(0), "it is good all the same");
+}
+
+#[test]
 fn from_one_dashboard_a_person_goes_to_that_of_another_fleet() {
     let (home, work) = (Fleet::new(), Fleet::new());
     let _nodes = [home.join("anvil"), work.join("bellows")];

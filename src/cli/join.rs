@@ -8,12 +8,16 @@ use std::{
 
 use anyhow::Context as _;
 use clap::Args;
+use fleet_agent::net::join::JoinError;
 
 use super::{
     Context,
     manner::{self, Trial},
 };
-use crate::{control::remote::Device, exit::Exit};
+use crate::{
+    control::remote::{Device, RemoteError},
+    exit::Exit,
+};
 
 /// A join token is one line of about a hundred characters.
 const TOKEN_BYTES_MAX: u64 = 4096;
@@ -49,8 +53,14 @@ impl Join {
             return Ok(manner::tell(context, Some(&plan)));
         }
         let joined = device.join(&token);
-        if matches!(&joined, Err(error) if error.is_about_reach()) {
-            context.streams.note("a master listens for that only while a token is open, on the port after the one for nodes");
+        match &joined {
+            Err(error) if error.is_about_reach() => {
+                context.streams.note("a master listens for that only while a token is open, on the port after the one for nodes");
+            }
+            Err(RemoteError::Join(JoinError::Carrier(error))) if error.is_distrust() => {
+                context.streams.note("who answers there is not the master that made this token");
+            }
+            _ => {}
         }
         let peer = joined?;
         context.streams.note(&format!("joined as {} ({}): `bitacora --connect {} node ls`", peer.node, peer.roles, device.name));

@@ -70,7 +70,8 @@ impl RemoteError {
         match self {
             RemoteError::Refused(_) | RemoteError::Tls(_) | RemoteError::Token(_) | RemoteError::ForNode => true,
             RemoteError::Link(error) => error.is_final(),
-            RemoteError::Join(error) => !matches!(error, JoinError::Time | JoinError::Left | JoinError::Carrier(_) | JoinError::NoPort),
+            RemoteError::Join(JoinError::Carrier(error)) => error.is_distrust(),
+            RemoteError::Join(error) => !matches!(error, JoinError::Time | JoinError::Left | JoinError::NoPort),
             _ => false,
         }
     }

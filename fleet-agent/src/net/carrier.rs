@@ -255,6 +255,22 @@ impl CarrierError {
             _ => None,
         }
     }
+
+    /// Does one end not take the other for what its certificate says? By TLS's alerts about certificates (RFC 8446, 6.2), which QUIC counts from 256
+    /// on (RFC 9001, 4.8).
+    pub fn is_distrust(&self) -> bool {
+        let is_alert = |code: u64| matches!(code, 298..=305 | 372);
+        match self {
+            CarrierError::Lost(quinn::ConnectionError::TransportError(error)) => is_alert(error.code.into()),
+            CarrierError::Lost(quinn::ConnectionError::ConnectionClosed(close)) => is_alert(close.error_code.into()),
+            CarrierError::Handshake(error) => {
+                let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+                matches!(inner, Some(rustls::Error::InvalidCertificate(_)))
+            }
+            CarrierError::NoCertificate | CarrierError::AnotherNode { .. } | CarrierError::Expired => true,
+            _ => false,
+        }
+    }
 }
 
 impl From<CloseCode> for VarInt {
