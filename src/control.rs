@@ -486,6 +486,8 @@ pub struct ControlSocket {
     path: PathBuf,
     /// One for each conversation that goes on.
     conversations: Receiver<()>,
+    /// How long those are waited for in the end.
+    last_words: Duration,
 }
 
 impl ControlSocket {
@@ -511,7 +513,14 @@ impl ControlSocket {
                 });
             }
         })?;
-        Ok(ControlSocket { path: path.to_owned(), conversations })
+        Ok(ControlSocket { path: path.to_owned(), conversations, last_words: LAST_WORDS_MAX })
+    }
+
+    /// Of one whose askers end before it: nobody is left to hear an answer.
+    #[must_use]
+    pub fn without_last_words(mut self) -> ControlSocket {
+        self.last_words = Duration::ZERO;
+        self
     }
 }
 
@@ -520,7 +529,7 @@ impl Drop for ControlSocket {
         // A file that is left is removed by the next master.
         let _ = std::fs::remove_file(&self.path);
         // Whoever was answered reads it, though the process ends next.
-        let until = Instant::now() + LAST_WORDS_MAX;
+        let until = Instant::now() + self.last_words;
         while !self.conversations.is_empty() && Instant::now() < until {
             std::thread::sleep(LAST_WORDS_LOOK);
         }

@@ -33,7 +33,8 @@ impl Relay {
             // Whoever asked may be gone.
             let _ = answer.send(line.ask(&request).unwrap_or_else(|error| Answer::Refused(with_cause(&error))));
         })?;
-        Ok(Relay { _socket: socket })
+        // Whoever asks is this dashboard, or a command that ends with it.
+        Ok(Relay { _socket: socket.without_last_words() })
     }
 }
 

@@ -50,7 +50,7 @@ impl DemoMaster {
     pub fn start(control: &Path, seed: u64, nodes: u32) -> io::Result<DemoMaster> {
         let (tx, inbox) = mpsc::sync_channel(INBOX_MAX);
         let outbox = tx.clone();
-        let socket = ControlSocket::listen(control, move |asked| drop(outbox.send(Input::Asked(asked))))?;
+        let socket = ControlSocket::listen(control, move |asked| drop(outbox.send(Input::Asked(asked))))?.without_last_words();
         let play = move || Stage::new(seed, nodes, socket).play(&inbox);
         let thread = thread::Builder::new().name("demo".into()).spawn(play)?;
         Ok(DemoMaster { stop: tx, thread: Some(thread) })
