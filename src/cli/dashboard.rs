@@ -342,6 +342,7 @@ mod tests {
         ("{closed}", &["drain", "anvil", "--deadline", "9s", "--detach"]),
         ("{nodes}", &["anvil", "zone=eu"]),
         ("{labels}", &["zone=us", "rack-"]),
+        ("{said}", &["j1.9"]),
     ];
 
     fn typed(row: &Row) -> &'static [&'static str] {

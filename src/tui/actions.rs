@@ -6,7 +6,7 @@ mod lines;
 
 use bitacora_core::fleet::JobStatus;
 
-pub use self::lines::{SpelledError, spelled, words};
+pub use self::lines::{SpelledError, spelled, with_said, words};
 use super::{keymap::Key, subject::Subject};
 
 /// One of the actions.
@@ -141,7 +141,7 @@ pub enum Does {
 /// A command line, with places for what is selected.
 pub struct Command {
     /// `{node}`, `{id}` of a node, `{job}`, `{spark}`, `{project}`, `{root}`, `{key}`, `{higher}` and `{lower}` stand for one word each; `{typed}` for what
-    /// was typed, `{closed}` for what makes a node as closed as it is.
+    /// was typed, `{closed}` for what makes a node as closed as it is; `{said}`, where something is taken back, for the last line that the command said.
     pub line: &'static str,
     pub typed: Typed,
     pub danger: Danger,
@@ -275,7 +275,7 @@ pub const ACTIONS: &[Row] = &[
         Command {
             typed: Typed::Words("program and its arguments"),
             line: "spark run --detach --nodes {id} -- {typed}",
-            danger: Reversible { undo: None },
+            danger: Reversible { undo: Some("job cancel {said}") },
             done: "was asked; 2 shows what comes of it",
             fits: is_node,
         },

@@ -5,6 +5,14 @@ use bitacora_core::fleet::Priority;
 use super::{ACTIONS, Does, Typed};
 use crate::tui::{subject::Subject, words};
 
+/// Stands for what the command said.
+const SAID: &str = "{said}";
+
+/// A command line that takes something back, now that is known what it said.
+pub fn with_said(words: Vec<String>, said: &str) -> Vec<String> {
+    words.into_iter().map(|word| if word == SAID { said.to_owned() } else { word }).collect()
+}
+
 /// The words of a command line for what is selected, and what was typed; `None` where there is no such part, or a quote is not ended.
 pub fn words(line: &str, subject: &Subject, typed: &str) -> Option<Vec<String>> {
     let mut all = Vec::new();
@@ -14,6 +22,8 @@ pub fn words(line: &str, subject: &Subject, typed: &str) -> Option<Vec<String>> 
             "{closed}" => all.extend(closed(subject)?),
             "{nodes}" => all.extend(assigned(subject)?),
             "{labels}" => all.extend(labels_before(subject, typed)?),
+            // Of what has not run yet: it is filled in when it has.
+            SAID => all.push(word.to_owned()),
             part if part.starts_with('{') => all.push(self::part(part, subject)?),
             word => all.push(word.to_owned()),
         }

@@ -29,6 +29,10 @@ pub(super) fn question(question: &Question, theme: Theme, buffer: &mut Buffer) {
 }
 
 pub(super) fn prompt(prompt: &Prompt, theme: Theme, buffer: &mut Buffer) {
+    show(&prompt_lines(prompt, buffer.area), theme, buffer);
+}
+
+fn prompt_lines(prompt: &Prompt, all: Rect) -> Vec<Line> {
     let row = actions::row(prompt.action);
     let whom = match prompt.subjects.as_slice() {
         [one] => one.name(),
@@ -42,22 +46,30 @@ pub(super) fn prompt(prompt: &Prompt, theme: Theme, buffer: &mut Buffer) {
         lines.push(paint::plain(format!(" bitacora {}", words::join(&line).replace(PLACE, prompt.typed.text().trim())), Tone::Dim));
     }
     lines.push(paint::plain(format!(" {}, then enter; esc leaves it", prompt.title), Tone::Accent));
-    lines.push(foot::typed(" > ", &prompt.typed, buffer.area));
-    show(&lines, theme, buffer);
+    lines.push(foot::typed(" > ", &prompt.typed, all));
+    lines
 }
 
 /// At the bottom, over all of the width.
 fn show(lines: &[Line], theme: Theme, buffer: &mut Buffer) {
-    let width = usize::from(buffer.area.width);
-    let last = lines.len().saturating_sub(1);
-    // What is typed keeps its end in sight by itself.
-    let folded: Vec<Line> = lines[..last].iter().flat_map(|line| paint::folded(line, width)).chain(lines.last().cloned()).collect();
-    let (_, area) = layout::cut_below(buffer.area, u16::try_from(folded.len() + 1).unwrap_or(u16::MAX));
+    let folded = folded(lines, buffer.area);
+    let area = area_of(&folded, buffer.area);
     paint::clear(buffer, area);
     rule(buffer, area, theme, Tone::Warning);
     // The answer is what must be seen: where there is no room, the beginning goes.
     let (_, inside) = layout::cut_below(area, area.height.saturating_sub(1));
     paint::lines(buffer, inside, &folded, folded.len().saturating_sub(usize::from(inside.height)), theme);
+}
+
+/// What is typed, in the last line, keeps its end in sight by itself.
+fn folded(lines: &[Line], all: Rect) -> Vec<Line> {
+    let (width, last) = (usize::from(all.width), lines.len().saturating_sub(1));
+    lines[..last].iter().flat_map(|line| paint::folded(line, width)).chain(lines.last().cloned()).collect()
+}
+
+/// With the rule above it.
+fn area_of(folded: &[Line], all: Rect) -> Rect {
+    layout::cut_below(all, u16::try_from(folded.len() + 1).unwrap_or(u16::MAX)).1
 }
 
 fn lines(question: &Question, all: Rect) -> Vec<Line> {
@@ -85,6 +97,15 @@ fn typed(editor: &Editor, all: Rect) -> Line {
     foot::typed(" > ", editor, all)
 }
 
+/// Whoever touches what is behind it wants to be back there.
+fn behind(lines: &[Line], all: Rect, at: Position) -> Option<Touched> {
+    (at.y < area_of(&folded(lines, all), all).y).then_some(Touched::Dismiss)
+}
+
+pub(super) fn prompt_touched(prompt: &Prompt, all: Rect, at: Position) -> Option<Touched> {
+    behind(&prompt_lines(prompt, all), all, at)
+}
+
 /// The answers stand in the last row.
 pub(super) fn touched(question: &Question, all: Rect, at: Position) -> Option<Touched> {
     let is_answer = at.y + 1 == all.bottom() && question.expected.is_none();
@@ -92,6 +113,6 @@ pub(super) fn touched(question: &Question, all: Rect, at: Position) -> Option<To
     match usize::from(at.x) {
         x if is_answer && x < cancel => Some(Touched::Dismiss),
         x if is_answer && x < both => Some(Touched::Agree),
-        _ => None,
+        _ => behind(&lines(question, all), all, at),
     }
 }

@@ -237,6 +237,15 @@ fn what_is_shown_can_be_touched() {
         update(&mut state, Cmd::Dismiss);
         tap_in_help(&mut state, " rm ");
         assert!(matches!(state.mode, Mode::Confirm(_)), "{width}x{height}: {:?}", state.mode);
+        // What a finger cannot type it can leave, where anything is behind it.
+        if height >= 20 {
+            for keys in ["", "L", "Sx", ":no", "/a"] {
+                press(&mut state, keys);
+                assert_ne!(state.mode, Mode::Browse, "{keys}");
+                assert_eq!(update(&mut state, Cmd::Tapped(Position::new(3, 1))), None);
+                assert_eq!(state.mode, Mode::Browse, "{width}x{height} {keys}");
+            }
+        }
     }
     let mut state = person(45, 10);
     press(&mut state, "\n");

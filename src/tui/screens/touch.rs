@@ -22,11 +22,12 @@ pub enum Touched {
 }
 
 pub fn touched(state: &State, at: Position) -> Option<Touched> {
-    let areas = state.areas();
+    let (areas, all) = (state.areas(), Rect::from((Position::ORIGIN, state.size)));
     match &state.mode {
-        Mode::Confirm(question) => return dialog::touched(question, Rect::from((Position::ORIGIN, state.size)), at),
+        Mode::Confirm(question) => return dialog::touched(question, all, at),
+        Mode::Prompt(prompt) => return dialog::prompt_touched(prompt, all, at),
         Mode::Palette(palette) => return palette::touched(state, palette, at),
-        Mode::Line(_) | Mode::Filter(_) | Mode::Prompt(_) => return None,
+        Mode::Line(_) | Mode::Filter(_) => return (!areas.foot.contains(at)).then_some(Touched::Dismiss),
         Mode::Browse | Mode::Help | Mode::Reading(_) => {}
     }
     if areas.foot.contains(at) {

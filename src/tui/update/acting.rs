@@ -133,7 +133,10 @@ fn mark_all(state: &mut State) -> Option<Action> {
 /// What is read, or what is selected as a person calls it.
 fn copy(state: &mut State) -> Option<Action> {
     let read = match state.mode {
-        Mode::Reading(number) => state.log.entry(number).and_then(|entry| entry.outcome.as_ref()).map(|outcome| outcome.text.clone()),
+        Mode::Reading(number) => state.log.entry(number).map(|entry| match &entry.outcome {
+            Some(outcome) => outcome.text.clone(),
+            None => entry.tail.lines.iter().cloned().collect::<Vec<_>>().join("\n"),
+        }),
         _ if state.opened && state.screen == Screen::Symbols => state.selected_definition().and_then(|found| Some(found.source.as_ref()?.text.clone())),
         _ => None,
     };

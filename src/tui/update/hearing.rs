@@ -7,6 +7,7 @@ use crate::{
     control::watch::{Change, Gone, News},
     report::text::counted,
     tui::{
+        actions,
         asked::{Afar, Query, Reply},
         log::Outcome,
         state::{Feed, Mode, Screen, State},
@@ -124,7 +125,10 @@ pub(super) fn on_ran(state: &mut State, number: u32, outcome: Outcome) -> Option
         return on_batch(state, batch);
     }
     match after.done {
-        Some((name, done)) if went_well => acting::offer(state, format!("{name} {done}"), after.undo.into_iter().collect()),
+        Some((name, done)) if went_well => {
+            let undo = after.undo.map(|undo| actions::with_said(undo, &last));
+            acting::offer(state, format!("{name} {done}"), undo.into_iter().collect());
+        }
         // Where there is little room, why counts more than what.
         Some(_) => return acting::say(state, format!("{last} ({line})"), true),
         // It was read while it ran.
@@ -144,7 +148,7 @@ fn on_batch(state: &mut State, batch: u32) -> Option<Action> {
             None => return None,
             Some(outcome) if outcome.went_well() => {
                 well += 1;
-                undo.extend(entry.after.undo.clone());
+                undo.extend(entry.after.undo.clone().map(|undo| actions::with_said(undo, outcome.last_line())));
                 word = entry.after.done.as_ref().map_or(word, |(_, done)| done);
             }
             Some(_) => badly += 1,

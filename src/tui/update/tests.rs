@@ -124,6 +124,10 @@ fn what_was_done_can_be_taken_back_for_ten_seconds() {
     update(&mut state, Cmd::Woken);
     assert_eq!(state.flash, None);
     assert_eq!(press(&mut state, typed("u")), []);
+    // What a command began is known by what it said.
+    press(&mut state, typed("xmake\n"));
+    ran(&mut state, 4, 0, "j1.12\n");
+    assert_eq!(lines(&press(&mut state, typed("u"))), ["job cancel j1.12"]);
 }
 
 #[test]
