@@ -49,7 +49,7 @@ pub use self::{
     nodes::{Cause, HeldSpark, LinkState, NodeDetail, NodeSeen, NodeState, NodeWish, blast_radius},
     operators::{OperatorState, OperatorWish},
     snapshot::{JOBS_MAX, JobState, ProjectState, ResultState, Snapshot},
-    sparks::SparkItem,
+    sparks::{SparkItem, node_of, place_name},
     words::{describe, outcome},
 };
 use self::{

@@ -179,6 +179,8 @@ fn output_is_seen_while_the_command_runs() {
         fs::write(&go, "").unwrap();
         assert_eq!(text(&follower.join().unwrap().stdout), "waiting\ndone\n");
     });
+    until(|| shown(&fleet, &id)["status"] == "completed");
+    assert_eq!(shown(&fleet, &id)["node"], "one", "whose answer it was is not forgotten");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use bitacora_core::{
     fleet::{Dispute, Ledger, Needs, Spark, SparkState},
-    ids::{JobId, SparkId},
+    ids::{JobId, NodeId, SparkId},
     wire::command::CommandLine,
 };
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ pub struct SparkItem {
     /// The command, or nothing for a batch of files.
     pub command: Option<String>,
     pub files: usize,
-    /// Where it runs.
+    /// Where it runs, or whose answer it has.
     pub node: Option<String>,
     pub attempts: u32,
     pub failures: u32,
@@ -30,6 +30,20 @@ pub struct SparkItem {
     pub ended: Option<String>,
     pub output_bytes: Option<u64>,
     pub dropped_bytes: Option<u64>,
+}
+
+/// Where a spark runs, or whose answer it has.
+pub fn node_of(spark: &Spark) -> Option<NodeId> {
+    match &spark.state {
+        SparkState::Running { node, .. } => Some(*node),
+        SparkState::Completed => spark.answered_by,
+        SparkState::Queued { .. } | SparkState::Quarantined | SparkState::Failed(_) | SparkState::Split => None,
+    }
+}
+
+/// What a node is called; one command's own agent is no node of the fleet.
+pub fn place_name(ledger: &Ledger, node: NodeId) -> String {
+    if node == NodeId::HERE { "this machine".to_owned() } else { ledger.node_name(node) }
 }
 
 impl SparkItem {
@@ -47,10 +61,7 @@ impl SparkItem {
             status: spark.status()?.to_owned(),
             command: command.map(|command| in_words(&command.line)),
             files: spark.file_count() as usize,
-            node: match &spark.state {
-                SparkState::Running { node, .. } => Some(ledger.node_name(*node)),
-                SparkState::Queued { .. } | SparkState::Completed | SparkState::Quarantined | SparkState::Failed(_) | SparkState::Split => None,
-            },
+            node: node_of(spark).map(|node| place_name(ledger, node)),
             attempts: spark.attempts,
             needs: job.spec.needs(),
             failures: spark.failures,
@@ -65,8 +76,7 @@ impl SparkItem {
     /// As it is where nobody serves: nothing runs, whatever the journal's last word was.
     #[must_use]
     pub fn at_rest(self) -> SparkItem {
-        let status = if self.node.is_some() { "queued".to_owned() } else { self.status };
-        SparkItem { status, node: None, ..self }
+        if self.status == "running" { SparkItem { status: "queued".to_owned(), node: None, ..self } } else { self }
     }
 
     /// Those of one job, or of every job that is not over.

@@ -10,7 +10,7 @@ use fleet_agent::net::discovery::{Found, State};
 
 use crate::{
     control::{
-        self, Answer, JOBS_MAX, JobState, NodeSeen, OperatorState, Progress, ProjectState, Request, SPARKS_MAX, Snapshot, SparkItem,
+        self, Answer, JOBS_MAX, JobState, NodeSeen, OperatorState, Progress, ProjectState, Request, SPARKS_MAX, Snapshot, SparkItem, node_of, place_name,
         watch::{Focus, Focused, JobDetail, Nearby, SPARKS_TOLD_MAX, SparkRow},
     },
     links::Links,
@@ -152,7 +152,9 @@ impl View<'_> {
 
     fn spark_row(&self, id: SparkId, spark: &Spark, flight: Option<&FlightView>, command: &str) -> SparkRow {
         let files = spark.file_count();
-        let node = flight.map(|flight| self.fleet.ledger().nodes.get(&flight.node).map_or_else(|| "this machine".to_owned(), |node| node.name.clone()));
+        // Of one that is lost nobody knows where it runs.
+        let node = flight.map(|flight| flight.node).or_else(|| node_of(spark).filter(|_| spark.state.is_over()));
+        let node = node.map(|node| place_name(self.fleet.ledger(), node));
         SparkRow {
             id,
             status: spark.status().unwrap_or_default().to_owned(),
