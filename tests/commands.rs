@@ -452,6 +452,10 @@ fn who_has_it_read_aloud_types_command_lines() {
     assert_eq!(code, Some(0));
     assert_eq!(said.matches("tree").count(), 2, "the name and the folder, once: {said}");
     assert!(notes.contains("done") && notes.contains("exit code 2") && notes.contains("a quote is not ended"), "{notes}");
+    // A command is that command, also where an action is called so; an action with what it is about is its command.
+    let (_, said, notes) = run(&["--plain"], "events\nhelp node\nrename tree other\nproject ls\nrename other tree\nraise j1.1\n");
+    assert!(said.contains("cordon") && said.contains("other") && !notes.contains("to be done in a dashboard"), "{said} {notes}");
+    assert!(notes.contains("raise is about what is selected"), "{notes}");
     let (code, _, notes) = run(&["--plain", "--read-only"], "project rm tree --yes\n");
     assert_eq!((code, notes.contains("this dashboard is read-only")), (Some(0), true));
     assert_eq!(place.run(&["project", "show"]).status.code(), Some(0), "it is still there");

@@ -182,7 +182,7 @@ fn private_folder() -> anyhow::Result<TempDir> {
 
 /// Where nobody serves the data directory a master is started first, if anything may be changed.
 fn show(context: &Context, look: &Look, config: &Config, place: Place) -> anyhow::Result<Next> {
-    let options = Options { read_only: look.read_only || config.options.read_only, ..config.options.clone() };
+    let options = Options { read_only: look.read_only || config.options.read_only, commands: commands(), ..config.options.clone() };
     let program = env::current_exe().context("cannot find this program on disk")?;
     let (mut arguments, mut control) = (vec!["--data-dir".into(), context.data.root().into()], context.data.control());
     if let Some(Elsewhere::Behind(socket)) = &context.remote {
@@ -201,7 +201,7 @@ fn show(context: &Context, look: &Look, config: &Config, place: Place) -> anyhow
     }
     let motion = env::var_os("NO_MOTION").is_none_or(|value| value.is_empty());
     let fleets = Device::all(&context.data.fleets())?.into_iter().map(|device| device.name).collect();
-    let options = Options { motion, commands: commands(), place: place.name, attached: place.attached, fleets, ..options };
+    let options = Options { motion, place: place.name, attached: place.attached, fleets, ..options };
     let wanted = look.theme.or(config.theme);
     let theme = theme(wanted, config.unicode);
     // The console of Linux answers nothing.
