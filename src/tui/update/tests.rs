@@ -74,6 +74,8 @@ fn keys_run_the_commands_that_a_shell_would() {
         (":drain anvil\n", vec![]),
         (":drain anvil\ny", vec!["node drain anvil --detach"]),
         (":cordon nobody\n", vec!["node cordon nobody"]),
+        (":drain anvil --deadline 5m\n", vec!["node drain anvil --detach --deadline 5m"]),
+        (":cordon anvil crucible\n", vec!["node cordon anvil crucible"]),
         (":play now\n", vec![]),
         (":help node\n", vec!["help node"]),
         (":a 'b\n", vec![]),

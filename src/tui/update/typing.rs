@@ -2,7 +2,7 @@
 
 use super::{Action, acting};
 use crate::tui::{
-    actions::{self, ACTIONS, Does, SpelledError},
+    actions::{self, ACTIONS, Does, SpelledError, Typed},
     editor::Editor,
     filter::Filter,
     keymap::Key,
@@ -99,7 +99,10 @@ fn named(state: &mut State, all: &[String], spelled: Result<Vec<String>, Spelled
     let row = ACTIONS.iter().find(|row| all.first().is_some_and(|name| row.name == name))?;
     let subject = all.get(1).and_then(|wanted| state.subject_named(row.scope, wanted));
     match (&row.does, subject, spelled) {
-        (Does::Command(command), Some(subject), _) => acting::ask_about(state, row.id, command, vec![subject], &words::join(&all[2..])),
+        // What its key could not be told is part of a line that somebody has written in full.
+        (Does::Command(command), Some(subject), _) if all.len() == 2 || command.typed != Typed::Nothing => {
+            acting::ask_about(state, row.id, command, vec![subject], &words::join(&all[2..]))
+        }
         (_, _, Ok(words)) => acting::begin(state, words),
         (_, _, Err(error)) => {
             state.mode = Mode::Line(Editor::holding(line));
